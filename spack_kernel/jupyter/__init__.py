@@ -1,0 +1,1 @@
+"""The faces toward Jupyter: provisioner, kernelspecs, discovery."""

@@ -1,0 +1,1 @@
+"""From specs to a process: interpreters, ipykernel, plans. Knows no server."""

@@ -1,0 +1,31 @@
+"""What Spack knows: stores, specs, queries and load environments. Imports no Jupyter."""
+
+from .errors import (
+    Ambiguous,
+    ConfigError,
+    DatabaseError,
+    NoMatch,
+    QuerySyntaxError,
+    SpackKernelError,
+    StoreNotFound,
+)
+from .specs import Arch, Compiler, Dependency, External, Spec
+from .store import Store
+from .versions import Version
+
+__all__ = [
+    "Ambiguous",
+    "Arch",
+    "Compiler",
+    "ConfigError",
+    "DatabaseError",
+    "Dependency",
+    "External",
+    "NoMatch",
+    "QuerySyntaxError",
+    "SpackKernelError",
+    "Spec",
+    "Store",
+    "StoreNotFound",
+    "Version",
+]
