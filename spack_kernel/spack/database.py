@@ -1,25 +1,30 @@
 """One install database: ``.spack-db/index.json`` in the formats 5 to 8.
 
 The file is read whole in one go (Spack replaces it by rename, so what is read is one state) and
-never locked or written. msgspec decodes the outer records and leaves each spec node as raw
-bytes; a node is decoded when it is asked for.
+never locked or written. msgspec splits it into one piece of JSON a record; a record is decoded
+when it is asked for. So a record that is malformed harms nobody who does not need it.
 """
 
 from __future__ import annotations
 
+import errno
+import json
+import os
+import re
+import stat as stat_module
+import time
 import warnings
 from bisect import bisect_left
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import msgspec
 
-from .errors import DatabaseError
+from .errors import DatabaseError, DatabaseWarning
 from .specs import Spec
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 #: Where an install tree keeps its database.
 INDEX_PATH = Path(".spack-db", "index.json")
@@ -27,23 +32,37 @@ INDEX_PATH = Path(".spack-db", "index.json")
 #: The database formats whose records are known, oldest and newest.
 KNOWN_FORMATS = (5, 8)
 
+#: Decoded specs kept by one database; about 4 kB each.
+CACHED_SPECS = 4096
 
-class _Record(msgspec.Struct):
-    spec: msgspec.Raw = msgspec.Raw()
-    path: str | None = None
-    installed: bool = True
-    explicit: bool = False
-    deprecated_for: str | None = None
-    installation_time: float = 0.0
+#: How often a file that changes while it is read is read again, and the first pause in seconds.
+READ_ATTEMPTS = 5
+RETRY_PAUSE = 0.02
+
+_PLAIN = re.compile(rb"[\w.+-]+").fullmatch
+_REBUILD = "`spack reindex` writes the database anew from what is installed."
 
 
 class _Body(msgspec.Struct):
     version: str | int
-    installs: dict[str, _Record]
+    installs: dict[str, msgspec.Raw]
 
 
 class _File(msgspec.Struct):
     database: _Body
+
+
+class _Record(msgspec.Struct, gc=False):
+    spec: msgspec.Raw
+    path: str | None = None
+    installed: bool = False  # what Spack takes an absent one for
+    explicit: bool | None = False
+    deprecated_for: str | None = None
+    installation_time: float | None = 0.0
+
+
+_decode_file = msgspec.json.Decoder(_File).decode
+_decode_record = msgspec.json.Decoder(_Record).decode
 
 
 class Stamp(NamedTuple):
@@ -62,7 +81,7 @@ class Stamp(NamedTuple):
 class Database:
     """The records of one install tree, in the order of its ``index.json``.
 
-    Made by `Database.read`; not changed afterwards.
+    Made by `Database.read`; what it holds does not change afterwards, so threads may share it.
 
     Attributes
     ----------
@@ -74,92 +93,289 @@ class Database:
         The file's identity when it was read.
     """
 
-    def __init__(self, root: Path, version: str, records: dict[str, _Record], stamp: Stamp):
+    def __init__(
+        self, root: Path, version: str, records: Mapping[str, msgspec.Raw], stamp: Stamp
+    ) -> None:
         self.root = root
         self.version = version
         self.stamp = stamp
         self._records = records
-        self._specs: dict[str, Spec] = {}
-        self._hashes = tuple(records)
-        self._sorted_hashes: list[str] | None = None
+        self._young: dict[str, Spec] = {}
+        self._old: dict[str, Spec] = {}
         self._by_name: dict[str, list[str]] | None = None
+        self._sorted_hashes: list[str] | None = None
+        self._prefix_asked = False
 
     @classmethod
     def read(cls, root: str | os.PathLike[str]) -> Database:
         """Read the database of the install tree `root`.
 
+        A file that changes while it is read, or that a network file system calls stale, is read
+        again a few times.
+
         Raises
         ------
         DatabaseError
             When there is none, or it cannot be read or understood.
-        """
-        path = Path(root) / INDEX_PATH
-        try:
-            with path.open("rb") as file:
-                import os as _os
 
-                stamp = Stamp.of(_os.fstat(file.fileno()))
-                data = file.read()
-        except OSError as error:
-            raise DatabaseError(
-                f"cannot read the database {path}: {error.strerror}",
-                hint="Name the install tree, the directory that holds .spack-db/index.json.",
-            ) from error
-        try:
-            body = msgspec.json.decode(data, type=_File).database
-        except msgspec.MsgspecError as error:
-            raise DatabaseError(f"{path} is not a Spack install database: {error}") from error
-        version = str(body.version)
-        if not version.isdigit() or not KNOWN_FORMATS[0] <= int(version) <= KNOWN_FORMATS[1]:
-            warnings.warn(f"{path} has the unknown format {version}", stacklevel=2)
-        return cls(Path(root), version, body.installs, stamp)
+        Warns
+        -----
+        DatabaseWarning
+            When the format is newer than the ones known and its records look alike.
+        """
+        root = Path(root)
+        path = root / INDEX_PATH
+        for attempt in range(1, READ_ATTEMPTS + 1):
+            last = attempt == READ_ATTEMPTS
+            try:
+                data, stamp = _read_bytes(path)
+            except OSError as error:
+                if error.errno != errno.ESTALE or last:
+                    _refuse_unreadable(root, path, error)
+            else:
+                try:
+                    body = _decode(data)
+                except ValueError as error:
+                    if last or not _changed(path, stamp):
+                        _refuse_undecodable(path, data, error)
+                else:
+                    database = cls(root, str(body.version), body.installs, stamp)
+                    database._check_format()
+                    return database
+            time.sleep(RETRY_PAUSE * 2 ** (attempt - 1))
+        raise AssertionError("unreachable")
+
+    @property
+    def path(self) -> Path:
+        """The file the database was read from."""
+        return self.root / INDEX_PATH
+
+    def changed(self) -> bool:
+        """Return whether the file is another one than when it was read, or gone. One stat."""
+        return _changed(self.path, self.stamp)
+
+    def __repr__(self) -> str:
+        return f"<Database {self.root}: format {self.version}, {len(self)} records>"
 
     def __len__(self) -> int:
         return len(self._records)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._hashes)
+        return iter(self._records)
 
     def __contains__(self, dag_hash: object) -> bool:
         return dag_hash in self._records
 
     def get(self, dag_hash: str) -> Spec | None:
-        """Return the spec with exactly this DAG hash, installed or not; None when unknown."""
-        spec = self._specs.get(dag_hash)
+        """Return the spec with exactly this DAG hash, installed or not; None when unknown.
+
+        Raises
+        ------
+        DatabaseError
+            When the record is malformed.
+        """
+        spec = self._young.get(dag_hash)
         if spec is None:
-            record = self._records.get(dag_hash)
-            if record is None:
-                return None
-            spec = self._specs[dag_hash] = Spec.from_node(
-                dag_hash,
-                msgspec.json.decode(record.spec),
-                prefix=record.path,
-                installed=record.installed,
-                explicit=record.explicit,
-                deprecated_for=record.deprecated_for,
-                installation_time=record.installation_time,
-            )
+            spec = self._old.get(dag_hash)
+            if spec is None:
+                raw = self._records.get(dag_hash)
+                if raw is None:
+                    return None
+                spec = self._decode_spec(dag_hash, raw)
+            # Two generations bound the cache without a lock: each step is one dict operation.
+            if len(self._young) >= CACHED_SPECS // 2:
+                self._old, self._young = self._young, {}
+            self._young[dag_hash] = spec
         return spec
 
-    def names(self) -> dict[str, list[str]]:
-        """Return package name → DAG hashes, both in recorded order."""
+    def specs(self, hashes: Iterable[str] | None = None) -> Iterator[Spec]:
+        """Yield the specs with these DAG hashes, by default all; malformed and unknown ones not.
+
+        Warns
+        -----
+        DatabaseWarning
+            For each record that is malformed.
+        """
+        for dag_hash in self._records if hashes is None else hashes:
+            try:
+                spec = self.get(dag_hash)
+            except DatabaseError as error:
+                warnings.warn(f"{error.summary}; it is left out", DatabaseWarning, stacklevel=2)
+                continue
+            if spec is not None:
+                yield spec
+
+    def names(self) -> Mapping[str, Sequence[str]]:
+        """Return package name → DAG hashes, both in recorded order.
+
+        No node is decoded for it: the name is what a node begins with. Records that are
+        malformed have no name.
+        """
         if self._by_name is None:
             by_name: dict[str, list[str]] = {}
-            for dag_hash in self._hashes:
-                spec = self.get(dag_hash)
-                assert spec is not None
-                by_name.setdefault(spec.name, []).append(dag_hash)
+            for dag_hash, name in self._read_names():
+                hashes = by_name.get(name)
+                if hashes is None:
+                    by_name[name] = [dag_hash]
+                else:
+                    hashes.append(dag_hash)
             self._by_name = by_name
         return self._by_name
 
-    def with_prefix(self, hash_prefix: str) -> Sequence[str]:
+    def with_hash_prefix(self, hash_prefix: str) -> list[str]:
         """Return the DAG hashes that begin with `hash_prefix`, sorted."""
-        if self._sorted_hashes is None:
-            self._sorted_hashes = sorted(self._hashes)
-        start = bisect_left(self._sorted_hashes, hash_prefix)
-        found = []
-        for dag_hash in self._sorted_hashes[start:]:
-            if not dag_hash.startswith(hash_prefix):
-                break
-            found.append(dag_hash)
-        return found
+        hashes = self._sorted_hashes
+        if hashes is None:
+            if not self._prefix_asked:  # for a single question a scan is faster than sorting
+                self._prefix_asked = True
+                return sorted(h for h in self._records if h.startswith(hash_prefix))
+            hashes = self._sorted_hashes = sorted(self._records)
+        start = end = bisect_left(hashes, hash_prefix)
+        while end < len(hashes) and hashes[end].startswith(hash_prefix):
+            end += 1
+        return hashes[start:end]
+
+    def _decode_spec(self, dag_hash: str, raw: msgspec.Raw) -> Spec:
+        try:
+            record = _decode_record(raw)
+            return Spec.from_json(
+                dag_hash,
+                record.spec,
+                # Old Spacks wrote the word None for an external without a prefix.
+                prefix=None if record.path == "None" else record.path,
+                installed=record.installed,
+                explicit=bool(record.explicit),
+                deprecated_for=record.deprecated_for,
+                installation_time=record.installation_time or 0.0,
+            )
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, ValueError) as error:
+            raise DatabaseError(
+                f"the record of /{dag_hash} in {self.path} is malformed: {error}", hint=_REBUILD
+            ) from error
+
+    def _read_names(self) -> Iterator[tuple[str, str]]:
+        # Format 5 wraps a node as {name: node}; later ones have the name in front. Where a
+        # record does not begin so (other key order, blanks, escapes) it is decoded.
+        wrapped = self.version == "5"
+        begin = b'{"spec":{"' if wrapped else b'{"spec":{"name":"'
+        end = b'":{' if wrapped else b'"'
+        start = len(begin)
+        known: dict[bytes, str] = {}
+        for dag_hash, raw in self._records.items():
+            text = bytes(raw)
+            if text.startswith(begin):
+                key = text[start : text.find(b'"', start)]
+                name = known.get(key)
+                if name is None and text.startswith(end, start + len(key)) and _PLAIN(key):
+                    name = known[key] = key.decode("ascii")
+                if name:
+                    yield dag_hash, name
+                    continue
+            try:
+                yield dag_hash, self._decode_spec(dag_hash, raw).name
+            except DatabaseError:
+                continue
+
+    def _check_format(self) -> None:
+        oldest, newest = KNOWN_FORMATS
+        number = self.version.partition(".")[0]
+        if not number.isdecimal():
+            raise DatabaseError(
+                f"{self.path} has no database format we could know: {self.version!r}", hint=_REBUILD
+            )
+        if int(number) < oldest:
+            raise DatabaseError(
+                f"{self.path} has database format {self.version}; the oldest that can be read "
+                f"is {oldest}",
+                hint="`spack reindex` with the Spack you use today brings it up to date.",
+            )
+        if self.version.isdecimal() and int(number) <= newest:
+            return
+        formats = f"database format {self.version}, newer than {newest}, the newest known here"
+        for dag_hash in list(self._records)[:: max(1, len(self._records) // 64)]:
+            try:
+                self.get(dag_hash)
+            except DatabaseError as error:  # noqa: PERF203
+                raise DatabaseError(
+                    f"{self.path} has {formats}, and its records look different",
+                    details=(error.summary,),
+                    hint="Update spack-kernel to a version that knows this format.",
+                ) from error
+        warnings.warn(
+            f"{self.path} has {formats}; it is read because its records look alike",
+            DatabaseWarning,
+            stacklevel=3,
+        )
+
+
+def _read_bytes(path: Path) -> tuple[bytes, Stamp]:
+    """Return the content of a regular file, and its stamp before it was read."""
+    # Non-blocking: opening a FIFO that somebody put there must not wait for a writer.
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        stat = os.fstat(file.fileno())
+        if not stat_module.S_ISREG(stat.st_mode):
+            raise OSError(errno.EISDIR, "it is not a regular file")
+        return file.read(), Stamp.of(stat)
+
+
+def _changed(path: Path, stamp: Stamp) -> bool:
+    try:
+        return Stamp.of(path.stat()) != stamp
+    except OSError:
+        return True
+
+
+def _decode(data: bytes) -> _Body:
+    """Split a database into its records.
+
+    Raises ValueError with what is wrong.
+    """
+    try:
+        try:
+            return _decode_file(data).database
+        except msgspec.ValidationError:
+            raise
+        except msgspec.DecodeError as error:
+            # Spack takes the first JSON value and ignores what follows it.
+            if "trailing characters" not in str(error):
+                raise
+            _, end = json.JSONDecoder().raw_decode(data.decode("latin-1"))
+            return _decode_file(data[:end]).database
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise ValueError(str(error)) from error
+
+
+def _refuse_unreadable(root: Path, path: Path, error: OSError) -> NoReturn:
+    hint = "Name the install tree: the directory that holds .spack-db/index.json."
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        if not root.exists():
+            summary = f"there is no directory {root}"
+        elif not root.is_dir():
+            summary = f"{root} is not a directory, so it is no install tree"
+        elif not path.parent.is_dir():
+            summary = f"{root} is not an install tree: it has no {INDEX_PATH}"
+        else:
+            summary = f"{root} has no {INDEX_PATH}: nothing has been installed there yet"
+            hint = "`spack install` something first, or name another install tree."
+    elif error.errno in (errno.EACCES, errno.EPERM):
+        summary = f"{path} cannot be read: permission denied"
+        hint = "Ask the owner of the store to make its .spack-db directory readable for you."
+    elif error.errno == errno.ESTALE:
+        summary = f"{path} cannot be read: it is replaced faster than it can be opened"
+        hint = "Try again; if it stays so, the file system that holds it needs attention."
+    else:
+        summary = f"{path} cannot be read: {error.strerror}"
+    raise DatabaseError(summary, hint=hint) from error
+
+
+def _refuse_undecodable(path: Path, data: bytes, error: ValueError) -> NoReturn:
+    reason = str(error)
+    if not data.strip():
+        summary = f"{path} is empty"
+    elif "truncated" in reason:
+        summary = f"{path} ends in the middle after {len(data)} bytes: it is truncated"
+    elif not data.lstrip().startswith(b"{"):
+        summary = f"{path} is not a Spack install database: it is not JSON of that shape"
+    else:
+        summary = f"{path} is not a Spack install database: {reason}"
+    raise DatabaseError(summary, hint=_REBUILD) from error

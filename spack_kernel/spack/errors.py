@@ -116,6 +116,10 @@ class DatabaseError(SpackKernelError):
     code = "database"
 
 
+class DatabaseWarning(UserWarning):
+    """Something about a store that can be lived with: what it is, and what was done about it."""
+
+
 class ConfigError(SpackKernelError):
     """A Spack configuration file that cannot be read or does not say what it must."""
 

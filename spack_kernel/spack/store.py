@@ -73,7 +73,7 @@ class Store:
 
     def with_hash_prefix(self, prefix: str) -> list[Spec]:
         """Return every recorded spec whose DAG hash begins with `prefix`, sorted by hash."""
-        hashes = {h for database in self.databases for h in database.with_prefix(prefix)}
+        hashes = {h for database in self.databases for h in database.with_hash_prefix(prefix)}
         return [spec for h in sorted(hashes) if (spec := self.by_hash(h)) is not None]
 
     def find(self, query: str, *, installed: bool | None = True) -> list[Spec]:
