@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .database import Database
+from .traversal import RUNTIME_DEPTYPES, reach, rule_for, topological
 
 if TYPE_CHECKING:
     import os
@@ -84,8 +85,14 @@ class Store:
         """Return the one installed spec that satisfies `query`, as `spack load` chooses it."""
         raise NotImplementedError
 
-    def closure(
-        self, *roots: Spec, deptypes: Sequence[str] = ("link", "run")
-    ) -> list[Spec]:
-        """Return the roots and their recursive dependencies, in Spack's topological order."""
-        raise NotImplementedError
+    def closure(self, *roots: Spec, deptypes: Sequence[str] = RUNTIME_DEPTYPES) -> list[Spec]:
+        """Return the roots and their recursive dependencies, in Spack's topological order.
+
+        Raises
+        ------
+        DatabaseError
+            When the recorded dependencies form a cycle.
+        """
+        return topological(
+            reach(roots, self.by_hash, deptypes), rule_for(self.databases[0].version)
+        )
