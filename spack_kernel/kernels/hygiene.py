@@ -1,0 +1,199 @@
+"""What of the starting process's environment never reaches the kernel's Python.
+
+A Jupyter server runs in a Python of its own, often in a virtual or Conda environment, sometimes
+under an activated Spack environment. Each of these leaves variables behind that would make
+another Python find the wrong modules or not start at all. They are removed here, by name and by
+path, before the load environment is applied; everything else passes, as it does in `spack load`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+#: Variables that are removed, by name or pattern, and why.
+REMOVED_NAMES: Mapping[str, str] = {
+    "PYTHONPATH": "names modules built for the Python that started the kernel",
+    "PYTHONHOME": "points Python at another Python's standard library",
+    "PYTHONSTARTUP": "IPython runs this file; it was written for another Python",
+    "PYTHONEXECUTABLE": "makes Python believe it is another executable",
+    "PYTHONPLATLIBDIR": "moves the standard library's directory of another build",
+    "PYTHON_GIL": "stops a Python of another build from starting",
+    "PYTHONMALLOC": "stops a Python that lacks the named allocator from starting",
+    "_PYTHON_*": "redirects sysconfig to data of another Python (set by Conda compilers)",
+    "__PYVENV_LAUNCHER__": "makes Python look for its packages beside another executable",
+    "VIRTUAL_ENV": "IPython puts the site-packages of this virtual environment first",
+    "VIRTUAL_ENV_PROMPT": "belongs to VIRTUAL_ENV",
+    "_OLD_VIRTUAL_*": "belongs to VIRTUAL_ENV",
+    "CONDA_*": "an activated Conda environment",
+    "_CE_*": "an activated Conda environment",
+    "_CONDA_*": "an activated Conda environment",
+    "PYENV_VERSION": "selects a Python for pyenv's shims",
+    "PYENV_DIR": "left by a pyenv shim that started the server",
+    "PYENV_HOOK_PATH": "left by a pyenv shim that started the server",
+    "SPACK_ENV": "an activated Spack environment",
+    "SPACK_ENV_VIEW": "an activated Spack environment",
+    "SPACK_LOADED_HASHES": "what `spack load` loaded for the server, not for the kernel",
+    "SPACK_OLD_PROMPT": "an activated Spack environment",
+    "SPACK_OLD_PS1": "an activated Spack environment",
+}
+
+#: Path lists from which the directories of the server's environments are removed.
+PATH_LISTS = (
+    "PATH",
+    "LD_LIBRARY_PATH",
+    "LIBRARY_PATH",
+    "CPATH",
+    "C_INCLUDE_PATH",
+    "CPLUS_INCLUDE_PATH",
+    "MANPATH",
+    "INFOPATH",
+    "ACLOCAL_PATH",
+    "PKG_CONFIG_PATH",
+    "CMAKE_PREFIX_PATH",
+    "XDG_DATA_DIRS",
+    "TCLLIBPATH",
+    "R_LIBS",
+    "PERL5LIB",
+    "GI_TYPELIB_PATH",
+    "QT_PLUGIN_PATH",
+)
+
+#: Single paths that environments set for their own libraries; removed when they point inside one.
+DATA_PATHS = (
+    "GDAL_DATA",
+    "GDAL_DRIVER_PATH",
+    "GSETTINGS_SCHEMA_DIR",
+    "PROJ_DATA",
+    "PROJ_LIB",
+    "R_HOME",
+    "TCL_LIBRARY",
+    "TK_LIBRARY",
+    "UDUNITS2_XML_PATH",
+)
+
+#: Never taken for an environment's own prefix: everything lives there.
+_SYSTEM_PREFIXES = frozenset({"/", "/usr", "/usr/local", "/opt", "/home"})
+
+
+class Removal(NamedTuple):
+    """Something taken out of the environment.
+
+    Attributes
+    ----------
+    name : str
+        The variable.
+    value : str
+        What was removed: the whole value, or one entry of a path list.
+    reason : str
+        Why it must not reach the kernel.
+    """
+
+    name: str
+    value: str
+    reason: str
+
+
+def clean_environment(
+    base: Mapping[str, str],
+    *,
+    loaded: Sequence[str] = (),
+    keep: Collection[str] = (),
+) -> tuple[dict[str, str], list[Removal]]:
+    """Return `base` without what must not reach the kernel's Python, and what was removed.
+
+    Parameters
+    ----------
+    base : mapping
+        The environment of the process that starts the kernel.
+    loaded : sequence of str
+        The prefixes of what `spack load` put into `base` (see SPACK_LOADED_HASHES there).
+    keep : collection of str
+        Names that pass untouched whatever the rules say.
+    """
+    kept = frozenset(keep)
+    prefixes = _foreign_prefixes(base, loaded)
+    cleaned: dict[str, str] = {}
+    removed: list[Removal] = []
+    for name, value in base.items():
+        if name in kept:
+            cleaned[name] = value
+            continue
+        reason = _reason_to_remove(name, value, prefixes)
+        if reason:
+            removed.append(Removal(name, value, reason))
+        elif name in PATH_LISTS and prefixes:
+            remaining = _without(name, value, prefixes, removed)
+            if remaining or not value:
+                cleaned[name] = remaining
+        else:
+            cleaned[name] = value
+    return cleaned, removed
+
+
+def _reason_to_remove(name: str, value: str, prefixes: Mapping[str, str]) -> str:
+    """Return why the variable goes as a whole; empty when it stays."""
+    exact = REMOVED_NAMES.get(name)
+    if exact:
+        return exact
+    for pattern, reason in REMOVED_NAMES.items():
+        if pattern.endswith("*") and fnmatchcase(name, pattern):
+            return reason
+    if name == "MPLBACKEND" and value.startswith("module://"):
+        return "names a module of another Python"
+    if name in DATA_PATHS:
+        owner = _owner(value, prefixes)
+        if owner:
+            return f"lies in {prefixes[owner]}"
+    return ""
+
+
+def _foreign_prefixes(base: Mapping[str, str], loaded: Sequence[str]) -> dict[str, str]:
+    """Return directory → what it is, for each environment the server may run in."""
+    found: dict[str, str] = {}
+
+    def add(path: str | None, what: str) -> None:
+        if path and path.startswith("/"):
+            path = os.path.normpath(path)
+            if path not in _SYSTEM_PREFIXES:
+                found.setdefault(path, what)
+
+    add(base.get("VIRTUAL_ENV"), "the virtual environment VIRTUAL_ENV names")
+    depth = base.get("CONDA_SHLVL", "")
+    add(base.get("CONDA_PREFIX"), "the Conda environment CONDA_PREFIX names")
+    for level in range(1, int(depth) if depth.isdigit() else 0):
+        add(base.get(f"CONDA_PREFIX_{level}"), "a Conda environment below the activated one")
+    add(base.get("SPACK_ENV"), "the activated Spack environment")
+    add(sys.prefix, "the server's own Python")
+    for prefix in loaded:
+        add(prefix, "a spec that `spack load` loaded for the server")
+    return found
+
+
+def _owner(path: str, prefixes: Mapping[str, str]) -> str | None:
+    """Return the foreign prefix that `path` is, or lies in."""
+    if not path.startswith("/"):
+        return None
+    normal = Path(os.path.normpath(path))
+    for candidate in (normal, *normal.parents):
+        if str(candidate) in prefixes:
+            return str(candidate)
+    return None
+
+
+def _without(name: str, value: str, prefixes: Mapping[str, str], removed: list[Removal]) -> str:
+    """Return a path list without the entries inside a foreign prefix."""
+    remaining = []
+    for entry in value.split(os.pathsep):
+        owner = _owner(entry, prefixes) if entry else None
+        if owner:
+            removed.append(Removal(name, entry, f"lies in {prefixes[owner]}"))
+        else:
+            remaining.append(entry)
+    return os.pathsep.join(remaining)

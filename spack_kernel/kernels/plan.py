@@ -1,0 +1,410 @@
+"""KernelPlan: what will be started for some specs, and why."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from string import Template
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from spack_kernel.spack.load import load_environment
+
+from .errors import InterpreterError, KernelPackageError
+from .hygiene import Removal, clean_environment
+from .interpreter import PROBE_TIMEOUT, Interpreter, find_interpreter, gone
+from .ipykernel import KernelPackage, find_ipykernel
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from spack_kernel.spack.load import LoadEnvironment
+    from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.store import Store
+
+#: How ipykernel is started; Jupyter puts the connection file's path in place of the braces.
+KERNEL_COMMAND = ("python", "-m", "ipykernel_launcher", "-f", "{connection_file}")
+
+_PYTHON_NAME = re.compile(r"python(\d+(\.\d+)?)?")
+
+
+class PathEntry(NamedTuple):
+    """One directory of the kernel's PYTHONPATH.
+
+    Attributes
+    ----------
+    path : str
+        The directory.
+    spec : Spec or None
+        What it belongs to.
+    origin : str
+        ``spec`` for the load environment's own, ``companion`` for what was put behind it.
+    reason : str
+        Why it is there, in one line.
+    """
+
+    path: str
+    spec: Spec | None
+    origin: str
+    reason: str
+
+
+class Override(NamedTuple):
+    """A package that both the specs and the companion have; the specs' is used.
+
+    Attributes
+    ----------
+    used, unused : Spec
+        The specs' and the companion's.
+    """
+
+    used: Spec
+    unused: Spec
+
+
+class Note(NamedTuple):
+    """Something a person should know about a plan.
+
+    Attributes
+    ----------
+    topic : str
+        ``interpreter``, ``ipykernel`` or ``pythonpath``.
+    text : str
+        One line.
+    """
+
+    topic: str
+    text: str
+
+
+@dataclass(frozen=True, eq=False)
+class KernelPlan:
+    """What will be started, and why. Made by `plan_kernel`; not changed afterwards.
+
+    Attributes
+    ----------
+    store : Store
+        Where the specs were found.
+    specs : tuple of Spec
+        The roots.
+    closure : tuple of Spec
+        The roots and their recursive link and run dependencies.
+    interpreter : Interpreter or None
+        The Python; None only where a plan without a kernel was asked for.
+    ipykernel : KernelPackage or None
+        Likewise.
+    load : LoadEnvironment
+        What `spack load` would set for the roots.
+    pythonpath : tuple of PathEntry
+        The directories of PYTHONPATH in order, the companion's last.
+    overrides : tuple of Override
+        Packages of the companion that give way to the specs' own.
+    debugger : bool
+        Whether debugpy can be imported, so that the kernel can debug.
+    notes : tuple of Note
+        What is worth telling.
+    """
+
+    store: Store
+    specs: tuple[Spec, ...]
+    closure: tuple[Spec, ...]
+    interpreter: Interpreter | None
+    ipykernel: KernelPackage | None
+    load: LoadEnvironment
+    pythonpath: tuple[PathEntry, ...]
+    overrides: tuple[Override, ...]
+    debugger: bool
+    notes: tuple[Note, ...]
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The command that starts the kernel, with ``{connection_file}`` for Jupyter to fill."""
+        return tuple(self.command(KERNEL_COMMAND))
+
+    def command(self, argv: Sequence[str]) -> list[str]:
+        """Return `argv` with a leading ``python``, of whatever path, made the plan's interpreter.
+
+        Parameters
+        ----------
+        argv : sequence of str
+            A command; ``python``, ``python3`` and ``/usr/bin/python3.11`` all mean the kernel's.
+
+        Raises
+        ------
+        InterpreterError
+            When the command wants Python and the plan has none.
+        """
+        command = list(argv)
+        if command and is_python(command[0]):
+            if self.interpreter is None:
+                raise InterpreterError(
+                    f"{self.specs[0].label} does not depend on Python; `{command[0]}` would be "
+                    "some other Python",
+                    hint="Name the full path of a command of your own, or load a spec with Python.",
+                )
+            command[0] = self.interpreter.path
+        return command
+
+    def environment(
+        self,
+        base: Mapping[str, str],
+        *,
+        env: Mapping[str, str] | None = None,
+        keep: Collection[str] = (),
+        user_site: bool | None = None,
+    ) -> dict[str, str]:
+        """Return the process environment of the kernel.
+
+        Parameters
+        ----------
+        base : mapping
+            The environment of the process that starts the kernel. What belongs to that process's
+            own Python is taken out first (see `spack_kernel.kernels.hygiene`).
+        env : mapping, optional
+            Variables set last; ``${NAME}`` in a value is replaced by what the environment has.
+        keep : collection of str
+            Names in `base` that pass untouched.
+        user_site : bool, optional
+            Whether the kernel sees ``pip install --user`` packages; None leaves it as `base`
+            says, which is how `spack load` does it.
+        """
+        result, _ = self.cleaned(base, keep=keep)
+        result = self.load.apply(result)
+        behind = [entry.path for entry in self.pythonpath if entry.origin == "companion"]
+        if behind:
+            loaded = result.get("PYTHONPATH")
+            result["PYTHONPATH"] = os.pathsep.join([*([loaded] if loaded else []), *behind])
+        if user_site is not None:
+            result.pop("PYTHONNOUSERSITE", None)
+            if not user_site:
+                result["PYTHONNOUSERSITE"] = "1"
+        if self.debugger:
+            # Frozen standard library modules start faster; this says debugpy not to warn of them.
+            result.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+        for name, value in (env or {}).items():
+            result[name] = Template(value).safe_substitute(result)
+        return result
+
+    def cleaned(
+        self, base: Mapping[str, str], *, keep: Collection[str] = ()
+    ) -> tuple[dict[str, str], list[Removal]]:
+        """Return `base` without what must not reach the kernel, and what was removed."""
+        loaded: list[str] = []
+        for dag_hash in base.get("SPACK_LOADED_HASHES", "").split(os.pathsep):
+            spec = self.store.by_hash(dag_hash) if dag_hash else None
+            if spec is not None:
+                nodes = self.store.closure(spec)
+                loaded += [node.prefix for node in nodes if node.prefix and not node.external]
+        return clean_environment(base, loaded=loaded, keep=keep)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the plan as JSON types.
+
+        ``env`` holds the variables as they are in an otherwise empty environment.
+        """
+        root = self.specs[0]
+        interpreter, ipykernel = self.interpreter, self.ipykernel
+        return {
+            "spec": " ".join(f"{spec.name}@{spec.version}" for spec in self.specs),
+            "hash": root.hash,
+            "prefix": root.prefix,
+            "specs": [_spec_dict(spec) for spec in self.specs],
+            "store": self.store.root,
+            "interpreter": interpreter.path if interpreter else None,
+            "python": {
+                "version": interpreter.version,
+                "spec": interpreter.spec.label,
+                "hash": interpreter.spec.hash,
+                "purelib": interpreter.facts.purelib,
+                "platlib": interpreter.facts.platlib,
+                "reason": interpreter.reason,
+            }
+            if interpreter
+            else None,
+            "ipykernel": {
+                "from": ipykernel.source,
+                "version": ipykernel.version,
+                "hash": ipykernel.spec.hash if ipykernel.spec else None,
+                "prefix": ipykernel.spec.prefix if ipykernel.spec else None,
+                "reason": ipykernel.reason,
+                "others": list(ipykernel.others),
+            }
+            if ipykernel
+            else None,
+            "argv": list(self.argv) if interpreter else [],
+            "env": self.environment({}),
+            "pythonpath": [entry.path for entry in self.pythonpath],
+            "pythonpath_entries": [
+                {
+                    "path": entry.path,
+                    "spec": entry.spec.label if entry.spec else None,
+                    "hash": entry.spec.hash if entry.spec else None,
+                    "origin": entry.origin,
+                    "reason": entry.reason,
+                }
+                for entry in self.pythonpath
+            ],
+            "overrides": [
+                {"package": used.name, "used": used.label, "unused": unused.label}
+                for used, unused in self.overrides
+            ],
+            "debugger": self.debugger,
+            "closure": [_spec_dict(spec) for spec in self.closure],
+            "notes": [note._asdict() for note in self.notes],
+        }
+
+
+def is_python(command: str) -> bool:
+    """Return whether a command, of whatever directory, is named as a Python is."""
+    return _PYTHON_NAME.fullmatch(PurePath(command).name) is not None
+
+
+def plan_kernel(
+    store: Store,
+    specs: Sequence[Spec],
+    *,
+    companion: str = "auto",
+    kernel: bool = True,
+    probe_timeout: float = PROBE_TIMEOUT,
+) -> KernelPlan:
+    """Plan a kernel for some installed specs.
+
+    Parameters
+    ----------
+    store : Store
+        Where the specs were found; companions come from it too.
+    specs : sequence of Spec
+        One or more roots, in the order in which `spack load` would be given them.
+    companion : str
+        ``auto``, ``none``, or a query: see `spack_kernel.kernels.ipykernel.find_ipykernel`.
+    kernel : bool
+        False plans the environment alone: a closure without Python or ipykernel is no error, and
+        the plan's `interpreter` or `ipykernel` is None.
+    probe_timeout : float
+        Seconds the interpreter may take to say what it is.
+
+    Raises
+    ------
+    InterpreterError, KernelPackageError, PrefixGoneError
+        When no kernel can be started, each with what to do.
+    """
+    if not specs:
+        raise ValueError("no specs")
+    for spec in specs:
+        if spec.prefix and not spec.external and not Path(spec.prefix).is_dir():
+            raise gone(spec, "asked for")
+    closure = store.closure(*specs)
+    interpreter: Interpreter | None = None
+    ipykernel: KernelPackage | None = None
+    notes: list[Note] = []
+    try:
+        interpreter = find_interpreter(closure, timeout=probe_timeout)
+        ipykernel = find_ipykernel(store, closure, interpreter, companion=companion)
+    except (InterpreterError, KernelPackageError) as error:
+        if kernel:
+            raise
+        notes.append(Note(error.code, error.summary))
+    load = load_environment(store, specs)
+    by_hash = {spec.hash: spec for spec in closure}
+    entries = [
+        PathEntry(entry.path, by_hash.get(entry.hash), "spec", entry.reason)
+        for entry in load.pythonpath
+    ]
+    _require_prefixes(closure, entries)
+    overrides: tuple[Override, ...] = ()
+    if ipykernel is not None and ipykernel.source == "companion" and ipykernel.spec is not None:
+        behind, overrides = _companion_entries(store, closure, ipykernel.spec, entries)
+        entries += behind
+    notes += _notes(interpreter, ipykernel, overrides)
+    return KernelPlan(
+        store=store,
+        specs=tuple(specs),
+        closure=tuple(closure),
+        interpreter=interpreter,
+        ipykernel=ipykernel,
+        load=load,
+        pythonpath=tuple(entries),
+        overrides=overrides,
+        debugger=_has_debugpy(interpreter, entries),
+        notes=tuple(notes),
+    )
+
+
+def _require_prefixes(closure: Sequence[Spec], entries: Sequence[PathEntry]) -> None:
+    """Raise for a Python package of the closure whose directory is gone."""
+    # Only what has no entry is asked for: a stat for every node costs seconds on slow systems.
+    present = {entry.spec.hash for entry in entries if entry.spec is not None}
+    for spec in closure:
+        if spec.hash in present or spec.external or not spec.prefix:
+            continue
+        extends = any(edge.name in ("python", "python-venv") for edge in spec.dependencies)
+        if extends and not Path(spec.prefix).is_dir():
+            raise gone(spec, f"needed by {closure[0].label}")
+
+
+def _companion_entries(
+    store: Store, closure: Sequence[Spec], companion: Spec, entries: Sequence[PathEntry]
+) -> tuple[list[PathEntry], tuple[Override, ...]]:
+    """Return what the companion adds behind the entries, and what of it gives way to them."""
+    own = {spec.name: spec for spec in closure}
+    nodes = {spec.hash: spec for spec in store.closure(companion)}
+    present = {entry.path for entry in entries}
+    behind: list[PathEntry] = []
+    overrides: dict[str, Override] = {}
+    for entry in load_environment(store, [companion]).pythonpath:
+        spec = nodes.get(entry.hash)
+        if entry.path in present:
+            continue
+        if spec is not None and spec.name in own:
+            # Left out as a whole: two versions of one package on a path would mix submodules.
+            if own[spec.name] != spec:
+                overrides[spec.name] = Override(own[spec.name], spec)
+            continue
+        present.add(entry.path)
+        reason = f"needed by {companion.label}"
+        if spec == companion:
+            reason = "the companion"
+        behind.append(PathEntry(entry.path, spec, "companion", reason))
+    return behind, tuple(overrides.values())
+
+
+def _notes(
+    interpreter: Interpreter | None,
+    ipykernel: KernelPackage | None,
+    overrides: Sequence[Override],
+) -> list[Note]:
+    notes = []
+    if interpreter is not None:
+        notes += [Note("interpreter", text) for text in interpreter.notes]
+    if ipykernel is not None:
+        notes += [Note("ipykernel", f"not used: {text}") for text in ipykernel.others]
+    for used, unused in overrides:
+        if used.version == unused.version:
+            notes.append(Note("pythonpath", f"{used.label} is used, and {unused.label} is not"))
+        else:
+            notes.append(
+                Note(
+                    "pythonpath",
+                    f"{used.label} is used where the companion was built with {unused.label}",
+                )
+            )
+    return notes
+
+
+def _has_debugpy(interpreter: Interpreter | None, entries: Sequence[PathEntry]) -> bool:
+    if interpreter is None:
+        return False
+    if interpreter.facts.debugpy is not None:
+        return True
+    return any(entry.spec is not None and entry.spec.name == "py-debugpy" for entry in entries)
+
+
+def _spec_dict(spec: Spec) -> dict[str, Any]:
+    return {
+        "name": spec.name,
+        "version": str(spec.version),
+        "hash": spec.hash,
+        "prefix": spec.prefix,
+        "external": spec.external is not None,
+    }
