@@ -1,0 +1,299 @@
+"""Making a demo store: whole or not at all, resumable, and reused when it is there."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from . import prefixes, wheels
+from .errors import DemoError
+from .nodes import Concretizer, index
+from .pins import (
+    BUILD_TOOLS,
+    FROM_SOURCE,
+    ROOTS,
+    SECOND_BUILD,
+    check_python,
+    in_install_order,
+    pins,
+    pins_text,
+    read_wheel,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from .nodes import Node
+    from .pins import Wheel
+
+#: Says that a directory is a demo store, of which kind, and whether it is complete.
+MARKER = ".spack-kernel-demo.json"
+
+#: Changes when stores made by older code can no longer be reused.
+_LAYOUT = 1
+
+#: What a store and its downloads need at most, in bytes.
+_ROOM = 600_000_000
+
+
+class Progress(NamedTuple):
+    """One step of making a store: the `done`-th of `total` in `phase`, about `subject`.
+
+    `phase` is ``"download"``, ``"build"`` or ``"install"``; `done` counts from 1.
+    """
+
+    phase: str
+    done: int
+    total: int
+    subject: str
+
+
+@dataclass(frozen=True)
+class DemoStore:
+    """A demo store on disk.
+
+    Attributes
+    ----------
+    root : Path
+        The install tree, absolute.
+    hashes : mapping of str to str
+        ``"py-numpy@2.2.6"`` → the 32-character DAG hash, for every spec, ``python`` included.
+    reused : bool
+        Whether it was there already.
+    """
+
+    root: Path
+    hashes: Mapping[str, str]
+    reused: bool = False
+
+    def hash(self, spec: str) -> str:
+        """Return the DAG hash of ``name@version``, or of ``name`` when only one is installed.
+
+        Raises
+        ------
+        KeyError
+            When no spec or several are called so.
+        """
+        found = [
+            dag_hash
+            for label, dag_hash in self.hashes.items()
+            if spec in (label, label.partition("@")[0])
+        ]
+        if len(found) != 1:
+            raise KeyError(f"{len(found)} specs are called {spec!r}")
+        return found[0]
+
+
+def build(
+    directory: str | os.PathLike[str],
+    *,
+    progress: Callable[[Progress], None] = lambda _: None,
+    force: bool = False,
+) -> DemoStore:
+    """Make a small store of real packages from PyPI in `directory`, or reuse the one there.
+
+    The store has Spack's own layout and database format: one prefix a package, the running
+    Python as an external, a ``python-venv``, py-numpy (two builds), py-matplotlib and
+    py-ipykernel with their closures, and py-libensemble, whose closure has no ipykernel.
+    The same packages under the same Python and path have the same DAG hashes.
+
+    What is interrupted leaves a directory that the next call completes; the database is written
+    last, so a store is never seen half-made.
+
+    Parameters
+    ----------
+    directory : path
+        New, empty, or a demo store.
+    progress : callable, optional
+        Called with a `Progress` at every step.
+    force : bool, optional
+        Make it anew even if a complete one is there.
+
+    Raises
+    ------
+    DemoError
+        When it cannot be made: the directory is something else, no network, no pip, no room.
+    """
+    root = Path(os.path.abspath(directory))  # noqa: PTH100 - links in it are the user's choice
+    check_python()
+    _check_directory(root)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with _lock(root):
+            return _build(root, progress, force)
+    except OSError as error:
+        raise DemoError(
+            f"cannot make a demo store in {root}: {error.strerror or error}",
+            hint="Name a directory you can write, with about 300 MB of room.",
+        ) from error
+
+
+def _build(root: Path, progress: Callable[[Progress], None], force: bool) -> DemoStore:
+    marker = _read_marker(root)
+    fingerprint = _fingerprint(root)
+    if marker and not force:
+        if marker.get("fingerprint") != fingerprint:
+            raise DemoError(
+                f"{root} holds a demo store of other packages, or made for another Python",
+                details=[f"  made for {marker.get('python')}; this is {sys.executable}"],
+                hint="Make it anew with --force, or name another directory.",
+            )
+        if "specs" in marker:
+            return DemoStore(root, marker["specs"], reused=True)
+    wheels.check_pip()
+    _check_room(root)
+    if force:
+        _clear(root)
+    facts = {"fingerprint": fingerprint, "python": sys.executable}
+    _replace(root / MARKER, json.dumps(facts))
+    nodes = _fill(root, progress)
+    specs = {f"{node.name}@{node.version}": node.hash for node in nodes}
+    _write_database(root, nodes)
+    _replace(root / MARKER, json.dumps({**facts, "specs": specs}, indent=1))
+    return DemoStore(root, specs)
+
+
+def _fill(root: Path, progress: Callable[[Progress], None]) -> list[Node]:
+    """Download, build and install everything; return the nodes, dependencies first."""
+    concretizer = Concretizer(root)
+    venv = concretizer.venv
+    python = venv.prefix / "bin" / "python"
+    _install(venv, python)
+    pinned = pins()
+    total = len(pinned) + 1
+    started = 0
+
+    def starting(subject: str) -> None:
+        nonlocal started
+        started += 1
+        progress(Progress("download", min(started, total), total, subject))
+
+    with tempfile.TemporaryDirectory(prefix="spack-kernel-demo-") as scratch:
+        downloads = Path(scratch, "wheels")
+        second = Path(scratch, "second")
+        downloads.mkdir()
+        second.mkdir()
+        ready = [pin.requirement for pin in pinned if pin.name not in FROM_SOURCE]
+        wheels.download(ready, downloads, starting)
+        wheels.download([SECOND_BUILD], second, starting)
+        found = _read_wheels(downloads)
+        # The tools come first: they build what PyPI has only as a source.
+        tools = concretizer.concretize(
+            [found[name] for name in BUILD_TOOLS], ROOTS, found[BUILD_TOOLS[0]]
+        )[2:-1]
+        for node in tools:
+            _install(node, python, bytecode=False)
+        sources = [pin for pin in pinned if pin.name in FROM_SOURCE]
+        for done, pin in enumerate(sources, 1):
+            progress(Progress("build", done, len(sources), str(pin.requirement)))
+            paths = [prefixes.site_packages(tool.prefix) for tool in tools]
+            wheels.build(pin.requirement, downloads, python, paths)
+        found = _read_wheels(downloads)
+        (other,) = _read_wheels(second).values()
+        nodes = concretizer.concretize(in_install_order(found), ROOTS, other)
+        for done, node in enumerate(nodes[1:], 1):  # the first is the external python
+            progress(Progress("install", done, len(nodes) - 1, f"{node.name}@{node.version}"))
+            # The second build is there to be named, seldom to be run.
+            _install(node, python, bytecode=node is not nodes[-1])
+    return nodes
+
+
+def _install(node: Node, python: Path, *, bytecode: bool = True) -> None:
+    if not prefixes.is_complete(node):
+        prefixes.install(node, python, bytecode=bytecode)
+
+
+def _read_wheels(directory: Path) -> dict[str, Wheel]:
+    found = (read_wheel(path) for path in sorted(directory.glob("*.whl")))
+    return {wheel.name: wheel for wheel in found}
+
+
+def _write_database(root: Path, nodes: Sequence[Node]) -> None:
+    """Write what Spack keeps in ``.spack-db``, the index last."""
+    directory = root / ".spack-db"
+    (directory / "failures").mkdir(parents=True, exist_ok=True)
+    for name in ("lock", "prefix_lock"):
+        (directory / name).touch()
+    _replace(directory / "index_verifier", str(uuid.uuid4()))
+    _replace(directory / "index.json", json.dumps(index(nodes, time.time())))
+
+
+def _check_directory(root: Path) -> None:
+    """Raise `DemoError` when `root` exists and is neither empty nor a demo store."""
+    if not root.exists():
+        return
+    if not root.is_dir():
+        raise DemoError(
+            f"{root} is a file, not a directory", hint="Name a directory for the demo store."
+        )
+    entries = sorted(path.name for path in root.iterdir())
+    if entries and MARKER not in entries:
+        shown = ", ".join(entries[:4]) + (", …" if len(entries) > 4 else "")
+        what = "a Spack store of its own" if ".spack-db" in entries else "something else"
+        raise DemoError(
+            f"{root} holds {what}; a demo store is made in a new or an empty directory",
+            details=[f"  found there: {shown}"],
+            hint=f"Name another directory, for example {root / 'demo-store'}",
+        )
+
+
+def _check_room(root: Path) -> None:
+    free = shutil.disk_usage(root).free
+    if free < _ROOM:
+        raise DemoError(
+            f"not enough room in {root}: {free // 1_000_000} MB are free, "
+            f"a demo store and its downloads need {_ROOM // 1_000_000} MB",
+            hint="Name a directory on another file system.",
+        )
+
+
+def _read_marker(root: Path) -> dict[str, Any] | None:
+    try:
+        marker = json.loads((root / MARKER).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        return {}
+    return marker if isinstance(marker, dict) else {}
+
+
+def _fingerprint(root: Path) -> str:
+    """Return what two stores share that can stand for one another."""
+    facts = [_LAYOUT, str(root), sys.base_prefix, sys.version, pins_text(), str(SECOND_BUILD)]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _clear(root: Path) -> None:
+    """Remove what an earlier call made in `root`, the database first."""
+    shutil.rmtree(root / ".spack-db", ignore_errors=True)
+    for path in root.glob(f"{sys.platform}-*"):
+        shutil.rmtree(path)
+
+
+@contextmanager
+def _lock(root: Path) -> Iterator[None]:
+    """Hold `root` alone: a second process waits, and then finds the store complete."""
+    descriptor = os.open(root, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write `text` to `path` whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)

@@ -1,0 +1,132 @@
+"""Wheels for a demo store: downloaded by pip, and built where PyPI has only a source."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib import util
+from typing import TYPE_CHECKING
+
+from .errors import DemoError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from packaging.requirements import Requirement
+
+#: How many of pip's last lines an error shows.
+_TAIL = 5
+
+
+def check_pip() -> None:
+    """Raise `DemoError` when the running Python has no pip."""
+    if util.find_spec("pip") is None:
+        raise DemoError(
+            f"{sys.executable} has no pip, which downloads the packages of the demo store",
+            hint=f"Run: {sys.executable} -m ensurepip",
+        )
+
+
+def download(
+    requirements: Iterable[Requirement], directory: Path, starting: Callable[[str], None]
+) -> None:
+    """Download a wheel for each of `requirements` into `directory`.
+
+    Parameters
+    ----------
+    requirements : iterable of Requirement
+        Pinned; nothing else is fetched.
+    directory : Path
+        Exists, and nobody else can write there.
+    starting : callable
+        Called with each requirement as pip turns to it.
+
+    Raises
+    ------
+    DemoError
+        With pip's own last words.
+    """
+    listing = directory / "requirements.txt"
+    listing.write_text("".join(f"{requirement}\n" for requirement in requirements))
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
+    command += ["--dest", str(directory), "--requirement", str(listing)]
+    _run_pip(command, directory, dict(os.environ), starting)
+
+
+def build(requirement: Requirement, directory: Path, python: Path, tools: Sequence[Path]) -> None:
+    """Build a wheel of `requirement` into `directory`, as Spack would: with the store's tools.
+
+    Parameters
+    ----------
+    requirement : Requirement
+        Pinned; its source is downloaded.
+    directory : Path
+        Exists, and nobody else can write there.
+    python : Path
+        The interpreter of the store.
+    tools : sequence of Path
+        The site-packages of pip and of all that the build needs.
+    """
+    command = [str(python), "-m", "pip", "wheel", "--no-deps", "--no-build-isolation"]
+    command += ["--wheel-dir", str(directory), str(requirement)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, tools))}
+    _run_pip(command, directory, environment, lambda _: None)
+
+
+def _run_pip(
+    command: Sequence[str],
+    directory: Path,
+    environment: Mapping[str, str],
+    starting: Callable[[str], None],
+) -> None:
+    options = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
+    lines: list[str] = []
+    # The working directory is our own: `-m pip` would import a `pip` from where the user stands.
+    with subprocess.Popen(  # noqa: S603 - an argument list, no shell
+        [*command, *options, "--retries", "2"],
+        cwd=directory,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                lines.append(line.rstrip())
+                if subject := _subject(line):
+                    starting(subject)
+        except BaseException:
+            process.terminate()
+            raise
+    if process.returncode:
+        raise DemoError(
+            "pip could not get the packages of the demo store",
+            details=[f"  {line}" for line in _last_words(lines)],
+            hint="The packages come from PyPI, or from the index your pip is configured for "
+            "(pip config list); a proxy is taken from $HTTPS_PROXY.",
+        )
+
+
+def _subject(line: str) -> str:
+    """Return the package that a line of pip's output begins with; empty when it begins none.
+
+    "Collecting" names a requirement, "Processing" a file that is on this machine already.
+    """
+    word, _, rest = line.strip().partition(" ")
+    if word == "Collecting":
+        return rest.split()[0]
+    if word == "Processing" and rest.endswith(".whl"):
+        return "==".join(rest.rpartition("/")[2].split("-")[:2])
+    return ""
+
+
+def _last_words(lines: Sequence[str]) -> list[str]:
+    """Return the lines that say what went wrong: pip's errors, else its last lines."""
+    errors = [line for line in lines if line.startswith("ERROR:")]
+    retries = [line for line in lines if "Retrying" in line]
+    return [*retries[-1:], *errors[-_TAIL:]] if errors else list(lines[-_TAIL:])
