@@ -41,13 +41,9 @@ def offered(name):
         if not os.path.isfile(os.path.join(entry, name, "__init__.py")):
             continue
         for item in sorted(os.listdir(entry)):
-            head = item.lower().split("-")
-            if len(head) > 1 and head[0] == name and item.endswith((".dist-info", ".egg-info")):
-                version = head[1]
-                for suffix in (".dist-info", ".egg-info"):
-                    if version.endswith(suffix):
-                        version = version[:-len(suffix)]
-                return {"version": version, "location": entry}
+            stem, suffix = os.path.splitext(item)
+            if suffix in (".dist-info", ".egg-info") and stem.lower().startswith(name + "-"):
+                return {"version": stem.split("-")[1], "location": entry}
         return {"version": "", "location": entry}
     return None
 facts = {

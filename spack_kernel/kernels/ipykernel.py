@@ -165,17 +165,37 @@ def _why_unsuitable(store: Store, spec: Spec, interpreter: Interpreter) -> str:
     python = python_of(store, spec)
     if python is None:
         return "its record does not say for which python it is built"
-    ours = interpreter.python or interpreter.spec
-    if python.hash != ours.hash:
-        if series(python.version) != interpreter.series:
-            return f"built for {python.label}"
-        if (spec.arch.platform, spec.arch.os) != (ours.arch.platform, ours.arch.os):
-            return f"built for {spec.arch}"
-        for name in _ABI_VARIANTS:
-            if bool(python.variants.get(name)) != bool(ours.variants.get(name)):
-                return f"built for {python.label}, which differs in `{name}`"
+    why_unfit = mismatch(spec, python, interpreter.python or interpreter.spec, interpreter.series)
+    if why_unfit:
+        return why_unfit
     if not spec.prefix or not Path(spec.prefix).is_dir():
         return f"its directory is gone ({spec.prefix})"
+    return ""
+
+
+def mismatch(spec: Spec, python: Spec, ours: Spec, our_series: str) -> str:
+    """Return why what is built for `python` does not load in `ours`; empty when it does.
+
+    Parameters
+    ----------
+    spec : Spec
+        What is built.
+    python : Spec
+        The python it is built for.
+    ours : Spec
+        The python, or the external that holds one, it would run in.
+    our_series : str
+        The version of the interpreter, ``3.11``.
+    """
+    if python.hash == ours.hash:
+        return ""
+    if series(python.version) != our_series:
+        return f"built for {python.label}"
+    if (spec.arch.platform, spec.arch.os) != (ours.arch.platform, ours.arch.os):
+        return f"built for {spec.arch}"
+    for name in _ABI_VARIANTS:
+        if bool(python.variants.get(name)) != bool(ours.variants.get(name)):
+            return f"built for {python.label}, which differs in `{name}`"
     return ""
 
 

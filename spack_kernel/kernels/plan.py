@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 from string import Template
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from spack_kernel.spack.directories import Directories
 from spack_kernel.spack.load import load_environment
 
 from .errors import InterpreterError, KernelPackageError
@@ -36,7 +37,7 @@ class PathEntry(NamedTuple):
     ----------
     path : str
         The directory.
-    spec : Spec or None
+    spec : Spec
         What it belongs to.
     origin : str
         ``spec`` for the load environment's own, ``companion`` for what was put behind it.
@@ -45,7 +46,7 @@ class PathEntry(NamedTuple):
     """
 
     path: str
-    spec: Spec | None
+    spec: Spec
     origin: str
     reason: str
 
@@ -238,8 +239,8 @@ class KernelPlan:
             "pythonpath_entries": [
                 {
                     "path": entry.path,
-                    "spec": entry.spec.label if entry.spec else None,
-                    "hash": entry.spec.hash if entry.spec else None,
+                    "spec": entry.spec.label,
+                    "hash": entry.spec.hash,
                     "origin": entry.origin,
                     "reason": entry.reason,
                 }
@@ -266,6 +267,7 @@ def plan_kernel(
     *,
     companion: str = "auto",
     kernel: bool = True,
+    inspections: Mapping[str, Sequence[str]] | None = None,
     probe_timeout: float = PROBE_TIMEOUT,
 ) -> KernelPlan:
     """Plan a kernel for some installed specs.
@@ -281,6 +283,8 @@ def plan_kernel(
     kernel : bool
         False plans the environment alone: a closure without Python or ipykernel is no error, and
         the plan's `interpreter` or `ipykernel` is None.
+    inspections : mapping of str to sequence of str, optional
+        The site's prefix inspections; Spack's own default when not given.
     probe_timeout : float
         Seconds the interpreter may take to say what it is.
 
@@ -305,16 +309,14 @@ def plan_kernel(
         if kernel:
             raise
         notes.append(Note(error.code, error.summary))
-    load = load_environment(store, specs)
-    by_hash = {spec.hash: spec for spec in closure}
-    entries = [
-        PathEntry(entry.path, by_hash.get(entry.hash), "spec", entry.reason)
-        for entry in load.pythonpath
-    ]
+    directories = Directories()
+    load = load_environment(store, specs, inspections, directories=directories)
+    entries = [PathEntry(entry.path, entry.spec, "spec", entry.reason) for entry in load.pythonpath]
     _require_prefixes(closure, entries)
     overrides: tuple[Override, ...] = ()
     if ipykernel is not None and ipykernel.source == "companion" and ipykernel.spec is not None:
-        behind, overrides = _companion_entries(store, closure, ipykernel.spec, entries)
+        beside = load_environment(store, [ipykernel.spec], directories=directories)
+        behind, overrides = _companion_entries(closure, beside, entries)
         entries += behind
     notes += _notes(interpreter, ipykernel, overrides)
     return KernelPlan(
@@ -334,7 +336,7 @@ def plan_kernel(
 def _require_prefixes(closure: Sequence[Spec], entries: Sequence[PathEntry]) -> None:
     """Raise for a Python package of the closure whose directory is gone."""
     # Only what has no entry is asked for: a stat for every node costs seconds on slow systems.
-    present = {entry.spec.hash for entry in entries if entry.spec is not None}
+    present = {entry.spec.hash for entry in entries}
     for spec in closure:
         if spec.hash in present or spec.external or not spec.prefix:
             continue
@@ -344,28 +346,25 @@ def _require_prefixes(closure: Sequence[Spec], entries: Sequence[PathEntry]) -> 
 
 
 def _companion_entries(
-    store: Store, closure: Sequence[Spec], companion: Spec, entries: Sequence[PathEntry]
+    closure: Sequence[Spec], beside: LoadEnvironment, entries: Sequence[PathEntry]
 ) -> tuple[list[PathEntry], tuple[Override, ...]]:
     """Return what the companion adds behind the entries, and what of it gives way to them."""
+    (companion,) = beside.specs
     own = {spec.name: spec for spec in closure}
-    nodes = {spec.hash: spec for spec in store.closure(companion)}
     present = {entry.path for entry in entries}
     behind: list[PathEntry] = []
     overrides: dict[str, Override] = {}
-    for entry in load_environment(store, [companion]).pythonpath:
-        spec = nodes.get(entry.hash)
-        if entry.path in present:
+    for path, spec, _, _ in beside.pythonpath:
+        if path in present:
             continue
-        if spec is not None and spec.name in own:
+        if spec.name in own:
             # Left out as a whole: two versions of one package on a path would mix submodules.
             if own[spec.name] != spec:
                 overrides[spec.name] = Override(own[spec.name], spec)
             continue
-        present.add(entry.path)
-        reason = f"needed by {companion.label}"
-        if spec == companion:
-            reason = "the companion"
-        behind.append(PathEntry(entry.path, spec, "companion", reason))
+        present.add(path)
+        reason = "the companion" if spec == companion else f"needed by {companion.label}"
+        behind.append(PathEntry(path, spec, "companion", reason))
     return behind, tuple(overrides.values())
 
 
@@ -397,7 +396,7 @@ def _has_debugpy(interpreter: Interpreter | None, entries: Sequence[PathEntry]) 
         return False
     if interpreter.facts.debugpy is not None:
         return True
-    return any(entry.spec is not None and entry.spec.name == "py-debugpy" for entry in entries)
+    return any(entry.spec.name == "py-debugpy" for entry in entries)
 
 
 def _spec_dict(spec: Spec) -> dict[str, Any]:

@@ -1,0 +1,17 @@
+"""What can go wrong between Jupyter and a plan."""
+
+from __future__ import annotations
+
+from spack_kernel.spack.errors import SpackKernelError
+
+
+class KernelSpecError(SpackKernelError):
+    """A kernelspec that cannot be written, found, removed or understood."""
+
+    code = "kernelspec"
+
+
+class KernelDiedError(SpackKernelError):
+    """A kernel whose process ended before it could be spoken to."""
+
+    code = "kernel-died"

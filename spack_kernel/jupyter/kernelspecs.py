@@ -1,0 +1,412 @@
+"""Kernelspecs of ours: what stands in them, and writing, listing and removing them."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_core.paths import SYSTEM_JUPYTER_PATH
+
+from spack_kernel.kernels.plan import KERNEL_COMMAND
+
+from .errors import KernelSpecError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from spack_kernel.kernels.plan import KernelPlan
+    from spack_kernel.spack.specs import Spec
+
+#: The name under which `SpackProvisioner` is registered, as a kernel.json gives it.
+PROVISIONER_NAME = "spack-provisioner"
+
+KERNEL_FILE = "kernel.json"
+
+_LOGOS = ("logo-32x32.png", "logo-64x64.png", "logo-svg.svg")
+
+_VALID_NAME = re.compile(r"[a-z0-9._-]+", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledKernelSpec:
+    """A kernelspec of ours, as it lies on disk.
+
+    Attributes
+    ----------
+    name : str
+        The kernel's name, its directory's.
+    resource_dir : str
+        The directory.
+    display_name : str
+        What front ends show.
+    config : mapping
+        The traits of `SpackProvisioner` it sets: ``spec``, ``hash``, ``store`` …
+    env : mapping of str to str
+        Variables it sets in the kernel.
+    shadowed_by : str or None
+        The directory of another kernelspec of this name that Jupyter finds first; ``""`` when
+        Jupyter does not look where this one lies.
+    """
+
+    name: str
+    resource_dir: str
+    display_name: str
+    config: Mapping[str, Any]
+    env: Mapping[str, str]
+    shadowed_by: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the kernelspec as JSON types."""
+        return {
+            "name": self.name,
+            "resource_dir": self.resource_dir,
+            "display_name": self.display_name,
+            **self.config,
+            "env": dict(self.env),
+            "shadowed_by": self.shadowed_by,
+        }
+
+
+def default_name(specs: Sequence[Spec]) -> str:
+    """Return a kernel name for some specs: ``spack-py-libensemble-1.5.0-j4zmggq``."""
+    first, *others = specs
+    parts = ["spack", first.name, str(first.version), first.hash[:7]]
+    parts += [f"{spec.name}-{spec.hash[:7]}" for spec in others]
+    return re.sub(r"[^a-z0-9._-]+", "-", "-".join(parts).lower())
+
+
+def default_display_name(specs: Sequence[Spec]) -> str:
+    """Return what front ends show: ``py-libensemble 1.5.0 (Spack /j4zmggq)``."""
+    names = " + ".join(f"{spec.name} {spec.version}" for spec in specs)
+    hashes = " ".join(f"/{spec.hash[:7]}" for spec in specs)
+    return f"{names} (Spack {hashes})"
+
+
+def kernel_dict(
+    plan: KernelPlan,
+    *,
+    query: str | None = None,
+    display_name: str | None = None,
+    env: Mapping[str, str] | None = None,
+    companion: str = "auto",
+) -> dict[str, Any]:
+    """Return the content of the kernel.json for a plan.
+
+    Parameters
+    ----------
+    plan : KernelPlan
+        What the kernel starts; its specs are pinned by hash.
+    query : str, optional
+        What the user asked for, remembered so that an error can say what it would find later.
+        Only for a plan of one spec.
+    display_name : str, optional
+        What front ends show.
+    env : mapping, optional
+        Variables to set in the kernel; ``${NAME}`` in a value stands for the loaded value.
+    companion : str
+        As `plan_kernel` was given it.
+    """
+    config: dict[str, Any] = {}
+    if len(plan.specs) == 1:
+        root = plan.specs[0]
+        config |= {"spec": query or f"{root.name}@{root.version}", "hash": root.hash}
+    else:
+        config["specs"] = [f"{spec.name}/{spec.hash}" for spec in plan.specs]
+    config["store"] = plan.store.root
+    if companion != "auto":
+        config["companion"] = companion
+    return {
+        "argv": exec_command(plan, env=env or {}, companion=companion),
+        "display_name": display_name or default_display_name(plan.specs),
+        "language": "python",
+        "interrupt_mode": "signal",
+        **({"env": dict(env)} if env else {}),
+        "metadata": {
+            "debugger": plan.debugger,
+            "kernel_provisioner": {"provisioner_name": PROVISIONER_NAME, "config": config},
+        },
+    }
+
+
+def exec_command(plan: KernelPlan, *, env: Mapping[str, str], companion: str = "auto") -> list[str]:
+    """Return an argv that starts the kernel without any provisioner: `spack-kernel exec`.
+
+    Front ends that know no provisioners run it as it stands. The environment variables are in it
+    because `exec` cannot tell those of the kernelspec from those the front end leaked.
+    """
+    command = [*_command_prefix(), "exec", "--store", plan.store.root]
+    if companion != "auto":
+        command += ["--companion", companion]
+    for name, value in env.items():
+        command += ["--env", f"{name}={value}"]
+    command += [f"{spec.name}/{spec.hash}" for spec in plan.specs]
+    return [*command, "--", *KERNEL_COMMAND]
+
+
+def kernel_command(argv: Sequence[str]) -> list[str]:
+    """Return the kernel's own command in a kernelspec's argv: what `exec` would run.
+
+    An argv that is not `spack-kernel exec …` is returned as it is.
+    """
+    command = list(argv)
+    if "--" in command:
+        separator = command.index("--")
+        head = command[:separator]
+        if "exec" in head and any(
+            "spack_kernel" in word or "spack-kernel" in word for word in head
+        ):
+            return command[separator + 1 :]
+    return command
+
+
+@functools.cache
+def _command_prefix() -> tuple[str, ...]:
+    """Return how to run our command line whatever the environment and the working directory."""
+    # -I: neither the front end's PYTHONPATH nor a spack_kernel.py beside a notebook is imported.
+    isolated = (sys.executable, "-I")
+    answer = subprocess.run(  # noqa: S603 - an argument list, no shell
+        [*isolated, "-c", "import spack_kernel.cli, sys; print(spack_kernel.__file__)"],
+        capture_output=True,
+        text=True,
+        cwd="/",
+        check=False,
+    )
+    if answer.returncode == 0:
+        return (*isolated, "-m", "spack_kernel")
+    # Installed through PYTHONPATH or `pip install --user`: name the directories.
+    extra = [entry for entry in sys.path if entry.startswith("/") and Path(entry).is_dir()]
+    code = (
+        f"import sys; sys.path += [p for p in {extra!r} if p not in sys.path]; "
+        "from spack_kernel.cli import main; sys.exit(main())"
+    )
+    return (*isolated, "-c", code)
+
+
+# -- on disk -------------------------------------------------------------------------------------
+
+
+def install_kernelspec(
+    plan: KernelPlan,
+    *,
+    query: str | None = None,
+    name: str | None = None,
+    display_name: str | None = None,
+    user: bool = False,
+    prefix: str | os.PathLike[str] | None = None,
+    env: Mapping[str, str] | None = None,
+    companion: str = "auto",
+    replace: bool = False,
+) -> InstalledKernelSpec:
+    """Write a kernelspec for a plan where Jupyter looks for it, whole or not at all.
+
+    Parameters
+    ----------
+    plan : KernelPlan
+        What the kernel starts.
+    query, display_name, env, companion
+        See `kernel_dict`.
+    name : str, optional
+        The kernel's name; `default_name` otherwise.
+    user : bool
+        Into the user's own directory.
+    prefix : path, optional
+        Into ``PREFIX/share/jupyter/kernels``; ``sys.prefix`` for an environment. Neither `user`
+        nor `prefix` means the system's directory.
+    replace : bool
+        Whether a kernelspec of that name that is not ours may be replaced. One of ours always is.
+
+    Raises
+    ------
+    KernelSpecError
+        When the name is not valid or taken, or the directory cannot be written.
+    """
+    name = (default_name(plan.specs) if name is None else name).lower()
+    if not _VALID_NAME.fullmatch(name):
+        raise KernelSpecError(
+            f"`{name}` cannot be a kernel's name",
+            hint="Kernel names are made of ASCII letters, digits, hyphens, dots and underscores.",
+        )
+    if user and prefix is not None:
+        raise KernelSpecError("a kernelspec goes to the user's directory or to a prefix, not both")
+    content = kernel_dict(
+        plan, query=query, display_name=display_name, env=env, companion=companion
+    )
+    resource_dir = kernels_directory(user=user, prefix=prefix) / name
+    write_kernelspec(resource_dir, content, replace=replace)
+    return _describe(name, resource_dir, content)
+
+
+def kernels_directory(*, user: bool = False, prefix: str | os.PathLike[str] | None = None) -> Path:
+    """Return the directory of kernelspecs that `ipykernel install` would write to."""
+    if user:
+        return Path(KernelSpecManager().user_kernel_dir)
+    if prefix is not None:
+        return Path(prefix).absolute() / "share" / "jupyter" / "kernels"
+    return Path(SYSTEM_JUPYTER_PATH[0]) / "kernels"
+
+
+def write_kernelspec(
+    resource_dir: Path, content: Mapping[str, Any], *, replace: bool = False
+) -> None:
+    """Write kernel.json and the logos to `resource_dir`, whole or not at all.
+
+    Parameters
+    ----------
+    resource_dir : Path
+        The directory to make; its parents are made too.
+    content : mapping
+        What kernel.json says.
+    replace : bool
+        Whether a kernelspec that is not ours may be replaced.
+
+    Raises
+    ------
+    KernelSpecError
+        When something that is not ours lies there, or it cannot be written.
+    """
+    if resource_dir.exists() and not replace and not _is_ours(_read(resource_dir)):
+        raise KernelSpecError(
+            f"there is a kernelspec `{resource_dir.name}` already, and it is not one of ours",
+            details=[f"  {resource_dir}"],
+            hint="Choose another name with --name, or replace it with --replace.",
+        )
+    with _explained(f"cannot write the kernelspec {resource_dir}"):
+        resource_dir.parent.mkdir(parents=True, exist_ok=True)
+        # Jupyter lists a directory here only if it holds a kernel.json itself, so what is being
+        # made one level deeper is not seen before the rename.
+        with tempfile.TemporaryDirectory(
+            prefix=".spack-kernel-", dir=resource_dir.parent
+        ) as staging:
+            new, old = Path(staging, "new"), Path(staging, "old")
+            new.mkdir()
+            text = json.dumps(content, indent=2, ensure_ascii=False)
+            (new / KERNEL_FILE).write_text(text + "\n", encoding="utf-8")
+            for logo in _LOGOS:
+                data = files("spack_kernel.jupyter").joinpath(f"resources/{logo}").read_bytes()
+                (new / logo).write_bytes(data)
+            if resource_dir.exists():
+                resource_dir.rename(old)
+            try:
+                new.rename(resource_dir)
+            except OSError:
+                if old.exists():
+                    old.rename(resource_dir)
+                raise
+
+
+def list_kernelspecs() -> list[InstalledKernelSpec]:
+    """Return the kernelspecs of ours that Jupyter finds, by name."""
+    found = []
+    for name, resource_dir in sorted(KernelSpecManager().find_kernel_specs().items()):
+        content = _read(Path(resource_dir))
+        if _is_ours(content):
+            found.append(_describe(name, Path(resource_dir), content))
+    return found
+
+
+def find_kernelspec(name: str) -> InstalledKernelSpec:
+    """Return the kernelspec of ours with this name.
+
+    Raises
+    ------
+    KernelSpecError
+        When there is none, or it is somebody else's.
+    """
+    resource_dir = KernelSpecManager().find_kernel_specs().get(name.lower())
+    if resource_dir is None:
+        ours = [spec.name for spec in list_kernelspecs()]
+        raise KernelSpecError(
+            f"there is no kernelspec `{name}`",
+            details=["  those of ours: " + (", ".join(ours) or "none")],
+            hint="`jupyter kernelspec list` shows all there are.",
+        )
+    content = _read(Path(resource_dir))
+    if not _is_ours(content):
+        raise KernelSpecError(
+            f"the kernelspec `{name}` is not one of ours",
+            details=[f"  {resource_dir}"],
+            hint=f"`jupyter kernelspec remove {name}` removes it.",
+        )
+    return _describe(name.lower(), Path(resource_dir), content)
+
+
+def remove_kernelspec(name: str) -> InstalledKernelSpec:
+    """Remove the kernelspec of ours with this name, and return what it was.
+
+    Raises
+    ------
+    KernelSpecError
+        When there is none, it is not ours, or it cannot be removed.
+    """
+    found = find_kernelspec(name)
+    resource_dir = Path(found.resource_dir)
+    with _explained(f"cannot remove the kernelspec {resource_dir}"):
+        if resource_dir.is_symlink():
+            resource_dir.unlink()
+            return found
+        staging = Path(tempfile.mkdtemp(prefix=".spack-kernel-", dir=resource_dir.parent))
+        try:
+            resource_dir.rename(staging / "old")
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+    return found
+
+
+@contextlib.contextmanager
+def _explained(summary: str) -> Iterator[None]:
+    """Turn an OSError into an error of ours."""
+    try:
+        yield
+    except OSError as error:
+        raise KernelSpecError(
+            f"{summary}: {error.strerror}",
+            details=[f"  {error.filename}"] if error.filename else (),
+            hint="Give --user for your own kernels or --sys-prefix for this environment's."
+            if isinstance(error, PermissionError)
+            else "",
+        ) from error
+
+
+def _read(resource_dir: Path) -> dict[str, Any]:
+    """Return the content of a kernel.json; empty when it cannot be read."""
+    try:
+        content = json.loads((resource_dir / KERNEL_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _provisioner(content: Mapping[str, Any]) -> dict[str, Any]:
+    metadata = content.get("metadata")
+    stanza = metadata.get("kernel_provisioner") if isinstance(metadata, dict) else None
+    return stanza if isinstance(stanza, dict) else {}
+
+
+def _is_ours(content: Mapping[str, Any]) -> bool:
+    return _provisioner(content).get("provisioner_name") == PROVISIONER_NAME
+
+
+def _describe(name: str, resource_dir: Path, content: Mapping[str, Any]) -> InstalledKernelSpec:
+    seen = KernelSpecManager().find_kernel_specs().get(name, "")
+    same = bool(seen) and Path(seen).resolve() == resource_dir.resolve()
+    config = _provisioner(content).get("config")
+    return InstalledKernelSpec(
+        name=name,
+        resource_dir=str(resource_dir),
+        display_name=str(content.get("display_name", name)),
+        config=config if isinstance(config, dict) else {},
+        env=content.get("env") or {},
+        shadowed_by=None if same else seen,
+    )
