@@ -1,0 +1,272 @@
+"""The environment `spack load` makes, from the install database and a look at the prefixes.
+
+What a package's own recipe adds (``MPICC``, ``R_LIBS`` …) is not in the database; the site's own
+``spack`` knows it, see `spack_kernel.spack.command`. docs/environment.md tells the rules.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .directories import Directories
+from .modifications import Modification, apply_modifications, is_system_directory
+from .pythonpath import PYTHON_VENV, candidate_directories, find_extensions, python_path
+from .traversal import ALL_DEPTYPES, reach, rule_for, topological, use_order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from .modifications import Operation
+    from .pythonpath import Extension, PythonPath, PythonPathEntry
+    from .specs import Dependency, Spec
+    from .store import Store
+
+#: Spack's own prefix inspections: subdirectory of a prefix → variables it is prepended to.
+DEFAULT_INSPECTIONS: Mapping[str, Sequence[str]] = {
+    "bin": ("PATH",),
+    "man": ("MANPATH",),
+    "share/man": ("MANPATH",),
+    "share/aclocal": ("ACLOCAL_PATH",),
+    "lib/pkgconfig": ("PKG_CONFIG_PATH",),
+    "lib64/pkgconfig": ("PKG_CONFIG_PATH",),
+    "share/pkgconfig": ("PKG_CONFIG_PATH",),
+    "": ("CMAKE_PREFIX_PATH",),
+}
+
+#: Where Spack keeps which specs are loaded.
+LOADED_HASHES = "SPACK_LOADED_HASHES"
+
+_EXECUTABLES = ("bin", "bin64")
+
+# The words of `environment:` in an external's extra attributes, and of environments' `env_vars:`.
+_CONFIGURED: Mapping[str, Operation] = {
+    "set": "set",
+    "unset": "unset",
+    "prepend_path": "prepend",
+    "append_path": "append",
+    "remove_path": "remove",
+    "append_flags": "append-flags",
+    "remove_flags": "remove-flags",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LoadEnvironment:
+    """What loading some specs together changes.
+
+    Attributes
+    ----------
+    specs : tuple of Spec
+        The specs loaded.
+    closure : tuple of Spec
+        They and their link and run dependencies, in Spack's topological order.
+    modifications : tuple of Modification
+        All changes, in the order in which they are made.
+    pythonpath : tuple of PythonPathEntry
+        The entries of PYTHONPATH, in the order in which Python searches them.
+    left_out : tuple of PythonPathEntry
+        Entries of PYTHONPATH that do not exist or belong to another Python, with the reason.
+    unrecorded : tuple of (Spec, Dependency)
+        Dependencies that no database of the store has; Spack warns of them and goes on.
+    """
+
+    specs: tuple[Spec, ...]
+    closure: tuple[Spec, ...]
+    modifications: tuple[Modification, ...]
+    pythonpath: tuple[PythonPathEntry, ...]
+    left_out: tuple[PythonPathEntry, ...]
+    unrecorded: tuple[tuple[Spec, Dependency], ...]
+
+    def apply(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """Return `environment` as it is after loading; the argument stays as it is."""
+        return apply_modifications(self.modifications, environment)
+
+
+def load_environment(
+    store: Store,
+    specs: Sequence[Spec],
+    inspections: Mapping[str, Sequence[str]] | None = None,
+    *,
+    directories: Directories | None = None,
+) -> LoadEnvironment:
+    """Return what `spack load` of `specs` changes, as far as the database can tell.
+
+    First every spec of the closure is inspected for directories that have a variable, leaves
+    first; then externals, then the others, again leaves first, put their ``bin`` on PATH where
+    something runs them. PYTHONPATH has its own order, see `spack_kernel.spack.pythonpath`.
+
+    Parameters
+    ----------
+    store : Store
+        Where `specs` and their dependencies are recorded.
+    specs : sequence of Spec
+        What to load, as ``spack load a b`` takes it.
+    inspections : mapping of str to sequence of str, optional
+        The site's ``modules:prefix_inspections``: subdirectory → variables. Spack's own default
+        when not given.
+    directories : Directories, optional
+        Says which directories exist; the file system is asked when not given.
+
+    Raises
+    ------
+    DatabaseError
+        When the recorded dependencies form a cycle.
+    """
+    directories = directories or Directories()
+    inspected = {
+        "" if (relative := posixpath.normpath(key)) == "." else relative: tuple(variables)
+        for key, variables in (DEFAULT_INSPECTIONS if inspections is None else inspections).items()
+    }
+    rule = rule_for(store.databases[0].version)
+    graph = reach(specs, store.by_hash)
+    closure = topological(graph, rule)
+    wider, build_only = graph, []
+    if _loads_build_dependencies(store):
+        wider = reach(specs, store.by_hash, ALL_DEPTYPES)
+        build_only = [spec for spec in topological(wider, rule) if spec.hash not in graph.nodes]
+
+    _prefetch(directories, [*closure, *build_only], inspected)
+    order = _externals_first(reversed(use_order(graph, rule)))
+    extensions = find_extensions(graph, order, store)
+    path = python_path(extensions, order, directories)
+    if build_only:
+        wider_order = _externals_first(reversed(use_order(wider, rule)))
+        wider_extensions = find_extensions(wider, wider_order, store)
+        path = _behind(path, python_path(wider_extensions, wider_order, directories))
+
+    modifications: list[Modification] = []
+    for spec in (*reversed(build_only), *reversed(closure)):
+        modifications += _inspect(spec, inspected, directories)
+    run = {*graph.roots} | {
+        edge.hash for edges in graph.edges.values() for edge in edges if "run" in edge.deptypes
+    }
+    for spec in order:
+        if spec.hash in run:
+            modifications += _make_runnable(spec, directories)
+        if spec.name == PYTHON_VENV:
+            modifications += _add_scripts(spec, extensions, directories)
+        modifications += _configured_for_external(spec)
+    modifications += [
+        Modification("prepend", "PYTHONPATH", *_of(entry)) for entry in reversed(path.entries)
+    ]
+    modifications += [
+        Modification("prepend", LOADED_HASHES, spec.hash, ":", spec.hash, "loaded by name")
+        for spec in specs
+    ]
+    return LoadEnvironment(
+        tuple(specs),
+        tuple(closure),
+        tuple(modifications),
+        path.entries,
+        path.missing,
+        wider.missing,
+    )
+
+
+def configured_modifications(
+    configured: Mapping[str, Any], spec: str | None, reason: str
+) -> list[Modification]:
+    """Return the modifications a Spack configuration spells out.
+
+    Parameters
+    ----------
+    configured : mapping
+        ``{set: {NAME: value}, prepend_path: {NAME: path}, unset: [NAME], …}``. Commands Spack's
+        schema does not know are left out.
+    spec : str or None
+        DAG hash of the spec they belong to.
+    reason : str
+        Where they are written.
+    """
+    modifications = []
+    for command, variables in configured.items():
+        operation = _CONFIGURED.get(command)
+        if operation is None:
+            continue
+        separator = " " if operation.endswith("-flags") else ":"
+        pairs = variables.items() if isinstance(variables, dict) else ((v, "") for v in variables)
+        modifications += [
+            Modification(operation, str(name), str(value), separator, spec, reason)
+            for name, value in pairs
+        ]
+    return modifications
+
+
+def _loads_build_dependencies(store: Store) -> bool:
+    """Tell whether the Spack of this store loads build dependencies, as those up to 0.20 do."""
+    version = store.databases[0].version
+    return version.isdigit() and int(version) < 7
+
+
+def _externals_first(specs: Iterable[Spec]) -> list[Spec]:
+    ordered = list(specs)
+    return [spec for spec in ordered if spec.external] + [
+        spec for spec in ordered if not spec.external
+    ]
+
+
+def _prefetch(
+    directories: Directories, specs: Sequence[Spec], inspected: Mapping[str, Sequence[str]]
+) -> None:
+    relatives = [*inspected, *_EXECUTABLES, *candidate_directories(specs)]
+    directories.prefetch((spec.prefix for spec in specs if spec.prefix), relatives)
+
+
+def _inspect(
+    spec: Spec, inspected: Mapping[str, Sequence[str]], directories: Directories
+) -> Iterator[Modification]:
+    if spec.prefix is None:
+        return
+    for relative, variables in inspected.items():
+        path = directories.below(spec.prefix, relative)
+        if path is None or is_system_directory(path):
+            continue
+        for variable in variables:
+            yield Modification("prepend", variable, path, ":", spec.hash, "prefix inspection")
+
+
+def _make_runnable(spec: Spec, directories: Directories) -> Iterator[Modification]:
+    if spec.prefix is None or is_system_directory(spec.prefix):
+        return
+    for name in _EXECUTABLES:
+        path = directories.below(spec.prefix, name)
+        if path is not None:
+            yield Modification("prepend", "PATH", path, ":", spec.hash, "run dependency")
+
+
+def _add_scripts(
+    venv: Spec, extensions: Sequence[Extension], directories: Directories
+) -> Iterator[Modification]:
+    """Yield what ``python-venv`` adds to PATH: the scripts of the Python packages that use it."""
+    for extension in extensions:
+        spec = extension.spec
+        if extension.through != venv or spec.prefix is None or not spec.name.startswith("py-"):
+            continue
+        path = directories.below(spec.prefix, "bin")
+        if path is not None:
+            yield Modification("prepend", "PATH", path, ":", spec.hash, f"uses {venv.label}")
+
+
+def _configured_for_external(spec: Spec) -> list[Modification]:
+    configured = spec.external and spec.external.extra_attributes.get("environment")
+    if not isinstance(configured, dict):
+        return []
+    return configured_modifications(configured, spec.hash, "environment of the external")
+
+
+def _behind(path: PythonPath, wider: PythonPath) -> PythonPath:
+    """Return `path` with what only `wider` has put behind it, and what is ours behind all."""
+    known = {entry.path for entry in path.entries}
+    added = [
+        entry._replace(reason=f"{entry.reason}; Spack up to 0.20 loads build dependencies, too")
+        for entry in wider.entries
+        if entry.path not in known
+    ]
+    entries = sorted([*path.entries, *added], key=lambda entry: entry.ours)
+    return type(path)(tuple(entries), path.missing)
+
+
+def _of(entry: PythonPathEntry) -> tuple[str, str, str, str, bool]:
+    return entry.path, ":", entry.spec.hash, entry.reason, entry.ours

@@ -1,0 +1,214 @@
+"""Changes to environment variables as Spack makes them: kept as operations, applied late.
+
+A list of operations says more than the variables it gives: it applies to any environment, and
+each operation knows which spec asked for it and why. The meaning of each is that of
+``spack.util.environment``.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections import deque
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+
+from .errors import SpackKernelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+Operation = Literal[
+    "set",
+    "unset",
+    "prepend",
+    "append",
+    "remove",
+    "remove-first",
+    "remove-last",
+    "append-flags",
+    "remove-flags",
+    "system-last",
+    "prune",
+]
+OPERATIONS: tuple[Operation, ...] = get_args(Operation)
+
+#: Directories every program searches anyway; Spack keeps them out of what it prepends.
+SYSTEM_DIRECTORIES = frozenset(
+    posixpath.normpath(posixpath.join(root, directory))
+    for root in ("/", "/usr", "/usr/local")
+    for directory in ("", "bin", "bin64", "include", "lib", "lib64")
+)
+
+
+class InvalidModification(SpackKernelError):  # noqa: N818 - reads as the other errors do
+    """A recorded environment modification that cannot be understood."""
+
+    code = "modification"
+
+
+class Modification(NamedTuple):
+    """One change to one environment variable.
+
+    Attributes
+    ----------
+    operation : str
+        One of `OPERATIONS`. ``prepend``, ``append`` and ``remove…`` work on one path of a list;
+        ``append-flags`` and ``remove-flags`` on text left as it is; ``system-last`` puts system
+        directories behind the others and ``prune`` drops duplicates, both without a value.
+    variable : str
+        The variable's name.
+    value : str
+        The path, the flag, or the whole value; empty where the operation takes none.
+    separator : str
+        What stands between the entries of the variable.
+    spec : str or None
+        DAG hash of the spec the change comes from.
+    reason : str
+        Why it is made, for people.
+    ours : bool
+        True where Spack would not make it.
+    """
+
+    operation: Operation
+    variable: str
+    value: str = ""
+    separator: str = ":"
+    spec: str | None = None
+    reason: str = ""
+    ours: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the modification as JSON types, without what is left at its default."""
+        defaults = self._field_defaults
+        return {
+            name: value
+            for name, value in self._asdict().items()
+            if name not in defaults or value != defaults[name]
+        }
+
+    @classmethod
+    def from_dict(cls, recorded: Mapping[str, Any]) -> Modification:
+        """Return the modification that `as_dict` wrote.
+
+        Raises
+        ------
+        InvalidModification
+            When `recorded` is not one, naming what is wrong.
+        """
+        try:
+            modification = cls(**recorded)
+        except TypeError as error:
+            raise InvalidModification(
+                f"not an environment modification: {recorded!r}", details=[f"  {error}"]
+            ) from None
+        wrong = [
+            f"  {name} is {value!r}"
+            for name, value in modification._asdict().items()
+            if not _FIELD_CHECKS[name](value)
+        ]
+        if wrong:
+            raise InvalidModification(
+                "an environment modification with a wrong value",
+                details=wrong,
+                hint=f"Operations are {', '.join(OPERATIONS)}.",
+            )
+        return modification
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and "\0" not in value
+
+
+_FIELD_CHECKS: Mapping[str, Callable[[Any], bool]] = {
+    "operation": lambda value: value in OPERATIONS,
+    "variable": lambda value: _is_text(value) and value != "" and "=" not in value,
+    "value": _is_text,
+    "separator": lambda value: _is_text(value) and value != "",
+    "spec": lambda value: value is None or _is_text(value),
+    "reason": _is_text,
+    "ours": lambda value: isinstance(value, bool),
+}
+
+
+def is_system_directory(path: str) -> bool:
+    """Tell whether `path` is one of the directories Spack never prepends."""
+    return posixpath.normpath(path) in SYSTEM_DIRECTORIES if path else False
+
+
+def apply_modifications(
+    modifications: Iterable[Modification], environment: Mapping[str, str]
+) -> dict[str, str]:
+    """Return `environment` with `modifications` made, in order; the argument stays as it is.
+
+    As in Spack, prepending and appending normalise the path and keep duplicates, and a ``MANPATH``
+    that was touched ends in a separator, so that ``man`` still finds the system's pages.
+    """
+    result = dict(environment)
+    groups: dict[str, list[Modification]] = {}
+    for modification in modifications:
+        groups.setdefault(modification.variable, []).append(modification)
+    for variable, group in groups.items():
+        value = _apply_group(group, result.get(variable))
+        if value is None:
+            result.pop(variable, None)
+        else:
+            result[variable] = value
+    if "MANPATH" in groups and not result.get("MANPATH", ":").endswith(":"):
+        result["MANPATH"] += ":"
+    return result
+
+
+def _apply_group(group: list[Modification], value: str | None) -> str | None:
+    """Apply the modifications of one variable, joining runs of prepends in one go."""
+    pending: deque[str] = deque()
+    separator = ":"
+    for modification in group:
+        if pending and (modification.operation != "prepend" or modification.separator != separator):
+            value = _join(pending, value, separator)
+            pending.clear()
+        if modification.operation == "prepend":
+            separator = modification.separator
+            pending.appendleft(posixpath.normpath(modification.value))
+        else:
+            value = _apply_one(modification, value)
+    return _join(pending, value, separator) if pending else value
+
+
+def _join(entries: Iterable[str], value: str | None, separator: str) -> str:
+    return separator.join([*entries, value] if value else entries)
+
+
+def _apply_one(modification: Modification, value: str | None) -> str | None:
+    operation, _, text, separator = modification[:4]
+    if operation == "set":
+        return text
+    if operation == "unset":
+        return None
+    if operation == "append":
+        return (
+            _join([value], posixpath.normpath(text), separator)
+            if value
+            else posixpath.normpath(text)
+        )
+    if operation == "append-flags":
+        return f"{value}{separator}{text}" if value else text
+    entries = value.split(separator) if value else []
+    if operation == "remove-flags":
+        return separator.join(entry for entry in entries if entry != text)
+    entries = [posixpath.normpath(entry) for entry in entries if entry]
+    if operation == "prune":
+        entries = list(dict.fromkeys(entries))
+    elif operation == "system-last":
+        entries.sort(key=is_system_directory)
+    else:
+        _remove(operation, entries, posixpath.normpath(text))
+    return separator.join(entries)
+
+
+def _remove(operation: str, entries: list[str], path: str) -> None:
+    if operation == "remove":
+        entries[:] = [entry for entry in entries if entry != path]
+    elif path in entries:
+        if operation == "remove-last":
+            del entries[len(entries) - 1 - entries[::-1].index(path)]
+        else:
+            entries.remove(path)
