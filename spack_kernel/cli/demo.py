@@ -1,0 +1,117 @@
+"""``spack-kernel demo``: a small store of real packages, to try everything without Spack."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from .options import add_json_option
+
+if TYPE_CHECKING:
+    import argparse
+
+    from spack_kernel.demo import DemoStore, Progress
+
+    from .console import Console
+
+_DESCRIPTION = """\
+Make a small store of real packages from PyPI in DIR, in Spack's own layout and database format.
+
+It holds py-numpy (two builds, so that its name alone is ambiguous), py-matplotlib and
+py-ipykernel with all they need, and py-libensemble, whose closure has no ipykernel. Its Python
+is the one that runs this command. It takes about a minute and 330 MB.
+
+A complete store is used again; an interrupted one is completed."""
+
+_EXAMPLES = """\
+examples:
+  spack-kernel demo ~/demo-store
+  spack-kernel --store ~/demo-store list
+  spack-kernel --store ~/demo-store show py-libensemble"""
+
+_DOING = {"download": "downloading", "build": "building", "install": "installing"}
+
+
+def add_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Add the parser of `demo`."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "demo",
+        help="make a small store to try everything without Spack",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+    )
+    parser.add_argument("directory", metavar="DIR", help="where: new, empty, or a demo store")
+    parser.add_argument("--force", action="store_true", help="make it anew, even if it is there")
+    parser.add_argument("--quiet", action="store_true", help="print no progress")
+    add_json_option(parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the store, saying what happens on standard error, and print what it holds."""
+    from spack_kernel import demo
+
+    display = _Display(args.console, quiet=args.quiet)
+    try:
+        store = demo.build(args.directory, progress=display, force=args.force)
+    finally:
+        display.close()
+    if args.console.json:
+        args.console.print_json(_facts(store))
+    else:
+        _print(store, args.console)
+    return 0
+
+
+class _Display:
+    """Progress: one line that counts on a terminal, else a line for each package."""
+
+    def __init__(self, console: Console, *, quiet: bool) -> None:
+        self._console = console
+        self._quiet = quiet
+        self._live = console.err.isatty()
+        self._width = 0
+
+    def __call__(self, progress: Progress) -> None:
+        if self._quiet:
+            return
+        doing = _DOING[progress.phase]
+        text = f"{doing} {progress.done}/{progress.total}: {progress.subject}"
+        if not self._live:
+            self._console.note(text)
+            return
+        self._console.err.write(f"\r{text.ljust(self._width)}")
+        self._console.err.flush()
+        self._width = len(text)
+
+    def close(self) -> None:
+        """Wipe the counting line."""
+        if self._width:
+            self._console.err.write("\r" + " " * self._width + "\r")
+            self._console.err.flush()
+
+
+def _facts(store: DemoStore) -> dict[str, Any]:
+    from spack_kernel.spack import Store
+
+    specs = [
+        {
+            "name": spec.name,
+            "version": str(spec.version),
+            "hash": spec.hash,
+            "prefix": spec.prefix,
+            "explicit": spec.explicit,
+        }
+        for spec in Store.open(store.root)
+    ]
+    return {"root": str(store.root), "reused": store.reused, "specs": specs}
+
+
+def _print(store: DemoStore, console: Console) -> None:
+    command = f"spack-kernel --store {shlex.quote(str(store.root))}"
+    short = f"py-libensemble/{store.hash('py-libensemble')[:7]}"
+    what = "is there already" if store.reused else "is ready"
+    console.print(f"A store of {len(store.hashes)} specs {what} in {store.root}")
+    console.print("Try:")
+    for words in ("list", f"show {short}", f"install {short} py-matplotlib", "show py-numpy"):
+        console.print(f"  {command} {words}")
