@@ -89,12 +89,16 @@ class Database:
         The install tree.
     version : str
         The database format as the file names it.
-    stamp : Stamp
-        The file's identity when it was read.
+    stamp : Stamp or None
+        The file's identity when it was read; None when there was no file.
     """
 
     def __init__(
-        self, root: Path, version: str, records: Mapping[str, msgspec.Raw], stamp: Stamp
+        self,
+        root: Path,
+        version: str,
+        records: Mapping[str, msgspec.Raw],
+        stamp: Stamp | None,
     ) -> None:
         self.root = root
         self.version = version
@@ -144,6 +148,11 @@ class Database:
                     return database
             time.sleep(RETRY_PAUSE * 2 ** (attempt - 1))
         raise AssertionError("unreachable")
+
+    @classmethod
+    def empty(cls, root: str | os.PathLike[str], version: str) -> Database:
+        """Return the database of an install tree in which nothing has been installed yet."""
+        return cls(Path(root), version, {}, None)
 
     @property
     def path(self) -> Path:
@@ -318,9 +327,11 @@ def _read_bytes(path: Path) -> tuple[bytes, Stamp]:
         return file.read(), Stamp.of(stat)
 
 
-def _changed(path: Path, stamp: Stamp) -> bool:
+def _changed(path: Path, stamp: Stamp | None) -> bool:
     try:
         return Stamp.of(path.stat()) != stamp
+    except FileNotFoundError:
+        return stamp is not None
     except OSError:
         return True
 

@@ -2,80 +2,245 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from typing import TYPE_CHECKING
 
-from .database import Database
+from . import locate
+from .database import INDEX_PATH, Database
+from .errors import DatabaseError, DatabaseWarning
 from .traversal import RUNTIME_DEPTYPES, reach, rule_for, topological
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
+    from .config import Config
     from .specs import Spec
 
 
 class Store:
     """An install tree's database, followed by those of its upstreams.
 
+    Made by `open`, `open_all` or `discover`; not changed afterwards (see `refresh`).
+
     Attributes
     ----------
     databases : tuple of Database
         The local one first. A hash in several counts once; an installed local record wins.
+    config : Config or None
+        The configuration of the Spack instance the store was opened through; None for an
+        install tree opened by itself.
+    left_out : tuple of Path
+        Upstream install trees that are configured and could not be read.
     """
 
-    def __init__(self, databases: Sequence[Database]):
+    def __init__(
+        self,
+        databases: Sequence[Database],
+        config: Config | None = None,
+        left_out: Sequence[Path] = (),
+    ) -> None:
         self.databases = tuple(databases)
+        self.config = config
+        self.left_out = tuple(left_out)
 
     @classmethod
-    def open(cls, root: str | os.PathLike[str]) -> Store:
-        """Open the store at `root`: an install tree, or a Spack root whose configuration names it."""
-        return cls([Database.read(root)])
+    def open(
+        cls,
+        root: str | os.PathLike[str],
+        *,
+        upstreams: Iterable[str | os.PathLike[str]] = (),
+        environ: Mapping[str, str] | None = None,
+    ) -> Store:
+        """Open the store at `root`.
+
+        Parameters
+        ----------
+        root : path
+            An install tree (it holds ``.spack-db/index.json``; or padding directories below
+            which that is), or the root of a Spack instance, whose configuration names the
+            install tree and its upstreams.
+        upstreams : paths, optional
+            Install trees to chain behind the ones the configuration names, in this order.
+        environ : mapping, optional
+            The environment in which Spack's configuration is read; by default this process's.
+
+        Raises
+        ------
+        StoreNotFound
+            When `root` is neither.
+        DatabaseError
+            When the database of `root` or of one of `upstreams` cannot be read.
+        ConfigError
+            When the configuration of the Spack instance cannot be understood.
+
+        Warns
+        -----
+        DatabaseWarning
+            For an upstream that the configuration names and that cannot be read: as Spack
+            does, we go on without it.
+        """
+        place = locate.at(root, os.environ if environ is None else environ)
+        return cls._read(place, [locate.tree_at(path) for path in upstreams])
+
+    @classmethod
+    def open_all(cls, trees: Iterable[str | os.PathLike[str]]) -> Store:
+        """Open several install trees as one store: the first as the local one, the others behind.
+
+        Raises
+        ------
+        ValueError
+            When `trees` is empty.
+        StoreNotFound, DatabaseError
+            When one of them is not an install tree or its database cannot be read.
+        """
+        first, *others = trees
+        return cls.open(first, upstreams=others)
+
+    @classmethod
+    def discover(
+        cls,
+        explicit: str | os.PathLike[str] | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> Store:
+        """Open the store the caller names, else that of ``$SPACK_ROOT``, else of ``spack`` on PATH.
+
+        Parameters
+        ----------
+        explicit : path, optional
+            What the caller says, as for `open`; nothing else is tried then.
+        environ : mapping, optional
+            The environment to look in; by default this process's.
+
+        Raises
+        ------
+        StoreNotFound
+            When there is none; lists every place looked in and what was there.
+        DatabaseError, ConfigError
+            When a place is found and cannot be read.
+        """
+        environ = os.environ if environ is None else environ
+        if explicit is not None:
+            return cls.open(explicit, environ=environ)
+        return cls._read(locate.discover(environ), [])
+
+    @classmethod
+    def _read(cls, place: locate.Place, upstreams: Sequence[Path]) -> Store:
+        databases: dict[Path, Database] = {}
+        left_out: list[Path] = []
+        for tree in place.upstreams:
+            try:
+                databases.setdefault(tree.resolve(), Database.read(tree))
+            except DatabaseError as error:  # noqa: PERF203
+                left_out.append(tree)
+                warnings.warn(f"upstream left out: {error.summary}", DatabaseWarning, stacklevel=3)
+        for tree in upstreams:
+            databases.setdefault(tree.resolve(), Database.read(tree))
+        databases.pop(place.tree.resolve(), None)
+        if place.config is not None and databases and not (place.tree / INDEX_PATH).exists():
+            # Somebody's own Spack in front of a site's, with nothing of its own yet.
+            local = Database.empty(place.tree, next(iter(databases.values())).version)
+        else:
+            local = Database.read(place.tree)
+        return cls([local, *databases.values()], place.config, left_out)
 
     @property
     def root(self) -> str:
         """The local install tree."""
         return str(self.databases[0].root)
 
+    def changed(self) -> bool:
+        """Return whether a database differs from when it was read. One stat for each."""
+        return any(database.changed() for database in self.databases)
+
+    def refresh(self) -> Store:
+        """Return a store of today's databases; this one when nothing changed.
+
+        Only databases that changed are read again.
+
+        Raises
+        ------
+        DatabaseError
+            When one that changed cannot be read now.
+        """
+        databases = [
+            Database.read(database.root) if database.changed() else database
+            for database in self.databases
+        ]
+        if all(new is old for new, old in zip(databases, self.databases, strict=True)):
+            return self
+        return Store(databases, self.config, self.left_out)
+
+    def __repr__(self) -> str:
+        return f"<Store {' > '.join(str(database.root) for database in self.databases)}>"
+
     def __iter__(self) -> Iterator[Spec]:
-        """Yield every recorded spec once, local records first, in recorded order."""
-        seen: set[str] = set()
-        for database in self.databases:
-            for dag_hash in database:
-                if dag_hash not in seen:
-                    seen.add(dag_hash)
-                    spec = self.by_hash(dag_hash)
-                    assert spec is not None
-                    yield spec
+        """Yield every recorded spec once, local records first, in recorded order.
+
+        Malformed records are left out with a `DatabaseWarning`, here and in `named`.
+        """
+        return self._specs(self.databases)
 
     def by_hash(self, dag_hash: str) -> Spec | None:
-        """Return the spec with exactly this 32-character DAG hash, or None."""
+        """Return the spec with exactly this 32-character DAG hash, or None.
+
+        Raises
+        ------
+        DatabaseError
+            When its record is malformed, and no other database of the chain has a good one.
+        """
         fallback: Spec | None = None
+        malformed: DatabaseError | None = None
         for database in self.databases:
-            spec = database.get(dag_hash)
+            try:
+                spec = database.get(dag_hash)
+            except DatabaseError as error:
+                malformed = malformed or error
+                continue
             if spec is not None and spec.installed:
                 return spec
             fallback = fallback or spec
+        if fallback is None and malformed is not None:
+            raise malformed
         return fallback
 
     def named(self, name: str) -> list[Spec]:
         """Return every recorded spec of the package `name`, installed or not, in recorded order."""
-        found: dict[str, Spec] = {}
-        for database in self.databases:
-            for dag_hash in database.names().get(name, ()):
-                if dag_hash not in found:
-                    spec = self.by_hash(dag_hash)
-                    assert spec is not None
-                    found[dag_hash] = spec
-        return list(found.values())
+        return list(self._specs([database.names().get(name, ()) for database in self.databases]))
 
     def names(self) -> set[str]:
         """Return every recorded package name."""
         return set().union(*(database.names() for database in self.databases))
 
     def with_hash_prefix(self, prefix: str) -> list[Spec]:
-        """Return every recorded spec whose DAG hash begins with `prefix`, sorted by hash."""
-        hashes = {h for database in self.databases for h in database.with_hash_prefix(prefix)}
-        return [spec for h in sorted(hashes) if (spec := self.by_hash(h)) is not None]
+        """Return every recorded spec whose DAG hash begins with `prefix`, sorted by hash.
+
+        Raises
+        ------
+        DatabaseError
+            When the only record it can mean is malformed.
+        """
+        hashes = sorted({h for base in self.databases for h in base.with_hash_prefix(prefix)})
+        if len(hashes) == 1:
+            spec = self.by_hash(hashes[0])
+            return [] if spec is None else [spec]
+        return list(self._specs([hashes]))
+
+    def _specs(self, hashes: Iterable[Iterable[str]]) -> Iterator[Spec]:
+        seen: set[str] = set()
+        for group in hashes:
+            for dag_hash in group:
+                if dag_hash in seen:
+                    continue
+                seen.add(dag_hash)
+                try:
+                    spec = self.by_hash(dag_hash)
+                except DatabaseError as error:
+                    warnings.warn(f"{error.summary}; it is left out", DatabaseWarning, stacklevel=3)
+                    continue
+                if spec is not None:
+                    yield spec
 
     def find(self, query: str, *, installed: bool | None = True) -> list[Spec]:
         """Return the specs that satisfy `query`, as `spack find` lists them."""
