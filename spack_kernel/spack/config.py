@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import conditions
-from .errors import ConfigError, DatabaseWarning
+from .errors import ConfigError, ConfigWarning
 from .substitution import Substitution
 from .yaml_files import Text, load
 
@@ -66,7 +66,7 @@ class Scope:
         """Where relative includes start."""
         return self.path.parent if self.is_file else self.path
 
-    def section(self, name: str) -> dict[Text, Any]:
+    def section(self, name: str) -> dict[str, Any]:
         """Return ``{name: content}`` as this scope has it, with its key; empty without.
 
         Raises
@@ -126,7 +126,7 @@ class Config:
 
         Warns
         -----
-        DatabaseWarning
+        ConfigWarning
             For an include that cannot be read without running or fetching something.
         """
         environ = os.environ if environ is None else environ
@@ -175,7 +175,9 @@ class Config:
         if name not in self._sections:
             merged: Any = {}
             for scope in _active(self.scopes):
-                merged = merge(merged, scope.section(name))
+                found = scope.section(name)
+                if found.get(name) is not None:
+                    merged = merge(merged, found)
             self._sections[name] = merged.get(name)
         return self._sections[name]
 
@@ -425,4 +427,4 @@ def _mapping(content: Any, path: Path) -> dict[Any, Any]:
 
 
 def _warn(text: str) -> None:
-    warnings.warn(text, DatabaseWarning, stacklevel=2)
+    warnings.warn(text, ConfigWarning, stacklevel=2)

@@ -116,8 +116,16 @@ class DatabaseError(SpackKernelError):
     code = "database"
 
 
-class DatabaseWarning(UserWarning):
-    """Something about a store that can be lived with: what it is, and what was done about it."""
+class SpackKernelWarning(UserWarning):
+    """Base of our warnings: something that can be lived with, and what was done about it."""
+
+
+class DatabaseWarning(SpackKernelWarning):
+    """Part of a store is left out, or is read although it is not quite known."""
+
+
+class ConfigWarning(SpackKernelWarning):
+    """Part of Spack's configuration is left out."""
 
 
 class ConfigError(SpackKernelError):
