@@ -19,17 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from . import prefixes, wheels
 from .errors import DemoError
 from .nodes import Concretizer, index
-from .pins import (
-    BUILD_TOOLS,
-    FROM_SOURCE,
-    ROOTS,
-    SECOND_BUILD,
-    check_python,
-    in_install_order,
-    pins,
-    pins_text,
-    read_wheel,
-)
+from .pins import BUILD_TOOLS, Selection, check_python, in_install_order, read_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -100,6 +90,7 @@ def build(
     *,
     progress: Callable[[Progress], None] = lambda _: None,
     force: bool = False,
+    selection: Selection | None = None,
 ) -> DemoStore:
     """Make a small store of real packages from PyPI in `directory`, or reuse the one there.
 
@@ -119,6 +110,8 @@ def build(
         Called with a `Progress` at every step.
     force : bool, optional
         Make it anew even if a complete one is there.
+    selection : Selection, optional
+        Other packages than those described above.
 
     Raises
     ------
@@ -131,7 +124,7 @@ def build(
     try:
         root.mkdir(parents=True, exist_ok=True)
         with _lock(root):
-            return _build(root, progress, force)
+            return _build(root, selection or Selection.default(), progress, force)
     except OSError as error:
         raise DemoError(
             f"cannot make a demo store in {root}: {error.strerror or error}",
@@ -139,9 +132,11 @@ def build(
         ) from error
 
 
-def _build(root: Path, progress: Callable[[Progress], None], force: bool) -> DemoStore:
+def _build(
+    root: Path, selection: Selection, progress: Callable[[Progress], None], force: bool
+) -> DemoStore:
     marker = _read_marker(root)
-    fingerprint = _fingerprint(root)
+    fingerprint = _fingerprint(root, selection)
     if marker and not force:
         if marker.get("fingerprint") != fingerprint:
             raise DemoError(
@@ -157,21 +152,22 @@ def _build(root: Path, progress: Callable[[Progress], None], force: bool) -> Dem
         _clear(root)
     facts = {"fingerprint": fingerprint, "python": sys.executable}
     _replace(root / MARKER, json.dumps(facts))
-    nodes = _fill(root, progress)
+    nodes = _fill(root, selection, progress)
     specs = {f"{node.name}@{node.version}": node.hash for node in nodes}
     _write_database(root, nodes)
     _replace(root / MARKER, json.dumps({**facts, "specs": specs}, indent=1))
     return DemoStore(root, specs)
 
 
-def _fill(root: Path, progress: Callable[[Progress], None]) -> list[Node]:
+def _fill(root: Path, selection: Selection, progress: Callable[[Progress], None]) -> list[Node]:
     """Download, build and install everything; return the nodes, dependencies first."""
     concretizer = Concretizer(root)
     venv = concretizer.venv
     python = venv.prefix / "bin" / "python"
     _install(venv, python)
-    pinned = pins()
-    total = len(pinned) + 1
+    pinned = selection.requirements()
+    sources = [pinned[name] for name in selection.from_source]
+    total = len(pinned) - len(sources) + 1
     started = 0
 
     def starting(subject: str) -> None:
@@ -184,24 +180,21 @@ def _fill(root: Path, progress: Callable[[Progress], None]) -> list[Node]:
         second = Path(scratch, "second")
         downloads.mkdir()
         second.mkdir()
-        ready = [pin.requirement for pin in pinned if pin.name not in FROM_SOURCE]
+        ready = [pin for name, pin in pinned.items() if name not in selection.from_source]
         wheels.download(ready, downloads, starting)
-        wheels.download([SECOND_BUILD], second, starting)
+        wheels.download([selection.second_build], second, starting)
         found = _read_wheels(downloads)
         # The tools come first: they build what PyPI has only as a source.
-        tools = concretizer.concretize(
-            [found[name] for name in BUILD_TOOLS], ROOTS, found[BUILD_TOOLS[0]]
-        )[2:-1]
+        tools = concretizer.concretize([found[name] for name in BUILD_TOOLS])[2:]
         for node in tools:
             _install(node, python, bytecode=False)
-        sources = [pin for pin in pinned if pin.name in FROM_SOURCE]
-        for done, pin in enumerate(sources, 1):
-            progress(Progress("build", done, len(sources), str(pin.requirement)))
+        for done, requirement in enumerate(sources, 1):
+            progress(Progress("build", done, len(sources), str(requirement)))
             paths = [prefixes.site_packages(tool.prefix) for tool in tools]
-            wheels.build(pin.requirement, downloads, python, paths)
+            wheels.build(requirement, downloads, python, paths)
         found = _read_wheels(downloads)
         (other,) = _read_wheels(second).values()
-        nodes = concretizer.concretize(in_install_order(found), ROOTS, other)
+        nodes = concretizer.concretize([*in_install_order(found), other], selection.roots)
         for done, node in enumerate(nodes[1:], 1):  # the first is the external python
             progress(Progress("install", done, len(nodes) - 1, f"{node.name}@{node.version}"))
             # The second build is there to be named, seldom to be run.
@@ -230,7 +223,12 @@ def _write_database(root: Path, nodes: Sequence[Node]) -> None:
 
 
 def _check_directory(root: Path) -> None:
-    """Raise `DemoError` when `root` exists and is neither empty nor a demo store."""
+    """Raise `DemoError` when `root` cannot be used: it is neither new, empty nor a demo store."""
+    if os.pathsep in str(root):
+        raise DemoError(
+            f"{root} has a {os.pathsep!r} in it, which separates paths in PYTHONPATH",
+            hint="Name another directory for the demo store.",
+        )
     if not root.exists():
         return
     if not root.is_dir():
@@ -268,9 +266,10 @@ def _read_marker(root: Path) -> dict[str, Any] | None:
     return marker if isinstance(marker, dict) else {}
 
 
-def _fingerprint(root: Path) -> str:
+def _fingerprint(root: Path, selection: Selection) -> str:
     """Return what two stores share that can stand for one another."""
-    facts = [_LAYOUT, str(root), sys.base_prefix, sys.version, pins_text(), str(SECOND_BUILD)]
+    wanted = [selection.text, selection.roots, str(selection.second_build)]
+    facts = [_LAYOUT, str(root), sys.base_prefix, sys.version, wanted]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import archspec.cpu
 
-from .pins import BUILD_TOOLS, pins_text
+from .pins import BUILD_TOOLS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -128,23 +128,20 @@ class Concretizer:
             "python-venv", "1.0", {"build_system": "generic"}, [(self.python, ("build", "run"))]
         )
 
-    def concretize(
-        self, wheels: Sequence[Wheel], roots: Sequence[str], second_build: Wheel
-    ) -> list[Node]:
-        """Return every node of the store, each behind its dependencies.
+    def concretize(self, wheels: Sequence[Wheel], roots: Sequence[str] = ()) -> list[Node]:
+        """Return the python, the python-venv, and a node for each of `wheels`, in that order.
 
         Parameters
         ----------
         wheels : sequence of Wheel
-            In an order in which each follows what it needs.
+            Each behind what it needs. Of several wheels of one package, the others need the
+            first.
         roots : sequence of str
             The names that count as explicitly installed.
-        second_build : Wheel
-            Another build of a package among `wheels`; nothing depends on it.
         """
         done: dict[str, Node] = {}
         nodes = [self.python, self.venv]
-        for wheel in [*wheels, second_build]:
+        for wheel in wheels:
             node = self._python_package(wheel, done)
             node.explicit = wheel.name in roots
             done.setdefault(wheel.name, node)
@@ -207,7 +204,9 @@ class Concretizer:
         }
         if external:
             content["external"] = dict(external)
-        content["package_hash"] = _base32(hashlib.sha256(f"{name}\n{pins_text()}".encode()))
+        # Spack hashes a package's recipe here; ours is what was read from its wheel.
+        recipe = json.dumps([name, version, [node.name for node, _ in edges]])
+        content["package_hash"] = _base32(hashlib.sha256(recipe.encode()))
         if edges:
             content["dependencies"] = [
                 {

@@ -26,27 +26,46 @@ PYTHONS = ((3, 10), (3, 13))
 #: What every package is built with, in the order in which they can be installed.
 BUILD_TOOLS = ("py-pip", "py-setuptools", "py-wheel")
 
-#: The packages that are installed because somebody asked for them.
-ROOTS = ("py-numpy", "py-matplotlib", "py-ipykernel", "py-libensemble")
 
-#: A second build of one package, so that its bare name is ambiguous.
-SECOND_BUILD = Requirement("numpy==2.1.3")
+class Selection(NamedTuple):
+    """Which packages a store holds.
 
-#: PyPI has no wheel of these: they are built from source with the store's own tools.
-FROM_SOURCE = ("py-libensemble",)
+    Attributes
+    ----------
+    text : str
+        Pinned requirements, one a line; the build tools must be among them.
+    roots : tuple of str
+        The packages that somebody asked for, by Spack name; the others are dependencies.
+    second_build : Requirement
+        Another version of one of them, pinned, so that its bare name is ambiguous.
+    from_source : tuple of str
+        The packages of which PyPI has no wheel: they are built with the store's own tools.
+    """
 
+    text: str
+    roots: tuple[str, ...]
+    second_build: Requirement
+    from_source: tuple[str, ...] = ()
 
-class Pin(NamedTuple):
-    """One pinned package: its Spack `name` and its `requirement` as pip reads it."""
+    @classmethod
+    def default(cls) -> Selection:
+        """Return the packages of ``pins.txt``."""
+        return cls(
+            (resources.files(__package__) / "pins.txt").read_text(encoding="utf-8"),
+            roots=("py-numpy", "py-matplotlib", "py-ipykernel", "py-libensemble"),
+            second_build=Requirement("numpy==2.1.3"),
+            from_source=("py-libensemble",),
+        )
 
-    name: str
-    requirement: Requirement
-
-    @property
-    def version(self) -> str:
-        """The pinned version."""
-        (specifier,) = self.requirement.specifier
-        return specifier.version
+    def requirements(self) -> dict[str, Requirement]:
+        """Return Spack name → pinned requirement, for the running Python, in order."""
+        found = {}
+        for line in self.text.splitlines():
+            if text := line.partition("#")[0].strip():
+                requirement = Requirement(text)
+                if requirement.marker is None or requirement.marker.evaluate():
+                    found[spack_name(requirement.name)] = requirement
+        return found
 
 
 class Wheel(NamedTuple):
@@ -61,23 +80,6 @@ class Wheel(NamedTuple):
 def spack_name(distribution: str) -> str:
     """Return Spack's name for a PyPI `distribution`: ``"Py_YAML"`` becomes ``"py-py-yaml"``."""
     return "py-" + canonicalize_name(distribution)
-
-
-def pins_text() -> str:
-    """Return the text of ``pins.txt``."""
-    return (resources.files(__package__) / "pins.txt").read_text(encoding="utf-8")
-
-
-def pins() -> list[Pin]:
-    """Return what is pinned for the running Python, in the order of ``pins.txt``."""
-    found = []
-    for line in pins_text().splitlines():
-        text = line.partition("#")[0].strip()
-        if text:
-            requirement = Requirement(text)
-            if requirement.marker is None or requirement.marker.evaluate():
-                found.append(Pin(spack_name(requirement.name), requirement))
-    return found
 
 
 def check_python() -> None:
