@@ -120,8 +120,9 @@ def _subject(line: str) -> str:
     word, _, rest = line.strip().partition(" ")
     if word == "Collecting":
         return rest.split()[0]
-    if word == "Processing" and rest.endswith(".whl"):
-        return "==".join(rest.rpartition("/")[2].split("-")[:2])
+    path, dot, _ = rest.partition(".whl")
+    if word == "Processing" and dot:
+        return "==".join(path.rpartition("/")[2].split("-")[:2])
     return ""
 
 
