@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from importlib.resources import files
@@ -21,6 +18,7 @@ from jupyter_core.paths import SYSTEM_JUPYTER_PATH
 from spack_kernel.kernels.plan import KERNEL_COMMAND
 
 from .errors import KernelSpecError
+from .isolated import command_line
 
 if TYPE_CHECKING:
     import os
@@ -146,7 +144,7 @@ def exec_command(plan: KernelPlan, *, env: Mapping[str, str], companion: str = "
     Front ends that know no provisioners run it as it stands. The environment variables are in it
     because `exec` cannot tell those of the kernelspec from those the front end leaked.
     """
-    command = [*_command_prefix(), "exec", "--store", plan.store.root]
+    command = [*command_line(), "exec", "--store", plan.store.root]
     if companion != "auto":
         command += ["--companion", companion]
     for name, value in env.items():
@@ -169,29 +167,6 @@ def kernel_command(argv: Sequence[str]) -> list[str]:
         ):
             return command[separator + 1 :]
     return command
-
-
-@functools.cache
-def _command_prefix() -> tuple[str, ...]:
-    """Return how to run our command line whatever the environment and the working directory."""
-    # -I: neither the front end's PYTHONPATH nor a spack_kernel.py beside a notebook is imported.
-    isolated = (sys.executable, "-I")
-    answer = subprocess.run(  # noqa: S603 - an argument list, no shell
-        [*isolated, "-c", "import spack_kernel.cli, sys; print(spack_kernel.__file__)"],
-        capture_output=True,
-        text=True,
-        cwd="/",
-        check=False,
-    )
-    if answer.returncode == 0:
-        return (*isolated, "-m", "spack_kernel")
-    # Installed through PYTHONPATH or `pip install --user`: name the directories.
-    extra = [entry for entry in sys.path if entry.startswith("/") and Path(entry).is_dir()]
-    code = (
-        f"import sys; sys.path += [p for p in {extra!r} if p not in sys.path]; "
-        "from spack_kernel.cli import main; sys.exit(main())"
-    )
-    return (*isolated, "-c", code)
 
 
 # -- on disk -------------------------------------------------------------------------------------

@@ -1,0 +1,349 @@
+"""SpackProvisioner: starts a kernel in the environment of installed Spack specs."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from jupyter_client.launcher import launch_kernel
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+from traitlets import Bool, Dict, Float, List, TraitError, Unicode, Union
+
+from spack_kernel.kernels.interpreter import PROBE_TIMEOUT, describe_exit
+from spack_kernel.kernels.plan import is_python
+from spack_kernel.spack.errors import SpackKernelError
+
+from .errors import KernelDiedError, KernelSpecError
+from .isolated import isolated_command
+from .kernelspecs import KERNEL_FILE, kernel_command
+from .resolve import Planner, Request
+from .standin import MESSAGE_VARIABLE
+from .startup import StderrTail, answers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jupyter_client.connect import KernelConnectionInfo
+
+    from spack_kernel.kernels.plan import KernelPlan
+
+_T = TypeVar("_T")
+
+#: What jupyter_client itself passes to a provisioner.
+_JUPYTER_ARGUMENTS = frozenset({"kernel_id", "kernel_spec", "parent", "config", "log"})
+
+#: Lines of a dying kernel's standard error that are shown.
+_SHOWN_LINES = 15
+
+#: Seconds between two looks at a starting kernel.
+_WATCH_INTERVAL = 0.025
+
+_planner = Planner()
+# Our own, so that a store on a file system that hangs holds up no other work of the server.
+_threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="spack-kernel")
+
+
+class SpackProvisioner(LocalProvisioner):
+    """Starts a kernel in the environment of installed Spack specs.
+
+    The traits are set in a kernel.json, under ``metadata.kernel_provisioner.config``, and for a
+    whole site as ``c.SpackProvisioner.…`` in a Jupyter configuration file; the kernel.json wins.
+    """
+
+    spec = Unicode(
+        "",
+        help="A Spack query, as for `spack load`: `py-numpy@2: ^python@3.11`. It must find exactly "
+        "one installed spec. Beside `hash` it only tells what the kernel was made for.",
+    ).tag(config=True)
+    hash = Unicode(
+        "",
+        help="The DAG hash that pins the kernel to one installed spec, whole or abbreviated.",
+    ).tag(config=True)
+    specs = List(
+        Unicode(),
+        help="Several queries, to be loaded together in this order; instead of `spec` and `hash`. "
+        "A query such as `py-numpy/<hash>` pins.",
+    ).tag(config=True)
+    store = Union(
+        [Unicode(), List(Unicode())],
+        default_value="",
+        help="The store: an install tree, or a Spack root whose configuration names it; a list "
+        "chains the others behind the first. Empty: $SPACK_ROOT, then the spack on PATH.",
+    ).tag(config=True)
+    companion = Unicode(
+        "auto",
+        help="Which py-ipykernel to use for a spec that has none: `auto` chooses one built for the "
+        "same python, `none` forbids it, and a query selects one.",
+    ).tag(config=True)
+    env = Dict(
+        key_trait=Unicode(),
+        value_trait=Unicode(),
+        help="Variables to set in the kernel, after all others; `${NAME}` in a value is what the "
+        "loaded environment has. The kernelspec's own `env` does the same.",
+    ).tag(config=True)
+    keep_env = List(
+        Unicode(),
+        help="Variables of the server that reach the kernel although they belong to the server's "
+        "own Python, such as `PYTHONSTARTUP`; `PATH` keeps its directories.",
+    ).tag(config=True)
+    user_site = Bool(
+        None,
+        allow_none=True,
+        help="Whether the kernel sees packages of `pip install --user`. Not set: as the server's "
+        "PYTHONNOUSERSITE says, which is what `spack load` does.",
+    ).tag(config=True)
+    probe_timeout = Float(
+        PROBE_TIMEOUT,
+        help="Seconds the kernel's Python may take to say which version it is.",
+    ).tag(config=True)
+    start_timeout = Float(
+        30.0,
+        help="Seconds in which a kernel that dies is taken for one that cannot start, and its last "
+        "words are shown. Starting returns as soon as the kernel listens. 0: do not watch.",
+    ).tag(config=True)
+
+    def __init__(self, **kwargs: Any) -> None:
+        options = {name: kwargs.pop(name) for name in set(kwargs) - _JUPYTER_ARGUMENTS}
+        super().__init__(**kwargs)
+        self._plan: KernelPlan | None = None
+        self._started = False
+        self._stands_in = False
+        self._tail: StderrTail | None = None
+        try:
+            self._configure(options)
+        except SpackKernelError as error:
+            raise self._start_error(error) from None
+
+    # -- what the kernelspec says --
+
+    def _configure(self, options: dict[str, Any]) -> None:
+        """Set the traits that the kernelspec gives.
+
+        Raises
+        ------
+        KernelSpecError
+            For a name that is no trait, and a value of the wrong type.
+        """
+        known = sorted(type(self).class_trait_names(config=True))
+        for name, value in options.items():
+            if name not in known:
+                close = difflib.get_close_matches(name, known, n=1)
+                raise KernelSpecError(
+                    f"the kernelspec has an unknown key `{name}` in kernel_provisioner.config",
+                    details=["  known are: " + ", ".join(known)],
+                    hint=f"Did you mean `{close[0]}`?" if close else "Remove it.",
+                )
+            try:
+                setattr(self, name, value)
+            except TraitError as error:
+                raise KernelSpecError(
+                    f"the kernelspec gives `{name}` a wrong value: {value!r}",
+                    details=[f"  {error}"],
+                    hint=f"{type(self).class_traits()[name].help}",
+                ) from None
+
+    def _request(self) -> Request:
+        stores = [self.store] if isinstance(self.store, str) else list(self.store)
+        command = kernel_command(self.kernel_spec.argv)
+        return Request(
+            spec=self.spec,
+            hash=self.hash,
+            specs=tuple(self.specs),
+            stores=tuple(os.path.expanduser(path) for path in stores if path),  # noqa: PTH111
+            companion=self.companion,
+            kernel=not command or is_python(command[0]),
+            probe_timeout=self.probe_timeout,
+        )
+
+    @property
+    def _kernel_file(self) -> str:
+        directory = getattr(self.kernel_spec, "resource_dir", "")
+        return str(Path(directory, KERNEL_FILE)) if directory else ""
+
+    # -- starting --
+
+    async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
+        """Plan the kernel, write the connection file, and return what to launch.
+
+        Raises
+        ------
+        KernelStartError
+            On a first start that cannot be; on a restart a stand-in is launched instead.
+        """
+        base = kwargs.pop("env", None) or dict(os.environ)
+        self._stands_in = False
+        try:
+            plan, environment = await _in_thread(lambda: self._prepare(base))
+        except SpackKernelError as error:
+            if not self._started:
+                raise self._start_error(error) from None
+            return await self._pre_launch_standin(error, env=base, **kwargs)
+        self._plan = plan
+        for note in plan.notes:
+            self.log.debug("spack kernel: %s: %s", note.topic, note.text)
+        kwargs = await super().pre_launch(env=environment, **kwargs)
+        kwargs["cmd"] = plan.command(kernel_command(kwargs["cmd"]))
+        return kwargs
+
+    def _prepare(self, base: dict[str, str]) -> tuple[KernelPlan, dict[str, str]]:
+        """Return the plan and the environment to start with. Runs in a thread."""
+        try:
+            plan = _planner.plan(self._request())
+            environment = plan.environment(
+                base, env=self.env, keep=self.keep_env, user_site=self.user_site
+            )
+        except SpackKernelError:
+            raise
+        except Exception as error:
+            # A defect; told like any other failure, and with its traceback in the server's log.
+            self.log.exception("spack-kernel failed to plan a kernel")
+            raise SpackKernelError(
+                f"spack-kernel failed: {type(error).__name__}: {error}",
+                hint="This is a defect in spack-kernel; the server's log has the details.",
+            ) from error
+        return plan, environment
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+        """Start the process, and wait until the kernel listens.
+
+        Raises
+        ------
+        KernelStartError
+            When it cannot be executed or ends before it listens; on a restart a stand-in is
+            launched instead.
+        """
+        environment = dict(kwargs["env"])
+        try:
+            await self._launch(cmd, kwargs)
+            if not self._stands_in:
+                await self._watch(cmd)
+        except SpackKernelError as error:
+            if not self._started or self._stands_in:
+                await self._leave_nothing()
+                raise self._start_error(error) from None
+            kwargs["env"] = self._standin_environment(error, environment)
+            await self._launch(self._standin_command(), kwargs)
+        self._started = True
+        return self.connection_info
+
+    async def _launch(self, cmd: list[str], kwargs: dict[str, Any]) -> None:
+        options = self._scrub_kwargs(kwargs)
+        self._tail = None
+        if options.get("stderr") is None and not options.get("independent"):
+            self._tail = StderrTail()
+            options["stderr"] = self._tail.write_end
+        try:
+            # In a thread: execve(2) returns when the executable was read, from wherever it lies.
+            self.process = await _in_thread(lambda: launch_kernel(cmd, **options))
+        except OSError as error:
+            raise KernelDiedError(
+                f"the kernel cannot be started: {error.strerror}",
+                details=[f"  {cmd[0]}"] + ([f"  in {error.filename}"] if error.filename else []),
+            ) from error
+        finally:
+            if self._tail is not None:
+                self._tail.opened()
+        self.pid = self.process.pid
+        # launch_kernel makes the process the leader of a session, hence of a group.
+        self.pgid = self.process.pid
+        self.cwd = kwargs.get("cwd") or Path.cwd()
+
+    async def _watch(self, cmd: list[str]) -> None:
+        """Return when the kernel listens or `start_timeout` is over; raise when it dies before."""
+        connection = {"transport": getattr(self.parent, "transport", "tcp"), **self.connection_info}
+        deadline = time.monotonic() + self.start_timeout
+        while time.monotonic() < deadline:
+            status = await self.poll()
+            if status is not None:
+                lines = await _in_thread(lambda: self._tail.lines(wait=0.5) if self._tail else [])
+                await self.wait()
+                raise self._died(cmd, status, lines)
+            if await answers(connection):
+                return
+            await asyncio.sleep(_WATCH_INTERVAL)
+
+    def _died(self, cmd: list[str], status: int, lines: list[str]) -> KernelDiedError:
+        """Return the error for a kernel whose process ended while it started."""
+        plan = self._plan
+        assert plan is not None
+        while lines and not lines[-1].strip():
+            lines.pop()
+        hint = f"`spack-kernel check /{plan.specs[0].hash[:7]}` starts it step by step."
+        words = "\n".join(lines)
+        kernel, interpreter = plan.ipykernel, plan.interpreter
+        if kernel is not None and interpreter is not None and _names_ipykernel(words):
+            python = interpreter.python or interpreter.spec
+            version = f"ipykernel {kernel.version}".strip()
+            hint = (
+                f"{version}, which comes from the {kernel.source}, may not work with Python "
+                f"{interpreter.version}. Another one can be installed:\n"
+                f"  spack install py-ipykernel ^/{python.hash[:7]}"
+            )
+        elif status == -9:
+            hint = (
+                "Somebody killed it: a memory limit of the machine or the batch system often does."
+            )
+        return KernelDiedError(
+            f"the kernel of {plan.specs[0].label} ended while it started: {describe_exit(status)}",
+            details=[f"  {' '.join(cmd[:3])} …"]
+            + [f"  | {line}" for line in lines[-_SHOWN_LINES:]],
+            hint=hint,
+        )
+
+    # -- failing --
+
+    def _start_error(self, error: SpackKernelError) -> Exception:
+        # tornado is slow to import, and there it is in a server only.
+        from .failure import KernelStartError
+
+        return KernelStartError(error, self._kernel_file)
+
+    async def _leave_nothing(self) -> None:
+        """Give back what a start that failed has taken."""
+        if self.parent is not None:
+            self.parent.cleanup_connection_file()
+            self.parent.cleanup_ipc_files()
+        if self.process is not None:
+            await self.kill()
+            await self.wait()
+        await self.cleanup(restart=False)
+        self.ports_cached = False
+
+    async def _pre_launch_standin(
+        self, error: SpackKernelError, env: dict[str, str], **kwargs: Any
+    ) -> dict[str, Any]:
+        self._stands_in = True
+        self.log.error("spack kernel cannot restart: %s", error)
+        kwargs = await super().pre_launch(env=self._standin_environment(error, env), **kwargs)
+        kwargs["cmd"] = self._standin_command()
+        return kwargs
+
+    def _standin_command(self) -> list[str]:
+        assert self.parent is not None
+        command = isolated_command("spack_kernel.jupyter.standin")
+        return [*command, os.path.realpath(self.parent.connection_file)]
+
+    def _standin_environment(self, error: SpackKernelError, env: dict[str, str]) -> dict[str, str]:
+        return {**env, MESSAGE_VARIABLE: str(self._start_error(error))}
+
+    # -- persistence --
+
+    async def get_provisioner_info(self) -> dict[str, Any]:
+        """Return what another process needs to take over: the base's facts and our hashes."""
+        info = await super().get_provisioner_info()
+        info["spack_hashes"] = [spec.hash for spec in self._plan.specs] if self._plan else []
+        return info
+
+
+def _names_ipykernel(words: str) -> bool:
+    """Return whether a traceback ends in ipykernel or in what it cannot import."""
+    return "ipykernel" in words or "IPython" in words
+
+
+async def _in_thread(function: Callable[[], _T]) -> _T:
+    return await asyncio.get_running_loop().run_in_executor(_threads, function)

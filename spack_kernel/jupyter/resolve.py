@@ -1,0 +1,222 @@
+"""From what a kernelspec says to a plan, with what was read and planned before kept in memory.
+
+A server starts many kernels of few stores. A store is read again when its database changed, and a
+plan is made again when anything it looked at did; both take a few stats to find out.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spack_kernel.kernels.interpreter import PROBE_TIMEOUT, probe
+from spack_kernel.kernels.plan import KernelPlan, plan_kernel
+from spack_kernel.spack.errors import Ambiguous, NoMatch, SpackKernelError
+from spack_kernel.spack.store import Store
+
+from .errors import KernelSpecError
+
+if TYPE_CHECKING:
+    from spack_kernel.spack.specs import Spec
+
+#: Plans kept; each is some tens of kilobytes.
+_KEPT_PLANS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a kernelspec asks for.
+
+    Attributes
+    ----------
+    spec : str
+        A query; empty when `hash` or `specs` say it all.
+    hash : str
+        A DAG hash, whole or abbreviated, that pins what `spec` once found.
+    specs : tuple of str
+        Several queries, loaded together; instead of `spec` and `hash`.
+    stores : tuple of str
+        Install trees or Spack roots, the first as the local one; empty to look for one.
+    companion : str
+        ``auto``, ``none`` or a query.
+    kernel : bool
+        Whether Python and ipykernel are needed.
+    probe_timeout : float
+        Seconds the interpreter may take to say what it is.
+    """
+
+    spec: str = ""
+    hash: str = ""
+    specs: tuple[str, ...] = ()
+    stores: tuple[str, ...] = ()
+    companion: str = "auto"
+    kernel: bool = True
+    probe_timeout: float = PROBE_TIMEOUT
+
+
+class Planner:
+    """Plans for requests; safe to call from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._opening: dict[tuple[str, ...], threading.Lock] = {}
+        self._stores: dict[tuple[str, ...], Store] = {}
+        self._plans: dict[Request, KernelPlan] = {}
+
+    def plan(self, request: Request) -> KernelPlan:
+        """Return the plan for a request.
+
+        Raises
+        ------
+        SpackKernelError
+            Whatever is wrong with the request, the store, the query or the plan.
+        """
+        store = self.store(request.stores)
+        known = self._plans.get(request)
+        if known is not None and known.store is store and _still_true(known):
+            return known
+        plan = plan_kernel(
+            store,
+            resolve(store, request),
+            companion=request.companion,
+            kernel=request.kernel,
+            probe_timeout=request.probe_timeout,
+        )
+        with self._lock:
+            self._plans.pop(request, None)
+            self._plans[request] = plan
+            while len(self._plans) > _KEPT_PLANS:
+                self._plans.pop(next(iter(self._plans)))
+        return plan
+
+    def store(self, paths: tuple[str, ...]) -> Store:
+        """Return the store at `paths`, as its databases are now.
+
+        Raises
+        ------
+        StoreNotFound, DatabaseError, ConfigError
+            When there is none, or it cannot be read.
+        """
+        # What discovery depends on is part of the name under which a found store is kept.
+        name = paths or ("", os.environ.get("SPACK_ROOT", ""), os.environ.get("PATH", ""))
+        with self._lock:
+            opening = self._opening.setdefault(name, threading.Lock())
+        with opening:
+            store = self._stores.get(name)
+            if store is not None:
+                store = store.refresh()
+            elif paths:
+                store = Store.open_all(paths) if len(paths) > 1 else Store.open(paths[0])
+            else:
+                store = Store.discover()
+            self._stores[name] = store
+            return store
+
+
+def _still_true(plan: KernelPlan) -> bool:
+    """Return whether what a plan found on disk is still there."""
+    prefixes = [spec.prefix for spec in plan.specs if spec.prefix and not spec.external]
+    if not all(Path(path).is_dir() for path in (*prefixes, *(e.path for e in plan.pythonpath))):
+        return False
+    interpreter = plan.interpreter
+    if interpreter is None:
+        return True
+    return os.access(interpreter.path, os.X_OK) and probe(interpreter.path) is interpreter.facts
+
+
+def resolve(store: Store, request: Request) -> list[Spec]:
+    """Return the specs that a request means today.
+
+    A hash wins over the query beside it, as long as the query does not clearly mean another spec.
+
+    Raises
+    ------
+    NoMatch, Ambiguous, QuerySyntaxError
+        When the query or the hash does not name exactly one installed spec.
+    KernelSpecError
+        When the request names nothing, or contradicts itself.
+    """
+    if request.specs and (request.spec or request.hash):
+        raise KernelSpecError(
+            "the kernelspec has `specs` and also `spec` or `hash`",
+            hint="Keep `specs` for several, or `spec` and `hash` for one.",
+        )
+    if request.specs:
+        return [store.get(query) for query in request.specs]
+    if request.hash:
+        return [_pinned(store, request)]
+    if request.spec:
+        return [store.get(request.spec)]
+    raise KernelSpecError(
+        "the kernelspec does not say which spec to load",
+        hint='Add one to metadata.kernel_provisioner.config, such as "spec": "py-numpy", '
+        'or "hash": with a DAG hash.',
+    )
+
+
+def _pinned(store: Store, request: Request) -> Spec:
+    dag_hash = request.hash.removeprefix("/").lower()
+    recorded = store.with_hash_prefix(dag_hash) if dag_hash else []
+    installed = [spec for spec in recorded if spec.installed]
+    if len(installed) > 1:
+        raise Ambiguous(
+            f"the hash /{dag_hash} of the kernelspec is short for several specs",
+            installed,
+            details=[f"  {spec.name}@{spec.version}/{spec.hash}" for spec in installed],
+            hint="Write the whole hash of one of them.",
+        )
+    if not installed:
+        raise _pin_gone(store, request, recorded)
+    (spec,) = installed
+    if request.spec:
+        found = _today(store, request.spec)
+        if found and spec not in found:
+            raise KernelSpecError(
+                f"the kernelspec contradicts itself: its hash is that of {spec.label}, "
+                f"which `{request.spec}` does not find",
+                details=[f"  it finds {other.label}" for other in found],
+                hint="Remove `hash` to follow the query, or `spec` to keep to the hash.",
+            )
+    return spec
+
+
+def _pin_gone(store: Store, request: Request, recorded: list[Spec]) -> NoMatch:
+    """Return the error for a pinned hash that is not installed: what there was, and is today."""
+    known = recorded[0] if len(recorded) == 1 else None
+    name = f"{known.name}@{known.version}/{known.hash[:7]}" if known else f"/{request.hash[:7]}"
+    details = []
+    if known is not None and known.deprecated_for:
+        replacement = store.by_hash(known.deprecated_for)
+        details.append(f"  it was deprecated in favour of {replacement or known.deprecated_for}")
+    elif known is None and request.spec:
+        name = f"{request.spec} {name}"
+    query = request.spec or (known.name if known else "")
+    found = _today(store, query) if query else []
+    if not found:
+        if query:
+            details.append(f"  `{query}` finds nothing that is installed today")
+        hint = "Install it again, or remove this kernel with `spack-kernel remove NAME`."
+        return NoMatch(
+            f"{name}, which this kernel is pinned to, is not installed", details=details, hint=hint
+        )
+    details.append(f"  `{query}` finds today:")
+    details += [f"    {spec.label}" for spec in found[:8]]
+    if len(found) > 8:
+        details.append(f"    and {len(found) - 8} more")
+    return NoMatch(
+        f"{name}, which this kernel is pinned to, is not installed any more",
+        details=details,
+        hint="Make the kernel again for one of them:\n"
+        f"  spack-kernel install {found[0].name}/{found[0].hash[:7]}",
+    )
+
+
+def _today(store: Store, query: str) -> list[Spec]:
+    """Return what a query finds; nothing when it cannot be understood or asked."""
+    try:
+        return store.find(query)
+    except SpackKernelError:
+        return []

@@ -1,0 +1,208 @@
+"""A small kernel that starts where the real one cannot, and says why.
+
+When a kernel is restarted, Jupyter Server drops the text of every failure. So there this process
+takes the kernel's place, on the same connection file: it answers what front ends ask, and each
+cell that is run ends in the error that kept the kernel from starting. It runs in the server's own
+Python and needs nothing but pyzmq and jupyter_client.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import zmq
+from jupyter_client.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: The variable through which the text comes.
+MESSAGE_VARIABLE = "SPACK_KERNEL_STANDIN_MESSAGE"
+
+#: Milliseconds in which cells sent together with a failed one are taken as sent with it.
+_ABORT_WINDOW = 100
+
+_POLL_INTERVAL = 1000
+
+_Message = dict[str, Any]
+
+
+class StandIn:
+    """The kernel's side of the messaging protocol, for one connection file.
+
+    Parameters
+    ----------
+    connection : mapping
+        What the connection file says.
+    text : str
+        Why the real kernel does not run; may span lines.
+    """
+
+    def __init__(self, connection: Mapping[str, Any], text: str) -> None:
+        self._text = text
+        self._context = zmq.Context()
+        self._session = Session(
+            key=str(connection.get("key", "")).encode(),
+            signature_scheme=connection.get("signature_scheme") or "hmac-sha256",
+        )
+        self._connection = connection
+        self._shell = self._bind(zmq.ROUTER, "shell_port")
+        self._control = self._bind(zmq.ROUTER, "control_port")
+        self._stdin = self._bind(zmq.ROUTER, "stdin_port")
+        self._iopub = self._bind(zmq.PUB, "iopub_port")
+        # A heartbeat answers with what it is sent, addresses included.
+        self._heartbeat = self._bind(zmq.ROUTER, "hb_port")
+        self._count = 0
+        self._running = True
+
+    def _bind(self, kind: int, port: str) -> zmq.Socket[bytes]:
+        connection = self._connection
+        socket = self._context.socket(kind)
+        socket.linger = 1000
+        public, secret = connection.get("curve_publickey"), connection.get("curve_secretkey")
+        if isinstance(public, str) and isinstance(secret, str):
+            socket.curve_server = True
+            socket.curve_publickey, socket.curve_secretkey = public.encode(), secret.encode()
+        separator = "-" if connection.get("transport") == "ipc" else ":"
+        transport = connection.get("transport") or "tcp"
+        socket.bind(f"{transport}://{connection['ip']}{separator}{connection[port]}")
+        return socket
+
+    def run(self) -> None:
+        """Answer until somebody asks for a shutdown or the server is gone."""
+        self._publish("status", {"execution_state": "starting"}, None)
+        poller = zmq.Poller()
+        for socket in (self._control, self._shell, self._heartbeat):
+            poller.register(socket, zmq.POLLIN)
+        parent = os.getppid()
+        while self._running and os.getppid() == parent:
+            ready = dict(poller.poll(_POLL_INTERVAL))
+            if self._heartbeat in ready:
+                self._heartbeat.send_multipart(self._heartbeat.recv_multipart())
+            for socket in (self._control, self._shell):
+                if socket in ready:
+                    self._serve(socket)
+        self._context.destroy(linger=1000)
+
+    def _serve(self, socket: zmq.Socket[bytes], *, abort: bool = False) -> None:
+        """Take one request from a socket and answer it."""
+        try:
+            identities, frames = self._session.feed_identities(socket.recv_multipart())
+            request = self._session.deserialize(frames)
+        except Exception as error:  # not signed with our key, or not a message
+            sys.stderr.write(f"spack-kernel stand-in: dropped a message: {error}\n")
+            return
+        kind = request["msg_type"]
+        if not kind.endswith("_request"):
+            return
+        self._publish("status", {"execution_state": "busy"}, request)
+        if abort and kind == "execute_request":
+            content: _Message | None = {"status": "aborted"}
+        else:
+            answer = getattr(self, f"_{kind}", None)
+            content = answer(request) if answer else None
+        if content is not None:
+            reply = kind.replace("_request", "_reply")
+            self._session.send(socket, reply, content, parent=request, ident=identities)
+        self._publish("status", {"execution_state": "idle"}, request)
+        failed = kind == "execute_request" and not abort
+        if failed and request["content"].get("stop_on_error", True):
+            while socket.poll(_ABORT_WINDOW):
+                self._serve(socket, abort=True)
+
+    def _publish(self, kind: str, content: _Message, parent: _Message | None) -> None:
+        self._session.send(self._iopub, kind, content, parent=parent, ident=kind.encode())
+
+    # -- answers, by the name of the request --
+
+    def _kernel_info_request(self, _: _Message) -> _Message:
+        return {
+            "status": "ok",
+            "protocol_version": "5.3",
+            "implementation": "spack-kernel",
+            "implementation_version": "",
+            # Python's, so that a notebook keeps its highlighting while it cannot run.
+            "language_info": {
+                "name": "python",
+                "version": "",
+                "mimetype": "text/x-python",
+                "file_extension": ".py",
+                "pygments_lexer": "ipython3",
+                "codemirror_mode": {"name": "ipython", "version": 3},
+            },
+            "banner": self._text,
+            "help_links": [],
+        }
+
+    def _execute_request(self, request: _Message) -> _Message:
+        content = request["content"]
+        error = {
+            "ename": "KernelStartError",
+            "evalue": self._text.partition("\n")[0],
+            "traceback": self._text.splitlines(),
+        }
+        if not content.get("silent"):
+            self._count += 1
+            code = {"code": content.get("code", ""), "execution_count": self._count}
+            self._publish("execute_input", code, request)
+            self._publish("error", error, request)
+        return {"status": "error", "execution_count": self._count, **error}
+
+    def _inspect_request(self, _: _Message) -> _Message:
+        return {"status": "ok", "found": True, "data": {"text/plain": self._text}, "metadata": {}}
+
+    def _complete_request(self, request: _Message) -> _Message:
+        cursor = request["content"].get("cursor_pos", 0)
+        return {
+            "status": "ok",
+            "matches": [],
+            "cursor_start": cursor,
+            "cursor_end": cursor,
+            "metadata": {},
+        }
+
+    def _is_complete_request(self, _: _Message) -> _Message:
+        return {"status": "complete"}
+
+    def _history_request(self, _: _Message) -> _Message:
+        return {"status": "ok", "history": []}
+
+    def _comm_info_request(self, _: _Message) -> _Message:
+        return {"status": "ok", "comms": {}}
+
+    def _interrupt_request(self, _: _Message) -> _Message:
+        return {"status": "ok"}
+
+    def _shutdown_request(self, request: _Message) -> _Message:
+        self._running = False
+        content = {"status": "ok", "restart": bool(request["content"].get("restart"))}
+        self._publish("shutdown_reply", content, request)
+        return content
+
+    def _debug_request(self, request: _Message) -> _Message:
+        asked = request["content"]
+        return {
+            "type": "response",
+            "request_seq": asked.get("seq", 0),
+            "command": asked.get("command", ""),
+            "success": False,
+            "message": self._text.partition("\n")[0],
+            "body": {},
+        }
+
+
+def main(connection_file: str) -> None:
+    """Run the stand-in for a connection file until it is shut down."""
+    # An interrupt is meant for a running cell, and there is none.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    connection = json.loads(Path(connection_file).read_text(encoding="utf-8"))
+    StandIn(connection, os.environ.get(MESSAGE_VARIABLE, "The kernel cannot start.")).run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
