@@ -1,0 +1,123 @@
+"""Tab completion of the command, with the specs of the store and the kernels there are.
+
+The work is argcomplete's: it runs this command at each tab, so that what is completed is what
+is installed at that moment. Nothing of it is imported otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .options import given_stores
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterable
+
+_DESCRIPTION = """\
+Print what makes a shell complete the command: options, the names, versions and hashes of
+installed specs, and the names of kernels. Needs the package argcomplete."""
+
+_EPILOG = """\
+examples:
+  eval "$(spack-kernel completion bash)"                    in ~/.bashrc
+  eval "$(spack-kernel completion zsh)"                     in ~/.zshrc, behind compinit
+  spack-kernel completion fish > ~/.config/fish/completions/spack-kernel.fish"""
+
+_SIGILS = ("^", "%")
+
+
+def add_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Add the parser of `completion`."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "completion",
+        help="print what makes a shell complete this command",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+    )
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"), help="the shell")
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the shell code."""
+    try:
+        from argcomplete.shell_integration import shellcode
+    except ImportError:
+        from spack_kernel.spack.errors import SpackKernelError
+
+        raise SpackKernelError(
+            "completion needs the package argcomplete, which is not installed",
+            hint="pip install 'spack-kernel[completion]'",
+        ) from None
+    args.console.print(shellcode(["spack-kernel"], shell=args.shell))
+    return 0
+
+
+def complete() -> None:
+    """Answer a shell that asks for completions, and end; do nothing without argcomplete."""
+    try:
+        import argcomplete
+    except ImportError:
+        return
+    from .app import COMMANDS, build_parser
+
+    parser, subparsers = build_parser(COMMANDS)
+    for subparser in subparsers.values():
+        for action in subparser._actions:
+            completer = _COMPLETERS.get(str(action.metavar))
+            if completer is not None:
+                action.completer = completer  # type: ignore[attr-defined]
+    argcomplete.autocomplete(parser, exclude=["--help", "-h"])
+
+
+def complete_query(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[str]:
+    """Return the queries that `prefix` may become: names, then versions or hashes of a name."""
+    from spack_kernel.spack import Store
+
+    given = given_stores(parsed_args)
+    # A shell in the middle of a line has no place for an error.
+    try:
+        store = Store.open_all(given) if given else Store.discover()
+    except Exception:
+        return []
+    sigil = prefix[:1] if prefix.startswith(_SIGILS) else ""
+    text = prefix[len(sigil) :]
+    name, separator, rest = _split(text)
+    if not separator:
+        return sorted(sigil + other for other in store.names() if other.startswith(name))
+    specs: Iterable[Any] = store.named(name) if name else store.with_hash_prefix(rest)
+    values = {
+        str(spec.version) if separator == "@" else spec.hash[: max(7, len(rest))]
+        for spec in specs
+        if spec.installed
+    }
+    return sorted(f"{sigil}{name}{separator}{v}" for v in values if v.startswith(rest))
+
+
+def complete_kernel(prefix: str, **_: Any) -> list[str]:
+    """Return the names of kernels of ours that begin with `prefix`."""
+    from spack_kernel.jupyter.kernelspecs import list_kernelspecs
+
+    return [spec.name for spec in list_kernelspecs() if spec.name.startswith(prefix)]
+
+
+def complete_kernel_or_query(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[str]:
+    """Return what `check` takes."""
+    return [*complete_kernel(prefix), *complete_query(prefix, parsed_args)]
+
+
+def _split(text: str) -> tuple[str, str, str]:
+    """Split a query into name, ``@`` or ``/``, and the rest."""
+    for index, char in enumerate(text):
+        if char in "@/":
+            return text[:index], char, text[index + 1 :]
+    return text, "", ""
+
+
+_COMPLETERS: dict[str, Callable[..., list[str]]] = {
+    "QUERY": complete_query,
+    "SPEC": complete_query,
+    "NAME": complete_kernel,
+    "NAME|QUERY": complete_kernel_or_query,
+}

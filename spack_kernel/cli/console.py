@@ -1,0 +1,98 @@
+"""What the command prints, and where: results on standard output, everything else on error.
+
+With ``--json`` an error is printed twice: as an object ``{"error": …}`` on standard output for
+the program that reads it, and as text on standard error for the person who started it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from spack_kernel.spack.errors import SpackKernelError
+
+_STYLES = {
+    "bold": "1",
+    "dim": "2",
+    "red": "31",
+    "green": "32",
+    "yellow": "33",
+    "magenta": "35",
+    "cyan": "36",
+    # What a part of a spec means, in the colours people know from Spack.
+    "version": "36",
+    "variants": "34",
+    "compiler": "32",
+    "architecture": "35",
+    "hash": "90",
+}
+
+
+class Console:
+    """Standard output and error of one run of the command.
+
+    Parameters
+    ----------
+    color : {"auto", "always", "never"}
+        ``auto`` colours what goes to a terminal, unless ``NO_COLOR`` is set to something.
+    json : bool
+        Whether results are JSON.
+    verbose : bool
+        Whether to say more on standard error.
+    """
+
+    def __init__(self, color: str = "auto", *, json: bool = False, verbose: bool = False) -> None:
+        self.out = sys.stdout
+        self.err = sys.stderr
+        self.json = json
+        self.verbose = verbose
+        self._color = {stream: _wants_color(color, stream) for stream in (self.out, self.err)}
+
+    def style(self, kind: str, text: str, stream: TextIO | None = None) -> str:
+        """Return `text` in the style of `kind`, plain where no colour is wanted."""
+        code = _STYLES.get(kind)
+        if not text or code is None or not self._color[stream or self.out]:
+            return text
+        return f"\033[{code}m{text}\033[0m"
+
+    def print(self, text: str = "") -> None:
+        """Print a line of the result."""
+        self.out.write(text + "\n")
+
+    def print_json(self, value: Any) -> None:
+        """Print a result as JSON."""
+        import json
+
+        json.dump(value, self.out, indent=2, ensure_ascii=False)
+        self.out.write("\n")
+
+    def note(self, text: str) -> None:
+        """Say something on standard error."""
+        self.err.write(text + "\n")
+        self.err.flush()
+
+    def warn(self, text: str) -> None:
+        """Say on standard error what may be wrong."""
+        self.note(f"{self.style('yellow', 'warning:', self.err)} {text}")
+
+    def error(self, error: SpackKernelError) -> None:
+        """Say what failed, what was found instead and what to do next."""
+        if self.json:
+            self.print_json({"error": error.as_dict()})
+        lines = [f"{self.style('red', 'error:', self.err)} {error.summary}"]
+        lines += [line if line.startswith(" ") else f"  {line}" for line in error.details]
+        for number, line in enumerate(error.hint.splitlines()):
+            lead = self.style("cyan", "hint:", self.err) if number == 0 else "     "
+            lines.append(f"{lead} {line}")
+        self.out.flush()
+        self.note("\n".join(lines))
+
+
+def _wants_color(color: str, stream: TextIO) -> bool:
+    if color != "auto":
+        return color == "always"
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return stream.isatty()

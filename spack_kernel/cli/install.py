@@ -1,0 +1,141 @@
+"""``spack-kernel install``: make a kernel for a spec."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from .options import (
+    add_companion_option,
+    add_env_option,
+    add_json_option,
+    add_query_argument,
+    add_store_option,
+    get_specs,
+    open_store,
+    query_text,
+    variables,
+)
+
+if TYPE_CHECKING:
+    import argparse
+
+    from spack_kernel.jupyter.kernelspecs import InstalledKernelSpec
+    from spack_kernel.kernels.plan import KernelPlan
+
+    from .console import Console
+
+_DESCRIPTION = """\
+Make a kernel for a spec, or one for several as `spack load a b` loads them: write a kernelspec
+where Jupyter looks for it. It is pinned to the DAG hash the query finds now, and remembers the
+query. Nothing is written unless a kernel can be planned; --dry-run shows what would be.
+
+Without --user, --sys-prefix or --prefix it goes to the system's directory, as with
+`ipykernel install`."""
+
+_EPILOG = """\
+examples:
+  spack-kernel install --user py-libensemble/j4zmggq
+  spack-kernel install --sys-prefix --name fem --display-name 'FEM' py-petsc4py py-matplotlib
+  spack-kernel install --user --env OMP_NUM_THREADS=4 --env 'DATA=${HOME}/data' py-numpy/abc1234
+  spack-kernel install --user --companion 'py-ipykernel@6' py-scipy
+  spack-kernel install --dry-run py-scipy
+  sudo spack-kernel install --store /sw/spack/opt/spack py-scipy      for everyone"""
+
+
+def add_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Add the parser of `install`."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "install",
+        help="make a kernel for a spec",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+    )
+    add_query_argument(parser)
+    named = parser.add_argument_group("the kernel")
+    named.add_argument(
+        "--name", help="its name, as in `jupyter console --kernel NAME` (default: spack-SPEC)"
+    )
+    named.add_argument("--display-name", metavar="TEXT", help="what front ends show")
+    add_env_option(named)
+    add_companion_option(named)
+    group = parser.add_argument_group("where it is written")
+    where = group.add_mutually_exclusive_group()
+    where.add_argument("--user", action="store_true", help="for this user alone")
+    where.add_argument(
+        "--sys-prefix",
+        action="store_const",
+        const=sys.prefix,
+        dest="prefix",
+        help=f"for the environment this command runs in ({sys.prefix})",
+    )
+    where.add_argument("--prefix", metavar="PATH", help="to PATH/share/jupyter/kernels")
+    group.add_argument(
+        "--replace",
+        action="store_true",
+        help="replace a kernelspec of that name even if it is not one of ours",
+    )
+    group.add_argument(
+        "--dry-run", action="store_true", help="print the kernel.json and write nothing"
+    )
+    add_json_option(parser)
+    add_store_option(parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Plan the kernel and write its kernelspec."""
+    from spack_kernel.jupyter.kernelspecs import install_kernelspec, kernel_dict
+    from spack_kernel.kernels.plan import plan_kernel
+
+    console: Console = args.console
+    chosen = variables(args)
+    store = open_store(args)
+    specs = get_specs(store, args.query)
+    plan = plan_kernel(store, specs, companion=args.companion)
+    made: dict[str, Any] = {
+        "query": query_text(args.query) if len(specs) == 1 else None,
+        "display_name": args.display_name,
+        "env": chosen,
+        "companion": args.companion,
+    }
+    if args.dry_run:
+        console.print_json(kernel_dict(plan, **made))
+        return 0
+    installed = install_kernelspec(
+        plan, name=args.name, user=args.user, prefix=args.prefix, replace=args.replace, **made
+    )
+    if console.json:
+        console.print_json(installed.as_dict())
+    else:
+        _print(installed, plan, console)
+    if installed.shadowed_by:
+        console.warn(f"Jupyter finds another kernel of this name first: {installed.shadowed_by}")
+    elif installed.shadowed_by == "":
+        console.warn(
+            f"Jupyter does not look there; add {installed.resource_dir.rpartition('/kernels/')[0]} "
+            "to JUPYTER_PATH"
+        )
+    return 0
+
+
+def _print(installed: InstalledKernelSpec, plan: KernelPlan, console: Console) -> None:
+    interpreter, ipykernel = plan.interpreter, plan.ipykernel
+    assert interpreter is not None
+    assert ipykernel is not None
+    source: str = ipykernel.source
+    if ipykernel.source == "companion" and ipykernel.spec is not None:
+        source += f" /{ipykernel.spec.hash[:7]}"
+    console.print(f"The kernel {console.style('bold', installed.name)} is installed.")
+    console.print(f"  shown as     {installed.display_name}")
+    for spec in plan.specs:
+        console.print(f"  spec         {spec.label}")
+    console.print(f"  python       {interpreter.version}, {interpreter.path}")
+    console.print(f"  ipykernel    {ipykernel.version or 'unknown version'}, {source}")
+    console.print(f"  directory    {installed.resource_dir}")
+    for note in plan.notes:
+        console.print(f"  note         {note.topic}: {note.text}")
+    console.print("Next:")
+    console.print(f"  spack-kernel check {installed.name}")
+    console.print(f"  jupyter console --kernel {installed.name}")
+    console.print("or reload JupyterLab and pick it in the launcher.")

@@ -1,0 +1,274 @@
+"""``spack-kernel list``: which installed specs can be kernels, as `spack find` lists specs."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from .options import (
+    add_json_option,
+    add_query_argument,
+    add_store_option,
+    find_specs,
+    open_store,
+    query_text,
+)
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from spack_kernel.kernels.candidates import Candidate
+    from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.store import Store
+
+    from .console import Console
+
+_DESCRIPTION = """\
+List the installed specs that can be kernels: those with a python in their closure for which
+there is an ipykernel, be it in the closure, in the interpreter itself, or a companion (an
+installed py-ipykernel built for the same python).
+
+Queries select as for `spack find`; several select what any of them matches. Nothing is started
+to find out, so a python that is broken is noticed by `show` and `check`, not here."""
+
+_EPILOG = """\
+examples:
+  spack-kernel list                          all that can be kernels
+  spack-kernel list -x                       only what was installed by name
+  spack-kernel list py-numpy ^python@3.11    numpy for Python 3.11
+  spack-kernel list --all zlib               others too, with what they lack
+  spack-kernel list --loaded-by py-scipy     what `spack load py-scipy` brings
+  spack-kernel list --format '{name}{@version}{/hash:7} {prefix}'
+  spack-kernel list --json | jq -r '.[] | select(.python | startswith("3.12")) | .hash'"""
+
+_COLUMNS = ("HASH", "SPEC", "PYTHON", "IPYKERNEL", "EXPLICIT", "PREFIX")
+
+#: The width up to which Spack draws the line of a group.
+_RULE_WIDTH = 65
+
+
+def add_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Add the parser of `list`."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "list",
+        help="list the installed specs that can be kernels",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+    )
+    add_query_argument(parser, "*")
+    which = parser.add_argument_group("which specs")
+    explicit = which.add_mutually_exclusive_group()
+    explicit.add_argument(
+        "-x",
+        "--explicit",
+        action="store_true",
+        default=None,
+        help="only those somebody installed by name",
+    )
+    explicit.add_argument(
+        "-X",
+        "--implicit",
+        action="store_false",
+        dest="explicit",
+        help="only those installed as dependencies",
+    )
+    which.add_argument(
+        "-a", "--all", action="store_true", help="also those that cannot be kernels, and why"
+    )
+    which.add_argument(
+        "--loaded", action="store_true", help="only those `spack load` has loaded in this shell"
+    )
+    which.add_argument(
+        "--loaded-by",
+        metavar="SPEC",
+        help="what loading SPEC brings with it: its closure; implies --all",
+    )
+    how = parser.add_argument_group("how to print them").add_mutually_exclusive_group()
+    how.add_argument(
+        "--format", metavar="FORMAT", help="a line for each, by a format string of `spack find`"
+    )
+    how.add_argument(
+        "-H",
+        "--hashes",
+        action="store_const",
+        const="{/hash}",
+        dest="format",
+        help="the same as --format '{/hash}'",
+    )
+    add_json_option(how)
+    parser.add_argument(
+        "--no-groups", action="store_true", help="do not group by architecture and compiler"
+    )
+    add_store_option(parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """List what the arguments select."""
+    from spack_kernel.kernels.candidates import Survey
+    from spack_kernel.spack.format import SpecFormat
+
+    console: Console = args.console
+    template = SpecFormat(args.format) if args.format else None
+    store = open_store(args)
+    specs = _select(store, args)
+    everything = args.all or args.loaded_by is not None
+    candidates = list(Survey(store).candidates(specs))
+    chosen = [c for c in candidates if everything or not c.why_not]
+    if args.query and not chosen:
+        raise _none_can_be(args.query, candidates)
+    if console.json:
+        console.print_json([_as_dict(candidate, store) for candidate in chosen])
+    elif template is not None:
+        paint = console.style
+        for candidate in chosen:
+            console.print(template.format(candidate.spec, store, paint))
+    else:
+        _print_table(chosen, store, console, groups=not args.no_groups)
+        if console.out.isatty() or not chosen:
+            console.out.flush()
+            console.note(_tally(chosen, candidates, everything=everything))
+    return 0
+
+
+def _select(store: Store, args: argparse.Namespace) -> list[Spec]:
+    """Return the installed specs that the arguments select, sorted as Spack sorts them."""
+    specs = (
+        find_specs(store, args.query) if args.query else [spec for spec in store if spec.installed]
+    )
+    if args.explicit is not None:
+        specs = [spec for spec in specs if spec.explicit is args.explicit]
+    if args.loaded:
+        loaded = os.environ.get("SPACK_LOADED_HASHES", "").split(os.pathsep)
+        specs = [spec for spec in specs if spec.hash in loaded]
+    if args.loaded_by is not None:
+        closure = {spec.hash for spec in store.closure(store.get(args.loaded_by))}
+        specs = [spec for spec in specs if spec.hash in closure]
+    return sorted(specs, key=lambda spec: (spec.name, spec.version, spec.hash))
+
+
+def _none_can_be(words: Sequence[str], candidates: Sequence[Candidate]) -> Exception:
+    from spack_kernel.spack import NoMatch
+
+    shown = [f"{c.spec.label}: {c.why_not}" for c in candidates[:20]]
+    if len(candidates) > len(shown):
+        shown.append(f"and {len(candidates) - len(shown)} more")
+    if not candidates:
+        return NoMatch(
+            f"no spec that matches `{query_text(words)}` is left by the other options",
+            hint="Leave out --explicit, --implicit, --loaded or --loaded-by.",
+        )
+    return NoMatch(
+        f"nothing that matches `{query_text(words)}` can be a kernel",
+        details=shown,
+        hint="--all lists them anyway.",
+    )
+
+
+def _print_table(
+    candidates: Sequence[Candidate], store: Store, console: Console, *, groups: bool
+) -> None:
+    from spack_kernel.spack.format import format_compilers
+
+    grouped: dict[tuple[str, str], list[Candidate]] = {}
+    for candidate in candidates:
+        spec = candidate.spec
+        key = (str(spec.arch), format_compilers(spec, store)) if groups else ("", "")
+        grouped.setdefault(key, []).append(candidate)
+    rows = {id(candidate): _row(candidate) for candidate in candidates}
+    widths = [
+        max([len(title), *(len(row[column]) for row in rows.values())])
+        for column, title in enumerate(_COLUMNS)
+    ]
+    for number, (key, members) in enumerate(sorted(grouped.items())):
+        if number:
+            console.print()
+        if groups:
+            console.print(_rule(*key, console))
+        if number == 0:
+            console.print(console.style("dim", _line(_COLUMNS, widths)))
+        for candidate in members:
+            cells = [
+                cell.ljust(width) for cell, width in zip(rows[id(candidate)], widths, strict=True)
+            ]
+            cells[0] = console.style("hash", cells[0])
+            name = candidate.spec.name
+            version = cells[1][len(name) :]
+            cells[1] = (
+                console.style("bold", name) if candidate.spec.explicit else name
+            ) + console.style("version", version)
+            if candidate.why_not:
+                cells[3] = console.style("yellow", cells[3])
+            console.print("  ".join(cells).rstrip())
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(c.ljust(width) for c, width in zip(cells, widths, strict=True)).rstrip()
+
+
+def _row(candidate: Candidate) -> tuple[str, ...]:
+    spec = candidate.spec
+    return (
+        spec.hash[:7],
+        f"{spec.name}@{spec.version}",
+        str(candidate.python.version) if candidate.python else "-",
+        _ipykernel(candidate),
+        "yes" if spec.explicit else "no",
+        spec.prefix or "-",
+    )
+
+
+def _ipykernel(candidate: Candidate) -> str:
+    if candidate.source is None:
+        return f"none: {candidate.why_not}"
+    version = candidate.ipykernel_version or "unknown version"
+    if candidate.source == "companion" and candidate.ipykernel is not None:
+        return f"{version}, companion /{candidate.ipykernel.hash[:7]}"
+    return f"{version}, {candidate.source}"
+
+
+def _rule(arch: str, compilers: str, console: Console) -> str:
+    compilers = compilers or "no compilers"
+    label = f"{console.style('architecture', arch)} / {console.style('compiler', compilers)}"
+    length = len(arch) + len(compilers) + 3
+    return f"-- {label} " + "-" * max(0, _RULE_WIDTH - 4 - length)
+
+
+def _tally(
+    chosen: Sequence[Candidate], candidates: Sequence[Candidate], *, everything: bool
+) -> str:
+    if everything:
+        return f"{len(chosen)} installed specs"
+    text = f"{len(chosen)} of {len(candidates)} installed specs can be kernels"
+    if not chosen and candidates:
+        reasons = Counter(c.why_not for c in candidates).most_common()
+        text += "".join(f"\n  {count}: {reason}" for reason, count in reasons)
+    return text if len(chosen) == len(candidates) else text + "\n--all lists the others too"
+
+
+def _as_dict(candidate: Candidate, store: Store) -> dict[str, Any]:
+    from spack_kernel.spack.format import format_compilers
+
+    spec, python, kernel = candidate.spec, candidate.python, candidate.ipykernel
+    return {
+        "name": spec.name,
+        "version": str(spec.version),
+        "hash": spec.hash,
+        "prefix": spec.prefix,
+        "explicit": spec.explicit,
+        "external": spec.external is not None,
+        "arch": str(spec.arch),
+        "compilers": format_compilers(spec, store),
+        "python": str(python.version) if python else None,
+        "python_hash": python.hash if python else None,
+        "ipykernel": {
+            "from": candidate.source,
+            "version": candidate.ipykernel_version or None,
+            "hash": kernel.hash if kernel else None,
+        }
+        if candidate.source
+        else None,
+        "why_not": candidate.why_not or None,
+    }

@@ -1,0 +1,184 @@
+"""Arguments that several subcommands share, and what becomes of them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.store import Store
+
+    #: A parser or a group of its arguments.
+    Adder = argparse._ActionsContainer
+
+#: Default of ``--store``: several paths are separated as in PATH.
+STORE_VARIABLE = "SPACK_KERNEL_STORE"
+
+_VARIABLE = re.compile(r"[^\W\d]\w*")
+_KEY_VALUE = re.compile(r"([^\s=:'\"]+)(:?==?)(.*)", re.DOTALL)
+_PLAIN_VALUE = re.compile(r"[A-Za-z0-9,/_.\-\[\]]+")
+
+
+def add_output_options(parser: argparse.ArgumentParser) -> None:
+    """Add what every subcommand takes: ``--color`` and ``--verbose``."""
+    parser.add_argument(
+        "--color",
+        choices=("auto", "always", "never"),
+        default=argparse.SUPPRESS,
+        help="colour the output (default: auto, which obeys NO_COLOR)",
+    )
+    parser.add_argument(
+        "--verbose",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="say more, on standard error",
+    )
+
+
+def add_store_option(parser: Adder) -> None:
+    """Add ``--store``."""
+    parser.add_argument(
+        "--store",
+        metavar="PATH",
+        action="append",
+        default=argparse.SUPPRESS,
+        help="an install tree, or a Spack root whose configuration names it; given several "
+        f"times, the others are upstreams of the first (default: ${STORE_VARIABLE}, then "
+        "$SPACK_ROOT, then the spack on PATH)",
+    )
+
+
+def add_json_option(parser: Adder) -> None:
+    """Add ``--json``."""
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def add_query_argument(parser: argparse.ArgumentParser, nargs: str = "+") -> None:
+    """Add the positional QUERY."""
+    parser.add_argument("query", metavar="QUERY", nargs=nargs, help="a spec, as for `spack load`")
+
+
+def add_companion_option(parser: Adder) -> None:
+    """Add ``--companion``."""
+    parser.add_argument(
+        "--companion",
+        metavar="QUERY",
+        default="auto",
+        help="which py-ipykernel to use where the spec has none: a query, `none` to do without, "
+        "`auto` for the best installed one (default)",
+    )
+
+
+def add_env_option(parser: Adder) -> None:
+    """Add ``--env``."""
+    parser.add_argument(
+        "--env",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="a variable to set; ${NAME} in the value is replaced by what the environment has; "
+        "repeat it for more (`--env NAME VALUE` is understood, too)",
+    )
+
+
+def join_env_pairs(argv: Sequence[str]) -> list[str]:
+    """Return `argv` with each ``--env NAME VALUE``, ipykernel's way, written as one argument.
+
+    A name cannot contain ``=``, so the two ways cannot be confused.
+    """
+    joined: list[str] = []
+    words = iter(argv)
+    for word in words:
+        option, is_joined, name = word.partition("=")
+        if option == "--env":
+            if not is_joined:
+                name = next(words, "")
+            if name and "=" not in name:
+                value = next(words, None)
+                name = name if value is None else f"{name}={value}"
+            joined += ["--env", name] if name else ["--env"]
+        else:
+            joined.append(word)
+    return joined
+
+
+def variables(args: argparse.Namespace) -> dict[str, str]:
+    """Return what ``--env`` sets; a word that sets nothing ends with a usage error."""
+    chosen: dict[str, str] = {}
+    for word in args.env:
+        name, is_pair, value = word.partition("=")
+        if not is_pair or not _VARIABLE.fullmatch(name):
+            args.parser.error(f"argument --env: {word!r} is not NAME=VALUE")
+        chosen[name] = value
+    return chosen
+
+
+def given_stores(args: argparse.Namespace) -> list[str]:
+    """Return the stores the user named, by ``--store`` or else the environment variable."""
+    stores: list[str] = list(getattr(args, "store", ()))
+    return stores or [p for p in os.environ.get(STORE_VARIABLE, "").split(os.pathsep) if p]
+
+
+def query_text(words: Sequence[str]) -> str:
+    """Return the query that command line words make.
+
+    The shell has taken the quotes off ``cflags="-O2 -g"``; a value that needs them gets them
+    back, as in Spack.
+    """
+    return " ".join(_requoted(word) for word in words)
+
+
+def _requoted(word: str) -> str:
+    match = _KEY_VALUE.fullmatch(word)
+    if match is None or not match[3] or _PLAIN_VALUE.fullmatch(match[3]):
+        return word
+    key, delimiter, value = match.groups()
+    if value[0] == value[-1] and value[0] in "'\"" and len(value) > 1:
+        return word
+    if "'" not in value:
+        return f"{key}{delimiter}'{value}'"
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'{key}{delimiter}"{escaped}"'
+
+
+def open_store(args: argparse.Namespace) -> Store:
+    """Return the store that ``--store`` or the environment means.
+
+    Raises
+    ------
+    StoreNotFound, DatabaseError, ConfigError
+        When there is none, or it cannot be read.
+    """
+    from spack_kernel.spack import Store
+
+    given = given_stores(args)
+    return Store.open_all(given) if given else Store.discover()
+
+
+def get_specs(store: Store, words: Sequence[str]) -> list[Spec]:
+    """Return the specs that command line words mean, one for each query in them.
+
+    Raises
+    ------
+    QuerySyntaxError, NoMatch, Ambiguous
+        When a query does not parse, or does not match exactly one installed spec.
+    """
+    return [store.get(query) for query in [query_text(words)]]
+
+
+def find_specs(store: Store, words: Sequence[str]) -> list[Spec]:
+    """Return the installed specs that any query in command line words matches.
+
+    Raises
+    ------
+    QuerySyntaxError
+        When a query does not parse.
+    NoMatch
+        When none matches.
+    """
+    return store.find(query_text(words))

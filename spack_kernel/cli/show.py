@@ -1,0 +1,258 @@
+"""``spack-kernel show``: what a kernel would be, every path with its spec, and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .options import (
+    add_companion_option,
+    add_json_option,
+    add_query_argument,
+    add_store_option,
+    get_specs,
+    open_store,
+)
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from spack_kernel.kernels.plan import KernelPlan
+    from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.store import Store
+    from spack_kernel.spack.tree import TreeNode
+
+    from .console import Console
+
+_DESCRIPTION = """\
+Show the plan of a kernel: the interpreter, ipykernel and where it comes from, every path of the
+environment with the spec it belongs to, what is worth knowing, and the dependency tree.
+
+The marks of the tree are Spack's: [+] installed, [^] installed upstream, [e] external,
+[-] recorded but not installed, and a lone - where no database has a record."""
+
+_EPILOG = """\
+examples:
+  spack-kernel show py-libensemble/j4zmggq     everything
+  spack-kernel show --tree py-scipy            the tree alone, as `spack spec -Il` prints it
+  spack-kernel show --tree --types --deptypes link,run py-scipy
+  spack-kernel show --paths py-scipy           the entries of PYTHONPATH alone
+  spack-kernel show --variables py-scipy       the variables alone, as NAME=VALUE
+  spack-kernel show py-numpy py-mpi4py         one kernel for two specs, as `spack load a b`
+  spack-kernel show --json py-scipy | jq -r '.pythonpath[]'"""
+
+_MARK_STYLES = {
+    "installed": "green",
+    "upstream": "green",
+    "external": "magenta",
+    "missing": "red",
+    "absent": "dim",
+}
+
+
+def add_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Add the parser of `show`."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "show",
+        help="show what a kernel for a spec would be, and why",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+    )
+    add_query_argument(parser)
+    part = parser.add_argument_group("show only a part").add_mutually_exclusive_group()
+    part.add_argument("--tree", action="store_true", help="the dependency tree")
+    part.add_argument("--paths", action="store_true", help="the entries of PYTHONPATH")
+    part.add_argument("--variables", action="store_true", help="the variables, as NAME=VALUE")
+    tree = parser.add_argument_group("the tree")
+    tree.add_argument(
+        "-t", "--types", action="store_true", help="show each spec's dependency types: [blrt]"
+    )
+    tree.add_argument(
+        "--deptypes",
+        metavar="TYPES",
+        default="all",
+        help="follow only these, separated by commas: build, link, run, test (default: all)",
+    )
+    add_companion_option(parser)
+    add_json_option(parser)
+    add_store_option(parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show what the arguments ask for."""
+    from spack_kernel.kernels.plan import plan_kernel
+
+    console: Console = args.console
+    deptypes = _deptypes(args)
+    store = open_store(args)
+    specs = get_specs(store, args.query)
+    if args.tree:
+        if console.json:
+            console.print_json(_tree_dicts(store, specs, deptypes))
+        else:
+            _print_tree(store, specs, deptypes, console, types=args.types)
+        return 0
+    plan = plan_kernel(
+        store, specs, companion=args.companion, kernel=not (args.variables or args.paths)
+    )
+    if console.json:
+        _print_json(plan, args, deptypes)
+    elif args.variables:
+        for name, value in sorted(plan.environment({}).items()):
+            console.print(f"{name}={value}")
+    elif args.paths:
+        for entry in plan.pythonpath:
+            console.print(entry.path)
+    else:
+        _print_plan(plan, console)
+        console.print()
+        console.print(console.style("bold", "Dependency tree"))
+        _print_tree(store, specs, deptypes, console, types=args.types)
+    return 0
+
+
+def _deptypes(args: argparse.Namespace) -> Sequence[str]:
+    from spack_kernel.spack.traversal import ALL_DEPTYPES
+
+    if args.deptypes == "all":
+        return ALL_DEPTYPES
+    chosen: list[str] = args.deptypes.split(",")
+    wrong = [deptype for deptype in chosen if deptype not in ALL_DEPTYPES]
+    if wrong:
+        args.parser.error(
+            f"argument --deptypes: {wrong[0]!r} is none of {', '.join(ALL_DEPTYPES)}, all"
+        )
+    return chosen
+
+
+def _print_json(plan: KernelPlan, args: argparse.Namespace, deptypes: Sequence[str]) -> None:
+    facts = plan.as_dict()
+    if args.variables:
+        args.console.print_json(facts["env"])
+    elif args.paths:
+        args.console.print_json(facts["pythonpath_entries"])
+    else:
+        tree = _tree_dicts(plan.store, plan.specs, deptypes)
+        args.console.print_json({**facts, "tree": tree})
+
+
+# -- the plan ------------------------------------------------------------------------------------
+
+
+def _print_plan(plan: KernelPlan, console: Console) -> None:
+    interpreter, ipykernel = plan.interpreter, plan.ipykernel
+    assert interpreter is not None
+    assert ipykernel is not None
+    for spec in plan.specs:
+        console.print(_label(spec, console))
+        console.print(f"  prefix       {spec.prefix or '-'}")
+    console.print(f"  store        {plan.store.root}")
+    console.print(f"  interpreter  {interpreter.path}")
+    console.print(f"               Python {interpreter.version}: {interpreter.reason}")
+    console.print(f"  ipykernel    {ipykernel.version or 'unknown version'}, {ipykernel.source}")
+    console.print(f"               {ipykernel.reason}")
+    console.print(f"  debugger     {'yes' if plan.debugger else 'no: there is no debugpy'}")
+    console.print(f"  command      {' '.join(plan.argv)}")
+    _print_pythonpath(plan, console)
+    _print_variables(plan, console)
+    if plan.notes:
+        console.print()
+        console.print(console.style("bold", "Worth knowing"))
+        for note in plan.notes:
+            console.print(f"  {note.topic}: {note.text}")
+
+
+def _print_pythonpath(plan: KernelPlan, console: Console) -> None:
+    entries = plan.pythonpath
+    ours = {entry.path: entry.reason for entry in plan.load.pythonpath if entry.ours}
+    console.print()
+    console.print(console.style("bold", f"PYTHONPATH, {_entries(len(entries))} in order"))
+    width = max((len(entry.path) for entry in entries), default=0)
+    for entry in entries:
+        mark = "  (companion)" if entry.origin == "companion" else ""
+        if entry.path in ours:
+            mark = f"  (not Spack's: {ours[entry.path]})"
+        console.print(
+            f"  {entry.path.ljust(width)}  {_label(entry.spec, console)}"
+            f"{console.style('yellow', mark)}"
+        )
+
+
+def _print_variables(plan: KernelPlan, console: Console) -> None:
+    from_spec: dict[tuple[str, str], str] = {}
+    for modification in plan.load.modifications:
+        spec = plan.store.by_hash(modification.spec) if modification.spec else None
+        if spec is not None:
+            from_spec[modification.variable, modification.value] = _label(spec, console)
+    lists = {m.variable for m in plan.load.modifications if m.operation in ("prepend", "append")}
+    for name, value in sorted(plan.environment({}).items()):
+        if name == "PYTHONPATH":
+            continue
+        console.print()
+        if name not in lists:
+            console.print(f"{console.style('bold', name)}={value}")
+            continue
+        entries = [entry for entry in value.split(":") if entry]
+        console.print(console.style("bold", f"{name}, {_entries(len(entries))}"))
+        width = max((len(entry) for entry in entries), default=0)
+        for entry in entries:
+            label = from_spec.get((name, entry), "")
+            console.print(f"  {entry.ljust(width)}  {label}".rstrip())
+
+
+def _entries(count: int) -> str:
+    return f"{count} {'entry' if count == 1 else 'entries'}"
+
+
+def _label(spec: Spec, console: Console) -> str:
+    version = console.style("version", f"@{spec.version}")
+    return f"{spec.name}{version}{console.style('hash', '/' + spec.hash[:7])}"
+
+
+# -- the tree ------------------------------------------------------------------------------------
+
+
+def _print_tree(
+    store: Store, specs: Sequence[Spec], deptypes: Sequence[str], console: Console, *, types: bool
+) -> None:
+    from spack_kernel.spack.format import DISPLAY_FORMAT, SpecFormat
+    from spack_kernel.spack.tree import MARKS, dependency_tree
+
+    template = SpecFormat(DISPLAY_FORMAT)
+    for node in dependency_tree(store, specs, deptypes):
+        if node.spec is not None:
+            text = template.format(node.spec, store, console.style)
+        else:
+            text = f"{node.name}  (no record)"
+        mark = console.style(_MARK_STYLES[node.status], MARKS[node.status])
+        letters = f"[{_letters(node)}]  " if types else ""
+        console.print(
+            f"{mark}  {console.style('hash', node.hash[:7])}  {letters}"
+            f"{'    ' * node.depth}{'^' if node.depth else ''}{text}"
+        )
+
+
+def _letters(node: TreeNode) -> str:
+    from spack_kernel.spack.traversal import ALL_DEPTYPES
+
+    return "".join(deptype[0] if deptype in node.deptypes else " " for deptype in ALL_DEPTYPES)
+
+
+def _tree_dicts(
+    store: Store, specs: Sequence[Spec], deptypes: Sequence[str]
+) -> list[dict[str, Any]]:
+    from spack_kernel.spack.tree import dependency_tree
+
+    return [
+        {
+            "depth": node.depth,
+            "name": node.name,
+            "version": str(node.spec.version) if node.spec else None,
+            "hash": node.hash,
+            "prefix": node.spec.prefix if node.spec else None,
+            "status": node.status,
+            "deptypes": list(node.deptypes),
+        }
+        for node in dependency_tree(store, specs, deptypes)
+    ]
