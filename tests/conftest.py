@@ -9,6 +9,10 @@ import pytest
 
 from spack_kernel import demo
 
+#: How the reason of a skip begins when a component is missing on this machine, such as a module
+#: system or a browser; `pytest.importorskip` has words of its own.
+MISSING = ("missing component: ", "could not import ")
+
 
 @pytest.fixture(scope="session")
 def demo_store(request: pytest.FixtureRequest) -> demo.DemoStore:
@@ -19,3 +23,15 @@ def demo_store(request: pytest.FixtureRequest) -> demo.DemoStore:
     chosen = os.environ.get("SPACK_KERNEL_DEMO_STORE")
     directory = Path(chosen) if chosen else request.config.cache.mkdir("demo-store")
     return demo.build(directory)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Turn a skip for a missing component into a failure when ``CI`` is set."""
+    report = yield
+    if os.environ.get("CI") and report.skipped and isinstance(report.longrepr, tuple):
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        if reason.startswith(MISSING):
+            report.outcome = "failed"
+            report.longrepr = f"CI is set, where nothing may be missing: {reason}"
+    return report

@@ -1,0 +1,40 @@
+# make demo    everything once, without Spack: a store, a kernel, a notebook with a plot
+# make test    the checkers and the whole test suite
+# make docs    the documentation, into site/
+# make clean   remove what these made
+#
+# Each makes the virtual environment .venv first; PYTHON names the Python for it (3.10 to 3.13).
+
+PYTHON ?= python3
+STORE ?= demo-store
+BIN := .venv/bin
+
+.PHONY: demo test docs clean
+.DELETE_ON_ERROR:
+
+demo: .venv/demo
+	$(BIN)/spack-kernel demo $(STORE)
+	$(BIN)/python notebooks/quickstart.py $(STORE) --output quickstart-output
+
+test: .venv/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+docs: .venv/docs
+	$(BIN)/mkdocs build --strict
+
+clean:
+	rm -rf .venv demo-store quickstart-output site
+
+.venv/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 10) <= v <= (3, 13) or sys.exit(f"Python 3.10 to 3.13 is needed, $(PYTHON) is {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+
+.venv/demo .venv/test .venv/docs: .venv/%: .venv/pyvenv.cfg pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	touch $@
