@@ -1,0 +1,243 @@
+"""Run a module with a long PYTHONPATH that costs nothing: the one file of ours inside a kernel.
+
+``python launcher.py MODULE [ARG ...]`` behaves as ``python -m MODULE [ARG ...]`` with PYTHONPATH
+set, but asks one directory for each top-level import instead of every directory in turn.
+Standard library only; Python 3.6 to 3.14.
+
+Two environment variables say what to do, and are gone before the module runs:
+``SPACK_KERNEL_PYTHONPATH`` is the value PYTHONPATH is to have, here and in every child process;
+``SPACK_KERNEL_IMPORT_INDEX`` is the table that `spack_kernel.kernels.import_index` encodes: for
+each entry of the path its modification time, and for each name the entries that have it. A name
+is the part of a directory entry before its first dot, so the table lists too much and never too
+little; what an entry means is left to Python's own finders.
+
+How the answer stays Python's: a name is searched by `PathFinder` in those directories of
+``sys.path`` that have the name and in all that are not in the table, in the order of
+``sys.path``. What is not found goes on to the finders behind as it always would, whose
+per-directory finders are ours and skip a directory without the name. The directories are looked
+at again, one stat each, at every import statement of a cell, after `importlib.invalidate_caches`
+and otherwise now and then (a twentieth of the time at most), so that what is added to them later
+is found. If anything is odd, there is only the PYTHONPATH.
+"""
+
+import sys
+
+if sys.path and __name__ == "__main__":
+    del sys.path[0]  # the directory of this file, which -m would not have put there
+
+import os
+import time
+from collections import OrderedDict
+from importlib.machinery import (
+    BYTECODE_SUFFIXES,
+    EXTENSION_SUFFIXES,
+    SOURCE_SUFFIXES,
+    ExtensionFileLoader,
+    FileFinder,
+    PathFinder,
+    SourceFileLoader,
+    SourcelessFileLoader,
+)
+
+MYPY = False  # true for type checkers; to import typing costs time in 3.6
+if MYPY:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from types import FrameType, ModuleType
+
+    _Layout = tuple[list[str], "tuple[list[str], list[str]] | None"]
+
+PATH_VARIABLE = "SPACK_KERNEL_PYTHONPATH"
+INDEX_VARIABLE = "SPACK_KERNEL_IMPORT_INDEX"
+
+#: Seconds between two looks at the directories that nobody asked for.
+_PERIOD = 5.0
+
+_LOADERS = (
+    (ExtensionFileLoader, EXTENSION_SUFFIXES),
+    (SourceFileLoader, SOURCE_SUFFIXES),
+    (SourcelessFileLoader, BYTECODE_SUFFIXES),
+)
+
+
+class ImportIndex:
+    """Which directories of a path have which top-level names.
+
+    Parameters
+    ----------
+    path : list of str
+        Directories, in the order of PYTHONPATH.
+    mtimes : list of int or None
+        For each its modification time in ns when it was listed; None: not in the table.
+    names : dict of str to list of int
+        Name to ascending positions in `path`.
+    """
+
+    def __init__(
+        self,
+        path: "list[str]",
+        mtimes: "list[int | None]",
+        names: "dict[str, list[int]]",
+    ) -> None:
+        self.mtimes = list(mtimes)
+        self.position = {directory: i for i, directory in enumerate(path) if mtimes[i] is not None}
+        self.names: "dict[str, set[str]]" = {directory: set() for directory in self.position}
+        self._holders = {name: {path[i] for i in places} for name, places in names.items()}
+        self._ordered = {name: [path[i] for i in places] for name, places in names.items()}
+        for name, holders in self._holders.items():
+            for directory in holders:
+                self.names[directory].add(name)
+        self._in_order = [directory for directory in path if directory in self.position]
+        self._layout: "_Layout" = ([], None)
+        self._next_look = time.monotonic() + _PERIOD
+
+    def directories(self, name: str) -> "list[str]":
+        """Return the entries of ``sys.path`` that may have `name`, in their order."""
+        if time.monotonic() >= self._next_look or _typed_by_user():
+            self._look_again()
+        path, around = self._layout
+        if sys.path != path:
+            path, around = self._layout = self._divide(list(sys.path))
+        if around is not None:
+            return around[0] + self._ordered.get(name, []) + around[1]
+        holders = self._holders.get(name, ())
+        return [e for e in _texts(path) if e not in self.position or e in holders]
+
+    def invalidate(self) -> None:
+        """Look at the directories again before the next answer."""
+        self._next_look = 0.0
+
+    def _divide(self, path: "list[str]") -> "_Layout":
+        """Return `path` and what stands before and behind our run in it, if there is one run."""
+        texts = _texts(path)
+        ours = [entry for entry in texts if entry in self.position]
+        if ours and ours == self._in_order:
+            first = texts.index(ours[0])
+            behind = first + len(ours)
+            if texts[first:behind] == ours:
+                return path, (texts[:first], texts[behind:])
+        return path, None
+
+    def _look_again(self) -> None:
+        started = time.monotonic()
+        self._next_look = started + 3600.0  # other threads need not look as well
+        for directory, i in self.position.items():
+            mtime = _mtime(directory)
+            if mtime != self.mtimes[i]:
+                self.mtimes[i] = mtime
+                self._list(directory)
+        ended = time.monotonic()
+        self._next_look = ended + max(_PERIOD, 20 * (ended - started))
+
+    def _list(self, directory: str) -> None:
+        try:
+            names = {entry.partition(".")[0] for entry in os.listdir(directory)}
+        except OSError:
+            names = set()
+        for name in names ^ self.names[directory]:
+            holders = self._holders.get(name, set()) ^ {directory}
+            self._holders[name] = holders
+            self._ordered[name] = [entry for entry in self._in_order if entry in holders]
+        self.names[directory] = names
+
+
+class IndexedFinder:
+    """The meta path finder: lets `PathFinder` search where a top-level name can be."""
+
+    def __init__(self, index: ImportIndex) -> None:
+        self._index = index
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: "Sequence[str] | None" = None,
+        target: "ModuleType | None" = None,
+    ) -> "ModuleSpec | None":
+        """Return the spec of a top-level module; None leaves it to the finders behind."""
+        if path is not None:
+            return None
+        return PathFinder.find_spec(fullname, self._index.directories(fullname), target)
+
+    def invalidate_caches(self) -> None:
+        """Forget what may have changed."""
+        self._index.invalidate()
+
+
+class IndexedFileFinder(FileFinder):
+    """The finder of one directory in the table: asks the disk only about names it has."""
+
+    def __init__(self, directory: str, index: ImportIndex) -> None:
+        FileFinder.__init__(self, directory, *_LOADERS)
+        self._index = index
+
+    def find_spec(self, fullname: str, target: "ModuleType | None" = None) -> "ModuleSpec | None":
+        """Return the spec of a module in this directory, or None."""
+        if fullname.rpartition(".")[2] not in self._index.names[self.path]:
+            return None
+        return FileFinder.find_spec(self, fullname, target)
+
+
+def _typed_by_user() -> bool:
+    """Tell whether the import under way stands in a cell, not in a module."""
+    main = sys.modules.get("__main__")
+    # The module that -m or runpy runs has a __spec__; the namespace of the cells has none.
+    if main is None or getattr(main, "__spec__", None) is not None:
+        return False
+    frame: "FrameType | None" = sys._getframe(3)
+    while frame is not None and "importlib" in frame.f_code.co_filename:
+        frame = frame.f_back
+    return frame is not None and frame.f_globals is main.__dict__
+
+
+def _texts(path: "Sequence[object]") -> "list[str]":
+    """Return the entries that `PathFinder` heeds: others may put anything on ``sys.path``."""
+    return [entry for entry in path if isinstance(entry, str)]
+
+
+def _mtime(directory: str) -> int:
+    try:
+        return os.stat(directory).st_mtime_ns
+    except OSError:
+        return -1
+
+
+def decode(path: "list[str]", encoded: str) -> ImportIndex:
+    """Return the index for `path` from the text `spack_kernel.kernels.import_index` made."""
+    import base64
+    import json
+    import zlib
+
+    table = json.loads(zlib.decompress(base64.b64decode(encoded)).decode())
+    return ImportIndex(path, table["mtimes"], table["names"])
+
+
+def install(index: ImportIndex) -> None:
+    """Put `index` into the import system of this process."""
+    place = sys.meta_path.index(PathFinder)
+    for directory in index.position:
+        sys.path_importer_cache[directory] = IndexedFileFinder(directory, index)
+    sys.meta_path.insert(place, IndexedFinder(index))
+
+
+def main() -> None:
+    """Set the path, install the index and run the module that the arguments name."""
+    import runpy  # before the path grows: every import of ours would ask all of it
+
+    path = os.environ.pop(PATH_VARIABLE, "")
+    encoded = os.environ.pop(INDEX_VARIABLE, "")
+    if path:
+        os.environ["PYTHONPATH"] = path
+        entries = path.split(os.pathsep)
+        try:
+            if encoded:
+                install(decode(entries, encoded))
+        except Exception as error:  # a kernel without the index is a kernel
+            sys.stderr.write("spack-kernel: no import index: {!r}\n".format(error))
+        # As site.py does: the first of several equal entries stays.
+        sys.path[:] = list(OrderedDict.fromkeys(entries + sys.path))
+    del sys.argv[0]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

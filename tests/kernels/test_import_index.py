@@ -1,0 +1,365 @@
+"""A kernel's imports with and without the import index: the same answers, fewer questions."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import textwrap
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from spack_kernel.kernels import import_index, launcher
+
+LAUNCHER = Path(launcher.__file__)
+
+
+class Site:
+    """Directories for PYTHONPATH, and programs run with them both ways."""
+
+    def __init__(self, root: Path, count: int = 4) -> None:
+        self.root = root
+        self.path = [root / f"prefix{i}" / "site-packages" for i in range(count)]
+        for directory in self.path:
+            directory.mkdir(parents=True)
+        self.programs = root / "programs"
+        self.programs.mkdir()
+
+    def write(self, number: int, name: str, text: str = "") -> Path:
+        file = self.path[number] / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(textwrap.dedent(text))
+        return file
+
+    def entries(self) -> list[str]:
+        return [str(directory) for directory in self.path]
+
+    def index(self, program: str) -> str:
+        """Write `program` where `run` finds it and return the table."""
+        (self.programs / "prog_ram.py").write_text(textwrap.dedent(program))
+        index = import_index.build([*self.entries(), str(self.programs)])
+        assert index is not None
+        return index
+
+    def run(self, *, index: str | None, env: dict[str, str] | None = None) -> str:
+        """Run the program as a module would be by ``-m`` and return what it prints."""
+        # The module to run must be found without being on the path under test.
+        site = [*self.entries(), str(self.programs)]
+        environ = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+        environ.update(env or {})
+        if index is None:
+            argv = [sys.executable, "-m", "prog_ram"]
+            environ["PYTHONPATH"] = os.pathsep.join(site)
+        else:
+            argv = [sys.executable, str(LAUNCHER), "prog_ram"]
+            environ[launcher.PATH_VARIABLE] = os.pathsep.join(site)
+            environ[launcher.INDEX_VARIABLE] = index
+        done = subprocess.run(
+            argv, env=environ, cwd=self.root, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        assert "import index" not in done.stderr
+        return done.stdout
+
+    def both(self, program: str, **kwargs: dict[str, str] | None) -> str:
+        """Run `program` both ways, hold the outputs equal and return one."""
+        index = self.index(program)
+        plain = self.run(index=None, **kwargs)
+        assert self.run(index=index, **kwargs) == plain
+        return plain
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+def test_the_path_and_the_environment_are_those_of_a_plain_pythonpath(site: Site) -> None:
+    printed = site.both(
+        """
+        import os, sys, json
+        if sys.path[0] in ("", os.getcwd()):  # what -m puts there and ipykernel removes
+            del sys.path[0]
+        print(json.dumps([sys.path, os.environ["PYTHONPATH"], sys.argv[1:]]))
+        print([k for k in os.environ if k.startswith("SPACK_KERNEL")])
+        """
+    )
+    path = json.loads(printed.splitlines()[0])[0]
+    assert path[:4] == site.entries()
+
+
+def test_the_first_entry_of_the_path_wins_and_missing_names_are_missing(site: Site) -> None:
+    site.write(2, "twice.py", "WHERE = 2")
+    site.write(1, "twice/__init__.py", "WHERE = 1")
+    site.write(3, "once.py")
+    printed = site.both(
+        """
+        import twice, once, json
+        print(twice.WHERE, twice.__file__, once.__file__, json.__file__)
+        try:
+            import nowhere_to_be_found
+        except ModuleNotFoundError as error:
+            print(error)
+        """
+    )
+    assert printed.startswith("1 ")
+
+
+def test_namespace_packages_of_all_three_kinds_spread_over_prefixes(site: Site) -> None:
+    for i in range(3):
+        site.write(i, f"native/part{i}.py")
+        site.write(
+            i,
+            "pkgutil_style/__init__.py",
+            "__path__ = __import__('pkgutil').extend_path(__path__, __name__)",
+        )
+        site.write(i, f"pkgutil_style/part{i}.py")
+    site.write(3, "native/deep/inner.py")
+    site.write(1, "native/deep/other.py")
+    site.both(
+        """
+        import native.part0, native.part2, native.deep.inner, native.deep.other
+        import pkgutil_style.part0, pkgutil_style.part2
+        print(list(native.__path__), list(native.deep.__path__), pkgutil_style.__path__)
+        """
+    )
+
+
+def test_extension_modules_and_bytecode_alone_are_found(site: Site) -> None:
+    suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    for tail in (suffix, ".abi3.so", ".so"):
+        site.write(1, f"compiled_{len(tail)}{tail}")
+    site.write(2, "bare.py", "X = 5")
+    site.both(
+        """
+        import importlib.util, sysconfig, py_compile, os
+        for tail in (sysconfig.get_config_var("EXT_SUFFIX"), ".abi3.so", ".so"):
+            print(importlib.util.find_spec("compiled_%d" % len(tail)).origin)
+        source = importlib.util.find_spec("bare").origin
+        py_compile.compile(source, source + "c")
+        os.rename(source, source + ".away")
+        importlib.invalidate_caches()
+        import bare
+        print(bare.X, bare.__file__)
+        os.rename(source + ".away", source)
+        os.remove(source + "c")
+        """
+    )
+
+
+def test_a_program_that_changes_the_path_gets_what_it_asks_for(site: Site) -> None:
+    site.write(1, "shadowed.py", "WHERE = 'prefix'")
+    extra = site.root / "extra"
+    extra.mkdir()
+    (extra / "shadowed.py").write_text("WHERE = 'extra'")
+    (extra / "only_extra.py").write_text("")
+    site.both(
+        f"""
+        import sys
+        from pathlib import Path
+        sys.path.insert(0, {str(extra)!r})
+        import shadowed, only_extra
+        print(shadowed.WHERE)
+        del sys.path[0], sys.modules["shadowed"]
+        sys.path.append(Path("not a string"))
+        import shadowed
+        print(shadowed.WHERE)
+        sys.path.remove({str(site.path[1])!r})
+        del sys.modules["shadowed"]
+        try:
+            import shadowed
+        except ImportError as error:
+            print(error)
+        sys.path.reverse()
+        sys.path.insert(2, {str(site.path[1])!r})
+        import shadowed
+        print(shadowed.WHERE)
+        """
+    )
+
+
+def test_files_added_later_are_found_by_the_next_cell(site: Site) -> None:
+    site.write(3, "moved.py", "WHERE = 3")
+    printed = site.both(
+        f"""
+        import sys, types, os, time
+        # As ipykernel does: cells run in a module of their own, which is __main__.
+        cells = types.ModuleType("__main__")
+        sys.modules["__main__"] = cells
+        def cell(text):
+            exec(compile(text, "<cell>", "exec"), cells.__dict__)
+        def add(directory, name, text):
+            with open(os.path.join(directory, name), "w") as file:
+                file.write(text)
+            os.utime(directory, (time.time() + add.tick, time.time() + add.tick))
+            add.tick += 5
+        add.tick = 5
+        cell("try:\\n    import added\\nexcept ImportError as e:\\n    print(e)")
+        add({str(site.path[2])!r}, "added.py", "WHERE = 'added'")
+        cell("import added; print(added.WHERE)")
+        add({str(site.path[0])!r}, "moved.py", "WHERE = 0")
+        cell("import moved; print(moved.WHERE)")
+        os.remove(os.path.join({str(site.path[0])!r}, "moved.py"))
+        add({str(site.path[0])!r}, "unrelated.py", "")
+        del sys.modules["moved"]
+        cell("import importlib; importlib.invalidate_caches()")
+        cell("moved = importlib.import_module('moved'); print(moved.WHERE)")
+        cell("importlib.reload(moved); print(moved.__file__)")
+        for name in ("added.py", "unrelated.py"):
+            for directory in ({str(site.path[2])!r}, {str(site.path[0])!r}):
+                if os.path.exists(os.path.join(directory, name)):
+                    os.remove(os.path.join(directory, name))
+        """
+    )
+    assert printed.splitlines()[1:4] == ["added", "0", "3"]
+
+
+def test_metadata_entry_points_resources_and_iteration(site: Site) -> None:
+    site.write(1, "thing/__init__.py")
+    site.write(1, "thing/data.txt", "data")
+    site.write(
+        1, "thing-1.5.dist-info/METADATA", "Metadata-Version: 2.1\nName: thing\nVersion: 1.5\n"
+    )
+    site.write(1, "thing-1.5.dist-info/entry_points.txt", "[group]\nname = thing:attribute\n")
+    site.both(
+        """
+        import importlib.metadata, importlib.resources, pkgutil, inspect
+        print(importlib.metadata.version("thing"))
+        print([e for d in importlib.metadata.distributions() for e in d.entry_points
+               if e.group == "group"])
+        print(importlib.resources.files("thing").joinpath("data.txt").read_text())
+        print(sorted(m.name for m in pkgutil.iter_modules() if m.name in ("thing", "prog_ram")))
+        import thing
+        print(inspect.getsourcefile(thing), thing.__spec__.origin, thing.__loader__.name)
+        """
+    )
+
+
+def test_child_processes_get_the_plain_pythonpath(site: Site) -> None:
+    site.write(2, "in_child.py", "def where(_):\n    return __file__")
+    site.both(
+        """
+        import subprocess, sys, multiprocessing, concurrent.futures, in_child
+        if __name__ == "__main__":
+            code = "import in_child; print(in_child.where(0))"
+            print(subprocess.check_output([sys.executable, "-c", code]))
+            context = multiprocessing.get_context("spawn")
+            with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+                print(list(pool.map(in_child.where, [1])))
+        """
+    )
+
+
+def test_threads_may_import_while_the_table_is_renewed(site: Site) -> None:
+    for i in range(200):
+        site.write(i % 4, f"many{i}.py", f"N = {i}")
+    site.both(
+        """
+        import importlib, threading
+        found = []
+        def work(start):
+            for i in range(start, 200, 8):
+                found.append(importlib.import_module("many%d" % i).N)
+                importlib.invalidate_caches()
+        threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
+        [t.start() for t in threads]; [t.join() for t in threads]
+        print(sorted(found) == list(range(200)))
+        """
+    )
+
+
+def test_an_archive_on_the_path_is_searched_as_ever(site: Site) -> None:
+    archive = site.root / "packed.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("packed.py", "WHERE = 'zip'")
+    site.path.insert(1, archive)
+    site.write(2, "after.py")
+    site.both("import packed, after; print(packed.WHERE, after.__file__)")
+
+
+def test_directories_without_the_name_are_not_asked(site: Site) -> None:
+    site.write(3, "wanted.py")
+    index = site.index(
+        """
+        from importlib.machinery import FileFinder
+        asked, find_spec = [], FileFinder.find_spec
+        def counting(self, name, target=None):
+            asked.append(self.path)
+            return find_spec(self, name, target)
+        FileFinder.find_spec = counting
+        import wanted, wave, mailbox
+        try:
+            import absent
+        except ImportError:
+            print(sum("prefix" in directory for directory in asked))
+        """
+    )
+    asked_plainly, asked = int(site.run(index=None)), int(site.run(index=index))
+    assert asked == 1
+    assert asked_plainly >= 4 * 4
+
+
+@pytest.mark.parametrize("name", ["sitecustomize.py", "usercustomize.py"])
+def test_what_must_be_there_at_the_start_of_python_has_no_index(site: Site, name: str) -> None:
+    site.write(1, name)
+    assert import_index.build(site.entries()) is None
+
+
+def test_a_directory_that_shadows_the_standard_library_has_no_index(site: Site) -> None:
+    site.write(1, "typing.py")
+    assert import_index.build(site.entries(), ["os", "typing"]) is None
+    assert import_index.build(site.entries(), ["os"]) is not None
+
+
+def test_an_unreadable_table_leaves_the_plain_path(site: Site) -> None:
+    site.write(1, "still_there.py")
+    environ = {
+        **os.environ,
+        launcher.PATH_VARIABLE: os.pathsep.join(site.entries()),
+        launcher.INDEX_VARIABLE: "no such table",
+    }
+    done = subprocess.run(
+        [sys.executable, str(LAUNCHER), "still_there"], env=environ, capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    assert "no import index" in done.stderr
+
+
+def test_a_table_too_large_for_a_variable_is_not_made(site: Site, monkeypatch) -> None:
+    monkeypatch.setattr(import_index, "_MAX_LENGTH", 10)
+    assert import_index.build(site.entries()) is None
+
+
+def test_a_listing_is_made_again_when_the_directory_changed(site: Site) -> None:
+    before = import_index.build(site.entries())
+    assert import_index.build(site.entries()) == before
+    site.write(0, "later.py")
+    os.utime(site.path[0], ns=(1, 10**18))
+    assert import_index.build(site.entries()) != before
+
+
+def test_the_launcher_is_python_3_6() -> None:
+    ast.parse(LAUNCHER.read_text(), feature_version=(3, 6))
+
+
+def test_other_pythons_run_the_launcher(site: Site) -> None:
+    site.write(1, "elsewhere.py", "import sys; print(sys.version_info[:2], __name__)")
+    environ = {
+        "PATH": os.environ["PATH"],
+        "HOME": os.environ.get("HOME", "/"),
+        launcher.PATH_VARIABLE: os.pathsep.join(site.entries()),
+        launcher.INDEX_VARIABLE: import_index.build(site.entries()) or "",
+    }
+    for python in [sys.executable, *(f"python3.{minor}" for minor in range(6, 15))]:
+        if shutil.which(python) and not subprocess.run([python, "-V"], stdout=-3).returncode:
+            done = subprocess.run(
+                [python, str(LAUNCHER), "elsewhere"], env=environ, capture_output=True, text=True
+            )
+            assert "__main__" in done.stdout, done.stderr
+            assert done.stderr == ""
