@@ -197,6 +197,11 @@ class Database:
             self._young[dag_hash] = spec
         return spec
 
+    def mentions(self, dag_hash: str, other: str) -> bool:
+        """Tell whether the record of `dag_hash` has the text `other` in it, without decoding it."""
+        raw = self._records.get(dag_hash)
+        return raw is not None and other.encode() in bytes(raw)
+
     def specs(self, hashes: Iterable[str] | None = None) -> Iterator[Spec]:
         """Yield the specs with these DAG hashes, by default all; malformed and unknown ones not.
 

@@ -32,6 +32,7 @@ class Directories:
     def __init__(self, isdir: Callable[[str], bool] = os.path.isdir) -> None:
         self._isdir = isdir
         self._known: dict[str, bool] = {}
+        self._below: dict[str, dict[str, str | None]] = {}
 
     def exists(self, path: str) -> bool:
         """Tell whether `path` is a directory."""
@@ -45,40 +46,37 @@ class Directories:
 
         `relative` is normalised and may be empty, which means `prefix` itself.
         """
-        path = join(prefix, relative)
-        if path in self._known:
-            return path if self._known[path] else None
-        top, _, rest = relative.partition("/")
-        if rest and not self.exists(join(prefix, top)):
-            return None
-        return path if self.exists(path) else None
+        answers = self._below.setdefault(prefix, {})
+        if relative not in answers:
+            top, _, rest = relative.partition("/")
+            path = join(prefix, relative)
+            there = not rest or self.below(prefix, top) is not None
+            answers[relative] = path if there and self.exists(path) else None
+        return answers[relative]
 
     def prefetch(self, prefixes: Iterable[str], relatives: Iterable[str]) -> None:
         """Ask for every one of `relatives` below every one of `prefixes`."""
-        prefixes = list(dict.fromkeys(prefixes))
-        relatives = list(dict.fromkeys(relatives))
-        tops = dict.fromkeys(relative.partition("/")[0] for relative in relatives)
-        self._ask(join(prefix, top) for prefix in prefixes for top in tops)
-        self._ask(
-            join(prefix, relative)
-            for prefix in prefixes
-            for relative in relatives
-            if "/" in relative and self._known[join(prefix, relative.partition("/")[0])]
-        )
+        prefixes = dict.fromkeys(prefixes)
+        top_of = {relative: relative.partition("/")[0] for relative in relatives}
+        tops = dict.fromkeys(top_of.values())
+        deep = [relative for relative in top_of if relative not in tops]
+        self._ask([join(prefix, top) for prefix in prefixes for top in tops])
+        wanted = []
+        for prefix in prefixes:
+            there = {top: self.below(prefix, top) for top in tops}
+            wanted += [join(prefix, relative) for relative in deep if there[top_of[relative]]]
+        self._ask(wanted)
 
     def _ask(self, paths: Iterable[str]) -> None:
         unknown = [path for path in dict.fromkeys(paths) if path not in self._known]
         sample, rest = unknown[:_SAMPLE], unknown[_SAMPLE:]
         start = time.perf_counter()
-        for path in sample:
-            self._known[path] = self._isdir(path)
-        if not rest:
-            return
-        if time.perf_counter() - start > _SLOW * len(sample):
+        self._known.update([(path, self._isdir(path)) for path in sample])
+        if time.perf_counter() - start > _SLOW * len(sample) > 0:
             with ThreadPoolExecutor(_WORKERS) as pool:
                 self._known.update(zip(rest, pool.map(self._isdir, rest), strict=True))
         else:
-            self._known.update((path, self._isdir(path)) for path in rest)
+            self._known.update([(path, self._isdir(path)) for path in rest])
 
 
 def join(prefix: str, relative: str) -> str:

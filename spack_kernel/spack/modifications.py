@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import posixpath
 from collections import deque
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from .errors import SpackKernelError
@@ -129,6 +130,7 @@ _FIELD_CHECKS: Mapping[str, Callable[[Any], bool]] = {
 }
 
 
+@lru_cache(maxsize=8192)
 def is_system_directory(path: str) -> bool:
     """Tell whether `path` is one of the directories Spack never prepends."""
     return posixpath.normpath(path) in SYSTEM_DIRECTORIES if path else False

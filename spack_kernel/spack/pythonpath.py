@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from .directories import join
+from .errors import DatabaseError
 from .traversal import depflag
 
 if TYPE_CHECKING:
@@ -131,17 +132,21 @@ def python_path(
     entries: list[PythonPathEntry] = []
     behind: list[PythonPathEntry] = []
     missing: list[PythonPathEntry] = []
+    layouts = {
+        python: (library_directories(python, directories), _libraries(python))
+        for python in {extension.python for extension in extensions}
+    }
     for extension in reversed(extensions):
         spec = extension.spec
         if spec.prefix is None:
             continue
+        known, possible = layouts[extension.python]
         reason = f"extends {extension.python.label}"
         if extension.through != extension.python:
             reason += f" through {extension.through.label}"
-        known = library_directories(extension.python, directories)
         found = [path for library in known if (path := directories.below(spec.prefix, library))]
         entries += [PythonPathEntry(path, spec, reason) for path in found]
-        for library in _libraries(extension.python):
+        for library in possible:
             if library not in known and (path := directories.below(spec.prefix, library)):
                 behind.append(
                     PythonPathEntry(
@@ -154,9 +159,7 @@ def python_path(
                 PythonPathEntry(join(spec.prefix, library), spec, f"{reason}; no such directory")
                 for library in known[:1]
             ]
-    versions = {_series(extension.python) for extension in extensions} | {
-        _series(spec) for spec in order if spec.name == PYTHON
-    }
+    versions = {_series(spec) for spec in order if spec.name == PYTHON}
     for spec in reversed(order):
         packages = _packages_around(spec)
         if packages is None:
@@ -273,10 +276,16 @@ def _dependents(graph: Graph, node: Spec, store: Store) -> list[tuple[Spec, Depe
 
 
 def _first_dependent(store: Store, name: str, dependency: str) -> str | None:
+    """Return the first record of the package `name` that depends on `dependency`."""
     for database in reversed(store.databases):  # Spack reads upstreams first
         for dag_hash in database.names().get(name, ()):
-            spec = database.get(dag_hash)
-            if spec is not None and any(edge.hash == dependency for edge in spec.dependencies):
+            if not database.mentions(dag_hash, dependency):
+                continue
+            try:
+                spec = database.get(dag_hash)
+            except DatabaseError:  # a damaged record of no concern here
+                continue
+            if spec is not None and dependency in [edge.hash for edge in spec.dependencies]:
                 return dag_hash
     return None
 

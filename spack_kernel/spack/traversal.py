@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Literal, NoReturn
 
 from .errors import DatabaseError
@@ -38,7 +39,8 @@ def rule_for(database_version: str) -> Rule:
     return "depth" if database_version == "7" else "breadth"
 
 
-def depflag(deptypes: Iterable[str]) -> int:
+@cache
+def depflag(deptypes: tuple[str, ...]) -> int:
     """Return the number by which Spack sorts edges of different deptypes."""
     return sum(_DEPFLAGS.get(deptype, 0) for deptype in deptypes)
 

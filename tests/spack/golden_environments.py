@@ -1,0 +1,113 @@
+"""What real Spacks answered about environments: stores, directories and variables by version.
+
+``tests/data/<version>/index.json.xz`` is the database as that Spack wrote it; ``load.json.xz``
+holds the directories below its prefixes, and what `spack load` gives in an empty environment.
+"""
+
+from __future__ import annotations
+
+import json
+import lzma
+import posixpath
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spack_kernel.spack.database import Database
+from spack_kernel.spack.directories import Directories
+from spack_kernel.spack.store import Store
+
+if TYPE_CHECKING:
+    from spack_kernel.spack.specs import Spec
+
+DATA = Path(__file__).parent.parent / "data"
+
+#: Every version there is data of; a chain is a second store whose upstream is the first.
+VERSIONS = ("0.16", "0.17", "0.20", "0.23", "1.3", "0.23/chain", "1.3/chain")
+
+#: Versions whose order is the one Spack has today or had in 0.21 to 0.23.
+ORDERED = ("0.23", "1.3", "0.23/chain", "1.3/chain")
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What Spack answered when some specs were loaded together."""
+
+    specs: tuple[Spec, ...]
+    variables: dict[str, str]
+
+    @property
+    def key(self) -> str:
+        """The abbreviated hashes, as the tests name an environment."""
+        return "+".join(spec.hash[:7] for spec in self.specs)
+
+
+@dataclass(frozen=True)
+class Golden:
+    """One store, what existed below its prefixes, and Spack's answers."""
+
+    version: str
+    store: Store
+    existing: frozenset[str]
+    inspections: dict[str, list[str]]
+    environments: tuple[Environment, ...]
+    traversals: dict[str, list[str]]
+
+    @property
+    def directories(self) -> Directories:
+        """A fresh view of the directories that existed."""
+        return Directories(self.existing.__contains__)
+
+
+def read(relative: str) -> Any:
+    """Return the JSON of a compressed file below ``tests/data``."""
+    with lzma.open(DATA / relative) as file:
+        return json.load(file)
+
+
+def open_golden(version: str, directory: Path) -> Golden:
+    """Unpack the data of `version` below `directory` and return it."""
+    answers = read(f"{version}/load.json.xz")
+    chain = [version]
+    if version.endswith("/chain"):
+        chain.append(version.removesuffix("/chain"))
+    databases = [_database(part, directory / part.replace("/", "-")) for part in chain]
+    existing = set()
+    for part in chain:
+        existing |= _existing(read(f"{part}/load.json.xz"))
+    store = Store(databases)
+    environments = []
+    for answer in answers["environments"]:
+        specs = [store.by_hash(dag_hash) for dag_hash in answer["hashes"]]
+        environments.append(Environment(tuple(s for s in specs if s), answer["env"]))
+    return Golden(
+        version,
+        store,
+        frozenset(existing),
+        answers["inspections"],
+        tuple(environments),
+        answers["traversals"],
+    )
+
+
+def _database(version: str, root: Path) -> Database:
+    target = root / ".spack-db" / "index.json"
+    target.parent.mkdir(parents=True)
+    with lzma.open(DATA / version / "index.json.xz") as file:
+        target.write_bytes(file.read())
+    return Database.read(root)
+
+
+def _existing(answers: dict[str, Any]) -> set[str]:
+    found = {
+        posixpath.normpath(posixpath.join(answers["root"], prefix, relative))
+        for prefix, relatives in answers["directories"].items()
+        for relative in relatives
+    }
+    for prefix, relatives in answers["externals"].items():
+        for relative in ("", *relatives):
+            path = posixpath.normpath(posixpath.join(prefix, relative))
+            while len(path) >= len(prefix):
+                found.add(path)
+                path = posixpath.dirname(path)
+    return found
