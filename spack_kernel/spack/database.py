@@ -7,6 +7,7 @@ when it is asked for. So a record that is malformed harms nobody who does not ne
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -39,7 +40,9 @@ CACHED_SPECS = 4096
 READ_ATTEMPTS = 5
 RETRY_PAUSE = 0.02
 
-_PLAIN = re.compile(rb"[\w.+-]+").fullmatch
+# How a record begins; format 5 wraps a node as {name: node}. Spack up to 0.20 writes blanks.
+_BEGINS = re.compile(rb'\s*\{\s*"spec"\s*:\s*\{\s*"name"\s*:\s*"([\w.+-]+)"').match
+_BEGINS_WRAPPED = re.compile(rb'\s*\{\s*"spec"\s*:\s*\{\s*"([\w.+-]+)"\s*:\s*\{').match
 _REBUILD = "`spack reindex` writes the database anew from what is installed."
 
 
@@ -268,27 +271,17 @@ class Database:
             ) from error
 
     def _read_names(self) -> Iterator[tuple[str, str]]:
-        # Format 5 wraps a node as {name: node}; later ones have the name in front. Where a
-        # record does not begin so (other key order, blanks, escapes) it is decoded.
-        wrapped = self.version == "5"
-        begin = b'{"spec":{"' if wrapped else b'{"spec":{"name":"'
-        end = b'":{' if wrapped else b'"'
-        start = len(begin)
+        # Where a record does not begin with its name (another key order, escapes) it is decoded.
+        match = _BEGINS_WRAPPED if self.version == "5" else _BEGINS
         known: dict[bytes, str] = {}
         for dag_hash, raw in self._records.items():
-            text = bytes(raw)
-            if text.startswith(begin):
-                key = text[start : text.find(b'"', start)]
-                name = known.get(key)
-                if name is None and text.startswith(end, start + len(key)) and _PLAIN(key):
-                    name = known[key] = key.decode("ascii")
-                if name:
-                    yield dag_hash, name
-                    continue
-            try:
-                yield dag_hash, self._decode_spec(dag_hash, raw).name
-            except DatabaseError:
-                continue
+            found = match(raw)
+            if found is None:
+                with contextlib.suppress(DatabaseError):
+                    yield dag_hash, self._decode_spec(dag_hash, raw).name
+            else:
+                key = found[1]
+                yield dag_hash, known.get(key) or known.setdefault(key, key.decode("ascii"))
 
     def _check_format(self) -> None:
         oldest, newest = KNOWN_FORMATS
@@ -325,11 +318,15 @@ class Database:
 def _read_bytes(path: Path) -> tuple[bytes, Stamp]:
     """Return the content of a regular file, and its stamp before it was read."""
     # Non-blocking: opening a FIFO that somebody put there must not wait for a writer.
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        stat = os.fstat(file.fileno())
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        stat = os.fstat(descriptor)
         if not stat_module.S_ISREG(stat.st_mode):
             raise OSError(errno.EISDIR, "it is not a regular file")
-        return file.read(), Stamp.of(stat)
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(), Stamp.of(stat)
+    finally:
+        os.close(descriptor)
 
 
 def _changed(path: Path, stamp: Stamp | None) -> bool:

@@ -1,0 +1,39 @@
+"""Install trees on disk with the databases real Spacks wrote, and small ones of a test's own."""
+
+from __future__ import annotations
+
+import json
+import lzma
+from pathlib import Path
+from typing import Any
+
+DATA = Path(__file__).parent.parent / "data"
+
+#: Version of Spack → format of its database, number of records; a chain is a store whose
+#: upstream is the one it lies in.
+FORMATS = {"0.16": "5", "0.17": "6", "0.20": "6", "0.23": "7", "1.3": "8"}
+
+
+def recorded(version: str) -> Any:
+    """Return the decoded database of `version`, as the json module reads it."""
+    return json.loads(lzma.decompress((DATA / version / "index.json.xz").read_bytes()))
+
+
+def unpack(version: str, root: Path) -> Path:
+    """Make `root` an install tree with the database of `version`, byte for byte."""
+    return write(root, lzma.decompress((DATA / version / "index.json.xz").read_bytes()))
+
+
+def write(root: Path, content: bytes | str | dict[str, Any], version: Any = "8") -> Path:
+    """Make `root` an install tree with this file, or with this mapping of records."""
+    index = root / ".spack-db" / "index.json"
+    index.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(content, dict):
+        content = json.dumps({"database": {"version": version, "installs": content}})
+    if isinstance(content, str):
+        content = content.encode()
+    # As Spack does it: whoever reads sees the old file or the new one.
+    scratch = index.with_suffix(".new")
+    scratch.write_bytes(content)
+    scratch.replace(index)
+    return root
