@@ -21,6 +21,7 @@ COMMANDS = {
     "list": "list the installed specs that can be kernels",
     "show": "show what a kernel for a spec would be, and why",
     "install": "make a kernel for a spec",
+    "check": "start a kernel for real and import its package",
     "remove": "remove kernels made by install",
     "exec": "run a command in the environment of a spec",
     "demo": "make a small store to try everything without Spack",
@@ -109,7 +110,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         # argparse treats `--` differently from version to version; it ends the query here.
         cut = rest.index("--")
         rest, behind = rest[:cut], rest[cut + 1 :]
-    if name in ("install", "exec"):
+    if name in ("install", "check", "exec"):
         rest = join_env_pairs(rest)
     namespace = subparsers[name].parse_intermixed_args(rest, namespace)
     namespace.module = _module(name)

@@ -77,9 +77,17 @@ class Console:
         """Say on standard error what may be wrong."""
         self.note(f"{self.style('yellow', 'warning:', self.err)} {text}")
 
-    def error(self, error: SpackKernelError) -> None:
-        """Say what failed, what was found instead and what to do next."""
-        if self.json:
+    def error(self, error: SpackKernelError, *, json: bool = True) -> None:
+        """Say what failed, what was found instead and what to do next.
+
+        Parameters
+        ----------
+        error : SpackKernelError
+            What failed.
+        json : bool
+            False where the result that was printed as JSON says it already.
+        """
+        if self.json and json:
             self.print_json({"error": error.as_dict()})
         lines = [f"{self.style('red', 'error:', self.err)} {error.summary}"]
         lines += [line if line.startswith(" ") else f"  {line}" for line in error.details]

@@ -1,0 +1,160 @@
+"""``spack-kernel check``: whether a kernel starts and can import its package."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .options import (
+    add_companion_option,
+    add_env_option,
+    add_json_option,
+    add_store_option,
+    get_specs,
+    open_store,
+    variables,
+)
+
+if TYPE_CHECKING:
+    import argparse
+
+    from spack_kernel.kernels.plan import KernelPlan
+
+    from .console import Console
+    from .trial import Step, Trial
+
+_DESCRIPTION = """\
+Start a kernel for real, ask it which Python it is, import the package's modules in it, and shut
+it down; say step by step what was done and how long it took. The kernel is one that `install`
+made, by its name, or one for a spec, made for the check alone. Nothing is left behind.
+
+Exits with 1 when a step fails, and says why."""
+
+_EPILOG = """\
+examples:
+  spack-kernel check spack-py-libensemble-1.5.0-j4zmggq     an installed kernel
+  spack-kernel check py-libensemble/j4zmggq                 before it is installed
+  spack-kernel check --timeout 300 py-tensorflow            where the file system is slow
+  spack-kernel check --json py-scipy | jq '.steps[] | {name, seconds}'"""
+
+
+def add_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Add the parser of `check`."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "check",
+        help="start a kernel for real and import its package",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+    )
+    parser.add_argument(
+        "query",
+        metavar="NAME|QUERY",
+        nargs="+",
+        help="the name of a kernel `install` made, or a spec, as for `spack load`",
+    )
+    parser.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=float,
+        default=60.0,
+        help="how long each step may take (default: 60)",
+    )
+    add_env_option(parser)
+    add_companion_option(parser)
+    add_json_option(parser)
+    add_store_option(parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Try the kernel and print its steps."""
+    from spack_kernel.spack.errors import SpackKernelError
+
+    from .trial import Trial, try_kernel
+
+    console: Console = args.console
+    chosen = variables(args)
+    if args.timeout <= 0:
+        args.parser.error("argument --timeout: give a number of seconds above 0")
+    report = _Report(console)
+    trial = Trial(args.timeout, report)
+    failure: SpackKernelError | None = None
+    facts: dict[str, Any] = {"kernel": None, "specs": []}
+    try:
+        with trial.step("resolve") as step:
+            name, plan = _plan(args)
+            facts["kernel"] = name
+            facts["specs"] = [{"spec": s.label, "hash": s.hash} for s in plan.specs]
+            step.detail = ", ".join(spec.label for spec in plan.specs)
+        made = {"env": chosen, "companion": args.companion}
+        try_kernel(trial, plan, name, **({} if name else made))
+    except SpackKernelError as error:
+        failure = error
+    if console.json:
+        facts = {"ok": failure is None, **facts, "steps": [s.as_dict() for s in trial.steps]}
+        console.print_json(facts if failure is None else {**facts, "error": failure.as_dict()})
+    if failure is not None:
+        console.error(failure, json=False)
+        return 1
+    if not console.json:
+        _print_end(trial, console)
+    return 0
+
+
+def _plan(args: argparse.Namespace) -> tuple[str | None, KernelPlan]:
+    """Return the name of an installed kernel, None for a query, and the plan."""
+    from spack_kernel.jupyter.kernelspecs import list_kernelspecs
+    from spack_kernel.jupyter.resolve import Planner, Request
+    from spack_kernel.kernels.plan import plan_kernel
+
+    wanted = args.query[0].lower() if len(args.query) == 1 else None
+    installed = next((spec for spec in list_kernelspecs() if spec.name == wanted), None)
+    if installed is None:
+        store = open_store(args)
+        specs = get_specs(store, args.query)
+        return None, plan_kernel(store, specs, companion=args.companion)
+    if args.env or args.companion != "auto" or hasattr(args, "store"):
+        args.parser.error(
+            f"{installed.name} is an installed kernel, which has its own store, companion and "
+            "variables; --store, --companion and --env are for a QUERY"
+        )
+    config = installed.config
+    stores = config.get("store", ())
+    request = Request(
+        spec=config.get("spec", ""),
+        hash=config.get("hash", ""),
+        specs=tuple(config.get("specs", ())),
+        stores=(stores,) if isinstance(stores, str) else tuple(stores),
+        companion=config.get("companion", "auto"),
+    )
+    return installed.name, Planner().plan(request)
+
+
+class _Report:
+    """Prints each step as it ends."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        encoding = (console.out.encoding or "ascii").lower()
+        self._marks = ("✓", "✗") if encoding.startswith("utf") else ("ok", "FAILED")
+
+    def __call__(self, step: Step) -> None:
+        console = self._console
+        if console.json:
+            return
+        good, bad = self._marks
+        mark = console.style("green", good) if step.ok else console.style("red", bad)
+        console.print(f"{mark} {_duration(step.seconds)}  {step.name:<10} {step.detail}".rstrip())
+        console.out.flush()
+
+
+def _print_end(trial: Trial, console: Console) -> None:
+    imports = [step for step in trial.steps if step.name.startswith("import ")]
+    seconds = sum(step.seconds for step in trial.steps)
+    what = f"{len(imports)} modules imported" if len(imports) != 1 else "1 module imported"
+    if not imports:
+        what = "the specs have no Python modules to import"
+    console.print(f"The kernel works: {what}, {seconds:.2f} s in all.")
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds * 1000:6.0f} ms" if seconds < 10 else f"{seconds:7.1f} s"

@@ -1,0 +1,301 @@
+"""A kernel started on trial: for real, step by step, with nothing left behind.
+
+The kernel is started by jupyter_client from a kernelspec, as any front end does it, and spoken to
+over its sockets. The packages it should offer are imported in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty
+from typing import TYPE_CHECKING, Any
+
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import KernelManager
+
+from spack_kernel.jupyter.errors import KernelDiedError
+from spack_kernel.jupyter.kernelspecs import kernel_dict, write_kernelspec
+from spack_kernel.spack.errors import SpackKernelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from jupyter_client.blocking.client import BlockingKernelClient
+
+    from spack_kernel.kernels.plan import KernelPlan
+    from spack_kernel.spack.specs import Spec
+
+#: Seconds between two looks at whether a kernel that has not answered is still alive.
+_PATIENCE = 0.5
+
+#: Names beside a package's own that it should not have installed; imported only when alone.
+_BYSTANDERS = frozenset({"test", "tests", "testing", "doc", "docs", "example", "examples"})
+
+_ASK_PYTHON = (
+    "__import__('json').dumps([__import__('sys').executable, __import__('sys').prefix, "
+    "'%d.%d.%d' % __import__('sys').version_info[:3], __import__('ipykernel').__version__])"
+)
+
+
+class ImportFailedError(SpackKernelError):
+    """A module that cannot be imported in the kernel, or that is not the spec's own."""
+
+    code = "import"
+
+
+class TimeoutExpiredError(SpackKernelError):
+    """A kernel that did not answer in time."""
+
+    code = "timeout"
+
+
+@dataclass
+class Step:
+    """One step of a trial.
+
+    Attributes
+    ----------
+    name : str
+        ``resolve``, ``start``, ``answer``, ``python``, ``import MODULE`` or ``shutdown``.
+    ok : bool
+        Whether it went well.
+    seconds : float
+        How long it took.
+    detail : str
+        What was found.
+    """
+
+    name: str
+    ok: bool = False
+    seconds: float = 0.0
+    detail: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the step as JSON types."""
+        return {
+            "name": self.name,
+            "ok": self.ok,
+            "seconds": round(self.seconds, 4),
+            "detail": self.detail,
+        }
+
+
+@dataclass
+class Trial:
+    """The steps done so far.
+
+    Parameters
+    ----------
+    timeout : float
+        Seconds each step may take.
+    report : callable
+        Called with each step when it is over.
+    """
+
+    timeout: float
+    report: Callable[[Step], None]
+    steps: list[Step] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def step(self, name: str) -> Iterator[Step]:
+        """Time what is done inside, and report it; what it raises goes on."""
+        step = Step(name)
+        started = time.perf_counter()
+        try:
+            yield step
+            step.ok = True
+        finally:
+            step.seconds = time.perf_counter() - started
+            self.steps.append(step)
+            self.report(step)
+
+
+def try_kernel(trial: Trial, plan: KernelPlan, name: str | None, **made: Any) -> None:
+    """Start a kernel, import its packages, and shut it down.
+
+    Parameters
+    ----------
+    trial : Trial
+        Where the steps are recorded.
+    plan : KernelPlan
+        What the kernel should be.
+    name : str or None
+        The name of an installed kernelspec; None makes a temporary one from the plan.
+    **made
+        For a temporary one, what `kernel_dict` takes.
+
+    Raises
+    ------
+    SpackKernelError
+        When a step fails, with the reason.
+    """
+    with tempfile.TemporaryDirectory(prefix="spack-kernel-check-") as scratch:
+        manager = KernelManager(kernel_name=name or "trial")
+        # Beside it the connection file of a kernel that hangs is removed with the directory.
+        manager.connection_file = os.path.join(scratch, "connection.json")  # noqa: PTH118
+        if name is None:
+            kernels = Path(scratch, "kernels")
+            write_kernelspec(kernels / "trial", kernel_dict(plan, **made))
+            manager.kernel_spec_manager = KernelSpecManager(
+                kernel_dirs=[str(kernels)], ensure_native_kernel=False
+            )
+        with trial.step("start"):
+            manager.start_kernel(cwd=scratch)
+        client = manager.client()
+        try:
+            client.start_channels()
+            with trial.step("answer"):
+                _wait_until_ready(manager, client, trial.timeout)
+            with trial.step("python") as step:
+                step.detail = _ask_python(manager, client, plan, trial.timeout)
+            for spec in plan.specs:
+                for module in modules_of(plan, spec):
+                    with trial.step(f"import {module}") as step:
+                        step.detail = _import(manager, client, spec, module, trial.timeout)
+            with trial.step("shutdown"):
+                client.stop_channels()
+                manager.shutdown_kernel()
+        finally:
+            client.stop_channels()
+            manager.shutdown_kernel(now=True)
+            manager.context.destroy(linger=0)
+
+
+def modules_of(plan: KernelPlan, spec: Spec) -> list[str]:
+    """Return the top-level modules `spec` offers in its directories on PYTHONPATH, sorted."""
+    names: set[str] = set()
+    for entry in plan.pythonpath:
+        if entry.spec == spec:
+            names |= _modules_in(Path(entry.path))
+    public = {name for name in names if not name.startswith("_")} or names
+    return sorted(public - _BYSTANDERS or public)
+
+
+def _modules_in(directory: Path) -> set[str]:
+    found = set()
+    for item in directory.iterdir():
+        name, _, suffix = item.name.partition(".")
+        if not name.isidentifier() or name == "__pycache__":
+            continue
+        if (not suffix and item.is_dir() and _is_package(item)) or (
+            item.is_file() and (suffix == "py" or suffix.endswith("so"))
+        ):
+            found.add(name)
+    return found
+
+
+def _is_package(directory: Path) -> bool:
+    """Return whether a directory holds something to import: a namespace package has no init."""
+    if (directory / "__init__.py").is_file():
+        return True
+    return any(
+        item.suffix in (".py", ".so") or (item.is_dir() and (item / "__init__.py").is_file())
+        for item in directory.iterdir()
+    )
+
+
+def _wait_until_ready(manager: KernelManager, client: BlockingKernelClient, timeout: float) -> None:
+    try:
+        client.wait_for_ready(timeout=timeout)
+    except RuntimeError as error:
+        if not manager.is_alive():
+            raise _died("before it answered") from error
+        raise TimeoutExpiredError(
+            f"the kernel runs, but did not answer within {timeout:g} s",
+            hint="Give it longer with --timeout; a cold parallel file system is slow.",
+        ) from error
+
+
+def _execute(
+    manager: KernelManager, client: BlockingKernelClient, code: str, ask: str, timeout: float
+) -> dict[str, Any]:
+    """Run `code` and return the reply, whose user expression ``ask`` is the value of `ask`."""
+    request = client.execute(code, store_history=False, user_expressions={"ask": ask})
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        try:
+            reply = client.get_shell_msg(timeout=_PATIENCE)
+        except Empty:
+            if not manager.is_alive():
+                raise _died(f"while it ran `{code or ask}`") from None
+            continue
+        if reply["parent_header"].get("msg_id") == request:
+            content: dict[str, Any] = reply["content"]
+            return content
+    raise TimeoutExpiredError(
+        f"`{code}` did not end within {timeout:g} s",
+        hint="Give it longer with --timeout; a cold parallel file system is slow.",
+    )
+
+
+def _answer(content: dict[str, Any]) -> Any:
+    """Return what the user expression gave, which is the repr of a string of JSON."""
+    import ast
+
+    text = content["user_expressions"]["ask"]["data"]["text/plain"]
+    return json.loads(ast.literal_eval(text))
+
+
+def _ask_python(
+    manager: KernelManager, client: BlockingKernelClient, plan: KernelPlan, timeout: float
+) -> str:
+    content = _execute(manager, client, "", _ASK_PYTHON, timeout)
+    executable, _, version, ipykernel = _answer(content)
+    expected = plan.interpreter.path if plan.interpreter else ""
+    if os.path.realpath(executable) != os.path.realpath(expected):
+        raise KernelDiedError(
+            "the kernel runs in another Python than planned",
+            details=[f"planned {expected}", f"runs    {executable}"],
+            hint="Make the kernel again with `spack-kernel install`.",
+        )
+    return f"Python {version}, ipykernel {ipykernel}, {executable}"
+
+
+def _import(
+    manager: KernelManager, client: BlockingKernelClient, spec: Spec, module: str, timeout: float
+) -> str:
+    ask = (
+        "__import__('json').dumps((lambda m: getattr(m, '__file__', None) or "
+        f"list(getattr(m, '__path__', [])))({module}))"
+    )
+    content = _execute(manager, client, f"import {module}", ask, timeout)
+    if content["status"] != "ok":
+        raise ImportFailedError(
+            f"`import {module}` fails: {content.get('ename')}: {content.get('evalue')}",
+            details=_traceback(content),
+            hint=f"{spec.label} itself does not work in this Python; "
+            f"`spack-kernel exec /{spec.hash[:7]} -- python` shows the same.",
+        )
+    where = _answer(content)
+    places = [where] if isinstance(where, str) else list(where)
+    prefix = os.path.realpath(spec.prefix or "")
+    inside = [p for p in places if os.path.realpath(p).startswith(prefix + os.sep)]
+    if places and not inside:
+        raise ImportFailedError(
+            f"`import {module}` finds another {module} than that of {spec.label}",
+            details=[f"found    {places[0]}", f"expected below {spec.prefix}"],
+            hint="Something before it on PYTHONPATH has a module of that name; "
+            f"`spack-kernel show --paths /{spec.hash[:7]}` shows the order.",
+        )
+    return inside[0] if inside else "built in"
+
+
+def _traceback(content: dict[str, Any]) -> list[str]:
+    import re
+
+    text = "\n".join(content.get("traceback", ()))
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    return [f"  | {line}" for line in plain.splitlines()[-12:]]
+
+
+def _died(when: str) -> KernelDiedError:
+    return KernelDiedError(
+        f"the kernel died {when}",
+        hint="Its last words are above, if it had any.",
+    )
