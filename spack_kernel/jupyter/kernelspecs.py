@@ -122,7 +122,8 @@ def kernel_dict(
         config |= {"spec": query or f"{root.name}@{root.version}", "hash": root.hash}
     else:
         config["specs"] = [f"{spec.name}/{spec.hash}" for spec in plan.specs]
-    config["store"] = plan.store.root
+    stores = _store_paths(plan)
+    config["store"] = stores[0] if len(stores) == 1 else stores
     if companion != "auto":
         config["companion"] = companion
     return {
@@ -144,13 +145,25 @@ def exec_command(plan: KernelPlan, *, env: Mapping[str, str], companion: str = "
     Front ends that know no provisioners run it as it stands. The environment variables are in it
     because `exec` cannot tell those of the kernelspec from those the front end leaked.
     """
-    command = [*command_line(), "exec", "--store", plan.store.root]
+    command = [*command_line(), "exec"]
+    for path in _store_paths(plan):
+        command += ["--store", path]
     if companion != "auto":
         command += ["--companion", companion]
     for name, value in env.items():
         command += ["--env", f"{name}={value}"]
     command += [f"{spec.name}/{spec.hash}" for spec in plan.specs]
     return [*command, "--", *KERNEL_COMMAND]
+
+
+def _store_paths(plan: KernelPlan) -> list[str]:
+    """Return the install trees a plan's specs come from, upstreams behind the local one.
+
+    The trees and not the Spack instance that chains them: a kernel must not change its meaning
+    with the configuration of whoever starts it.
+    """
+    paths = [str(database.root) for database in plan.store.databases if len(database)]
+    return paths or [plan.store.root]
 
 
 def kernel_command(argv: Sequence[str]) -> list[str]:

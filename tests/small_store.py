@@ -1,0 +1,116 @@
+"""Small stores for tests: a database of a few records over prefixes a test lays out itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from spack_kernel.spack import Spec, Store
+
+ARCH = {"platform": "linux", "platform_os": "debian12", "target": "x86_64_v3"}
+
+
+def dag_hash(text: str) -> str:
+    """Return 32 characters that look like a DAG hash."""
+    digest = hashlib.sha256(text.encode()).digest()
+    return "".join("abcdefghijklmnopqrstuvwxyz234567"[byte % 32] for byte in digest)
+
+
+@dataclass
+class SmallStore:
+    """A store under construction; `open` writes the database and opens it."""
+
+    root: Path
+    upstreams: list[Path] = field(default_factory=list)
+    records: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def add(
+        self,
+        name: str,
+        version: str,
+        *dependencies: str | Spec,
+        prefix: Path | str | None = None,
+        external: bool = False,
+        installed: bool = True,
+        variants: dict[str, Any] | None = None,
+        arch: dict[str, str] | None = None,
+        salt: str = "",
+        deprecated_for: str | None = None,
+    ) -> str:
+        """Record a spec and return its hash; dependencies are hashes of ours or specs of others."""
+        key = dag_hash(f"{name}@{version} {salt}")
+        if prefix is None:
+            prefix = self.root / "linux-x86_64_v3" / f"{name}-{version}-{key}"
+            Path(prefix).mkdir(parents=True, exist_ok=True)
+        edges = []
+        for dependency in dependencies:
+            if isinstance(dependency, str):
+                other, other_hash = self.records[dependency]["spec"]["name"], dependency
+            else:
+                other, other_hash = dependency.name, dependency.hash
+            parameters = {"deptypes": ["build", "link", "run"], "virtuals": []}
+            edges.append({"name": other, "hash": other_hash, "parameters": parameters})
+        node = {
+            "name": name,
+            "version": version,
+            "arch": arch or ARCH,
+            "namespace": "builtin",
+            "parameters": variants or {},
+            "dependencies": edges,
+            "hash": key,
+        }
+        if external:
+            node["external"] = {"path": str(prefix), "module": None, "extra_attributes": {}}
+        self.records[key] = {
+            "spec": node,
+            "path": str(prefix),
+            "installed": installed,
+            "ref_count": 0,
+            "explicit": True,
+            "installation_time": 1.0,
+        }
+        if deprecated_for:
+            self.records[key]["deprecated_for"] = deprecated_for
+        return key
+
+    def package(self, key: str, module: str, body: str = "", python: str = "3.11") -> Path:
+        """Put a module, or a package where `module` ends in a slash, into a spec's prefix."""
+        prefix = Path(self.records[key]["path"])
+        packages = prefix / "lib" / f"python{python}" / "site-packages"
+        path = packages / (f"{module}__init__.py" if module.endswith("/") else f"{module}.py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(body)
+        return packages
+
+    def write(self) -> Path:
+        """Write the database as Spack does, by rename, and return the install tree."""
+        database = self.root / ".spack-db"
+        database.mkdir(parents=True, exist_ok=True)
+        content = {"database": {"version": "8", "installs": self.records}}
+        new = database / "index.json.new"
+        new.write_text(json.dumps(content))
+        new.replace(database / "index.json")
+        return self.root
+
+    def open(self) -> Store:
+        """Write the database and open the store."""
+        return Store.open_all([self.write(), *self.upstreams])
+
+
+def executable(path: Path, text: str) -> Path:
+    """Write an executable script."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
+
+
+def python_prefix(prefix: Path, executable_path: str, version: str = "3.11") -> Path:
+    """Make a prefix whose python is a link to an existing executable."""
+    (prefix / "bin").mkdir(parents=True, exist_ok=True)
+    for name in ("python3", f"python{version}"):
+        (prefix / "bin" / name).symlink_to(executable_path)
+    return prefix
