@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def node(name: str, *dependencies: tuple[str, str], version: str = "1.0", **more: Any) -> Any:
-    """Return a record of database format 8; a dependency is (name, deptypes)."""
+def node(name: str, *dependencies: tuple[str, ...], version: str = "1.0", **more: Any) -> Any:
+    """Return a record of database format 8; a dependency is (name, deptypes) or also its hash."""
     prefix = more.pop("prefix", None)
     spec = {
         "name": name,
@@ -23,10 +23,10 @@ def node(name: str, *dependencies: tuple[str, str], version: str = "1.0", **more
         "dependencies": [
             {
                 "name": other,
-                "hash": dag_hash(other),
+                "hash": hashes[0] if hashes else dag_hash(other),
                 "parameters": {"deptypes": deptypes.split(), "virtuals": []},
             }
-            for other, deptypes in dependencies
+            for other, deptypes, *hashes in dependencies
         ],
         "hash": dag_hash(name),
         **more,

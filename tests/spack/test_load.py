@@ -456,6 +456,30 @@ def test_several_specs_are_loaded_as_one(tmp_path: Path) -> None:
     assert environment.apply({})["SPACK_LOADED_HASHES"] == f"{dag_hash('b')}:{dag_hash('a')}"
 
 
+def test_externals_stand_behind_what_the_store_has(tmp_path: Path) -> None:
+    external = {"path": str(tmp_path / "b"), "module": None, "extra_attributes": {}}
+    store = make_store(
+        tmp_path, node("a", ("b", "run")), node("b", ("c", "run"), external=external), node("c")
+    )
+    make(tmp_path, "a/bin", "b/bin", "c/bin")
+    path = load(store, "a").apply({})["PATH"].split(":")
+    assert path == [str(tmp_path / name / "bin") for name in "acbabc"]
+
+
+def test_dependents_of_one_name_sort_by_deptype(tmp_path: Path) -> None:
+    first, second = dag_hash("first"), dag_hash("second")
+    venv = "python-venv"
+    store = make_store(
+        tmp_path,
+        *python_stack(),
+        node("py-x", (venv, "build run"), prefix=str(tmp_path / "first"), hash=first),
+        node("py-x", (venv, "run"), prefix=str(tmp_path / "second"), hash=second),
+        node("app", ("py-x", "run", first), ("py-x", "run", second)),
+    )
+    make(tmp_path, "first/lib/python3.11/site-packages", "second/lib/python3.11/site-packages")
+    assert [entry.spec.hash for entry in load(store, "app").pythonpath] == [first, second]
+
+
 def test_each_directory_is_asked_for_once(tmp_path: Path) -> None:
     store = make_store(
         tmp_path,
