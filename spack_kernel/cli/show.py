@@ -166,25 +166,25 @@ def _print_plan(plan: KernelPlan, console: Console) -> None:
 def _print_pythonpath(plan: KernelPlan, console: Console) -> None:
     entries = plan.pythonpath
     ours = {entry.path: entry.reason for entry in plan.load.pythonpath if entry.ours}
+    width = max((len(entry.spec.label) for entry in entries), default=0)
     console.print()
     console.print(console.style("bold", f"PYTHONPATH, {_entries(len(entries))} in order"))
-    width = max((len(entry.path) for entry in entries), default=0)
+    behind = False
     for entry in entries:
-        mark = "  (companion)" if entry.origin == "companion" else ""
-        if entry.path in ours:
-            mark = f"  (not Spack's: {ours[entry.path]})"
-        console.print(
-            f"  {entry.path.ljust(width)}  {_label(entry.spec, console)}"
-            f"{console.style('yellow', mark)}"
-        )
+        if entry.origin == "companion" and not behind:
+            behind = True
+            console.print(console.style("yellow", "  behind them, for the companion:"))
+        note = f"  (not Spack's: {ours[entry.path]})" if entry.path in ours else ""
+        label = _label(entry.spec, console, width)
+        console.print(f"  {label}  {entry.path}{console.style('yellow', note)}")
 
 
 def _print_variables(plan: KernelPlan, console: Console) -> None:
-    from_spec: dict[tuple[str, str], str] = {}
-    for modification in plan.load.modifications:
-        spec = plan.store.by_hash(modification.spec) if modification.spec else None
-        if spec is not None:
-            from_spec[modification.variable, modification.value] = _label(spec, console)
+    specs = {
+        (modification.variable, modification.value): plan.store.by_hash(modification.spec)
+        for modification in plan.load.modifications
+        if modification.spec
+    }
     lists = {m.variable for m in plan.load.modifications if m.operation in ("prepend", "append")}
     for name, value in sorted(plan.environment({}).items()):
         if name == "PYTHONPATH":
@@ -193,21 +193,22 @@ def _print_variables(plan: KernelPlan, console: Console) -> None:
         if name not in lists:
             console.print(f"{console.style('bold', name)}={value}")
             continue
-        entries = [entry for entry in value.split(":") if entry]
+        entries = [(entry, specs.get((name, entry))) for entry in value.split(":") if entry]
         console.print(console.style("bold", f"{name}, {_entries(len(entries))}"))
-        width = max((len(entry) for entry in entries), default=0)
-        for entry in entries:
-            label = from_spec.get((name, entry), "")
-            console.print(f"  {entry.ljust(width)}  {label}".rstrip())
+        width = max((len(spec.label) for _, spec in entries if spec), default=0)
+        for entry, spec in entries:
+            label = _label(spec, console, width) if spec else " " * width
+            console.print(f"  {label}  {entry}")
 
 
 def _entries(count: int) -> str:
     return f"{count} {'entry' if count == 1 else 'entries'}"
 
 
-def _label(spec: Spec, console: Console) -> str:
+def _label(spec: Spec, console: Console, width: int = 0) -> str:
     version = console.style("version", f"@{spec.version}")
-    return f"{spec.name}{version}{console.style('hash', '/' + spec.hash[:7])}"
+    padding = " " * max(0, width - len(spec.label))
+    return f"{spec.name}{version}{console.style('hash', '/' + spec.hash[:7])}{padding}"
 
 
 # -- the tree ------------------------------------------------------------------------------------
