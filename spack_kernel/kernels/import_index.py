@@ -14,8 +14,14 @@ import threading
 import zlib
 from typing import TYPE_CHECKING
 
+from . import launcher
+from .launcher import INDEX_VARIABLE, PATH_VARIABLE
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+#: The module that a kernel's command runs with ``-m``.
+KERNEL_MODULE = "ipykernel_launcher"
 
 #: Longest value an environment variable may have is 128 KiB on Linux (MAX_ARG_STRLEN).
 _MAX_LENGTH = 120_000
@@ -55,6 +61,32 @@ def build(path: Sequence[str], standard_library: Iterable[str] = ()) -> str | No
         return None
     encoded = encode(mtimes, names)
     return encoded if len(encoded) <= _MAX_LENGTH else None
+
+
+def indexed(
+    command: Sequence[str], environment: Mapping[str, str], standard_library: Iterable[str] = ()
+) -> tuple[list[str], dict[str, str]]:
+    """Return a command that starts a kernel, and its environment, with an import index.
+
+    Parameters
+    ----------
+    command : sequence of str
+        ``python -m ipykernel_launcher …``; any other command is returned as it is.
+    environment : mapping of str to str
+        The whole environment of the process.
+    standard_library : iterable of str
+        See `build`.
+    """
+    argv, result = list(command), dict(environment)
+    path = result.get("PYTHONPATH", "")
+    if argv[1:3] != ["-m", KERNEL_MODULE] or os.pathsep not in path:
+        return argv, result
+    table = build(path.split(os.pathsep), standard_library)
+    if table is None:
+        return argv, result
+    del result["PYTHONPATH"]
+    result[PATH_VARIABLE], result[INDEX_VARIABLE] = path, table
+    return [argv[0], launcher.__file__, *argv[2:]], result
 
 
 def encode(mtimes: Sequence[int | None], names: dict[str, list[int]]) -> str:

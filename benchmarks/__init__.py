@@ -1,0 +1,1 @@
+"""What spack-kernel costs, as ratios against what a user would do instead."""

@@ -1,0 +1,115 @@
+"""A kernel started from a command line, to its first reply: time, CPU and file-system calls."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from jupyter_client.blocking import BlockingKernelClient
+from jupyter_client.connect import write_connection_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+#: Seconds a kernel may take to its first reply, on the slowest file system there is.
+_TIMEOUT = 300
+
+
+class FirstReply(NamedTuple):
+    """What a kernel took until it had answered ``1 + 1``.
+
+    Attributes
+    ----------
+    wall, cpu : float
+        Seconds; `cpu` is that of the kernel's process.
+    calls : int
+        File-system calls, where they were counted; else 0.
+    """
+
+    wall: float
+    cpu: float
+    calls: int
+
+
+def first_reply(
+    argv: Sequence[str], env: Mapping[str, str], *, count_calls: bool = False
+) -> FirstReply:
+    """Start a kernel by `argv`, wait for its first reply and end it.
+
+    Parameters
+    ----------
+    argv : sequence of str
+        With ``{connection_file}`` where its path belongs.
+    env : mapping of str to str
+        The whole environment.
+    count_calls : bool
+        Run under ``strace``, which counts the calls and spoils the times.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        file, _ = write_connection_file(str(Path(directory, "connection.json")))
+        command = [word.replace("{connection_file}", file) for word in argv]
+        trace = Path(directory, "trace")
+        if count_calls:
+            what = "trace=%file,fstat,getdents64"
+            command = [_strace(), "-f", "-qq", "-c", "-e", what, "-o", str(trace), *command]
+        started = time.perf_counter()
+        process = subprocess.Popen(
+            command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        client = BlockingKernelClient(connection_file=file)
+        try:
+            client.load_connection_file()
+            client.start_channels(hb=False)
+            client.kernel_info()
+            client.get_shell_msg(timeout=_TIMEOUT)
+            client.execute("1 + 1")
+            client.get_shell_msg(timeout=_TIMEOUT)
+            wall = time.perf_counter() - started
+            cpu = 0.0 if count_calls else _cpu_seconds(process.pid)
+            client.shutdown()
+            process.wait(30)
+        finally:
+            client.stop_channels()
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        return FirstReply(wall, cpu, _total(trace) if count_calls else 0)
+
+
+def can_count_calls() -> bool:
+    """Return whether ``strace`` is here and may trace."""
+    strace = shutil.which("strace")
+    return (
+        strace is not None
+        and not subprocess.run(
+            [strace, "-o", os.devnull, "true"], capture_output=True, check=False
+        ).returncode
+    )
+
+
+def _strace() -> str:
+    found = shutil.which("strace")
+    if found is None:
+        raise FileNotFoundError("strace")
+    return found
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    ticks = int(fields[11]) + int(fields[12])  # utime and stime, proc(5)
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _total(trace: Path) -> int:
+    """Return the sum of the calls in strace's summary."""
+    total = 0
+    for line in trace.read_text().splitlines():
+        fields = line.split()
+        if len(fields) >= 5 and fields[0][0].isdigit() and fields[-1] != "total":
+            total += int(fields[3])
+    return total
