@@ -1,0 +1,125 @@
+"""Run the quick start: a kernel for py-libensemble in a demo store, and a notebook in it.
+
+``python notebooks/quickstart.py STORE`` needs what ``pip install 'spack-kernel[demo]'`` installs
+and a store that ``spack-kernel demo STORE`` made (or makes it).
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+from spack_kernel import demo
+from spack_kernel.spack.errors import SpackKernelError
+
+NOTEBOOK = Path(__file__).with_name("quickstart.ipynb")
+KERNEL = "spack-quickstart"
+
+
+def main() -> int:
+    """Make the kernel, run the notebook, and say where everything came from."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("store", type=Path, help="a demo store; made when it is not there")
+    parser.add_argument(
+        "--output", type=Path, default=Path("quickstart-output"), help="where the results go"
+    )
+    parser.add_argument(
+        "--prefix", default=sys.prefix, help="where the kernelspec goes (default: %(default)s)"
+    )
+    args = parser.parse_args()
+    try:
+        return quickstart(args)
+    except (SpackKernelError, CellExecutionError) as error:
+        print(f"error: {error}", file=sys.stderr)
+    except subprocess.CalledProcessError:
+        pass  # the command has said what was wrong
+    return 1
+
+
+def quickstart(args: argparse.Namespace) -> int:
+    """Do it all."""
+    store = demo.build(args.store, progress=lambda step: print(step.phase, step.subject))
+    install_kernel(store, args.prefix)
+    args.output.mkdir(parents=True, exist_ok=True)
+    executed = args.output / NOTEBOOK.name
+    notebook = run_notebook(args.output)
+    nbformat.write(notebook, executed)
+
+    print("\nWhere each imported module came from:\n")
+    print(text_of(tagged(notebook, "origins")))
+    print(f"The executed notebook: {executed.resolve()}")
+    for number, image in enumerate(images_of(notebook), 1):
+        path = args.output / f"plot-{number}.png"
+        path.write_bytes(image)
+        print(f"The plot:              {path.resolve()}")
+    return 0
+
+
+def install_kernel(store: demo.DemoStore, prefix: str) -> None:
+    """Install a kernel for py-libensemble, by its abbreviated hash, and py-matplotlib."""
+    query = f"py-libensemble/{store.hash('py-libensemble')[:7]}"
+    words = ["--store", str(store.root), "install", query, "py-matplotlib"]
+    words += ["--name", KERNEL, "--prefix", prefix]
+    print(f"\n$ spack-kernel {shlex.join(words)}", flush=True)
+    subprocess.run([sys.executable, "-m", "spack_kernel", *words], check=True)  # noqa: S603
+    jupyter = str(Path(prefix, "share", "jupyter"))
+    os.environ["JUPYTER_PATH"] = os.pathsep.join(
+        filter(None, [jupyter, os.environ.get("JUPYTER_PATH")])
+    )
+
+
+def run_notebook(directory: Path) -> nbformat.NotebookNode:
+    """Run the notebook in the kernel, in `directory`, and return it with its outputs."""
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    total = sum(cell.cell_type == "code" for cell in notebook.cells)
+    started = 0
+
+    def show(cell: nbformat.NotebookNode, **_: object) -> None:
+        nonlocal started
+        if cell.cell_type == "code":
+            started += 1
+            print(f"running cell {started} of {total}", flush=True)
+
+    print(f"\n{NOTEBOOK.name} in the kernel {KERNEL}:")
+    NotebookClient(
+        notebook,
+        kernel_name=KERNEL,
+        timeout=300,
+        resources={"metadata": {"path": str(directory)}},
+        on_cell_start=show,
+    ).execute()
+    return notebook
+
+
+def tagged(notebook: nbformat.NotebookNode, tag: str) -> nbformat.NotebookNode:
+    """Return the cell with `tag`."""
+    (cell,) = (cell for cell in notebook.cells if tag in cell.metadata.get("tags", ()))
+    return cell
+
+
+def text_of(cell: nbformat.NotebookNode) -> str:
+    """Return what `cell` printed."""
+    return "".join(output.text for output in cell.outputs if output.output_type == "stream")
+
+
+def images_of(notebook: nbformat.NotebookNode) -> list[bytes]:
+    """Return every PNG image among the outputs."""
+    return [
+        base64.b64decode(output.data["image/png"])
+        for cell in notebook.cells
+        for output in cell.get("outputs", ())
+        if "image/png" in output.get("data", {})
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

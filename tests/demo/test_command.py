@@ -1,0 +1,97 @@
+"""``spack-kernel demo``: what it prints, where, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+
+from spack_kernel.cli import main
+
+
+@pytest.fixture
+def tiny(selection, monkeypatch):
+    """Let the command make the tiny store: the real one would be downloaded again."""
+    monkeypatch.setattr("spack_kernel.demo.pins.Selection.default", lambda: selection)
+
+
+def test_first_and_second_time(tmp_path, tiny, capsys):
+    root = tmp_path / "store"
+    assert main(["demo", str(root), "--json"]) == 0
+    captured = capsys.readouterr()
+    facts = json.loads(captured.out)
+    assert facts["root"] == str(root)
+    assert facts["reused"] is False
+    assert [spec["name"] for spec in facts["specs"] if spec["explicit"]] == ["py-upper"]
+    lines = captured.err.splitlines()
+    assert lines[0] == "downloading 1/6: pip==1.0"
+    assert lines[6].startswith("installing 1/7: python-venv@")
+    assert lines[-1] == "installing 7/7: py-lower@2.0"
+    assert main(["demo", str(root), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert json.loads(captured.out) == {**facts, "reused": True}
+
+
+def test_quiet(tmp_path, tiny, capsys):
+    assert main(["demo", str(tmp_path / "store"), "--quiet", "--json"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_what_to_try_next_can_be_typed(demo_store, capsys):
+    assert main(["demo", str(demo_store.root)]) == 0
+    out = capsys.readouterr().out
+    short = f"py-libensemble/{demo_store.hash('py-libensemble')[:7]}"
+    assert out.splitlines()[0] == (
+        f"A store of {len(demo_store.hashes)} specs is there already in {demo_store.root}"
+    )
+    assert f"  spack-kernel --store {demo_store.root} show {short}" in out.splitlines()
+
+
+def test_bad_directory(tmp_path, capsys):
+    (tmp_path / "thesis.tex").touch()
+    assert main(["demo", str(tmp_path)]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == (
+        f"error: {tmp_path} holds something else; a demo store is made in a new or an empty "
+        "directory\n"
+        "  found there: thesis.tex\n"
+        f"hint: Name another directory, for example {tmp_path / 'demo-store'}\n"
+    )
+
+
+def test_a_terminal_sees_one_line_that_counts(tmp_path, selection):
+    code = (
+        "import sys; from spack_kernel import demo; from spack_kernel.cli import main\n"
+        "from spack_kernel.demo.pins import Selection, Requirement\n"
+        "chosen = Selection(sys.argv[1], ('py-upper',), Requirement('lower==2.0'))\n"
+        "Selection.default = lambda: chosen\n"
+        "sys.exit(main(['demo', '--json', sys.argv[2]]))"
+    )
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", code, selection.text, str(tmp_path / "store")],
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        seen = b""
+        while True:
+            try:
+                chunk = os.read(ours, 4096)
+            except OSError:  # how Linux says that the other end is closed
+                break
+            if not chunk:
+                break
+            seen += chunk
+    os.close(ours)
+    assert process.returncode == 0, seen.decode()
+    assert b"\n" not in seen
+    assert seen.startswith(b"\rdownloading 1/6: pip==1.0")
+    assert b"\rinstalling 7/7: py-lower@2.0" in seen
+    assert seen.endswith(b" \r")
