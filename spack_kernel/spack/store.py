@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from . import locate
 from .database import INDEX_PATH, Database
-from .errors import DatabaseError, DatabaseWarning
+from .errors import DatabaseError, DatabaseWarning, StoreNotFound
 from .traversal import RUNTIME_DEPTYPES, reach, rule_for, topological
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Store:
         Raises
         ------
         StoreNotFound
-            When `root` is neither.
+            When `root` is neither, or a Spack instance that has not installed anything.
         DatabaseError
             When the database of `root` or of one of `upstreams` cannot be read.
         ConfigError
@@ -138,11 +138,16 @@ class Store:
         for tree in upstreams:
             databases.setdefault(tree.resolve(), Database.read(tree))
         databases.pop(place.tree.resolve(), None)
-        if place.config is not None and databases and not (place.tree / INDEX_PATH).exists():
-            # Somebody's own Spack in front of a site's, with nothing of its own yet.
+        if place.config is None or (place.tree / INDEX_PATH).exists():
+            local = Database.read(place.tree)
+        elif databases:  # somebody's own Spack in front of a site's, with nothing of its own yet
             local = Database.empty(place.tree, next(iter(databases.values())).version)
         else:
-            local = Database.read(place.tree)
+            raise StoreNotFound(
+                f"nothing is installed in {place.tree}, the install tree of the Spack at "
+                f"{place.config.spack_root}",
+                hint="`spack install` something first; `spack config get config` shows install_tree.",
+            )
         return cls([local, *databases.values()], place.config, left_out)
 
     @property

@@ -1,0 +1,81 @@
+"""Stores a long-lived process keeps: each read once, and again when its database changes."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from .store import Store
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping
+
+
+#: What decides where a store is found, apart from what a configuration refers to.
+_VARIABLES = (
+    "SPACK_ROOT",
+    "PATH",
+    "HOME",
+    "SPACK_USER_CONFIG_PATH",
+    "SPACK_SYSTEM_CONFIG_PATH",
+    "SPACK_DISABLE_LOCAL_CONFIG",
+    "SPACK_USER_CACHE_PATH",
+)
+
+
+class StoreCache:
+    """Opens stores and keeps them; safe to use from several threads.
+
+    A store is given out again as long as the stat of its databases is what it was when they were
+    read. One that changed is read again, its unchanged databases excepted; who still holds the
+    old one may go on using it. Two threads that ask for the same store at once read it once; for
+    different ones they do not wait for each other. Changes to Spack's *configuration* are not
+    looked for: `clear` the cache, or restart.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._entries: dict[str, _Entry] = {}
+
+    def open(self, root: str | os.PathLike[str]) -> Store:
+        """Return `Store.open(root)`, of today's database.
+
+        Raises
+        ------
+        StoreNotFound, DatabaseError, ConfigError
+            As `Store.open`. A store that cannot be read is not kept.
+        """
+        return self._get(str(root), lambda: Store.open(root))
+
+    def discover(self, environ: Mapping[str, str]) -> Store:
+        """Return `Store.discover(None, environ)`, of today's database.
+
+        The place is looked for once for each combination of ``SPACK_ROOT``, ``PATH``, ``HOME``
+        and the variables that name Spack's configuration.
+
+        Raises
+        ------
+        StoreNotFound, DatabaseError, ConfigError
+            As `Store.discover`.
+        """
+        key = "\0".join(["", *(f"{name}={environ.get(name)}" for name in _VARIABLES)])
+        return self._get(key, lambda: Store.discover(None, environ))
+
+    def clear(self) -> None:
+        """Forget all stores."""
+        with self._lock:
+            self._entries.clear()
+
+    def _get(self, key: str, read: Callable[[], Store]) -> Store:
+        with self._lock:
+            entry = self._entries.setdefault(key, _Entry())
+        with entry.lock:
+            entry.store = read() if entry.store is None else entry.store.refresh()
+            return entry.store
+
+
+class _Entry:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.store: Store | None = None
