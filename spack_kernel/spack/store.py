@@ -146,7 +146,7 @@ class Store:
             raise StoreNotFound(
                 f"nothing is installed in {place.tree}, the install tree of the Spack at "
                 f"{place.config.spack_root}",
-                hint="`spack install` something first; `spack config get config` shows install_tree.",
+                hint="`spack install` first; `spack config get config` shows install_tree.",
             )
         return cls([local, *databases.values()], place.config, left_out)
 
