@@ -7,6 +7,7 @@ plan is made again when anything it looked at did; both take a few stats to find
 from __future__ import annotations
 
 import os
+import re
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +16,16 @@ from typing import TYPE_CHECKING
 from spack_kernel.kernels.interpreter import PROBE_TIMEOUT, probe
 from spack_kernel.kernels.plan import KernelPlan, plan_kernel
 from spack_kernel.spack.errors import Ambiguous, NoMatch, SpackKernelError
-from spack_kernel.spack.store import Store
+from spack_kernel.spack.store_cache import StoreCache
 
 from .errors import KernelSpecError
 
 if TYPE_CHECKING:
     from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.store import Store
+
+#: The hash in a query; without it, the query finds what it would have found beside.
+_WITHOUT_HASH = re.compile(r"\s*/[a-z0-9]+")
 
 #: Plans kept; each is some tens of kilobytes.
 _KEPT_PLANS = 64
@@ -62,8 +67,7 @@ class Planner:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._opening: dict[tuple[str, ...], threading.Lock] = {}
-        self._stores: dict[tuple[str, ...], Store] = {}
+        self._stores = StoreCache()
         self._plans: dict[Request, KernelPlan] = {}
 
     def plan(self, request: Request) -> KernelPlan:
@@ -100,20 +104,9 @@ class Planner:
         StoreNotFound, DatabaseError, ConfigError
             When there is none, or it cannot be read.
         """
-        # What discovery depends on is part of the name under which a found store is kept.
-        name = paths or ("", os.environ.get("SPACK_ROOT", ""), os.environ.get("PATH", ""))
-        with self._lock:
-            opening = self._opening.setdefault(name, threading.Lock())
-        with opening:
-            store = self._stores.get(name)
-            if store is not None:
-                store = store.refresh()
-            elif paths:
-                store = Store.open_all(paths) if len(paths) > 1 else Store.open(paths[0])
-            else:
-                store = Store.discover()
-            self._stores[name] = store
-            return store
+        if not paths:
+            return self._stores.discover(os.environ)
+        return self._stores.open_all(paths) if len(paths) > 1 else self._stores.open(paths[0])
 
 
 def _still_true(plan: KernelPlan) -> bool:
@@ -192,9 +185,13 @@ def _pin_gone(store: Store, request: Request, recorded: list[Spec]) -> NoMatch:
         replacement = store.by_hash(known.deprecated_for)
         details.append(f"  it was deprecated in favour of {replacement or known.deprecated_for}")
     elif known is None and request.spec:
-        name = f"{request.spec} {name}"
-    query = request.spec or (known.name if known else "")
-    found = _today(store, query) if query else []
+        name = _WITHOUT_HASH.sub("", request.spec) + name
+    queries = [request.spec, _WITHOUT_HASH.sub("", request.spec), known.name if known else ""]
+    query, found = "", []
+    for query in dict.fromkeys(text for text in queries if text.strip()):
+        found = _today(store, query)
+        if found:
+            break
     if not found:
         if query:
             details.append(f"  `{query}` finds nothing that is installed today")

@@ -9,7 +9,7 @@ from .store import Store
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 
 #: What decides where a store is found, apart from what a configuration refers to.
@@ -47,6 +47,16 @@ class StoreCache:
             As `Store.open`. A store that cannot be read is not kept.
         """
         return self._get(str(root), lambda: Store.open(root))
+
+    def open_all(self, trees: Sequence[str | os.PathLike[str]]) -> Store:
+        """Return `Store.open_all(trees)`, of today's databases.
+
+        Raises
+        ------
+        StoreNotFound, DatabaseError
+            As `Store.open_all`. A store that cannot be read is not kept.
+        """
+        return self._get("\0".join(map(str, trees)), lambda: Store.open_all(trees))
 
     def discover(self, environ: Mapping[str, str]) -> Store:
         """Return `Store.discover(None, environ)`, of today's database.
