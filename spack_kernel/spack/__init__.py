@@ -9,6 +9,7 @@ from .errors import (
     SpackKernelError,
     StoreNotFound,
 )
+from .load import LoadEnvironment, load_environment
 from .specs import Arch, Compiler, Dependency, External, Spec
 from .store import Store
 from .versions import Version
@@ -21,6 +22,7 @@ __all__ = [
     "DatabaseError",
     "Dependency",
     "External",
+    "LoadEnvironment",
     "NoMatch",
     "QuerySyntaxError",
     "SpackKernelError",
@@ -28,4 +30,5 @@ __all__ = [
     "Store",
     "StoreNotFound",
     "Version",
+    "load_environment",
 ]
