@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import posixpath
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .directories import Directories
-from .modifications import Modification, apply_modifications, is_system_directory
+from .modifications import (
+    Modification,
+    apply_modifications,
+    configured_modifications,
+    is_system_directory,
+)
 from .pythonpath import PYTHON_VENV, candidate_directories, find_extensions, python_path
 from .traversal import ALL_DEPTYPES, reach, rule_for, topological, use_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from .modifications import Operation
     from .pythonpath import Extension, PythonPath, PythonPathEntry
     from .specs import Dependency, Spec
     from .store import Store
@@ -39,17 +43,6 @@ DEFAULT_INSPECTIONS: Mapping[str, Sequence[str]] = {
 LOADED_HASHES = "SPACK_LOADED_HASHES"
 
 _EXECUTABLES = ("bin", "bin64")
-
-# The words of `environment:` in an external's extra attributes, and of environments' `env_vars:`.
-_CONFIGURED: Mapping[str, Operation] = {
-    "set": "set",
-    "unset": "unset",
-    "prepend_path": "prepend",
-    "append_path": "append",
-    "remove_path": "remove",
-    "append_flags": "append-flags",
-    "remove_flags": "remove-flags",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +97,8 @@ def load_environment(
     specs : sequence of Spec
         What to load, as ``spack load a b`` takes it.
     inspections : mapping of str to sequence of str, optional
-        The site's ``modules:prefix_inspections``: subdirectory → variables. Spack's own default
-        when not given.
+        The site's ``modules:prefix_inspections``: subdirectory → variables. By default what the
+        store is configured to, else Spack's own.
     directories : Directories, optional
         Says which directories exist; the file system is asked when not given.
 
@@ -113,12 +106,11 @@ def load_environment(
     ------
     DatabaseError
         When the recorded dependencies form a cycle.
+    ConfigError
+        When the prefix inspections the store is configured to cannot be understood.
     """
     directories = directories or Directories()
-    inspected = {
-        "" if (relative := posixpath.normpath(key)) == "." else relative: tuple(variables)
-        for key, variables in (DEFAULT_INSPECTIONS if inspections is None else inspections).items()
-    }
+    inspected = inspections_of(store, inspections)
     rule = rule_for(store.databases[0].version)
     graph = reach(specs, store.by_hash)
     closure = topological(graph, rule)
@@ -148,9 +140,7 @@ def load_environment(
         if spec.name == PYTHON_VENV:
             modifications += _add_scripts(spec, extensions, directories)
         modifications += _configured_for_external(spec)
-    modifications += [
-        Modification("prepend", "PYTHONPATH", *_of(entry)) for entry in reversed(path.entries)
-    ]
+    modifications += prepend_pythonpath(path.entries)
     modifications += [
         Modification("prepend", LOADED_HASHES, spec.hash, ":", spec.hash, "loaded by name")
         for spec in specs
@@ -165,33 +155,32 @@ def load_environment(
     )
 
 
-def configured_modifications(
-    configured: Mapping[str, Any], spec: str | None, reason: str
-) -> list[Modification]:
-    """Return the modifications a Spack configuration spells out.
+def inspections_of(
+    store: Store, inspections: Mapping[str, Sequence[str]] | None
+) -> dict[str, tuple[str, ...]]:
+    """Return `inspections`, else those the store is configured to, else Spack's own; normalised.
 
-    Parameters
-    ----------
-    configured : mapping
-        ``{set: {NAME: value}, prepend_path: {NAME: path}, unset: [NAME], …}``. Commands Spack's
-        schema does not know are left out.
-    spec : str or None
-        DAG hash of the spec they belong to.
-    reason : str
-        Where they are written.
+    Raises
+    ------
+    ConfigError
+        When the configuration of the store cannot be understood.
     """
-    modifications = []
-    for command, variables in configured.items():
-        operation = _CONFIGURED.get(command)
-        if operation is None:
-            continue
-        separator = " " if operation.endswith("-flags") else ":"
-        pairs = variables.items() if isinstance(variables, dict) else ((v, "") for v in variables)
-        modifications += [
-            Modification(operation, str(name), str(value), separator, spec, reason)
-            for name, value in pairs
-        ]
-    return modifications
+    if inspections is None and store.config is not None:
+        inspections = store.config.prefix_inspections()
+    return {
+        "" if (relative := posixpath.normpath(key)) == "." else relative: tuple(variables)
+        for key, variables in (DEFAULT_INSPECTIONS if inspections is None else inspections).items()
+    }
+
+
+def prepend_pythonpath(entries: Sequence[PythonPathEntry]) -> list[Modification]:
+    """Return what puts `entries` on PYTHONPATH, the first of them in front."""
+    return [
+        Modification(
+            "prepend", "PYTHONPATH", entry.path, ":", entry.spec.hash, entry.reason, entry.ours
+        )
+        for entry in reversed(entries)
+    ]
 
 
 def _loads_build_dependencies(store: Store) -> bool:
@@ -266,7 +255,3 @@ def _behind(path: PythonPath, wider: PythonPath) -> PythonPath:
     ]
     entries = sorted([*path.entries, *added], key=lambda entry: entry.ours)
     return type(path)(tuple(entries), path.missing)
-
-
-def _of(entry: PythonPathEntry) -> tuple[str, str, str, str, bool]:
-    return entry.path, ":", entry.spec.hash, entry.reason, entry.ours

@@ -39,6 +39,17 @@ SYSTEM_DIRECTORIES = frozenset(
     for directory in ("", "bin", "bin64", "include", "lib", "lib64")
 )
 
+# The words of `environment:` in an external's extra attributes, and of environments' `env_vars:`.
+_CONFIGURED: Mapping[str, Operation] = {
+    "set": "set",
+    "unset": "unset",
+    "prepend_path": "prepend",
+    "append_path": "append",
+    "remove_path": "remove",
+    "append_flags": "append-flags",
+    "remove_flags": "remove-flags",
+}
+
 
 class InvalidModification(SpackKernelError):  # noqa: N818 - reads as the other errors do
     """A recorded environment modification that cannot be understood."""
@@ -128,6 +139,35 @@ _FIELD_CHECKS: Mapping[str, Callable[[Any], bool]] = {
     "reason": _is_text,
     "ours": lambda value: isinstance(value, bool),
 }
+
+
+def configured_modifications(
+    configured: Mapping[str, Any], spec: str | None, reason: str
+) -> list[Modification]:
+    """Return the modifications a Spack configuration spells out.
+
+    Parameters
+    ----------
+    configured : mapping
+        ``{set: {NAME: value}, prepend_path: {NAME: path}, unset: [NAME], …}``. Commands Spack's
+        schema does not know are left out.
+    spec : str or None
+        DAG hash of the spec they belong to.
+    reason : str
+        Where they are written.
+    """
+    modifications = []
+    for command, variables in configured.items():
+        operation = _CONFIGURED.get(command)
+        if operation is None:
+            continue
+        separator = " " if operation.endswith("-flags") else ":"
+        pairs = variables.items() if isinstance(variables, dict) else ((v, "") for v in variables)
+        modifications += [
+            Modification(operation, str(name), str(value), separator, spec, reason)
+            for name, value in pairs
+        ]
+    return modifications
 
 
 @lru_cache(maxsize=8192)
