@@ -274,9 +274,8 @@ class SpackProvisioner(LocalProvisioner):
         while lines and not lines[-1].strip():
             lines.pop()
         hint = f"`spack-kernel check /{plan.specs[0].hash[:7]}` starts it step by step."
-        words = "\n".join(lines)
         kernel, interpreter = plan.ipykernel, plan.interpreter
-        if kernel is not None and interpreter is not None and _names_ipykernel(words):
+        if kernel is not None and interpreter is not None and _blames_ipykernel(lines):
             python = interpreter.python or interpreter.spec
             version = f"ipykernel {kernel.version}".strip()
             hint = (
@@ -340,9 +339,12 @@ class SpackProvisioner(LocalProvisioner):
         return info
 
 
-def _names_ipykernel(words: str) -> bool:
-    """Return whether a traceback ends in ipykernel or in what it cannot import."""
-    return "ipykernel" in words or "IPython" in words
+def _blames_ipykernel(lines: list[str]) -> bool:
+    """Return whether a traceback through ipykernel or IPython ends in what it cannot import."""
+    errors = ("ImportError", "ModuleNotFoundError", "AttributeError", "SyntaxError")
+    if not lines or not lines[-1].startswith(errors):
+        return False
+    return any("ipykernel" in line or "IPython" in line for line in lines)
 
 
 async def _in_thread(function: Callable[[], _T]) -> _T:
