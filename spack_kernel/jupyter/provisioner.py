@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+#: Where the store is when nobody says; several paths are separated as in PATH.
+STORE_VARIABLE = "SPACK_KERNEL_STORE"
+
 #: What jupyter_client itself passes to a provisioner.
 _JUPYTER_ARGUMENTS = frozenset({"kernel_id", "kernel_spec", "parent", "config", "log"})
 
@@ -73,7 +76,8 @@ class SpackProvisioner(LocalProvisioner):
         [Unicode(), List(Unicode())],
         default_value="",
         help="The store: an install tree, or a Spack root whose configuration names it; a list "
-        "chains the others behind the first. Empty: $SPACK_ROOT, then the spack on PATH.",
+        "chains the others behind the first. Empty: $SPACK_KERNEL_STORE, then $SPACK_ROOT, then the "
+        "spack on PATH.",
     ).tag(config=True)
     companion = Unicode(
         "auto",
@@ -149,6 +153,7 @@ class SpackProvisioner(LocalProvisioner):
 
     def _request(self) -> Request:
         stores = [self.store] if isinstance(self.store, str) else list(self.store)
+        stores = stores if any(stores) else os.environ.get(STORE_VARIABLE, "").split(os.pathsep)
         command = kernel_command(self.kernel_spec.argv)
         return Request(
             spec=self.spec,

@@ -1,0 +1,184 @@
+"""The stand-in kernel, spoken to as front ends speak to kernels."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import zmq
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.connect import write_connection_file
+
+from spack_kernel.jupyter.isolated import isolated_command
+from spack_kernel.jupyter.standin import MESSAGE_VARIABLE
+from spack_kernel.jupyter.startup import answers
+
+TEXT = "py-x is gone\n  it finds nothing\nInstall it again."
+
+Speaking = tuple[BlockingKernelClient, "subprocess.Popen[bytes]"]
+
+
+def speak(path: str, **options: Any) -> Iterator[Speaking]:
+    process = subprocess.Popen(
+        [*isolated_command("spack_kernel.jupyter.standin"), path],
+        env={**os.environ, MESSAGE_VARIABLE: TEXT},
+    )
+    connection = json.loads(Path(path).read_text())
+    while not asyncio.run(answers(connection)):
+        assert process.poll() is None
+        time.sleep(0.05)
+    client = BlockingKernelClient(connection_file=path, **options)
+    client.load_connection_file()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=60)
+        yield client, process
+    finally:
+        client.stop_channels()
+        process.terminate()
+        process.wait(timeout=10)
+
+
+@pytest.fixture
+def standin(tmp_path: Path) -> Iterator[Speaking]:
+    path, _ = write_connection_file(str(tmp_path / "kernel.json"))
+    yield from speak(path)
+
+
+def reply(client: BlockingKernelClient, request: str, channel: str = "shell") -> dict[str, Any]:
+    get = client.get_shell_msg if channel == "shell" else client.get_control_msg
+    while True:
+        message = get(timeout=20)
+        if message["parent_header"].get("msg_id") == request:
+            return dict(message, content=message["content"])
+
+
+def iopub(client: BlockingKernelClient, request: str) -> list[dict[str, Any]]:
+    messages = []
+    while True:
+        message = client.get_iopub_msg(timeout=20)
+        if message["parent_header"].get("msg_id") == request:
+            messages.append(message)
+            if message["content"].get("execution_state") == "idle":
+                return messages
+
+
+def test_a_cell_ends_in_the_error(standin: Speaking) -> None:
+    client, _ = standin
+    request = client.execute("1 + 1")
+    answer = reply(client, request)["content"]
+    assert (answer["status"], answer["ename"]) == ("error", "KernelStartError")
+    assert answer["evalue"] == "py-x is gone"
+    messages = iopub(client, request)
+    assert [message["msg_type"] for message in messages] == [
+        "status",
+        "execute_input",
+        "error",
+        "status",
+    ]
+    assert messages[1]["content"]["code"] == "1 + 1"
+    assert messages[2]["content"]["traceback"] == TEXT.splitlines()
+
+
+def test_cells_sent_together_fail_once(standin: Speaking) -> None:
+    client, _ = standin
+    requests = [client.execute(code) for code in ("a", "b", "c")]
+    statuses = [reply(client, request)["content"]["status"] for request in requests]
+    assert statuses == ["error", "aborted", "aborted"]
+    time.sleep(0.5)
+    assert reply(client, client.execute("later"))["content"]["status"] == "error"
+
+
+def test_a_silent_request_prints_nothing(standin: Speaking) -> None:
+    client, _ = standin
+    request = client.execute("probe", silent=True)
+    assert reply(client, request)["content"]["execution_count"] == 0
+    assert [message["msg_type"] for message in iopub(client, request)] == ["status", "status"]
+
+
+def test_what_else_front_ends_ask(standin: Speaking) -> None:
+    client, _ = standin
+    info = reply(client, client.kernel_info())["content"]
+    assert (info["banner"], info["language_info"]["name"]) == (TEXT, "python")
+    assert reply(client, client.inspect("x", 1))["content"]["data"]["text/plain"] == TEXT
+    completion = reply(client, client.complete("im", 2))["content"]
+    assert (completion["matches"], completion["cursor_end"]) == ([], 2)
+    assert reply(client, client.is_complete("for"))["content"]["status"] == "complete"
+    assert reply(client, client.history())["content"]["history"] == []
+    assert reply(client, client.comm_info())["content"]["comms"] == {}
+    assert client.is_alive()
+
+
+def control(client: BlockingKernelClient, kind: str, content: dict[str, Any]) -> dict[str, Any]:
+    message = client.session.msg(kind, content)
+    client.control_channel.send(message)
+    return reply(client, message["header"]["msg_id"], "control")["content"]
+
+
+def test_control(standin: Speaking) -> None:
+    client, process = standin
+    assert control(client, "interrupt_request", {}) == {"status": "ok"}
+    asked = {"type": "request", "seq": 3, "command": "debugInfo"}
+    debug = control(client, "debug_request", asked)
+    assert (debug["success"], debug["command"], debug["request_seq"]) == (False, "debugInfo", 3)
+    process.send_signal(2)
+    assert control(client, "shutdown_request", {"restart": True})["restart"] is True
+    assert process.wait(timeout=10) == 0
+
+
+def test_what_is_not_signed_or_not_a_request_is_dropped(standin: Speaking) -> None:
+    client, _ = standin
+    key, client.session.key = client.session.key, b"another key"
+    client.execute("forged")
+    client.session.key = key
+    client.session.send(client.shell_channel.socket, "input_reply", {"value": "x"})
+    unknown = client.session.msg("unknown_request", {})
+    client.shell_channel.send(unknown)
+    assert [message["msg_type"] for message in iopub(client, unknown["header"]["msg_id"])] == [
+        "status",
+        "status",
+    ]
+    assert reply(client, client.kernel_info())["content"]["status"] == "ok"
+
+
+def test_the_heartbeat_beats(standin: Speaking, tmp_path: Path) -> None:
+    connection = json.loads((tmp_path / "kernel.json").read_text())
+    with zmq.Context() as context, context.socket(zmq.REQ) as socket:
+        socket.linger = 0
+        socket.connect(f"tcp://{connection['ip']}:{connection['hb_port']}")
+        socket.send(b"ping")
+        assert socket.poll(10_000)
+        assert socket.recv() == b"ping"
+
+
+def test_the_ipc_transport(tmp_path: Path) -> None:
+    path, _ = write_connection_file(
+        str(tmp_path / "kernel.json"), transport="ipc", ip=str(tmp_path / "ipc")
+    )
+    for client, _ in speak(path):
+        assert reply(client, client.execute("x"))["content"]["status"] == "error"
+
+
+def test_it_ends_when_the_server_is_gone(tmp_path: Path) -> None:
+    path, _ = write_connection_file(str(tmp_path / "kernel.json"))
+    command = [*isolated_command("spack_kernel.jupyter.standin"), path]
+    server = (
+        f"import subprocess, time; print(subprocess.Popen({command!r}).pid, flush=True); "
+        "time.sleep(2)"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", server], stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
+    deadline = time.monotonic() + 15
+    while psutil.pid_exists(int(output)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not psutil.pid_exists(int(output))
