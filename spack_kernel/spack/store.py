@@ -6,9 +6,10 @@ import os
 import warnings
 from typing import TYPE_CHECKING
 
-from . import locate
+from . import locate, selection
 from .database import INDEX_PATH, Database
 from .errors import DatabaseError, DatabaseWarning, StoreNotFound
+from .providers import NO_PROVIDERS, Providers
 from .traversal import RUNTIME_DEPTYPES, reach, rule_for, topological
 
 if TYPE_CHECKING:
@@ -247,13 +248,41 @@ class Store:
                 if spec is not None:
                     yield spec
 
-    def find(self, query: str, *, installed: bool | None = True) -> list[Spec]:
-        """Return the specs that satisfy `query`, as `spack find` lists them."""
-        raise NotImplementedError
+    def find(
+        self, query: str, *, installed: bool | None = True, providers: Providers = NO_PROVIDERS
+    ) -> list[Spec]:
+        """Return the specs that satisfy `query`, as `spack find` lists them.
 
-    def get(self, query: str) -> Spec:
-        """Return the one installed spec that satisfies `query`, as `spack load` chooses it."""
-        raise NotImplementedError
+        Parameters
+        ----------
+        query : str
+            Any number of abstract specs; what satisfies any of them is found. Blank text finds
+            everything.
+        installed : bool or None
+            Whether the specs must be installed, or must not be; None for both.
+        providers : Providers
+            What is known of virtual packages beside the database.
+
+        Raises
+        ------
+        QuerySyntaxError
+            When `query` does not parse.
+        """
+        return selection.find_specs(self, query, installed=installed, providers=providers)
+
+    def get(self, query: str, *, providers: Providers = NO_PROVIDERS) -> Spec:
+        """Return the one installed spec that satisfies `query`, as `spack load` chooses it.
+
+        Parameters are those of `find`, but for `query`: one abstract spec.
+
+        Raises
+        ------
+        QuerySyntaxError
+            When `query` does not parse, or is none or several.
+        NoMatch, Ambiguous
+            When nothing, or more than one spec, satisfies it.
+        """
+        return selection.get_spec(self, query, providers=providers)
 
     def closure(self, *roots: Spec, deptypes: Sequence[str] = RUNTIME_DEPTYPES) -> list[Spec]:
         """Return the roots and their recursive dependencies, in Spack's topological order.

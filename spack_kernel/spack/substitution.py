@@ -9,17 +9,14 @@ import base64
 import datetime
 import hashlib
 import os
-import platform
 import pwd
 import re
-import sys
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-import archspec.cpu
-
+from .host import host
 from .yaml_files import Text
 
 if TYPE_CHECKING:
@@ -89,13 +86,7 @@ class Substitution:
     @cached_property
     def host(self) -> dict[str, str]:
         """What Spack calls the machine: ``platform``, ``os``, ``target``, ``target_family``."""
-        target = archspec.cpu.host()
-        return {
-            "platform": _platform(),
-            "os": _operating_system(),
-            "target": target.name,
-            "target_family": str(target.family),
-        }
+        return host()._asdict()
 
     def _spack_variable(self, match: re.Match[str]) -> str:
         name = match[0].strip("${}").lower()
@@ -172,17 +163,3 @@ def _home() -> str:
         return pwd.getpwuid(os.getuid()).pw_dir
     except KeyError:
         return "/"
-
-
-def _platform() -> str:
-    return "darwin" if sys.platform == "darwin" else "linux"
-
-
-def _operating_system() -> str:
-    try:
-        release = platform.freedesktop_os_release()
-    except OSError:
-        return "unknown"
-    name = {"ol": "oracle", "opensuse-leap": "opensuse"}.get(release["ID"], release["ID"])
-    version = re.split(r"[^\w-]", release.get("VERSION_ID", ""))
-    return name + (".".join(version[:2]) if "ubuntu" in name else version[0])

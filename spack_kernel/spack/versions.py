@@ -34,6 +34,7 @@ _Key = tuple[tuple[_Component, ...], tuple[int, ...]]
 _VALID = re.compile(r"[A-Za-z0-9_.-]*")
 _SEGMENT = re.compile(r"([0-9]+)|([A-Za-z]+)")
 _COMMIT = re.compile(r"[a-f0-9]{40}")
+_GIT_LIKE = re.compile(r"git\.|[A-Fa-f0-9]{40}")
 
 _LETTERS: Final = string.ascii_uppercase + string.ascii_lowercase
 
@@ -102,6 +103,11 @@ class Version:
         """What versions are ordered by: the components of the release, then the pre-release."""
         return _parse(self._parts[1])
 
+    @cached_property
+    def plain_key(self) -> _Key:
+        """The same in the order of Spack 0.21 and older, which knew no pre-releases."""
+        return _parse(self._parts[1], prereleases=False)
+
     @property
     def is_develop(self) -> bool:
         """Whether a component is one of `DEVELOP_NAMES`."""
@@ -156,10 +162,12 @@ def is_git(text: str) -> bool:
     return text.startswith("git.") or "=" in text[1:] or _COMMIT.fullmatch(text) is not None
 
 
-def _parse(text: str) -> _Key:
+def _parse(text: str, prereleases: bool = True) -> _Key:
     segments: list[tuple[str, str]] = _SEGMENT.findall(text)
     prerelease: tuple[int, ...] = (_FINAL,)
-    if len(segments) >= 3 and segments[-1][0] and segments[-2][1] in _PRERELEASES:
+    if not prereleases:
+        pass
+    elif len(segments) >= 3 and segments[-1][0] and segments[-2][1] in _PRERELEASES:
         prerelease = (_PRERELEASES[segments[-2][1]], _number(segments[-1][0]))
         del segments[-2:]
     elif len(segments) >= 2 and segments[-1][1] in _PRERELEASES:
@@ -215,6 +223,8 @@ class VersionRange:
     low, high : str or None
         The ends as text; None leaves that side open. ``VersionRange("1.2", "1.2")`` is what
         ``@1.2`` means.
+    prereleases : bool
+        False for the order of Spack 0.21 and older, in which ``2.0rc1`` is one of ``2.0``.
 
     Raises
     ------
@@ -224,18 +234,21 @@ class VersionRange:
         When an end has a character no version can have.
     """
 
-    __slots__ = ("bounds", "high", "low")
+    __slots__ = ("bounds", "high", "low", "prereleases")
 
-    def __init__(self, low: str | None = None, high: str | None = None):
+    def __init__(
+        self, low: str | None = None, high: str | None = None, *, prereleases: bool = True
+    ) -> None:
         for end in (low, high):
             if end is not None and not _VALID.fullmatch(end):
                 raise VersionError(f"'{end}' cannot end a range of versions")
         self.low = low
         self.high = high
+        self.prereleases = prereleases
         #: The lowest key in the range, and the lowest behind it.
         self.bounds = (
-            _LOWEST if low is None else _parse(low),
-            _HIGHEST if high is None else _behind(_parse(high)),
+            _LOWEST if low is None else _parse(low, prereleases),
+            _HIGHEST if high is None else _behind(_parse(high, prereleases)),
         )
         if self.bounds[1] < self.bounds[0]:
             raise EmptyRangeError(f"the range of versions '{self}' is empty")
@@ -244,13 +257,13 @@ class VersionRange:
         low, behind = self.bounds
         if not version.is_placed:
             return self.bounds == (_LOWEST, _HIGHEST)
-        return low <= version.key < behind
+        return low <= (version.key if self.prereleases else version.plain_key) < behind
 
     def intersection(self, other: VersionRange) -> VersionRange | None:
         """Return the versions in both ranges as one range; None when there are none."""
         low = max(self, other, key=lambda each: each.bounds[0])
         high = min(self, other, key=lambda each: each.bounds[1])
-        return VersionRange(low.low, high.high) if low.bounds[0] < high.bounds[1] else None
+        return self._between(low, high) if low.bounds[0] < high.bounds[1] else None
 
     def union(self, other: VersionRange) -> VersionRange | None:
         """Return the versions in either range as one range; None when there is a gap."""
@@ -258,7 +271,10 @@ class VersionRange:
             return None
         low = min(self, other, key=lambda each: each.bounds[0])
         high = max(self, other, key=lambda each: each.bounds[1])
-        return VersionRange(low.low, high.high)
+        return self._between(low, high)
+
+    def _between(self, low: VersionRange, high: VersionRange) -> VersionRange:
+        return VersionRange(low.low, high.high, prereleases=self.prereleases)
 
     def __str__(self) -> str:
         if self.low is not None and self.high is not None and _parse(self.low) == _parse(self.high):
@@ -292,15 +308,22 @@ class VersionList:
         object.__setattr__(self, "items", _normalised(items))
 
     @classmethod
-    def parse(cls, text: str) -> VersionList:
+    def parse(cls, text: str, *, prereleases: bool = True) -> VersionList:
         """Read what stands behind an ``@``: ``1.2``, ``=1.2``, ``1.2:1.4,1.6:``, ``git.main``.
+
+        Parameters
+        ----------
+        text : str
+            Versions and ranges, separated by commas.
+        prereleases : bool
+            The order of the ranges; see `VersionRange`.
 
         Raises
         ------
         VersionError
             When it is not a list of versions, or one of the ranges is empty.
         """
-        return cls(_item(part) for part in "".join(text.split()).split(","))
+        return cls(_item(part, prereleases) for part in "".join(text.split()).split(","))
 
     @property
     def exact(self) -> Version | None:
@@ -324,28 +347,33 @@ class VersionList:
         return bool(self.items)
 
     def __str__(self) -> str:
-        return ",".join(
-            f"={item}" if isinstance(item, Version) and item.ref is None else str(item)
-            for item in self.items
-        )
+        # A git reference in front would be read as the only version.
+        return ",".join(sorted(map(_spelled, self.items), key=is_git))
 
 
-def _item(text: str) -> Version | VersionRange:
+def _item(text: str, prereleases: bool) -> Version | VersionRange:
     if ":" in text:
         low, _, high = text.partition(":")
-        return VersionRange(low or None, high or None)
+        return VersionRange(low or None, high or None, prereleases=prereleases)
     if text.startswith("="):
         text = text[1:]
         exact = True
     else:
         exact = is_git(text)
     if not exact:
-        return VersionRange(text, text)
+        return VersionRange(text, text, prereleases=prereleases)
     if not is_git(text) and not _VALID.fullmatch(text):
         raise VersionError(f"'{text}' is not a version")
     if text.count("=") > 1:
         raise VersionError(f"'{text}' stands for more than one version")
     return Version(text)
+
+
+def _spelled(item: Version | VersionRange) -> str:
+    if isinstance(item, Version):
+        return str(item) if item.ref is not None else f"={item}"
+    # A range from a word that looks like a git reference: the underscore changes nothing else.
+    return f"_{item}" if _GIT_LIKE.match(str(item)) else str(item)
 
 
 def _matches(item: Version | VersionRange, version: Version) -> bool:
@@ -366,11 +394,11 @@ def _common(
                 if both is not None:
                     yield both
             elif isinstance(one, Version):
-                if _matches(other, one):
+                if _matches(other, one) or not one.is_placed:
                     yield one
                 elif isinstance(other, Version) and _matches(one, other):
                     yield other
-            elif isinstance(other, Version) and _matches(one, other):
+            elif isinstance(other, Version) and (_matches(one, other) or not other.is_placed):
                 yield other
 
 

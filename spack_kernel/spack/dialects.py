@@ -1,0 +1,127 @@
+"""How the Spack that keeps a database reads a query.
+
+The language grew with Spack, and some of it changed its meaning. A store is asked in the dialect
+of the Spack that wrote its database, so that the answer is the one people there are used to.
+What an older Spack refused and a newer one knows is understood in every dialect.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """The rules that differ between Spack versions.
+
+    Attributes
+    ----------
+    name : str
+        The Spack versions, for messages.
+    compiler_nodes : bool
+        Whether ``%gcc`` names a direct dependency (Spack 1.0 and newer), whose attributes may
+        follow, and values may contain ``%`` and ``^``; else it is the compiler of a node, what
+        follows belongs to the node, and a value ends there.
+    all_edges : bool
+        Whether ``^`` follows edges of every type; else, below the direct dependencies, only
+        those to link and run dependencies.
+    edge_types : bool
+        Whether ``^[deptypes=...]`` restricts the types of the edge; older ones ignored it.
+    edge_virtuals : bool
+        Whether edges record the virtual packages they stand for.
+    prereleases : bool
+        Whether ``2.0rc1`` sorts before ``2.0``; else it is one of the versions ``2.0``.
+    propagation : bool
+        Whether ``name==value`` propagates; else the value begins with a ``=``.
+    weak_propagation : bool
+        Whether a propagated variant (``++mpi``) is required only where a package has it; else
+        it is required like any other.
+    partial_flags : bool
+        Whether a spec may have more compiler flags than were asked for.
+    partial_patches : bool
+        Whether the checksums of patches may be abbreviated.
+    any_target : bool
+        Whether ``target=*`` stands for any target.
+    namespace_key : bool
+        Whether ``namespace=builtin`` restricts the namespace; else it is taken for a variant.
+    blank_ranges : bool
+        Whether a blank may stand before the colon of a range.
+    nameless_pairs : bool
+        Whether ``=value`` is let pass (and never true).
+    loose_words : bool
+        Whether a value goes on to the next blank outside quotes, and quotes around a name, a
+        blank behind the slash of a hash, and dots at the end of a version or namespace are let
+        pass.
+    """
+
+    name: str
+    compiler_nodes: bool = True
+    all_edges: bool = False
+    edge_types: bool = True
+    edge_virtuals: bool = True
+    prereleases: bool = True
+    propagation: bool = True
+    weak_propagation: bool = True
+    partial_flags: bool = True
+    partial_patches: bool = True
+    any_target: bool = True
+    namespace_key: bool = True
+    blank_ranges: bool = False
+    nameless_pairs: bool = False
+    loose_words: bool = False
+
+
+#: Database format 8.
+SPACK_1 = Dialect("Spack 1.0 and newer")
+
+#: Database format 7.
+SPACK_0_22 = replace(
+    SPACK_1,
+    name="Spack 0.22 and 0.23",
+    compiler_nodes=False,
+    all_edges=True,
+    edge_types=False,
+    partial_flags=False,
+    any_target=False,
+)
+
+#: Database format 6, with build systems recorded as variants.
+SPACK_0_19 = replace(
+    SPACK_0_22,
+    name="Spack 0.19 to 0.21",
+    edge_virtuals=False,
+    prereleases=False,
+    weak_propagation=False,
+    namespace_key=False,
+    blank_ranges=True,
+    nameless_pairs=True,
+)
+
+#: Database format 5, and 6 without build systems.
+SPACK_0_16 = replace(
+    SPACK_0_19,
+    name="Spack 0.18 and older",
+    propagation=False,
+    partial_patches=False,
+    blank_ranges=False,
+    loose_words=True,
+)
+
+
+def dialect_of(database_format: str, *, build_systems: bool) -> Dialect:
+    """Return the dialect of the Spack that wrote a database.
+
+    Parameters
+    ----------
+    database_format : str
+        What its file names: ``"5"`` to ``"8"``.
+    build_systems : bool
+        Whether specs in it have the variant ``build_system``, as all have from Spack 0.19 on;
+        it decides what wrote a database of format 6.
+    """
+    number = database_format.partition(".")[0]
+    if not number.isdecimal() or int(number) >= 8:
+        return SPACK_1
+    if int(number) == 7:
+        return SPACK_0_22
+    return SPACK_0_19 if int(number) == 6 and build_systems else SPACK_0_16

@@ -1,0 +1,247 @@
+"""Say why a query chose nothing, or could not choose: the texts of NoMatch and Ambiguous."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, NamedTuple
+
+from .differences import short_hashes, table
+from .errors import Ambiguous, NoMatch
+from .matching import Matcher
+from .query import Query
+from .selection import Selection, recorded_providers
+from .targets import known_targets, unknown_ends
+from .versions import ANY_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from .providers import Providers
+    from .specs import Spec
+    from .store import Store
+
+#: How many specs, and how many values, are listed.
+_SPECS = 20
+_VALUES = 8
+
+
+def ambiguous(store: Store, selection: Selection) -> Ambiguous:
+    """Return the error for a query that several installed specs satisfy."""
+    specs = selection.specs
+    asked = f"'{selection.query}'" if selection.query is not None else "an empty query"
+    shown = specs[:_SPECS]
+    details = table(shown, store.by_hash)
+    if len(specs) > len(shown):
+        details.append(f"  ... and {len(specs) - len(shown)} more")
+    first = shown[0]
+    return Ambiguous(
+        f"{asked} matches {len(specs)} installed specs",
+        specs,
+        details=details,
+        hint=f"Name one by its hash, for example {first.name}/{short_hashes(specs)[0]}",
+    )
+
+
+def no_match(store: Store, selection: Selection, providers: Providers) -> NoMatch:
+    """Return the error for a query that nothing installed satisfies."""
+    query = selection.query
+    if query is None:
+        return NoMatch(f"nothing is installed in {store.root}")
+    details, hint = _Reasons(store, query, providers).found()
+    details += [f"The database does not record {thing}." for thing in selection.unknown]
+    return NoMatch(f"no installed spec matches '{query}'", details=details, hint=hint)
+
+
+class _Part(NamedTuple):
+    """One thing a query asks of a node: how it is written, and alone as a query."""
+
+    text: str
+    query: Query
+
+
+class _Reasons:
+    """Looks for what stands between a query and the specs that are installed."""
+
+    def __init__(self, store: Store, query: Query, providers: Providers) -> None:
+        self.store = store
+        self.query = query
+        self.matcher = Matcher(store.by_hash, query.dialect, providers)
+        self.known = store.names()
+        self.virtuals = set(recorded_providers(store))
+        self.providers = providers
+
+    def found(self) -> tuple[list[str], str]:
+        """Return the lines that say it, and a hint."""
+        for query in self.query.walk():
+            name = query.name
+            if name and not (name in self.known or name in self.virtuals or name in self.providers):
+                return self._unknown_name(query)
+        gone = self._not_installed()
+        if self.query.hash and not self.store.with_hash_prefix(self.query.hash):
+            return self._unknown_hash(self.query.hash)
+        pool = [spec for spec in self._pool() if spec.installed]
+        if not pool:
+            return gone or ["Nothing of that name is installed."], ""
+        details = gone + list(self._parts_missing(pool))
+        if not details:
+            details = ["Each of what is asked is true of some installed spec, but not all of one."]
+        near = self._nearest(pool)
+        if near and self.query.name:
+            details += ["The nearest:", *table(near, self.store.by_hash)]
+            hashes = short_hashes(near)
+            return details, f"If one of them will do: {near[0].name}/{hashes[0]}"
+        return details, ""
+
+    def _pool(self) -> Iterable[Spec]:
+        name = self.query.name
+        if name is None:
+            return self.store
+        specs = self.store.named(name)
+        if specs:
+            return specs
+        packages = recorded_providers(self.store).get(name, ())
+        return [spec for package in sorted(packages) for spec in self.store.named(package)]
+
+    # Names and hashes
+
+    def _unknown_name(self, query: Query) -> tuple[list[str], str]:
+        name = query.name
+        assert name is not None
+        details = []
+        if query.text and name in query.text[slice(*query.span)]:
+            start = query.text.index(name, query.span[0])
+            details += [f"  {query.text}", f"  {' ' * start}{'^' * len(name)}"]
+        details.append(f"Nothing that is recorded is called {name}.")
+        names = [*self.known, *self.virtuals]
+        close = [other for other in (f"py-{name}", f"r-{name}", f"perl-{name}") if other in names]
+        close += [other for other in get_close_matches(name, names, n=5) if other not in close]
+        if not self.query.dialect.edge_virtuals:
+            details.append(
+                f"If {name} is a virtual package: this database does not record what provides it."
+            )
+        return details, f"Did you mean {_or(close)}?" if close else ""
+
+    def _unknown_hash(self, dag_hash: str) -> tuple[list[str], str]:
+        details = [f"No recorded hash begins with {dag_hash}."]
+        if dag_hash != dag_hash.lower() and self.store.with_hash_prefix(dag_hash.lower()):
+            return details, f"Hashes are written in lower case: /{dag_hash.lower()}"
+        near: list[str] = []
+        for length in range(len(dag_hash) - 1, 3, -1):
+            near = [s.label for s in self.store.with_hash_prefix(dag_hash[:length]) if s.installed]
+            if near:
+                break
+        return details, f"Did you mean {_or(near[:5])}?" if near else ""
+
+    def _not_installed(self) -> list[str]:
+        """Return what is said of records that satisfy the query and are not installed."""
+        if self.query.name is None and self.query.hash is None:
+            return []
+        test = self.matcher.test(self.query)
+        lines = []
+        for spec in (
+            self.store.with_hash_prefix(self.query.hash) if self.query.hash else self._pool()
+        ):
+            if spec.installed or not test(spec):
+                continue
+            if spec.deprecated_for:
+                other = self.store.by_hash(spec.deprecated_for)
+                instead = other.label if other else f"/{spec.deprecated_for[:7]}"
+                lines.append(f"{spec.label} was deprecated in favour of {instead}.")
+            else:
+                lines.append(f"{spec.label} was installed and is not any more.")
+        return lines[:_SPECS]
+
+    # What is asked of a node
+
+    def _parts(self) -> Iterator[_Part]:
+        query = self.query
+        empty = Query(dialect=query.dialect)
+        if query.namespace is not None:
+            part = replace(empty, namespace=query.namespace)
+            yield _Part(f"namespace={query.namespace}", part)
+        if query.hash is not None:
+            yield _Part(f"/{query.hash}", replace(empty, hash=query.hash))
+        if query.versions != ANY_VERSION:
+            yield _Part(f"@{query.versions}", replace(empty, versions=query.versions))
+        if query.compiler is not None:
+            yield _Part(str(query.compiler), replace(empty, compiler=query.compiler))
+        for name, variant in query.variants.items():
+            yield _Part(str(variant), replace(empty, variants={name: variant}))
+        for name, flags in query.flags.items():
+            part = replace(empty, flags={name: flags})
+            yield _Part(str(part), part)
+        for name in ("platform", "os", "target"):
+            value = getattr(query, name)
+            if value is not None:
+                yield _Part(f"{name}={value}", replace(empty, **{name: value}))
+        for dependency in query.dependencies:
+            part = replace(empty, dependencies=(dependency,))
+            yield _Part(str(part), part)
+
+    def _parts_missing(self, pool: Sequence[Spec]) -> Iterator[str]:
+        """Yield what is true of none of the specs that could be meant."""
+        who = self.query.name or "spec"
+        for text, part in self._parts():
+            test = self.matcher.test(part)
+            if any(test(spec) for spec in pool):
+                continue
+            yield f"No installed {who} satisfies {text}{self._instead(part, pool)}"
+
+    def _instead(self, part: Query, pool: Sequence[Spec]) -> str:
+        """Return the end of the sentence that says what there is."""
+        if self.query.name is None and not part.target:
+            return "."
+        if part.versions != ANY_VERSION:
+            versions = sorted({spec.version for spec in pool}, reverse=True)
+            return _there_is(map(str, versions))
+        for name in part.variants:
+            values = {_shown(spec.variants[name], name) for spec in pool if name in spec.variants}
+            if values:
+                return _there_is(sorted(values))
+            names = {variant for spec in pool for variant in spec.variants}
+            close = get_close_matches(name, names, n=3)
+            return f": it has no variant {name}" + (
+                f"; did you mean {_or(close)}?" if close else "."
+            )
+        if part.compiler is not None:
+            return _there_is(sorted({f"%{spec.compiler}" for spec in pool if spec.compiler}))
+        if part.target:
+            ends = unknown_ends(part.target)
+            if ends:
+                close = get_close_matches(ends[0], known_targets(), n=3)
+                asked = f"; did you mean {_or(close)}?" if close else "."
+                return f": no target is called {ends[0]}{asked}"
+            return _there_is(sorted({spec.arch.target for spec in pool}))
+        for name in ("platform", "os"):
+            if getattr(part, name):
+                return _there_is(sorted({getattr(spec.arch, name) for spec in pool}))
+        if part.namespace:
+            return _there_is(sorted({spec.namespace for spec in pool}))
+        return "."
+
+    def _nearest(self, pool: Sequence[Spec]) -> list[Spec]:
+        """Return the specs of which most of what is asked is true."""
+        tests = [self.matcher.test(part.query) for part in self._parts()]
+        scores = [sum(test(spec) for test in tests) for spec in pool]
+        best = max(scores)
+        return [spec for spec, score in zip(pool, scores, strict=True) if score == best][:5]
+
+
+def _shown(value: bool | str | tuple[str, ...], name: str) -> str:
+    if isinstance(value, bool):
+        return f"{'+' if value else '~'}{name}"
+    return value if isinstance(value, str) else ",".join(value)
+
+
+def _there_is(values: Iterable[str]) -> str:
+    listed = list(values)
+    if not listed:
+        return "."
+    more = f" and {len(listed) - _VALUES} others" if len(listed) > _VALUES else ""
+    return f"; there is {', '.join(listed[:_VALUES])}{more}."
+
+
+def _or(values: Sequence[str]) -> str:
+    *others, last = values
+    return f"{', '.join(others)} or {last}" if others else last

@@ -1,0 +1,469 @@
+"""Decide whether a concrete spec satisfies a query.
+
+A query is made into a function once, and the function asked of every candidate: the rules that a
+query needs are the only ones that are looked at, and what was found out of a node is kept.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from .targets import in_targets
+from .traversal import RUNTIME_DEPTYPES, depflag
+from .versions import ANY_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from .dialects import Dialect
+    from .providers import Providers
+    from .query import CompilerQuery, DependencyQuery, Flag, Query, VariantQuery
+    from .specs import Dependency, Spec
+    from .versions import Version, VersionList
+
+Lookup = "Callable[[str], Spec | None]"
+Test = "Callable[[Spec], bool]"
+
+#: The virtual packages that the compiler of a node stands for.
+_COMPILER_VIRTUALS = ("c", "cxx", "fortran")
+
+
+class Matcher:
+    """Decides for one store and one dialect what satisfies a query.
+
+    Parameters
+    ----------
+    lookup : callable
+        Gives the spec of a DAG hash, or None.
+    dialect : Dialect
+        How queries are read.
+    providers : Providers
+        What is known of virtual packages.
+    """
+
+    def __init__(
+        self, lookup: Callable[[str], Spec | None], dialect: Dialect, providers: Providers
+    ) -> None:
+        self._lookup = lookup
+        self._dialect = dialect
+        self._providers = providers
+        #: Virtual packages that were asked for in versions nothing is known of.
+        self.unknown_versions: set[str] = set()
+
+    def test(self, query: Query, *, named: bool = True) -> Callable[[Spec], bool]:
+        """Return a function that says whether a spec satisfies `query`.
+
+        Parameters
+        ----------
+        query : Query
+            What is asked.
+        named : bool
+            False when the candidates are known to have the name, or to provide it.
+        """
+        node = self._node_test(query, named=named)
+        if not query.dependencies:
+            return node
+        edges = [self._dependency_test(dependency) for dependency in query.dependencies]
+        return lambda spec: node(spec) and all(edge(spec) is not None for edge in edges)
+
+    def provider_test(self, query: Query) -> Callable[[Spec], bool]:
+        """Return a function that says whether a spec provides `query`, by what is known of it.
+
+        Of a provider only the version of the virtual counts; so in Spack.
+        """
+        assert query.name is not None
+        tests = [
+            self._node_test(provision.provider, named=True)
+            for provision in self._providers.of(query.name)
+            if provision.versions.intersects(query.versions)
+        ]
+        return lambda spec: any(test(spec) for test in tests)
+
+    # Nodes
+
+    def _node_test(self, query: Query, *, named: bool) -> Callable[[Spec], bool]:
+        tests = list(self._node_tests(query, named=named))
+        if not tests:
+            return _anything
+        if len(tests) == 1:
+            return tests[0]
+        if len(tests) == 2:
+            first, second = tests
+            return lambda spec: first(spec) and second(spec)
+        return lambda spec: all(test(spec) for test in tests)
+
+    def _node_tests(self, query: Query, *, named: bool) -> Iterator[Callable[[Spec], bool]]:
+        """Yield the tests of a node, the cheapest first."""
+        if named and query.name is not None:
+            name = query.name
+            yield lambda spec: spec.name == name
+        if query.hash is not None:
+            prefix = query.hash
+            yield lambda spec: spec.hash.startswith(prefix)
+        if query.namespace is not None:
+            namespace = query.namespace
+            yield lambda spec: spec.namespace == namespace
+        if query.versions != ANY_VERSION:
+            yield _version_test(query.versions, lambda spec: spec.version)
+        if query.compiler is not None:
+            yield _compiler_test(query.compiler)
+        yield from _arch_tests(query, self._dialect)
+        for variant in query.variants.values():
+            if variant.propagate and self._dialect.weak_propagation:
+                yield self._propagation_test(variant)
+            else:
+                yield _variant_test(variant, self._dialect)
+        for kind, flags in query.flags.items():
+            yield _flag_test(kind, flags, partial=self._dialect.partial_flags)
+
+    def _propagation_test(self, variant: VariantQuery) -> Callable[[Spec], bool]:
+        """Every node that has the variant has it so."""
+        satisfies = _variant_test(variant, self._dialect)
+        violates = self._somewhere(
+            lambda spec: variant.name in spec.variants and not satisfies(spec)
+        )
+        return lambda spec: not violates(spec.hash)
+
+    def _somewhere(self, holds: Callable[[Spec], bool]) -> Callable[[str], bool]:
+        """Return whether something holds of a node or of anything it needs, by DAG hash."""
+        known: dict[str, bool] = {}
+
+        def somewhere(start: str) -> bool:
+            if start in known:
+                return known[start]
+            seen = {start}
+            stack = [start]
+            while stack:
+                dag_hash = stack.pop()
+                spec = self._lookup(dag_hash)
+                if known.get(dag_hash) or (spec is not None and holds(spec)):
+                    known[dag_hash] = known[start] = True
+                    return True
+                for edge in spec.dependencies if spec is not None else ():
+                    if edge.hash not in seen and known.get(edge.hash) is not False:
+                        seen.add(edge.hash)
+                        stack.append(edge.hash)
+            known.update(dict.fromkeys(seen, False))
+            return False
+
+        return somewhere
+
+    # Dependencies
+
+    def _dependency_test(self, dependency: DependencyQuery) -> Callable[[Spec], Spec | None]:
+        """Return a function that gives the dependency of a spec that was asked for, or None."""
+        if self._dialect.compiler_nodes:
+            find = self._modern(dependency)
+        else:
+            find = self._classic(dependency)
+        if dependency.when is None:
+            return find
+        applies = self.test(dependency.when)
+        return lambda spec: find(spec) if applies(spec) else spec
+
+    def _modern(self, dependency: DependencyQuery) -> Callable[[Spec], Spec | None]:
+        """Spack 1.0 and newer: the first edge that fits decides."""
+        query = dependency.query
+        fits = self._edge_test(dependency)
+        below = [self._dependency_test(each) for each in query.dependencies]
+        wanted = set(RUNTIME_DEPTYPES)
+        maybe = self._edge_somewhere(fits, wanted)
+        compiler = self._compiler_edge_test(dependency)
+
+        def child(edge: Dependency) -> Spec | None:
+            spec = self._lookup(edge.hash)
+            return spec if spec is not None and fits(edge, spec) else None
+
+        def search(spec: Spec) -> Spec | None:
+            for edge in _edges(spec):
+                found = child(edge)
+                if found is not None:
+                    return found
+            if compiler is not None and compiler(spec):
+                return spec
+            if dependency.direct or not maybe(spec.hash):
+                return None
+            queue = deque(edge for edge in _edges(spec) if wanted.intersection(edge.deptypes))
+            seen = {edge.hash for edge in queue}
+            while queue:
+                edge = queue.popleft()
+                node = self._lookup(edge.hash)
+                if node is None:
+                    continue
+                if fits(edge, node):
+                    return node
+                for following in _edges(node):
+                    if following.hash not in seen and wanted.intersection(following.deptypes):
+                        seen.add(following.hash)
+                        queue.append(following)
+            return None
+
+        def find(spec: Spec) -> Spec | None:
+            found = search(spec)
+            if found is None or not below:
+                return found
+            return found if all(test(found) is not None for test in below) else None
+
+        return find
+
+    def _edge_test(self, dependency: DependencyQuery) -> Callable[[Dependency, Spec], bool]:
+        """Return a function that says whether an edge to a spec is the one asked for."""
+        query = dependency.query
+        name = query.name
+        node = _kept(self._node_test(query, named=False))
+        virtuals = set(dependency.virtuals)
+        deptypes = set(dependency.deptypes) if self._dialect.edge_types else set()
+        any_version = query.versions == ANY_VERSION
+        provides = _kept(self._provides_version(query)) if name is not None else None
+
+        def fits(edge: Dependency, spec: Spec) -> bool:
+            other = name is not None and spec.name != name
+            if other and name not in edge.virtuals:
+                return False
+            if not virtuals.issubset(edge.virtuals) or not deptypes.issubset(edge.deptypes):
+                return False
+            if not other:
+                return node(spec)
+            # A virtual, of which nothing but the version counts.
+            return any_version or (provides is not None and provides(spec))
+
+        return fits
+
+    def _provides_version(self, query: Query) -> Callable[[Spec], bool]:
+        """Return whether a provider of the virtual `query` provides the versions asked for."""
+        assert query.name is not None
+        virtual = query.name
+        if virtual in self._providers:
+            return self.provider_test(query)
+
+        def unknown(_: Spec) -> bool:
+            self.unknown_versions.add(virtual)
+            return False
+
+        return unknown
+
+    def _edge_somewhere(
+        self, fits: Callable[[Dependency, Spec], bool], deptypes: set[str]
+    ) -> Callable[[str], bool]:
+        """Return whether an edge that fits is somewhere below a node, by DAG hash."""
+        known: dict[str, bool] = {}
+
+        def somewhere(start: str) -> bool:
+            if start in known:
+                return known[start]
+            seen = {start}
+            stack = [start]
+            while stack:
+                dag_hash = stack.pop()
+                node = self._lookup(dag_hash)
+                for edge in node.dependencies if node is not None else ():
+                    if not deptypes.intersection(edge.deptypes):
+                        continue
+                    child = self._lookup(edge.hash)
+                    if known.get(edge.hash) or (child is not None and fits(edge, child)):
+                        known[dag_hash] = known[start] = True
+                        return True
+                    if edge.hash not in seen and known.get(edge.hash) is not False:
+                        seen.add(edge.hash)
+                        stack.append(edge.hash)
+            known.update(dict.fromkeys(seen, False))
+            return False
+
+        return somewhere
+
+    def _compiler_edge_test(self, dependency: DependencyQuery) -> Callable[[Spec], bool] | None:
+        """Return whether the compiler of a node is what was asked for.
+
+        That is for specs an older Spack concretized: the compiler is an attribute of theirs, and
+        counts as a build dependency of which only name and version are known.
+        """
+        query = dependency.query
+        if not set(dependency.deptypes) <= {"build"} or not set(dependency.virtuals) <= set(
+            _COMPILER_VIRTUALS
+        ):
+            return None
+        if query.dependencies or query.hash or query.variants or query.flags or query.target:
+            return None
+        if query.platform or query.os or query.namespace:
+            return None
+        version = _version_test(
+            query.versions, lambda spec: spec.compiler.version if spec.compiler else spec.version
+        )
+        if query.name in _COMPILER_VIRTUALS:
+            return lambda spec: spec.compiler is not None and query.versions == ANY_VERSION
+        return lambda spec: (
+            spec.compiler is not None
+            and (query.name is None or spec.compiler.name == query.name)
+            and version(spec)
+        )
+
+    def _classic(self, dependency: DependencyQuery) -> Callable[[Spec], Spec | None]:
+        """Spack up to 0.23: anything below may be it, and edges count only for virtuals."""
+        query = dependency.query
+        node = self._node_test(query, named=True)
+        provided = self.provider_test(query) if query.name in self._providers else None
+        below = self._somewhere(
+            lambda spec: node(spec) or (provided is not None and provided(spec))
+        )
+        stands_for = self._virtual_edge_test(dependency) if self._dialect.edge_virtuals else None
+
+        def find(spec: Spec) -> Spec | None:
+            if any(below(edge.hash) for edge in spec.dependencies):
+                return (
+                    spec if not dependency.virtuals or (stands_for and stands_for(spec)) else None
+                )
+            if stands_for is not None and provided is None and stands_for(spec):
+                return spec
+            return None
+
+        return find
+
+    def _virtual_edge_test(self, dependency: DependencyQuery) -> Callable[[Spec], bool]:
+        query = dependency.query
+        virtuals = set(dependency.virtuals)
+        any_version = query.versions == ANY_VERSION
+        provides = self._provides_version(query) if query.name is not None else None
+
+        def fits(edge: Dependency, spec: Spec) -> bool:
+            if spec.name == query.name or query.name is None:
+                return bool(virtuals) and virtuals.issubset(edge.virtuals)
+            return (
+                query.name in edge.virtuals
+                and virtuals.issubset(edge.virtuals)
+                and (any_version or (provides is not None and provides(spec)))
+            )
+
+        runtime = self._edge_somewhere(fits, set(RUNTIME_DEPTYPES))
+
+        def stands_for(spec: Spec) -> bool:
+            for edge in spec.dependencies:
+                child = self._lookup(edge.hash)
+                if child is not None and fits(edge, child):
+                    return True
+            return runtime(spec.hash)
+
+        return stands_for
+
+
+def _anything(_: Spec) -> bool:
+    return True
+
+
+def _kept(test: Callable[[Spec], bool]) -> Callable[[Spec], bool]:
+    """Return `test` with its answers kept by DAG hash."""
+    known: dict[str, bool] = {}
+
+    def kept(spec: Spec) -> bool:
+        answer = known.get(spec.hash)
+        if answer is None:
+            answer = known[spec.hash] = test(spec)
+        return answer
+
+    return kept
+
+
+def _edges(spec: Spec) -> tuple[Dependency, ...] | list[Dependency]:
+    """Return the edges in Spack's order: packages as recorded, edges to one by their types."""
+    edges = spec.dependencies
+    names = [edge.name for edge in edges]
+    if len(set(names)) == len(names):
+        return edges
+    first = {name: position for position, name in reversed(list(enumerate(names)))}
+    return sorted(edges, key=lambda edge: (first[edge.name], depflag(edge.deptypes)))
+
+
+def _version_test(
+    versions: VersionList, version_of: Callable[[Spec], Version]
+) -> Callable[[Spec], bool]:
+    known: dict[str, bool] = {}
+
+    def test(spec: Spec) -> bool:
+        version = version_of(spec)
+        answer = known.get(version.text)
+        if answer is None:
+            answer = known[version.text] = version in versions
+        return answer
+
+    return test
+
+
+def _compiler_test(query: CompilerQuery) -> Callable[[Spec], bool]:
+    name, versions = query.name, query.versions
+    known: dict[str, bool] = {}
+
+    def test(spec: Spec) -> bool:
+        compiler = spec.compiler
+        if compiler is None or compiler.name != name:
+            return False
+        answer = known.get(compiler.version.text)
+        if answer is None:
+            answer = known[compiler.version.text] = compiler.version in versions
+        return answer
+
+    return test
+
+
+def _arch_tests(query: Query, dialect: Dialect) -> Iterator[Callable[[Spec], bool]]:
+    platform, os, target = query.platform, query.os, query.target
+    # Where Spack comes to a * it is satisfied, and does not look at what follows.
+    if platform == "*":
+        return
+    if platform is not None:
+        yield lambda spec: spec.arch.platform == platform
+    if os == "*":
+        return
+    if os is not None:
+        yield lambda spec: spec.arch.os == os
+    if target is not None and not (target == "*" and dialect.any_target):
+        yield lambda spec: in_targets(spec.arch.target, target)
+
+
+def _variant_test(query: VariantQuery, dialect: Dialect) -> Callable[[Spec], bool]:
+    name, values = query.name, query.values
+    if values and isinstance(values[0], bool):
+        wanted = values[0]
+        return lambda spec: spec.variants.get(name) is wanted
+    if query.exact:
+        return lambda spec: _values(spec.variants, name) == values
+    if name == "patches" and dialect.partial_patches:
+        return lambda spec: _has_patches(spec, values)
+    if not values:
+        return lambda spec: name in spec.variants
+    if len(values) == 1:
+        only = values[0]
+
+        def has(spec: Spec) -> bool:
+            value = spec.variants.get(name)
+            return value == only or (isinstance(value, tuple) and only in value)
+
+        return has
+    needed = set(values)
+
+    def has_all(spec: Spec) -> bool:
+        value = spec.variants.get(name)
+        return isinstance(value, tuple) and needed.issubset(value)
+
+    return has_all
+
+
+def _values(
+    variants: Mapping[str, bool | str | tuple[str, ...]], name: str
+) -> tuple[bool | str, ...]:
+    value = variants.get(name, ())
+    return tuple(sorted(set(value))) if isinstance(value, tuple) else (value,)
+
+
+def _has_patches(spec: Spec, values: tuple[bool, ...] | tuple[str, ...]) -> bool:
+    patches = spec.variants.get("patches")
+    if not isinstance(patches, tuple):
+        return False
+    return all(any(patch.startswith(str(value)) for patch in patches) for value in values)
+
+
+def _flag_test(kind: str, flags: tuple[Flag, ...], *, partial: bool) -> Callable[[Spec], bool]:
+    wanted = {flag for flag, _ in flags}
+    exactly = tuple(flag for flag, _ in flags)
+    if partial:
+        return lambda spec: wanted.issubset(spec.flags.get(kind, ()))
+    return lambda spec: spec.flags.get(kind, ()) == exactly

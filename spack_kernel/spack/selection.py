@@ -1,0 +1,212 @@
+"""Find the specs of a store that satisfy a query, and choose the one that is meant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from .dialects import Dialect, dialect_of
+from .matching import Matcher
+from .ordering import in_find_order
+from .parser import parse_queries, parse_query
+from .providers import NO_PROVIDERS, Providers
+from .query import Query
+from .versions import ANY_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from .database import Database
+    from .specs import Spec
+    from .store import Store
+
+#: How many records are looked at to tell which Spack wrote a database of format 6.
+_SAMPLE = 64
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What satisfies a query.
+
+    Attributes
+    ----------
+    query : Query or None
+        The query; None for blank text, which everything satisfies.
+    specs : tuple of Spec
+        In the order in which `spack find` lists them.
+    unknown : tuple of str
+        What would have to be known to be sure of the answer; empty when the database says it
+        all. Each completes "the database does not record ...".
+    """
+
+    query: Query | None
+    specs: tuple[Spec, ...]
+    unknown: tuple[str, ...] = ()
+
+
+def dialect_for(store: Store) -> Dialect:
+    """Return how queries to `store` are read: as by the Spack that wrote its own database."""
+    return _dialect(store.databases[0])
+
+
+def select(
+    store: Store,
+    text: str,
+    *,
+    installed: bool | None = True,
+    providers: Providers = NO_PROVIDERS,
+) -> list[Selection]:
+    """Return what satisfies each query in `text`.
+
+    Parameters
+    ----------
+    store : Store
+        Where to look.
+    text : str
+        Any number of queries.
+    installed : bool or None
+        Whether the specs must be installed, or must not be; None for both.
+    providers : Providers
+        What is known of virtual packages beside the database.
+
+    Raises
+    ------
+    QuerySyntaxError
+        When `text` does not parse.
+    """
+    queries = parse_queries(text, dialect_for(store))
+    if not queries:
+        found = _in_state(store, installed)
+        return [Selection(None, tuple(in_find_order(found, store.by_hash)))]
+    return [_select(store, query, installed, providers) for query in queries]
+
+
+def find_specs(
+    store: Store,
+    text: str,
+    *,
+    installed: bool | None = True,
+    providers: Providers = NO_PROVIDERS,
+) -> list[Spec]:
+    """Return the specs that satisfy any of the queries in `text`, each once.
+
+    Parameters and errors are those of `select`.
+    """
+    found: dict[str, Spec] = {}
+    for selection in select(store, text, installed=installed, providers=providers):
+        for spec in selection.specs:
+            found.setdefault(spec.hash, spec)
+    return list(found.values())
+
+
+def get_specs(store: Store, text: str, *, providers: Providers = NO_PROVIDERS) -> list[Spec]:
+    """Return the one installed spec that each query in `text` means, as `spack load` does.
+
+    Raises
+    ------
+    QuerySyntaxError
+        When `text` does not parse.
+    NoMatch
+        When nothing that is installed satisfies a query.
+    Ambiguous
+        When more than one does.
+    """
+    return [_the_one(store, s, providers) for s in select(store, text, providers=providers)]
+
+
+def get_spec(store: Store, text: str, *, providers: Providers = NO_PROVIDERS) -> Spec:
+    """Return the one installed spec that the query `text` means, as `spack load` does.
+
+    Errors are those of `get_specs`; no or several queries are a QuerySyntaxError.
+    """
+    query = parse_query(text, dialect_for(store))
+    return _the_one(store, _select(store, query, True, providers), providers)
+
+
+def _the_one(store: Store, selection: Selection, providers: Providers) -> Spec:
+    if len(selection.specs) == 1:
+        return selection.specs[0]
+    from . import explain  # needed only where something is wrong
+
+    if selection.specs:
+        raise explain.ambiguous(store, selection)
+    raise explain.no_match(store, selection, providers)
+
+
+def _in_state(specs: Iterable[Spec], installed: bool | None) -> Iterator[Spec]:
+    return (spec for spec in specs if installed is None or spec.installed is installed)
+
+
+def _select(store: Store, query: Query, installed: bool | None, providers: Providers) -> Selection:
+    matcher = Matcher(store.by_hash, query.dialect, providers)
+    unknown: list[str] = []
+    if query.name is None:
+        pool = store if query.hash is None else store.with_hash_prefix(query.hash)
+        test = matcher.test(query)
+        found = [spec for spec in _in_state(pool, installed) if test(spec)]
+    else:
+        test = matcher.test(query, named=False)
+        found = [spec for spec in _in_state(store.named(query.name), installed) if test(spec)]
+        if not found:
+            found = _providing(store, query, installed, providers, matcher)
+    unknown += [
+        f"which versions of {virtual} its providers provide"
+        for virtual in sorted(matcher.unknown_versions)
+    ]
+    return Selection(query, tuple(in_find_order(found, store.by_hash)), tuple(unknown))
+
+
+def _providing(
+    store: Store, query: Query, installed: bool | None, providers: Providers, matcher: Matcher
+) -> list[Spec]:
+    """Return what provides the virtual package `query`; empty when it is none.
+
+    Of a provider only the version of the virtual counts, and the dependencies; so in Spack.
+    """
+    virtual = query.name
+    assert virtual is not None
+    if virtual in providers:
+        provides = matcher.provider_test(query)
+        candidates: Iterable[Spec] = (spec for spec in store if provides(spec))
+    else:
+        packages = recorded_providers(store).get(virtual, ())
+        if packages and query.versions != ANY_VERSION:
+            matcher.unknown_versions.add(virtual)
+            return []
+        candidates = (spec for package in packages for spec in store.named(package))
+    rest = matcher.test(Query(dependencies=query.dependencies))
+    return [spec for spec in _in_state(candidates, installed) if rest(spec)]
+
+
+_dialects: WeakKeyDictionary[Database, Dialect] = WeakKeyDictionary()
+_recorded: WeakKeyDictionary[Database, dict[str, set[str]]] = WeakKeyDictionary()
+
+
+def _dialect(database: Database) -> Dialect:
+    known = _dialects.get(database)
+    if known is None:
+        sample = list(database)[:: max(1, len(database) // _SAMPLE)]
+        known = _dialects[database] = dialect_of(
+            database.version,
+            build_systems=database.version == "6"
+            and any("build_system" in spec.variants for spec in database.specs(sample)),
+        )
+    return known
+
+
+def recorded_providers(store: Store) -> dict[str, set[str]]:
+    """Return virtual package → packages that provide it, as far as dependents recorded it."""
+    found: dict[str, set[str]] = {}
+    for database in store.databases:
+        known = _recorded.get(database)
+        if known is None:
+            known = {}
+            for spec in database.specs():
+                for edge in spec.dependencies:
+                    for virtual in edge.virtuals:
+                        known.setdefault(virtual, set()).add(edge.name)
+            _recorded[database] = known
+        for virtual, packages in known.items():
+            found.setdefault(virtual, set()).update(packages)
+    return found
