@@ -9,18 +9,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from .encryption import ZMQ, why_not_encrypted
 from .interpreter import series
 from .ipykernel import PACKAGE, mismatch
+from .shipped import PACKAGES, may_ship
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from spack_kernel.spack.specs import Spec
     from spack_kernel.spack.store import Store
 
-_PYTHON, _VENV = "python", "python-venv"
+_PYTHON, _VENV, _DEBUGPY = "python", "python-venv", "py-debugpy"
+
+#: What a closure is asked for.
+_TELLING = frozenset((_PYTHON, _VENV, _DEBUGPY, PACKAGE, ZMQ))
 
 #: Where a Python keeps packages of its own, below its prefix; Debian's are dist-packages.
 _PACKAGE_DIRECTORIES = (
@@ -49,7 +54,11 @@ class Candidate:
     ipykernel_version : str
         Its version; empty where unknown.
     why_not : str
-        Why it cannot be a kernel, in a few words; empty when it can.
+        Why it cannot be an IPython kernel, in a few words; empty when it can.
+    debugger, encryption : bool
+        Whether debugpy comes with it, and whether its ipykernel can encrypt the connection.
+    shippers : tuple of Spec
+        The packages in its closure that may ship a kernel of their own, by their names.
     """
 
     spec: Spec
@@ -58,6 +67,9 @@ class Candidate:
     ipykernel: Spec | None
     ipykernel_version: str
     why_not: str = ""
+    debugger: bool = False
+    encryption: bool = False
+    shippers: tuple[Spec, ...] = ()
 
 
 class Survey:
@@ -67,37 +79,69 @@ class Survey:
     ----------
     store : Store
         The store; its content must not change while the survey is used.
+    shippers : sequence of str
+        Patterns of the names of packages that may ship a kernel.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, shippers: Sequence[str] = PACKAGES) -> None:
         self._store = store
+        self._telling = _TELLING | {
+            name for name in store.names() if name != PACKAGE and may_ship(name, shippers)
+        }
         self._reached: dict[str, frozenset[str]] = {}
-        self._offers: dict[str, str | None] = {}
+        self._offers: dict[str, _Own] = {}
         self._companions: dict[str, Spec | None] = {}
         self._builds: list[tuple[Spec, Spec]] | None = None
 
     def candidate(self, spec: Spec) -> Candidate:
         """Return what kernel `spec` would make."""
-        reached = [self._by_hash(dag_hash) for dag_hash in self._reach(spec)]
+        reached = self._reached_by(spec)
+        shippers = tuple(node for node in reached if node.name not in _TELLING)
         pythons = [node for node in reached if node.name == _PYTHON]
         if len(pythons) != 1:
             why_not = "its closure has two pythons" if pythons else "no python in its closure"
-            return Candidate(spec, None, None, None, "", why_not)
+            return Candidate(spec, None, None, None, "", why_not, shippers=shippers)
         python = pythons[0]
+        offered = self._offered(python, [node for node in reached if node.name == _VENV])
+        used, nodes, version, source = self._kernel(reached, python, offered)
+        if source is None:
+            why_not = f"no {PACKAGE} for its python"
+            return Candidate(spec, python, None, None, "", why_not, shippers=shippers)
+        debugger = any(node.name == _DEBUGPY for node in nodes)
+        return Candidate(
+            spec,
+            python,
+            source,
+            used,
+            version,
+            debugger=debugger or offered.debugpy,
+            encryption=not why_not_encrypted(version, nodes),
+            shippers=shippers,
+        )
+
+    def _kernel(
+        self, reached: list[Spec], python: Spec, offered: _Own
+    ) -> tuple[Spec | None, list[Spec], str, str | None]:
+        """Return the ipykernel's spec, what comes with it, its version and its source."""
         own = next((node for node in reached if node.name == PACKAGE), None)
         if own is not None:
-            return Candidate(spec, python, "closure", own, str(own.version))
-        version = self._offered(python, [node for node in reached if node.name == _VENV])
-        if version is not None:
-            return Candidate(spec, python, "interpreter", None, version)
+            return own, reached, str(own.version), "closure"
+        if offered.version is not None:
+            return None, reached, offered.version, "interpreter"
         companion = self._companion(python)
         if companion is not None:
-            return Candidate(spec, python, "companion", companion, str(companion.version))
-        return Candidate(spec, python, None, None, "", f"no {PACKAGE} for its python")
+            nodes = [*reached, *self._reached_by(companion)]
+            return companion, nodes, str(companion.version), "companion"
+        return None, reached, "", None
 
     def candidates(self, specs: Iterable[Spec]) -> Iterator[Candidate]:
         """Yield what kernel each of `specs` would make, in their order."""
         return map(self.candidate, specs)
+
+    def _reached_by(self, spec: Spec) -> list[Spec]:
+        """Return the telling nodes of the closure of `spec`, sorted."""
+        nodes = [self._by_hash(dag_hash) for dag_hash in self._reach(spec)]
+        return sorted(nodes, key=lambda node: (node.name, node.hash))
 
     def _by_hash(self, dag_hash: str) -> Spec:
         spec = self._store.by_hash(dag_hash)
@@ -105,7 +149,7 @@ class Survey:
         return spec
 
     def _reach(self, spec: Spec) -> frozenset[str]:
-        """Return which pythons, python-venvs and ipykernels the closure of `spec` holds."""
+        """Return the hashes of the telling nodes of the closure of `spec`."""
         known = self._reached
         waiting: set[str] = set()
         stack = [spec]
@@ -121,7 +165,7 @@ class Survey:
             if node.hash not in known:
                 # A child is unknown here only in a cycle, which no sound database has.
                 parts = [known[child.hash] for child in children if child.hash in known]
-                if node.name in (_PYTHON, _VENV, PACKAGE):
+                if node.name in self._telling:
                     parts.append(frozenset((node.hash,)))
                 known[node.hash] = frozenset().union(*parts)
         return known[spec.hash]
@@ -135,14 +179,16 @@ class Survey:
                     children.append(child)
         return children
 
-    def _offered(self, python: Spec, venvs: Iterable[Spec]) -> str | None:
-        """Return the version of the interpreter's own ipykernel; None when it has none."""
+    def _offered(self, python: Spec, venvs: Iterable[Spec]) -> _Own:
+        """Return what the interpreter itself offers, its python-venv first."""
+        version, debugpy = None, False
         for node in (*venvs, python):
             if node.hash not in self._offers:
-                self._offers[node.hash] = _own_ipykernel(node, series(python.version))
-            if self._offers[node.hash] is not None:
-                return self._offers[node.hash]
-        return None
+                self._offers[node.hash] = _own_packages(node, series(python.version))
+            own = self._offers[node.hash]
+            version = own.version if version is None else version
+            debugpy = debugpy or own.debugpy
+        return _Own(version, debugpy)
 
     def _companion(self, python: Spec) -> Spec | None:
         """Return the ipykernel a plan for `python` would choose (see `find_ipykernel`)."""
@@ -165,23 +211,33 @@ class Survey:
             self._builds = []
             for spec in self._store.named(PACKAGE):
                 if spec.installed and spec.prefix and Path(spec.prefix).is_dir():
-                    reached = [self._by_hash(dag_hash) for dag_hash in self._reach(spec)]
-                    pythons = [node for node in reached if node.name == _PYTHON]
+                    pythons = [n for n in self._reached_by(spec) if n.name == _PYTHON]
                     if len(pythons) == 1:
                         self._builds.append((spec, pythons[0]))
         return self._builds
 
 
-def _own_ipykernel(node: Spec, version: str) -> str | None:
-    """Return the version of the ipykernel in the directories of a Python's own prefix.
+class _Own(NamedTuple):
+    """What a Python's own directories hold: the version of ipykernel, or None; and debugpy.
 
-    ``""`` where it does not say; None where there is none.
+    The version is empty where it does not say.
     """
+
+    version: str | None
+    debugpy: bool
+
+
+def _own_packages(node: Spec, version: str) -> _Own:
+    """Return what the directories of a Python's own prefix hold."""
     if not node.prefix:
-        return None
+        return _Own(None, False)
+    found, debugpy = None, False
     for pattern in _PACKAGE_DIRECTORIES:
         directory = Path(node.prefix, pattern.format(series=version, major=version[:1]))
-        if (directory / "ipykernel" / "__init__.py").is_file():
-            found = sorted(directory.glob("ipykernel-*.dist-info"))
-            return found[-1].name.removesuffix(".dist-info").partition("-")[2] if found else ""
-    return None
+        if not directory.is_dir():
+            continue
+        debugpy = debugpy or (directory / "debugpy" / "__init__.py").is_file()
+        if found is None and (directory / "ipykernel" / "__init__.py").is_file():
+            names = sorted(path.name for path in directory.glob("ipykernel-*.dist-info"))
+            found = names[-1].removesuffix(".dist-info").partition("-")[2] if names else ""
+    return _Own(found, debugpy)

@@ -17,6 +17,12 @@ class KernelPackageError(SpackKernelError):
     code = "ipykernel"
 
 
+class ShippedKernelError(SpackKernelError):
+    """No kernel of that name in a closure, or several and none is named."""
+
+    code = "shipped-kernel"
+
+
 class PrefixGoneError(SpackKernelError):
     """A record in the database whose install directory no longer exists."""
 

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from spack_kernel.spack.directories import Directories
 from spack_kernel.spack.load import load_environment
 
+from .encryption import why_not_encrypted
 from .errors import InterpreterError, KernelPackageError
 from .hygiene import Removal, clean_environment
 from .interpreter import PROBE_TIMEOUT, Interpreter, find_interpreter, gone
 from .ipykernel import KernelPackage, find_ipykernel
+from .shipped import r_variables
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -103,6 +105,8 @@ class KernelPlan:
         Packages of the companion that give way to the specs' own.
     debugger : bool
         Whether debugpy can be imported, so that the kernel can debug.
+    unencrypted : str
+        Why the connection to its ipykernel cannot be encrypted; empty when it can.
     notes : tuple of Note
         What is worth telling.
     """
@@ -116,6 +120,7 @@ class KernelPlan:
     pythonpath: tuple[PathEntry, ...]
     overrides: tuple[Override, ...]
     debugger: bool
+    unencrypted: str
     notes: tuple[Note, ...]
 
     @property
@@ -172,6 +177,8 @@ class KernelPlan:
         """
         result, _ = self.cleaned(base, keep=keep)
         result = self.load.apply(result)
+        if not any(change.variable == "R_LIBS" for change in self.load.modifications):
+            result.update(r_variables(self.closure))
         behind = [entry.path for entry in self.pythonpath if entry.origin == "companion"]
         if behind:
             loaded = result.get("PYTHONPATH")
@@ -251,6 +258,7 @@ class KernelPlan:
                 for used, unused in self.overrides
             ],
             "debugger": self.debugger,
+            "encryption": {"curve": not self.unencrypted, "reason": self.unencrypted},
             "closure": [_spec_dict(spec) for spec in self.closure],
             "notes": [note._asdict() for note in self.notes],
         }
@@ -314,10 +322,12 @@ def plan_kernel(
     entries = [PathEntry(entry.path, entry.spec, "spec", entry.reason) for entry in load.pythonpath]
     _require_prefixes(closure, entries)
     overrides: tuple[Override, ...] = ()
+    nodes = closure
     if ipykernel is not None and ipykernel.source == "companion" and ipykernel.spec is not None:
         beside = load_environment(store, [ipykernel.spec], directories=directories)
         behind, overrides = _companion_entries(closure, beside, entries)
         entries += behind
+        nodes = [*closure, *beside.closure]
     notes += _notes(interpreter, ipykernel, overrides)
     return KernelPlan(
         store=store,
@@ -329,6 +339,7 @@ def plan_kernel(
         pythonpath=tuple(entries),
         overrides=overrides,
         debugger=_has_debugpy(interpreter, entries),
+        unencrypted=why_not_encrypted(ipykernel.version if ipykernel else "", nodes),
         notes=tuple(notes),
     )
 
