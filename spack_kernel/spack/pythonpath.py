@@ -146,7 +146,9 @@ def python_path(
             reason += f" through {extension.through.label}"
         found = [path for library in known if (path := directories.below(spec.prefix, library))]
         entries += [PythonPathEntry(path, spec, reason) for path in found]
-        for library in possible:
+        # In a virtual environment lib64 is a link to lib.
+        others = () if spec.name == PYTHON_VENV else possible
+        for library in others:
             if library not in known and (path := directories.below(spec.prefix, library)):
                 behind.append(
                     PythonPathEntry(
