@@ -66,16 +66,21 @@ class Benchmarks:
 
     def imports(self) -> Iterator[Comparison]:
         """Long PYTHONPATHs."""
+        python, packages = self._ipykernel()
+        directory = self._directory / "prefixes"
+        yield from imports.compare(python, packages, directory, (60, 200), self._rounds)
+
+    def slow(self) -> Iterator[Comparison]:
+        """Long PYTHONPATHs on a slow file system."""
+        python, packages = self._ipykernel()
+        yield from imports.compare_slow(python, packages, self._directory / "slow", 200)
+
+    def _ipykernel(self) -> tuple[str, list[Path]]:
+        """Return the store's interpreter and the directories that make an ipykernel for it."""
         store = Store.open(self.root)
         plan = plan_kernel(store, store.named("py-ipykernel")[:1])
         assert plan.interpreter is not None
-        yield from imports.compare(
-            plan.interpreter.path,
-            [Path(entry.path) for entry in plan.pythonpath],
-            self._directory / "prefixes",
-            (60, 200),
-            self._rounds,
-        )
+        return plan.interpreter.path, [Path(entry.path) for entry in plan.pythonpath]
 
 
 def main() -> int:
@@ -84,6 +89,7 @@ def main() -> int:
         "resolving": Benchmarks.resolving,
         "kernels": Benchmarks.kernels,
         "imports": Benchmarks.imports,
+        "slow": Benchmarks.slow,
     }
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",

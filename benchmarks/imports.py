@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,16 @@ from spack_kernel.kernels import import_index
 
 from .kernel_process import can_count_calls, first_reply
 from .measure import Comparison, side_by_side
+from .slow_filesystem import is_possible, slow_mount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+Command = tuple[list[str], dict[str, str]]
+
 _SECTION = "imports"
+
+_NAMES = {"indexed": "with the import index", "plain": "plain PYTHONPATH"}
 
 
 class Prefixes:
@@ -32,7 +38,8 @@ class Prefixes:
     """
 
     def __init__(self, root: Path, site_packages: Sequence[Path], count: int) -> None:
-        self.merged = str(root / "merged")
+        # As deep as the prefixes: every part of a path costs on a slow file system.
+        self.merged = str(root / "merged" / "site-packages")
         Path(self.merged).mkdir(parents=True)
         real = []
         for number, source in enumerate(site_packages):
@@ -50,6 +57,14 @@ class Prefixes:
                 (place / f"filler{number}-1.0.dist-info").mkdir()
             fillers.append(str(directory))
         self.path = list(_spread(real, fillers))
+
+    def compile(self, python: str) -> None:
+        """Write the bytecode, so that the first kernel is as fast as the others."""
+        subprocess.run(
+            [python, "-m", "compileall", "-q", self.merged, *self.path],
+            check=False,
+            stdout=subprocess.DEVNULL,
+        )
 
 
 def _spread(real: list[str], fillers: list[str]) -> Iterator[str]:
@@ -80,43 +95,84 @@ def compare(
     rounds : int
         How often to start each kernel.
     """
-    kernel = ("-m", "ipykernel_launcher", "-f", "{connection_file}")
-    base = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    if not can_count_calls():
+        print("  (no strace here: file-system calls are not counted)", file=sys.stderr)
     for count in counts:
         prefixes = Prefixes(directory / str(count), site_packages, count)
-        subprocess.run(
-            [python, "-m", "compileall", "-q", prefixes.merged, *prefixes.path], check=False
-        )
-        ways: dict[str, tuple[list[str], Mapping[str, str]]] = {}
-        plain = {**base, "PYTHONPATH": os.pathsep.join(prefixes.path)}
-        ways["merged"] = [python, *kernel], {**base, "PYTHONPATH": prefixes.merged}
-        ways["plain"] = [python, *kernel], plain
-        ways["indexed"] = import_index.indexed([python, *kernel], plain)
+        prefixes.compile(python)
+        ways = commands(python, prefixes.path, prefixes.merged)
 
-        def cpu(way: str, ways: Mapping[str, tuple[list[str], Mapping[str, str]]] = ways) -> float:
+        def cpu(way: str, ways: Mapping[str, Command] = ways) -> float:
             return first_reply(*ways[way]).cpu
 
+        def calls(way: str, ways: Mapping[str, Command] = ways) -> float:
+            return float(first_reply(*ways[way], count_calls=True).calls)
+
         merged = f"the same packages in one directory ({count})"
-        for way, name in (("indexed", "with the import index"), ("plain", "plain PYTHONPATH")):
-            what = f"{count} prefixes, {name}"
+        for way in _NAMES:
+            what = f"{count} prefixes, {_NAMES[way]}"
             yield side_by_side(
                 _SECTION,
-                f"{what}: CPU",
-                lambda way=way, cpu=cpu: cpu(way),  # type: ignore[misc]
+                f"{what}: CPU to the first reply",
+                partial(cpu, way),
                 merged,
-                lambda cpu=cpu: cpu("merged"),  # type: ignore[misc]
+                partial(cpu, "merged"),
                 rounds=rounds,
             )
             if can_count_calls():
-                ours = first_reply(*ways[way], count_calls=True).calls
-                other = first_reply(*ways["merged"], count_calls=True).calls
-                yield Comparison(
-                    _SECTION,
-                    f"{what}: file-system calls",
-                    merged,
-                    (float(ours),),
-                    (float(other),),
-                    "calls",
-                )
-            else:
-                print("  (no strace here: file-system calls are not counted)", file=sys.stderr)
+                ours, other = calls(way), calls("merged")
+                what = f"{what}: file-system calls to the first reply"
+                yield Comparison(_SECTION, what, merged, (ours,), (other,), "calls")
+
+
+def compare_slow(
+    python: str,
+    site_packages: Sequence[Path],
+    directory: Path,
+    count: int,
+    ways: Sequence[str] = ("indexed", "plain"),
+) -> Iterator[Comparison]:
+    """Yield the same on a file system on which every metadata call takes half a millisecond.
+
+    Parameters are those of `compare`. Each kernel is started once: on such a file system the
+    number of calls decides, and it does not vary.
+    """
+    if not is_possible():
+        print("  (no FUSE here: left out)", file=sys.stderr)
+        return
+    prefixes = Prefixes(directory / "source", site_packages, count)
+    prefixes.compile(python)
+    results: dict[str, tuple[float, float]] = {}
+    for way in ("merged", *ways):
+        with slow_mount(directory / "source", directory / "mount") as mount:
+            there = [
+                path.replace(str(directory / "source"), str(mount.directory), 1)
+                for path in (*prefixes.path, prefixes.merged)
+            ]
+            argv, env = commands(python, there[:-1], there[-1])[way]
+            wall = first_reply(argv, env).wall
+        results[way] = wall, float(mount.metadata_calls)
+    merged = f"the same packages in one directory ({count})"
+    for way in ways:
+        what = f"{count} prefixes, {_NAMES[way]}"
+        for number, figure, unit in ((1, "metadata calls", "calls"), (0, "time", "s")):
+            yield Comparison(
+                "slow file system (+0.5 ms a metadata call)",
+                f"{what}: {figure} to the first reply",
+                merged,
+                (results[way][number],),
+                (results["merged"][number],),
+                unit,
+            )
+
+
+def commands(python: str, path: Sequence[str], merged: str) -> dict[str, Command]:
+    """Return the command and the environment of a kernel: ``merged``, ``plain``, ``indexed``."""
+    kernel = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    base = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    plain = {**base, "PYTHONPATH": os.pathsep.join(path)}
+    return {
+        "merged": (kernel, {**base, "PYTHONPATH": merged}),
+        "plain": (kernel, plain),
+        "indexed": import_index.indexed(kernel, plain),
+    }

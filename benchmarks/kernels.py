@@ -28,7 +28,7 @@ class _OneKernel(KernelSpecManager):
 
     kernel: KernelSpec
 
-    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:  # noqa: ARG002
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
         return self.kernel
 
 

@@ -51,7 +51,7 @@ PATH_VARIABLE = "SPACK_KERNEL_PYTHONPATH"
 INDEX_VARIABLE = "SPACK_KERNEL_IMPORT_INDEX"
 
 #: Seconds between two looks at the directories that nobody asked for.
-_PERIOD = 5.0
+_PERIOD = 30.0
 
 _LOADERS = (
     (ExtensionFileLoader, EXTENSION_SUFFIXES),

@@ -1,0 +1,134 @@
+"""A large install database for measuring: ``python -m benchmarks.generate DIR --records 50000``.
+
+A database that Spack 1.3 wrote is cloned until there are enough records: each clone is the same
+DAGs with other hashes and other versions; externals are shared, as at a site. Deterministic: the
+same number of records is the same file. Only ``.spack-db/index.json`` is made, no prefixes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import json
+import lzma
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SOURCE = Path(__file__).parent.parent / "tests" / "data" / "1.3" / "index.json.xz"
+
+_HASH = re.compile("(?<![a-z0-9])([a-z2-7]{32})(?![a-z0-9=])")
+_VERSION = "@VERSION@"
+
+
+def generate(root: Path, records: int, source: Path = SOURCE) -> Path:
+    """Make `root` an install tree with a database of so many records.
+
+    Parameters
+    ----------
+    root : Path
+        The install tree; what it has in ``.spack-db/index.json`` is replaced.
+    records : int
+        How many records; every dependency of a record is among them.
+    source : Path
+        The database to clone, compressed with xz.
+
+    Returns
+    -------
+    Path
+        The file, about 1.7 kB a record.
+    """
+    body = json.loads(lzma.decompress(source.read_bytes()))["database"]
+    index = root / ".spack-db" / "index.json"
+    index.parent.mkdir(parents=True, exist_ok=True)
+    scratch = index.with_suffix(".new")
+    with scratch.open("w", encoding="utf-8") as file:
+        file.write('{"database":{"version":' + json.dumps(body["version"]) + ',"installs":{')
+        file.write(",".join(_records(body["installs"], str(root), records)))
+        file.write("}}}")
+    scratch.replace(index)
+    return index
+
+
+def _records(installs: dict[str, Any], root: str, wanted: int) -> Iterator[str]:
+    """Yield `wanted` records as JSON, clone after clone, dependencies before dependents."""
+    order = _dependencies_first(installs)
+    shared = {dag_hash for dag_hash in order if installs[dag_hash]["spec"].get("external")}
+    versions = {dag_hash: installs[dag_hash]["spec"]["version"] for dag_hash in order}
+    templates = {
+        dag_hash: _HASH.split(_template(dag_hash, installs[dag_hash], root)) for dag_hash in order
+    }
+    clone = 0
+    while wanted > 0:
+        hashes = {h: h if clone == 0 or h in shared else _rehash(h, clone) for h in order}
+        for dag_hash in order:
+            if clone and dag_hash in shared:
+                continue
+            if wanted == 0:
+                return
+            wanted -= 1
+            text = "".join([hashes.get(part, part) for part in templates[dag_hash]])
+            yield text.replace(_VERSION, _bump(versions[dag_hash], clone))
+        clone += 1
+
+
+def _template(dag_hash: str, record: dict[str, Any], root: str) -> str:
+    """Return a record as a member of a JSON object, with marks where its version stands."""
+    spec = record["spec"]
+    if not spec.get("external"):
+        directory = f"{spec['arch']['platform']}-{_target(spec)}"
+        path = f"{root}/{directory}/{spec['name']}-{_VERSION}-{dag_hash}"
+        record = {**record, "spec": {**spec, "version": _VERSION}, "path": path}
+    return json.dumps({dag_hash: record}, separators=(",", ":"))[1:-1]
+
+
+def _target(spec: dict[str, Any]) -> str:
+    target = spec["arch"]["target"]
+    return target if isinstance(target, str) else str(target["name"])
+
+
+def _dependencies_first(installs: dict[str, Any]) -> list[str]:
+    done: dict[str, None] = {}
+    for root in installs:
+        stack = [(root, False)]
+        while stack:
+            dag_hash, expanded = stack.pop()
+            if expanded:
+                done[dag_hash] = None
+            elif dag_hash not in done and dag_hash in installs:
+                stack.append((dag_hash, True))
+                edges = installs[dag_hash]["spec"].get("dependencies", ())
+                stack.extend((edge["hash"], False) for edge in edges)
+    return list(done)
+
+
+def _rehash(dag_hash: str, clone: int) -> str:
+    digest = hashlib.sha1(f"{clone}:{dag_hash}".encode(), usedforsecurity=False).digest()
+    return base64.b32encode(digest).decode().lower()
+
+
+def _bump(version: str, clone: int) -> str:
+    """Return a later version: 1.2.3 in the fourth clone is 1.2.7."""
+    head, digits, tail = re.fullmatch(r"(.*?)(\d*)(\D*)", version, re.DOTALL).groups()  # type: ignore[union-attr]
+    return f"{head}{int(digits) + clone}{tail}" if clone and digits else version
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.generate", description=__doc__)
+    parser.add_argument("directory", type=Path, help="the install tree to make")
+    parser.add_argument("--records", type=int, default=50_000)
+    parser.add_argument("--source", type=Path, default=SOURCE, help="a database, xz-compressed")
+    options = parser.parse_args(argv)
+    index = generate(options.directory.absolute(), options.records, options.source)
+    print(f"{index}: {options.records} records, {index.stat().st_size / 1e6:.0f} MB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""What a long PYTHONPATH costs a real kernel, in calls; times are for the benchmarks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import imports, slow_filesystem
+from benchmarks.kernel_process import can_count_calls, first_reply
+from spack_kernel.demo import DemoStore
+from spack_kernel.kernels.plan import plan_kernel
+from spack_kernel.spack import Store
+
+#: How many calls with 200 prefixes are allowed for one with everything in one directory.
+BAR = 1.15
+
+
+@pytest.fixture(scope="module")
+def ipykernel(demo_store: DemoStore) -> tuple[str, list[Path]]:
+    """Return the demo store's interpreter and the directories of its py-ipykernel's closure."""
+    store = Store.open(demo_store.root)
+    plan = plan_kernel(store, store.named("py-ipykernel"))
+    assert plan.interpreter is not None
+    return plan.interpreter.path, [Path(entry.path) for entry in plan.pythonpath]
+
+
+def test_200_prefixes_cost_as_many_calls_as_one_directory(
+    ipykernel: tuple[str, list[Path]], tmp_path: Path
+) -> None:
+    if not can_count_calls():
+        pytest.skip("missing component: strace")
+    python, packages = ipykernel
+    prefixes = imports.Prefixes(tmp_path, packages, 200)
+    prefixes.compile(python)
+    ways = imports.commands(python, prefixes.path, prefixes.merged)
+    calls = {way: first_reply(*ways[way], count_calls=True).calls for way in ways}
+    assert calls["indexed"] <= BAR * calls["merged"], calls
+    assert calls["plain"] > 3 * calls["merged"], calls
+
+
+def test_on_a_slow_file_system_too(ipykernel: tuple[str, list[Path]], tmp_path: Path) -> None:
+    if not slow_filesystem.is_possible():
+        pytest.skip("missing component: FUSE (fuse3) and mfusepy")
+    python, packages = ipykernel
+    rows = list(imports.compare_slow(python, packages, tmp_path, 100, ways=("indexed",)))
+    calls = next(row for row in rows if row.unit == "calls")
+    assert calls.other_values[0] > 1000
+    assert calls.ratios[0] <= BAR, calls
