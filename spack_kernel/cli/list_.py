@@ -10,7 +10,6 @@ from .options import (
     add_json_option,
     add_query_argument,
     add_store_option,
-    find_specs,
     open_store,
     query_text,
 )
@@ -134,19 +133,27 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _select(store: Store, args: argparse.Namespace) -> list[Spec]:
-    """Return the installed specs that the arguments select, sorted as Spack sorts them."""
-    specs = (
-        find_specs(store, args.query) if args.query else [spec for spec in store if spec.installed]
-    )
+    """Return the installed specs that the arguments select, in the order of `spack find`."""
+    from spack_kernel.spack import explain, selection
+    from spack_kernel.spack.ordering import in_find_order
+
+    selections = selection.select(store, query_text(args.query))
+    found = {spec.hash: spec for selected in selections for spec in selected.specs}
+    if args.query and not found:
+        raise explain.no_match(store, selections[0], store.providers)
+    for thing in dict.fromkeys(thing for selected in selections for thing in selected.unknown):
+        args.console.warn(f"there may be more: the database does not record {thing}")
+    specs = list(found.values())
     if args.explicit is not None:
         specs = [spec for spec in specs if spec.explicit is args.explicit]
     if args.loaded:
-        loaded = os.environ.get("SPACK_LOADED_HASHES", "").split(os.pathsep)
+        loaded = set(os.environ.get("SPACK_LOADED_HASHES", "").split(os.pathsep))
         specs = [spec for spec in specs if spec.hash in loaded]
     if args.loaded_by is not None:
-        closure = {spec.hash for spec in store.closure(store.get(args.loaded_by))}
+        roots = selection.get_specs(store, args.loaded_by)
+        closure = {spec.hash for spec in store.closure(*roots)}
         specs = [spec for spec in specs if spec.hash in closure]
-    return sorted(specs, key=lambda spec: (spec.name, spec.version, spec.hash))
+    return in_find_order(specs, store.by_hash) if len(selections) > 1 else specs
 
 
 def _none_can_be(words: Sequence[str], candidates: Sequence[Candidate]) -> Exception:

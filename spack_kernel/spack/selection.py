@@ -10,7 +10,6 @@ from .dialects import Dialect, dialect_of
 from .matching import Matcher
 from .ordering import in_find_order
 from .parser import parse_queries, parse_query
-from .providers import NO_PROVIDERS, Providers
 from .query import Query
 from .versions import ANY_VERSION
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from .database import Database
+    from .providers import Providers
     from .specs import Spec
     from .store import Store
 
@@ -55,7 +55,7 @@ def select(
     text: str,
     *,
     installed: bool | None = True,
-    providers: Providers = NO_PROVIDERS,
+    providers: Providers | None = None,
 ) -> list[Selection]:
     """Return what satisfies each query in `text`.
 
@@ -67,14 +67,15 @@ def select(
         Any number of queries.
     installed : bool or None
         Whether the specs must be installed, or must not be; None for both.
-    providers : Providers
-        What is known of virtual packages beside the database.
+    providers : Providers, optional
+        What is known of virtual packages beside the database; by default `Store.providers`.
 
     Raises
     ------
     QuerySyntaxError
         When `text` does not parse.
     """
+    providers = store.providers if providers is None else providers
     queries = parse_queries(text, dialect_for(store))
     if not queries:
         found = _in_state(store, installed)
@@ -87,7 +88,7 @@ def find_specs(
     text: str,
     *,
     installed: bool | None = True,
-    providers: Providers = NO_PROVIDERS,
+    providers: Providers | None = None,
 ) -> list[Spec]:
     """Return the specs that satisfy any of the queries in `text`, each once.
 
@@ -100,7 +101,7 @@ def find_specs(
     return list(found.values())
 
 
-def get_specs(store: Store, text: str, *, providers: Providers = NO_PROVIDERS) -> list[Spec]:
+def get_specs(store: Store, text: str, *, providers: Providers | None = None) -> list[Spec]:
     """Return the one installed spec that each query in `text` means, as `spack load` does.
 
     Raises
@@ -112,14 +113,16 @@ def get_specs(store: Store, text: str, *, providers: Providers = NO_PROVIDERS) -
     Ambiguous
         When more than one does.
     """
+    providers = store.providers if providers is None else providers
     return [_the_one(store, s, providers) for s in select(store, text, providers=providers)]
 
 
-def get_spec(store: Store, text: str, *, providers: Providers = NO_PROVIDERS) -> Spec:
+def get_spec(store: Store, text: str, *, providers: Providers | None = None) -> Spec:
     """Return the one installed spec that the query `text` means, as `spack load` does.
 
     Errors are those of `get_specs`; no or several queries are a QuerySyntaxError.
     """
+    providers = store.providers if providers is None else providers
     query = parse_query(text, dialect_for(store))
     return _the_one(store, _select(store, query, True, providers), providers)
 
@@ -170,7 +173,7 @@ def _providing(
         provides = matcher.provider_test(query)
         candidates: Iterable[Spec] = (spec for spec in store if provides(spec))
     else:
-        packages = recorded_providers(store).get(virtual, ())
+        packages = recorded_providers(store).get(virtual, set()) | providers.listed(virtual)
         if packages and query.versions != ANY_VERSION:
             matcher.unknown_versions.add(virtual)
             return []

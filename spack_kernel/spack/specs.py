@@ -288,17 +288,15 @@ def _compiler(name: str, version: str) -> Compiler:
 def _spec(dag_hash: str, name: str, node: _Node, record: InstallRecord) -> Spec:
     if not name:
         raise ValueError("the node has no name")
-    parameters = node.parameters or {}
-    variants: dict[str, VariantValue] = {}
+    variants: dict[str, VariantValue] = node.parameters or {}
     flags: dict[str, tuple[str, ...]] = {}
-    for key, value in parameters.items():
-        if key in FLAG_NAMES:
-            if value:
-                flags[key] = value if isinstance(value, tuple) else (str(value),)
-        elif isinstance(value, str) and value.lower() in ("true", "false"):
+    for key in FLAG_NAMES:
+        value = variants.pop(key, None)
+        if value:
+            flags[key] = value if isinstance(value, tuple) else (str(value),)
+    for key, value in variants.items():
+        if type(value) is str and len(value) < 6 and value.lower() in ("true", "false"):
             variants[key] = value.lower() == "true"  # Spack reads the words as booleans, too
-        else:
-            variants[key] = value
     if node.patches and "patches" not in variants:
         variants["patches"] = node.patches
     target = node.arch.target

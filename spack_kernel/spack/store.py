@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import warnings
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from . import locate, selection
 from .database import INDEX_PATH, Database
 from .errors import DatabaseError, DatabaseWarning, StoreNotFound
-from .providers import NO_PROVIDERS, Providers
 from .traversal import RUNTIME_DEPTYPES, reach, rule_for, topological
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .config import Config
+    from .providers import Providers
     from .specs import Spec
 
 
@@ -156,6 +157,18 @@ class Store:
         """The local install tree."""
         return str(self.databases[0].root)
 
+    @cached_property
+    def providers(self) -> Providers:
+        """What the site knows of virtual packages beside the database.
+
+        Taken from the package repositories and ``packages.yaml`` of the configuration, and from
+        the recipes Spack leaves in the prefixes; read when it is first needed, which is only for
+        names that no package has, and for versions of virtual packages.
+        """
+        from .repositories import SiteProviders  # needed seldom, and brings a parser along
+
+        return SiteProviders.of_store(self)
+
     def changed(self) -> bool:
         """Return whether a database differs from when it was read. One stat for each."""
         return any(database.changed() for database in self.databases)
@@ -249,7 +262,7 @@ class Store:
                     yield spec
 
     def find(
-        self, query: str, *, installed: bool | None = True, providers: Providers = NO_PROVIDERS
+        self, query: str, *, installed: bool | None = True, providers: Providers | None = None
     ) -> list[Spec]:
         """Return the specs that satisfy `query`, as `spack find` lists them.
 
@@ -260,8 +273,8 @@ class Store:
             everything.
         installed : bool or None
             Whether the specs must be installed, or must not be; None for both.
-        providers : Providers
-            What is known of virtual packages beside the database.
+        providers : Providers, optional
+            What is known of virtual packages beside the database; by default `providers`.
 
         Raises
         ------
@@ -270,7 +283,7 @@ class Store:
         """
         return selection.find_specs(self, query, installed=installed, providers=providers)
 
-    def get(self, query: str, *, providers: Providers = NO_PROVIDERS) -> Spec:
+    def get(self, query: str, *, providers: Providers | None = None) -> Spec:
         """Return the one installed spec that satisfies `query`, as `spack load` chooses it.
 
         Parameters are those of `find`, but for `query`: one abstract spec.
