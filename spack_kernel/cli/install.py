@@ -85,7 +85,8 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Plan the kernel and write its kernelspec."""
-    from spack_kernel.jupyter.kernelspecs import install_kernelspec, kernel_dict
+    from spack_kernel.jupyter.kernel_json import kernel_dict
+    from spack_kernel.jupyter.kernelspecs import install_kernelspec
     from spack_kernel.kernels.plan import plan_kernel
 
     console: Console = args.console

@@ -20,7 +20,8 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 
 from spack_kernel.jupyter.errors import KernelDiedError
-from spack_kernel.jupyter.kernelspecs import kernel_dict, write_kernelspec
+from spack_kernel.jupyter.kernel_json import kernel_dict
+from spack_kernel.jupyter.kernelspecs import write_kernelspec
 from spack_kernel.spack.errors import SpackKernelError
 
 if TYPE_CHECKING:

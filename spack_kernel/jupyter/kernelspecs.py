@@ -1,4 +1,4 @@
-"""Kernelspecs of ours: what stands in them, and writing, listing and removing them."""
+"""Kernelspecs of ours on disk: writing, listing and removing them."""
 
 from __future__ import annotations
 
@@ -8,31 +8,24 @@ import re
 import shutil
 import tempfile
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_core.paths import SYSTEM_JUPYTER_PATH
 
-from spack_kernel.kernels.plan import KERNEL_COMMAND
-
 from .errors import KernelSpecError
-from .isolated import command_line
+from .kernel_json import KERNEL_FILE, PROVISIONER_NAME, default_name, kernel_dict
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from spack_kernel.kernels.plan import KernelPlan
-    from spack_kernel.spack.specs import Spec
+    from spack_kernel.kernels.shipped import ShippedKernel
 
-#: The name under which `SpackProvisioner` is registered, as a kernel.json gives it.
-PROVISIONER_NAME = "spack-provisioner"
-
-KERNEL_FILE = "kernel.json"
-
-_LOGOS = ("logo-32x32.png", "logo-64x64.png", "logo-svg.svg")
+#: Where our logos are.
+RESOURCES = Path(__file__).with_name("resources")
 
 _VALID_NAME = re.compile(r"[a-z0-9._-]+", re.IGNORECASE)
 
@@ -77,114 +70,6 @@ class InstalledKernelSpec:
         }
 
 
-def default_name(specs: Sequence[Spec]) -> str:
-    """Return a kernel name for some specs: ``spack-py-libensemble-1.5.0-j4zmggq``."""
-    first, *others = specs
-    parts = ["spack", first.name, str(first.version), first.hash[:7]]
-    parts += [f"{spec.name}-{spec.hash[:7]}" for spec in others]
-    return re.sub(r"[^a-z0-9._-]+", "-", "-".join(parts).lower())
-
-
-def default_display_name(specs: Sequence[Spec]) -> str:
-    """Return what front ends show: ``py-libensemble 1.5.0 (Spack /j4zmggq)``."""
-    names = " + ".join(f"{spec.name} {spec.version}" for spec in specs)
-    hashes = " ".join(f"/{spec.hash[:7]}" for spec in specs)
-    return f"{names} (Spack {hashes})"
-
-
-def kernel_dict(
-    plan: KernelPlan,
-    *,
-    query: str | None = None,
-    display_name: str | None = None,
-    env: Mapping[str, str] | None = None,
-    companion: str = "auto",
-) -> dict[str, Any]:
-    """Return the content of the kernel.json for a plan.
-
-    Parameters
-    ----------
-    plan : KernelPlan
-        What the kernel starts; its specs are pinned by hash.
-    query : str, optional
-        What the user asked for, remembered so that an error can say what it would find later.
-        Only for a plan of one spec.
-    display_name : str, optional
-        What front ends show.
-    env : mapping, optional
-        Variables to set in the kernel; ``${NAME}`` in a value stands for the loaded value.
-    companion : str
-        As `plan_kernel` was given it.
-    """
-    config: dict[str, Any] = {}
-    if len(plan.specs) == 1:
-        root = plan.specs[0]
-        config |= {"spec": query or f"{root.name}@{root.version}", "hash": root.hash}
-    else:
-        config["specs"] = [f"{spec.name}/{spec.hash}" for spec in plan.specs]
-    stores = _store_paths(plan)
-    config["store"] = stores[0] if len(stores) == 1 else stores
-    if companion != "auto":
-        config["companion"] = companion
-    return {
-        "argv": exec_command(plan, env=env or {}, companion=companion),
-        "display_name": display_name or default_display_name(plan.specs),
-        "language": "python",
-        "interrupt_mode": "signal",
-        **({"env": dict(env)} if env else {}),
-        "metadata": {
-            "debugger": plan.debugger,
-            "kernel_provisioner": {"provisioner_name": PROVISIONER_NAME, "config": config},
-        },
-    }
-
-
-def exec_command(plan: KernelPlan, *, env: Mapping[str, str], companion: str = "auto") -> list[str]:
-    """Return an argv that starts the kernel without any provisioner: `spack-kernel exec`.
-
-    Front ends that know no provisioners run it as it stands. The environment variables are in it
-    because `exec` cannot tell those of the kernelspec from those the front end leaked.
-    """
-    command = [*command_line(), "exec"]
-    for path in _store_paths(plan):
-        command += ["--store", path]
-    if companion != "auto":
-        command += ["--companion", companion]
-    for name, value in env.items():
-        command += ["--env", f"{name}={value}"]
-    command += [f"{spec.name}/{spec.hash}" for spec in plan.specs]
-    return [*command, "--", *KERNEL_COMMAND]
-
-
-def _store_paths(plan: KernelPlan) -> list[str]:
-    """Return the install trees a plan's specs come from, upstreams behind the local one.
-
-    The trees and not the Spack instance that chains them: a kernel must not change its meaning
-    with the configuration of whoever starts it.
-    """
-    paths = [str(database.root) for database in plan.store.databases if len(database)]
-    return paths or [plan.store.root]
-
-
-def kernel_command(argv: Sequence[str]) -> list[str]:
-    """Return the kernel's own command in a kernelspec's argv: what `exec` would run.
-
-    An argv that is not `spack-kernel exec …` is returned as it is.
-    """
-    command = list(argv)
-    if "--" in command:
-        separator = command.index("--")
-        head = command[:separator]
-        if "exec" in head and any(
-            "spack_kernel" in word or "spack-kernel" in word for word in head
-        ):
-            return command[separator + 1 :]
-    return command
-
-
-# -- on disk -------------------------------------------------------------------------------------
-
-
 def install_kernelspec(
     plan: KernelPlan,
     *,
@@ -195,6 +80,7 @@ def install_kernelspec(
     prefix: str | os.PathLike[str] | None = None,
     env: Mapping[str, str] | None = None,
     companion: str = "auto",
+    shipped: ShippedKernel | None = None,
     replace: bool = False,
 ) -> InstalledKernelSpec:
     """Write a kernelspec for a plan where Jupyter looks for it, whole or not at all.
@@ -203,8 +89,8 @@ def install_kernelspec(
     ----------
     plan : KernelPlan
         What the kernel starts.
-    query, display_name, env, companion
-        See `kernel_dict`.
+    query, display_name, env, companion, shipped
+        See `kernel_content`.
     name : str, optional
         The kernel's name; `default_name` otherwise.
     user : bool
@@ -220,7 +106,7 @@ def install_kernelspec(
     KernelSpecError
         When the name is not valid or taken, or the directory cannot be written.
     """
-    name = (default_name(plan.specs) if name is None else name).lower()
+    name = (default_name(plan.specs, shipped) if name is None else name).lower()
     if not _VALID_NAME.fullmatch(name):
         raise KernelSpecError(
             f"`{name}` cannot be a kernel's name",
@@ -229,10 +115,16 @@ def install_kernelspec(
     if user and prefix is not None:
         raise KernelSpecError("a kernelspec goes to the user's directory or to a prefix, not both")
     content = kernel_dict(
-        plan, query=query, display_name=display_name, env=env, companion=companion
+        plan,
+        query=query,
+        display_name=display_name,
+        env=env,
+        companion=companion,
+        shipped=shipped,
     )
     resource_dir = kernels_directory(user=user, prefix=prefix) / name
-    write_kernelspec(resource_dir, content, replace=replace)
+    logos = Path(shipped.directory) if shipped else None
+    write_kernelspec(resource_dir, content, replace=replace, logos=logos)
     return _describe(name, resource_dir, content)
 
 
@@ -246,7 +138,11 @@ def kernels_directory(*, user: bool = False, prefix: str | os.PathLike[str] | No
 
 
 def write_kernelspec(
-    resource_dir: Path, content: Mapping[str, Any], *, replace: bool = False
+    resource_dir: Path,
+    content: Mapping[str, Any],
+    *,
+    replace: bool = False,
+    logos: Path | None = None,
 ) -> None:
     """Write kernel.json and the logos to `resource_dir`, whole or not at all.
 
@@ -258,6 +154,8 @@ def write_kernelspec(
         What kernel.json says.
     replace : bool
         Whether a kernelspec that is not ours may be replaced.
+    logos : Path, optional
+        A directory whose logos to take, and ``kernel.js`` and ``kernel.css``; ours otherwise.
 
     Raises
     ------
@@ -281,9 +179,8 @@ def write_kernelspec(
             new.mkdir()
             text = json.dumps(content, indent=2, ensure_ascii=False)
             (new / KERNEL_FILE).write_text(text + "\n", encoding="utf-8")
-            for logo in _LOGOS:
-                data = files("spack_kernel.jupyter").joinpath(f"resources/{logo}").read_bytes()
-                (new / logo).write_bytes(data)
+            for logo in _resources(logos):
+                (new / logo.name).write_bytes(logo.read_bytes())
             if resource_dir.exists():
                 resource_dir.rename(old)
             try:
@@ -292,6 +189,14 @@ def write_kernelspec(
                 if old.exists():
                     old.rename(resource_dir)
                 raise
+
+
+def _resources(directory: Path | None) -> list[Path]:
+    """Return the files that Jupyter shows of a kernel; ours where `directory` has no logo."""
+    names = ("logo-*", "kernel.js", "kernel.css")
+    found = [path for name in names for path in (directory or RESOURCES).glob(name)]
+    logos = any(path.name.startswith("logo-") for path in found)
+    return found if logos else [*found, *RESOURCES.glob("logo-*")]
 
 
 def list_kernelspecs() -> list[InstalledKernelSpec]:

@@ -20,7 +20,7 @@ from spack_kernel.spack.errors import SpackKernelError
 
 from .errors import KernelDiedError, KernelSpecError
 from .isolated import isolated_command
-from .kernelspecs import KERNEL_FILE, kernel_command
+from .kernel_json import KERNEL_FILE, kernel_command
 from .resolve import Planner, Request
 from .standin import MESSAGE_VARIABLE
 from .startup import StderrTail, answers
@@ -76,8 +76,8 @@ class SpackProvisioner(LocalProvisioner):
         [Unicode(), List(Unicode())],
         default_value="",
         help="The store: an install tree, or a Spack root whose configuration names it; a list "
-        "chains the others behind the first. Empty: $SPACK_KERNEL_STORE, then $SPACK_ROOT, then the "
-        "spack on PATH.",
+        "chains the others behind the first. Empty: $SPACK_KERNEL_STORE, then $SPACK_ROOT, then "
+        "the spack on PATH.",
     ).tag(config=True)
     companion = Unicode(
         "auto",

@@ -14,13 +14,15 @@ from jupyter_client.kernelspec import KernelSpecManager
 from spack_kernel.demo import DemoStore
 from spack_kernel.jupyter.errors import KernelSpecError
 from spack_kernel.jupyter.isolated import command_line, isolated_command
-from spack_kernel.jupyter.kernelspecs import (
+from spack_kernel.jupyter.kernel_json import (
     default_display_name,
     default_name,
-    find_kernelspec,
-    install_kernelspec,
     kernel_command,
     kernel_dict,
+)
+from spack_kernel.jupyter.kernelspecs import (
+    find_kernelspec,
+    install_kernelspec,
     kernels_directory,
     list_kernelspecs,
     remove_kernelspec,

@@ -1,0 +1,206 @@
+"""What stands in a kernel.json of ours."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Protocol
+
+from spack_kernel.kernels.encryption import METADATA as CAN_ENCRYPT
+from spack_kernel.kernels.plan import KERNEL_COMMAND
+
+from .isolated import command_line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from spack_kernel.kernels.plan import KernelPlan
+    from spack_kernel.kernels.shipped import ShippedKernel
+    from spack_kernel.spack.store import Store
+
+#: The name under which `SpackProvisioner` is registered.
+PROVISIONER_NAME = "spack-provisioner"
+
+KERNEL_FILE = "kernel.json"
+
+
+class Pin(Protocol):
+    """What a kernelspec says of a spec; a `Spec` is one."""
+
+    @property
+    def name(self) -> str:
+        """The package's name."""
+
+    @property
+    def version(self) -> object:
+        """Its version; ``str()`` of it is shown."""
+
+    @property
+    def hash(self) -> str:
+        """The DAG hash."""
+
+
+def default_name(specs: Sequence[Pin], shipped: ShippedKernel | None = None) -> str:
+    """Return a kernel name for some specs: ``spack-py-libensemble-1.5.0-j4zmggq``.
+
+    A kernel that a package ships has its name behind a dot: ``spack-r-irkernel-1.3.2-j4zmggq.ir``.
+    """
+    first, *others = specs
+    parts = ["spack", first.name, str(first.version), first.hash[:7]]
+    parts += [f"{spec.name}-{spec.hash[:7]}" for spec in others]
+    return kernel_name("-".join(parts) + (f".{shipped.name}" if shipped else ""))
+
+
+def kernel_name(text: str) -> str:
+    """Return `text` with what cannot be in a kernel's name replaced by hyphens."""
+    return re.sub(r"[^a-z0-9._-]+", "-", text.lower())
+
+
+def default_display_name(specs: Sequence[Pin], shipped: ShippedKernel | None = None) -> str:
+    """Return what front ends show: ``py-libensemble 1.5.0 (Spack /j4zmggq)``."""
+    names = " + ".join(f"{spec.name} {spec.version}" for spec in specs)
+    hashes = " ".join(f"/{spec.hash[:7]}" for spec in specs)
+    return f"{shipped.display_name + ' in ' if shipped else ''}{names} (Spack {hashes})"
+
+
+def kernel_dict(
+    plan: KernelPlan,
+    *,
+    query: str | None = None,
+    display_name: str | None = None,
+    env: Mapping[str, str] | None = None,
+    companion: str = "auto",
+    shipped: ShippedKernel | None = None,
+) -> dict[str, Any]:
+    """Return the content of the kernel.json for a plan.
+
+    Parameters
+    ----------
+    plan : KernelPlan
+        What the kernel starts; its specs are pinned by hash.
+    query, display_name, env, companion, shipped
+        See `kernel_content`.
+    """
+    return kernel_content(
+        plan.specs,
+        store_paths(plan.store),
+        query=query,
+        display_name=display_name,
+        env=env,
+        companion=companion,
+        debugger=plan.debugger,
+        encryption=not plan.unencrypted,
+        shipped=shipped,
+    )
+
+
+def kernel_content(
+    specs: Sequence[Pin],
+    stores: Sequence[str],
+    *,
+    query: str | None = None,
+    display_name: str | None = None,
+    env: Mapping[str, str] | None = None,
+    companion: str = "auto",
+    debugger: bool = False,
+    encryption: bool = False,
+    shipped: ShippedKernel | None = None,
+) -> dict[str, Any]:
+    """Return the content of a kernel.json that is pinned to some specs.
+
+    Parameters
+    ----------
+    specs : sequence of Pin
+        The roots.
+    stores : sequence of str
+        The install trees they are in, the local one first.
+    query : str, optional
+        What the user asked for, remembered so that an error can say what it would find later.
+        Only for one spec.
+    display_name : str, optional
+        What front ends show.
+    env : mapping, optional
+        Variables to set in the kernel; ``${NAME}`` in a value stands for the loaded value.
+    companion : str
+        As for `plan_kernel`.
+    debugger, encryption : bool
+        Whether IPython can debug there, and its connection can be encrypted.
+    shipped : ShippedKernel, optional
+        The kernel to start instead of IPython.
+    """
+    config: dict[str, Any] = {}
+    if len(specs) == 1:
+        root = specs[0]
+        config |= {"spec": query or f"{root.name}@{root.version}", "hash": root.hash}
+    else:
+        config["specs"] = [f"{spec.name}/{spec.hash}" for spec in specs]
+    config["store"] = stores[0] if len(stores) == 1 else list(stores)
+    if companion != "auto":
+        config["companion"] = companion
+    env = {**(shipped.env if shipped else {}), **(env or {})}
+    if shipped:
+        metadata = dict(shipped.metadata)
+    else:
+        metadata = {"debugger": debugger, **(CAN_ENCRYPT if encryption else {})}
+    command = exec_command(
+        specs, stores, env=env, companion=companion, command=shipped.argv if shipped else None
+    )
+    return {
+        "argv": command,
+        "display_name": display_name or default_display_name(specs, shipped),
+        "language": shipped.language if shipped else "python",
+        "interrupt_mode": shipped.interrupt_mode if shipped else "signal",
+        **({"env": env} if env else {}),
+        "metadata": {
+            **metadata,
+            "kernel_provisioner": {"provisioner_name": PROVISIONER_NAME, "config": config},
+        },
+    }
+
+
+def exec_command(
+    specs: Sequence[Pin],
+    stores: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    companion: str = "auto",
+    command: Sequence[str] | None = None,
+) -> list[str]:
+    """Return an argv that starts the kernel without any provisioner: `spack-kernel exec`.
+
+    Front ends that know no provisioners run it as it stands. The environment variables are in it
+    because `exec` cannot tell those of the kernelspec from those the front end leaked.
+    """
+    words = [*command_line(), "exec"]
+    for path in stores:
+        words += ["--store", path]
+    if companion != "auto":
+        words += ["--companion", companion]
+    for name, value in env.items():
+        words += ["--env", f"{name}={value}"]
+    words += [f"{spec.name}/{spec.hash}" for spec in specs]
+    return [*words, "--", *(command or KERNEL_COMMAND)]
+
+
+def store_paths(store: Store) -> list[str]:
+    """Return the install trees of a store that hold something, upstreams behind the local one.
+
+    The trees and not the Spack instance that chains them: a kernel must not change its meaning
+    with the configuration of whoever starts it.
+    """
+    return [str(database.root) for database in store.databases if len(database)] or [store.root]
+
+
+def kernel_command(argv: Sequence[str]) -> list[str]:
+    """Return the kernel's own command in a kernelspec's argv: what `exec` would run.
+
+    An argv that is not `spack-kernel exec …` is returned as it is.
+    """
+    command = list(argv)
+    if "--" in command:
+        separator = command.index("--")
+        head = command[:separator]
+        if "exec" in head and any(
+            "spack_kernel" in word or "spack-kernel" in word for word in head
+        ):
+            return command[separator + 1 :]
+    return command
