@@ -21,7 +21,6 @@ STORE_VARIABLE = "SPACK_KERNEL_STORE"
 
 _VARIABLE = re.compile(r"[^\W\d]\w*")
 _KEY_VALUE = re.compile(r"([^\s=:'\"]+)(:?==?)(.*)", re.DOTALL)
-_PLAIN_VALUE = re.compile(r"[A-Za-z0-9,/_.\-\[\]]+")
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:
@@ -135,15 +134,14 @@ def query_text(words: Sequence[str]) -> str:
 
 def _requoted(word: str) -> str:
     match = _KEY_VALUE.fullmatch(word)
-    if match is None or not match[3] or _PLAIN_VALUE.fullmatch(match[3]):
+    if match is None:
         return word
+    from spack_kernel.spack.query import quoted
+
     key, delimiter, value = match.groups()
-    if value[0] == value[-1] and value[0] in "'\"" and len(value) > 1:
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
         return word
-    if "'" not in value:
-        return f"{key}{delimiter}'{value}'"
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'{key}{delimiter}"{escaped}"'
+    return f"{key}{delimiter}{quoted(value)}" if value else word
 
 
 def open_store(args: argparse.Namespace) -> Store:
@@ -168,17 +166,6 @@ def get_specs(store: Store, words: Sequence[str]) -> list[Spec]:
     QuerySyntaxError, NoMatch, Ambiguous
         When a query does not parse, or does not match exactly one installed spec.
     """
-    return [store.get(query) for query in [query_text(words)]]
+    from spack_kernel.spack import selection
 
-
-def find_specs(store: Store, words: Sequence[str]) -> list[Spec]:
-    """Return the installed specs that any query in command line words matches.
-
-    Raises
-    ------
-    QuerySyntaxError
-        When a query does not parse.
-    NoMatch
-        When none matches.
-    """
-    return store.find(query_text(words))
+    return selection.get_specs(store, query_text(words))

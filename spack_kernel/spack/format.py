@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .errors import NoMatch, QuerySyntaxError
+from .parser import COMPILER_PACKAGES
 from .traversal import RUNTIME_DEPTYPES
+from .versions import is_git
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -33,7 +35,12 @@ DISPLAY_FORMAT = (
 #: The virtuals that compilers provide since Spack 1.0.
 LANGUAGES = ("c", "cxx", "fortran")
 
+#: The names people still use for compilers that became packages of another name.
+_OLD_NAMES = {package: name for name, package in COMPILER_PACKAGES.items()}
+
 _RUNTIME = frozenset(RUNTIME_DEPTYPES)
+
+_NO_COMPILER = "none"
 
 #: What a value may consist of and still be written without quotes.
 _PLAIN_VALUE = re.compile(r"[A-Za-z0-9,/_.\-\[\]]+")
@@ -107,7 +114,8 @@ class SpecFormat:
             node = _dependency(spec, piece.dependency, store) if piece.dependency else spec
             value = _value(node, piece, store)
             if value:
-                text = piece.sigil + value
+                # Spack writes "none" for what has no compiler, whatever the sigil.
+                text = value if value == _NO_COMPILER else piece.sigil + value
                 out.append(paint(_kind(piece.attribute), text) if paint else text)
         return "".join(out).strip()
 
@@ -137,8 +145,8 @@ def format_flags(flags: Mapping[str, tuple[str, ...]]) -> str:
 def format_compilers(spec: Spec, store: Store) -> str:
     """Return the compilers of `spec` as a query would name them (``%c,cxx=gcc@12.2.0``).
 
-    Before Spack 1.0 that is the compiler of the node; since then the direct dependencies that
-    provide a language.
+    Before Spack 1.0 that is the compiler of the node, since then the direct dependencies that
+    provide a language. Spack goes on to call an LLVM ``clang``, and so on.
     """
     if spec.compiler is not None:
         return f"%{spec.compiler.name}@{spec.compiler.version}"
@@ -147,7 +155,8 @@ def format_compilers(spec: Spec, store: Store) -> str:
         if any(language in edge.virtuals for language in LANGUAGES):
             compiler = store.by_hash(edge.hash)
             version = f"@{compiler.version}" if compiler else ""
-            parts.append(f"%{','.join(edge.virtuals)}={edge.name}{version}")
+            name = _OLD_NAMES.get(edge.name, edge.name)
+            parts.append(f"%{','.join(edge.virtuals)}={name}{version}")
     return " ".join(parts)
 
 
@@ -207,9 +216,7 @@ def _field(template: str, start: int, end: int) -> _Field:
     else:
         attribute = attribute.lower()
         if attribute not in _FIELDS:
-            raise error(
-                f"unknown field {attribute!r}", "Fields: " + ", ".join(sorted(_FIELDS)) + "."
-            )
+            raise error(f"unknown field {attribute!r}", _suggestion(attribute))
     if mark == "@" and attribute.rpartition(".")[2] not in ("version", "versions"):
         raise error("@ can only stand before a version")
     if mark == "%" and attribute not in ("compiler", "compiler.name"):
@@ -217,6 +224,16 @@ def _field(template: str, start: int, end: int) -> _Field:
     if mark == "/":
         raise error("/ can only stand before a hash")
     return _Field(start, sigil, dependency, attribute)
+
+
+def _suggestion(attribute: str) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(attribute, _FIELDS, n=2)
+    if close:
+        return "Did you mean " + " or ".join(f"{{{name}}}" for name in close) + "?"
+    shown = [name for name in _FIELDS if "." not in name]
+    return f"Fields are {', '.join(shown)}, variants.NAME, hash:LENGTH and ^DEPENDENCY.FIELD."
 
 
 def _value(spec: Spec, field: _Field, store: Store) -> str | None:
@@ -277,12 +294,12 @@ def _compiler(spec: Spec, store: Store) -> tuple[str, str] | None:
 
 def _compiler_part(spec: Spec, store: Store, part: int) -> str:
     compiler = _compiler(spec, store)
-    return compiler[part] if compiler else "none"
+    return compiler[part] if compiler else _NO_COMPILER
 
 
 def _compiler_text(spec: Spec, store: Store) -> str:
     compiler = _compiler(spec, store)
-    return "@".join(compiler) if compiler else "none"
+    return "@".join(compiler) if compiler else _NO_COMPILER
 
 
 def _key_value(name: str, value: str | tuple[str, ...]) -> str:
@@ -315,7 +332,7 @@ _FIELDS: dict[str, Callable[[Spec, Store], str | None]] = {
     "fullname": lambda spec, _: f"{spec.namespace}.{spec.name}",
     "namespace": lambda spec, _: spec.namespace,
     "version": lambda spec, _: str(spec.version),
-    "versions": lambda spec, _: f"={spec.version}",
+    "versions": lambda spec, _: ("" if is_git(str(spec.version)) else "=") + str(spec.version),
     "variants": lambda spec, _: format_variants(spec.variants),
     "compiler": _compiler_text,
     "compiler.name": lambda spec, store: _compiler_part(spec, store, 0),
