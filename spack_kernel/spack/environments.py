@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .config import Config, Scope
+from .config import Config
 from .errors import ConfigError, ConfigWarning, SpackKernelError
 from .modifications import configured_modifications
+from .scopes import Scope
 from .substitution import Substitution
 from .views import DEFAULT_VIEW, View, read_views
 

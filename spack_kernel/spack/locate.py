@@ -8,13 +8,14 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from .config import Config
 from .database import INDEX_PATH
 from .errors import DatabaseWarning, StoreNotFound
 from .install_tree import install_tree, padded_trees, upstream_trees
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from .config import Config
 
 _HINT = (
     "Name an install tree (the directory that holds .spack-db) or the root of a Spack\n"
@@ -131,6 +132,8 @@ def _absolute(path: str | os.PathLike[str]) -> Path:
 
 
 def _of_instance(root: Path, environ: Mapping[str, str]) -> Place:
+    from .config import Config  # an install tree that is named itself needs none of it
+
     config = Config.open(root, environ)
     return Place(install_tree(config), upstream_trees(config), config)
 
