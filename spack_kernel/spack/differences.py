@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from .query import quoted
 from .specs import FLAG_NAMES
-from .traversal import RUNTIME_DEPTYPES
+from .traversal import ALL_DEPTYPES, RUNTIME_DEPTYPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +31,7 @@ def short_hashes(specs: Sequence[Spec]) -> list[str]:
     return [spec.hash[:length] for spec in specs]
 
 
-def table(specs: Sequence[Spec], lookup: Lookup) -> list[str]:
+def table(specs: Sequence[Spec], lookup: Lookup, *, versions: bool | None = None) -> list[str]:
     """Return one line a spec: its hash, its name, and what it does not share with all others.
 
     Parameters
@@ -40,11 +40,17 @@ def table(specs: Sequence[Spec], lookup: Lookup) -> list[str]:
         What to tell apart, at least one.
     lookup : callable
         Gives the spec of a DAG hash, or None.
+    versions : bool, optional
+        Whether to show the versions; by default where they differ.
     """
-    columns = [short_hashes(specs), _names(specs)]
-    columns += [column for column in _own(specs, lookup) if len(set(column)) > 1]
-    if len(set(zip(*columns[1:], strict=True))) < len(specs):
-        columns += _dependencies(specs, lookup)
+    own = [column for column in _own(specs, lookup) if len(set(column)) > 1]
+    columns = [short_hashes(specs), _names(specs, versions), *own]
+    alike: dict[tuple[str, ...], list[int]] = {}
+    for row, cells in enumerate(zip(*columns[1:], strict=True)):
+        alike.setdefault(cells, []).append(row)
+    groups = [rows for rows in alike.values() if len(rows) > 1]
+    if groups:
+        columns += _dependencies(specs, groups, lookup)
     widths = [max(map(len, column)) for column in columns]
     used = [(column, width) for column, width in zip(columns, widths, strict=True) if width]
     return [
@@ -53,9 +59,10 @@ def table(specs: Sequence[Spec], lookup: Lookup) -> list[str]:
     ]
 
 
-def _names(specs: Sequence[Spec]) -> list[str]:
+def _names(specs: Sequence[Spec], versions: bool | None) -> list[str]:
     several = len({spec.namespace for spec in specs}) > 1
-    versions = len({str(spec.version) for spec in specs}) > 1 or len(specs) == 1
+    if versions is None:
+        versions = len({str(spec.version) for spec in specs}) > 1
     return [
         (f"{spec.namespace}." if several else "")
         + spec.name
@@ -129,37 +136,74 @@ def _python(spec: Spec, lookup: Lookup) -> str:
     return ""
 
 
-def _dependencies(specs: Sequence[Spec], lookup: Lookup) -> list[list[str]]:
-    """Return columns of dependencies that differ, those that differ in themselves first."""
-    trees = [_closure(spec, lookup) for spec in specs]
-    names = sorted({name for tree in trees for name in tree})
-    columns = []
-    for name in names:
-        nodes = [tree.get(name) for tree in trees]
-        if len({node.hash if node else "" for node in nodes}) < 2:
+def _dependencies(
+    specs: Sequence[Spec], groups: list[list[int]], lookup: Lookup
+) -> list[list[str]]:
+    """Return columns of dependencies that tell the rows of each group apart.
+
+    Parameters
+    ----------
+    specs : sequence of Spec
+        The rows.
+    groups : list of list of int
+        Rows that are alike so far; only for them cells are filled.
+    lookup : callable
+        Gives the spec of a DAG hash, or None.
+    """
+    columns: list[list[str]] = []
+    for deptypes in (frozenset(RUNTIME_DEPTYPES), frozenset(ALL_DEPTYPES)):
+        trees = {row: _closure(specs[row], lookup, deptypes) for rows in groups for row in rows}
+        names = sorted({name for tree in trees.values() for name in tree})
+        candidates = [_column(name, trees, groups, lookup) for name in names]
+        while groups and len(columns) < _DEPENDENCY_COLUMNS:
+            best = max(candidates, key=lambda cells: _parts(cells, groups), default={})
+            if _parts(best, groups) == len(groups):
+                break
+            columns.append([best.get(row, "") for row in range(len(specs))])
+            groups = [part for rows in groups for part in _split(best, rows) if len(part) > 1]
+    return columns
+
+
+def _split(cells: dict[int, str], rows: list[int]) -> list[list[int]]:
+    parts: dict[str, list[int]] = {}
+    for row in rows:
+        parts.setdefault(cells.get(row, ""), []).append(row)
+    return list(parts.values())
+
+
+def _parts(cells: dict[int, str], groups: list[list[int]]) -> int:
+    return sum(len(_split(cells, rows)) for rows in groups)
+
+
+def _column(
+    name: str, trees: dict[int, dict[str, Spec]], groups: list[list[int]], lookup: Lookup
+) -> dict[int, str]:
+    """Return what tells the dependency `name` of alike rows apart: version, or else attributes."""
+    cells: dict[int, str] = {}
+    for rows in groups:
+        nodes = {row: trees[row][name] for row in rows if name in trees[row]}
+        present = list({node.hash: node for node in nodes.values()}.values())
+        if len(present) + (len(nodes) < len(rows)) < 2:
             continue
-        present = [node for node in nodes if node is not None]
-        own = any(len(set(column)) > 1 for column in _own(present, lookup))
-        versions = len({str(node.version) for node in present}) > 1
-        absent = len(present) < len(nodes)
-        rank = 0 if versions or absent else 1 if own else 2
-        columns.append((rank, name, nodes))
-    columns.sort(key=lambda column: column[:2])
-    best = columns[0][0] if columns else 0
-    return [
-        [_dependency(node, nodes, lookup) for node in nodes]
-        for rank, _, nodes in columns[:_DEPENDENCY_COLUMNS]
-        if rank == best
-    ]
+        versions = len({str(node.version) for node in present}) > 1 or len(nodes) < len(rows)
+        own = [column for column in _own(present, lookup) if len(set(column)) > 1]
+        if not versions and not own:
+            continue
+        for row, node in nodes.items():
+            words = [f"^{name}@{node.version}" if versions else f"^{name}"]
+            position = present.index(node)
+            words += [column[position] for column in own if column[position]]
+            cells[row] = " ".join(words)
+    return cells
 
 
-def _closure(spec: Spec, lookup: Lookup) -> dict[str, Spec]:
+def _closure(spec: Spec, lookup: Lookup, deptypes: frozenset[str]) -> dict[str, Spec]:
     found: dict[str, Spec] = {}
     seen = {spec.hash}
     queue = [spec]
     for node in queue:
         for edge in sorted(node.dependencies, key=lambda edge: edge.name):
-            if edge.hash in seen:
+            if edge.hash in seen or deptypes.isdisjoint(edge.deptypes):
                 continue
             seen.add(edge.hash)
             child = lookup(edge.hash)
@@ -167,15 +211,3 @@ def _closure(spec: Spec, lookup: Lookup) -> dict[str, Spec]:
                 found.setdefault(child.name, child)
                 queue.append(child)
     return found
-
-
-def _dependency(node: Spec | None, nodes: Sequence[Spec | None], lookup: Lookup) -> str:
-    if node is None:
-        return ""
-    present = [other for other in nodes if other is not None]
-    text = f"^{node.name}"
-    if len({str(other.version) for other in present}) > 1 or len(present) < len(nodes):
-        return f"{text}@{node.version}"
-    position = present.index(node)
-    own = [column[position] for column in _own(present, lookup) if len(set(column)) > 1]
-    return f"{text} {' '.join(part for part in own if part)}" if own else f"{text}/{node.hash[:7]}"

@@ -7,11 +7,16 @@ faces (`spack_kernel.cli`, `spack_kernel.jupyter`) decide how it is shown.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from unicodedata import combining, east_asian_width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .specs import Spec
+
+
+#: How much of a query is shown around the place an error points at.
+_BEFORE, _WIDTH = 40, 100
 
 
 class SpackKernelError(Exception):
@@ -68,11 +73,30 @@ class QuerySyntaxError(SpackKernelError):
     def __init__(
         self, reason: str, query: str, position: int = 0, length: int = 1, *, hint: str = ""
     ) -> None:
-        pointer = " " * position + "^" * max(1, length)
-        super().__init__(reason, details=(f"  {query}", f"  {pointer}"), hint=hint)
+        super().__init__(reason, details=_pointing(query, position, length), hint=hint)
         self.query = query
         self.position = position
         self.length = length
+
+
+def _one_column(character: str) -> str:
+    if character.isspace():
+        return " "
+    wide = east_asian_width(character) in "WF" or combining(character)
+    return character if character.isprintable() and not wide else "?"
+
+
+def _pointing(text: str, position: int, length: int) -> tuple[str, str]:
+    """Return the part of `text` around `position`, and a line that points at it."""
+    start = max(0, position - _BEFORE) if len(text) > _WIDTH else 0
+    shown = text[start : start + _WIDTH]
+    left, right = "... " if start else "", " ..." if len(text) > start + _WIDTH else ""
+    # Whatever it is, a character takes one place in the terminal.
+    shown = "".join(
+        c if c.isprintable() and c.isascii() else "?" if c.strip() else " " for c in shown
+    )
+    before = len(left) + position - start
+    return f"  {left}{shown}{right}", "  " + " " * before + "^" * max(1, min(length, _WIDTH))
 
 
 class NoMatch(SpackKernelError):  # noqa: N818 - the public name the design fixes

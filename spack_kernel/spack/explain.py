@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from .differences import short_hashes, table
 from .errors import Ambiguous, NoMatch
 from .matching import Matcher
+from .ordering import in_find_order
 from .query import Query
 from .selection import Selection, recorded_providers
 from .targets import known_targets, unknown_ends
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from .specs import Spec
     from .store import Store
 
-#: How many specs, and how many values, are listed.
+#: How many candidates, nearest specs, and values are listed.
 _SPECS = 20
+_NEAREST = 5
 _VALUES = 8
 
 
@@ -77,21 +79,30 @@ class _Reasons:
             name = query.name
             if name and not (name in self.known or name in self.virtuals or name in self.providers):
                 return self._unknown_name(query)
-        gone = self._not_installed()
-        if self.query.hash and not self.store.with_hash_prefix(self.query.hash):
-            return self._unknown_hash(self.query.hash)
+        gone, instead = self._not_installed()
+        if gone and self.query.hash:
+            return gone, instead
+        dag_hash = self.query.hash
+        if dag_hash and not self.query.name and not self.store.with_hash_prefix(dag_hash):
+            return self._unknown_hash(dag_hash)
         pool = [spec for spec in self._pool() if spec.installed]
         if not pool:
-            return gone or ["Nothing of that name is installed."], ""
-        details = gone + list(self._parts_missing(pool))
+            return gone or ["Nothing of that name is installed."], instead
+        virtual = self.query.name is not None and self.query.name not in self.known
+        details = gone
+        if virtual:
+            packages = sorted({spec.name for spec in pool})
+            details.append(f"{self.query.name} is a virtual package, provided by {_or(packages)}.")
+        else:
+            details += self._parts_missing(pool)
         if not details:
             details = ["Each of what is asked is true of some installed spec, but not all of one."]
-        near = self._nearest(pool)
-        if near and self.query.name:
-            details += ["The nearest:", *table(near, self.store.by_hash)]
-            hashes = short_hashes(near)
-            return details, f"If one of them will do: {near[0].name}/{hashes[0]}"
-        return details, ""
+        if self.query.name is None:
+            return details, ""
+        near = in_find_order(self._nearest(pool), self.store.by_hash)[:_NEAREST]
+        details += ["Installed:" if len(near) == len(pool) else "The nearest that are installed:"]
+        details += table(near, self.store.by_hash, versions=True)
+        return details, f"If one of them will do: {near[0].name}/{short_hashes(near)[0]}"
 
     def _pool(self) -> Iterable[Spec]:
         name = self.query.name
@@ -116,10 +127,12 @@ class _Reasons:
         names = [*self.known, *self.virtuals]
         close = [other for other in (f"py-{name}", f"r-{name}", f"perl-{name}") if other in names]
         close += [other for other in get_close_matches(name, names, n=5) if other not in close]
-        if not self.query.dialect.edge_virtuals:
+        if not query.dialect.edge_virtuals:
             details.append(
                 f"If {name} is a virtual package: this database does not record what provides it."
             )
+        elif f"py-{name}" not in close:
+            details.append(f"If {name} is a virtual package: no recorded spec uses one for it.")
         return details, f"Did you mean {_or(close)}?" if close else ""
 
     def _unknown_hash(self, dag_hash: str) -> tuple[list[str], str]:
@@ -133,24 +146,28 @@ class _Reasons:
                 break
         return details, f"Did you mean {_or(near[:5])}?" if near else ""
 
-    def _not_installed(self) -> list[str]:
+    def _not_installed(self) -> tuple[list[str], str]:
         """Return what is said of records that satisfy the query and are not installed."""
-        if self.query.name is None and self.query.hash is None:
-            return []
+        if self.query.hash:
+            records: Iterable[Spec] = self.store.with_hash_prefix(self.query.hash)
+        elif self.query.name:
+            records = self._pool()
+        else:
+            return [], ""
         test = self.matcher.test(self.query)
-        lines = []
-        for spec in (
-            self.store.with_hash_prefix(self.query.hash) if self.query.hash else self._pool()
-        ):
+        lines, hint = [], ""
+        for spec in records:
             if spec.installed or not test(spec):
                 continue
             if spec.deprecated_for:
                 other = self.store.by_hash(spec.deprecated_for)
                 instead = other.label if other else f"/{spec.deprecated_for[:7]}"
                 lines.append(f"{spec.label} was deprecated in favour of {instead}.")
+                hint = f"Use {other.name}/{other.hash[:7]}" if other and other.installed else hint
             else:
                 lines.append(f"{spec.label} was installed and is not any more.")
-        return lines[:_SPECS]
+                hint = hint or f"`spack install /{spec.hash[:7]}` brings it back."
+        return lines[:_SPECS], hint
 
     # What is asked of a node
 
@@ -218,14 +235,35 @@ class _Reasons:
                 return _there_is(sorted({getattr(spec.arch, name) for spec in pool}))
         if part.namespace:
             return _there_is(sorted({spec.namespace for spec in pool}))
+        for dependency in part.dependencies:
+            if dependency.query.name is not None:
+                return self._other_dependencies(dependency.query.name, pool)
         return "."
+
+    def _other_dependencies(self, name: str, pool: Sequence[Spec]) -> str:
+        """Return which specs called `name` are anywhere below those that could be meant."""
+        seen: set[str] = set()
+        found: set[Spec] = set()
+        stack = list(pool)
+        while stack:
+            for edge in stack.pop().dependencies:
+                if edge.hash not in seen:
+                    seen.add(edge.hash)
+                    child = self.store.by_hash(edge.hash)
+                    if child is not None:
+                        stack.append(child)
+                        found.update([child] if child.name == name else [])
+        if not found:
+            return f": none has {name} among its dependencies."
+        versions = sorted({spec.version for spec in found}, reverse=True)
+        return _there_is(f"{name}@{version}" for version in versions)
 
     def _nearest(self, pool: Sequence[Spec]) -> list[Spec]:
         """Return the specs of which most of what is asked is true."""
         tests = [self.matcher.test(part.query) for part in self._parts()]
         scores = [sum(test(spec) for test in tests) for spec in pool]
         best = max(scores)
-        return [spec for spec, score in zip(pool, scores, strict=True) if score == best][:5]
+        return [spec for spec, score in zip(pool, scores, strict=True) if score == best]
 
 
 def _shown(value: bool | str | tuple[str, ...], name: str) -> str:

@@ -301,47 +301,44 @@ class Matcher:
     def _classic(self, dependency: DependencyQuery) -> Callable[[Spec], Spec | None]:
         """Spack up to 0.23: anything below may be it, and edges count only for virtuals."""
         query = dependency.query
-        node = self._node_test(query, named=True)
-        provided = self.provider_test(query) if query.name in self._providers else None
-        below = self._somewhere(
-            lambda spec: node(spec) or (provided is not None and provided(spec))
-        )
+        below = self._somewhere(self._node_test(query, named=True))
         stands_for = self._virtual_edge_test(dependency) if self._dialect.edge_virtuals else None
+        any_version = query.versions == ANY_VERSION
+        provides = None
+        if query.name in self._providers:
+            provides = self._somewhere(self.provider_test(query))
 
         def find(spec: Spec) -> Spec | None:
             if any(below(edge.hash) for edge in spec.dependencies):
-                return (
-                    spec if not dependency.virtuals or (stands_for and stands_for(spec)) else None
-                )
-            if stands_for is not None and provided is None and stands_for(spec):
-                return spec
-            return None
+                found = not dependency.virtuals or (stands_for is not None and stands_for(spec))
+            elif query.name is None or (stands_for is not None and not stands_for(spec)):
+                found = False
+            elif stands_for is not None and any_version:
+                found = True
+            elif provides is not None:
+                found = any(provides(edge.hash) for edge in spec.dependencies)
+            else:
+                if stands_for is not None:
+                    self.unknown_versions.add(query.name)
+                found = False
+            return spec if found else None
 
         return find
 
     def _virtual_edge_test(self, dependency: DependencyQuery) -> Callable[[Spec], bool]:
-        query = dependency.query
+        """Return whether an edge stands for the virtual packages asked for, by name or as such."""
+        name = dependency.query.name
         virtuals = set(dependency.virtuals)
-        any_version = query.versions == ANY_VERSION
-        provides = self._provides_version(query) if query.name is not None else None
 
-        def fits(edge: Dependency, spec: Spec) -> bool:
-            if spec.name == query.name or query.name is None:
-                return bool(virtuals) and virtuals.issubset(edge.virtuals)
-            return (
-                query.name in edge.virtuals
-                and virtuals.issubset(edge.virtuals)
-                and (any_version or (provides is not None and provides(spec)))
+        def fits(edge: Dependency, _: Spec) -> bool:
+            return (name is None or name == edge.name or name in edge.virtuals) and (
+                virtuals.issubset(edge.virtuals) and bool(virtuals or name in edge.virtuals)
             )
 
         runtime = self._edge_somewhere(fits, set(RUNTIME_DEPTYPES))
 
         def stands_for(spec: Spec) -> bool:
-            for edge in spec.dependencies:
-                child = self._lookup(edge.hash)
-                if child is not None and fits(edge, child):
-                    return True
-            return runtime(spec.hash)
+            return any(fits(edge, spec) for edge in spec.dependencies) or runtime(spec.hash)
 
         return stands_for
 
