@@ -1,0 +1,91 @@
+"""Running the command in this process and in its own, on real stores."""
+
+from __future__ import annotations
+
+import json
+import lzma
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spack_kernel.cli import main
+from spack_kernel.demo import DemoStore
+
+DATA = Path(__file__).parent.parent / "data"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run of the command gave."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Runner:
+    """Calls ``main`` and takes what it prints."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, *argv: str | Path) -> Result:
+        self._capsys.readouterr()
+        status = main([str(word) for word in argv])
+        return Result(status, *self._capsys.readouterr())
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Runner:
+    return Runner(capsys)
+
+
+@pytest.fixture(autouse=True)
+def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Give each test a home of its own, and nothing of Spack or Jupyter from outside."""
+    for name in list(os.environ):
+        if name.startswith(("SPACK_", "JUPYTER")) or name in ("NO_COLOR", "FORCE_COLOR"):
+            monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(home / "jupyter"))
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(home / "runtime"))
+    monkeypatch.setenv("COLUMNS", "80")
+    return home
+
+
+@pytest.fixture(scope="session")
+def golden(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an install tree with the database Spack 1.3 wrote; its prefixes do not exist."""
+    root = tmp_path_factory.mktemp("golden")
+    (root / ".spack-db").mkdir()
+    content = lzma.decompress((DATA / "1.3" / "index.json.xz").read_bytes())
+    (root / ".spack-db" / "index.json").write_bytes(content)
+    return root
+
+
+@pytest.fixture(scope="session")
+def demo(demo_store: DemoStore) -> Path:
+    return demo_store.root
+
+
+def command(*argv: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run the command as a process of its own."""
+    options.setdefault("timeout", 120)
+    return subprocess.run(
+        [sys.executable, "-m", "spack_kernel", *map(str, argv)],
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
+    )
