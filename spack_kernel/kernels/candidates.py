@@ -85,8 +85,12 @@ class Survey:
 
     def __init__(self, store: Store, shippers: Sequence[str] = PACKAGES) -> None:
         self._store = store
-        self._telling = _TELLING | {
-            name for name in store.names() if name != PACKAGE and may_ship(name, shippers)
+        names = {name for name in store.names() if name in _TELLING or may_ship(name, shippers)}
+        self._telling = {
+            dag_hash
+            for database in store.databases
+            for name in names
+            for dag_hash in database.names().get(name, ())
         }
         self._reached: dict[str, frozenset[str]] = {}
         self._offers: dict[str, _Own] = {}
@@ -140,44 +144,31 @@ class Survey:
 
     def _reached_by(self, spec: Spec) -> list[Spec]:
         """Return the telling nodes of the closure of `spec`, sorted."""
-        nodes = [self._by_hash(dag_hash) for dag_hash in self._reach(spec)]
-        return sorted(nodes, key=lambda node: (node.name, node.hash))
+        nodes = [self._store.by_hash(dag_hash) for dag_hash in self._reach(spec.hash)]
+        return sorted(filter(None, nodes), key=lambda node: (node.name, node.hash))
 
-    def _by_hash(self, dag_hash: str) -> Spec:
-        spec = self._store.by_hash(dag_hash)
-        assert spec is not None  # only hashes of records are kept
-        return spec
-
-    def _reach(self, spec: Spec) -> frozenset[str]:
-        """Return the hashes of the telling nodes of the closure of `spec`."""
+    def _reach(self, root: str) -> frozenset[str]:
+        """Return the hashes of the telling nodes of the closure of `root`."""
         known = self._reached
-        waiting: set[str] = set()
-        stack = [spec]
+        children: dict[str, tuple[str, ...]] = {}
+        stack = [root]
         while stack:
             node = stack[-1]
-            children = self._children(node) if node.hash not in known else []
-            unknown = [child for child in children if child.hash not in known]
-            if unknown and node.hash not in waiting:
-                waiting.add(node.hash)
-                stack += unknown
+            if node in known:
+                stack.pop()
+                continue
+            if node not in children:
+                children[node] = self._store.edges(node)
+                # One that waits already is unknown only in a cycle, as no sound database has.
+                stack += [c for c in children[node] if c not in known and c not in children]
                 continue
             stack.pop()
-            if node.hash not in known:
-                # A child is unknown here only in a cycle, which no sound database has.
-                parts = [known[child.hash] for child in children if child.hash in known]
-                if node.name in self._telling:
-                    parts.append(frozenset((node.hash,)))
-                known[node.hash] = frozenset().union(*parts)
-        return known[spec.hash]
-
-    def _children(self, spec: Spec) -> list[Spec]:
-        children = []
-        for edge in spec.dependencies:
-            if "link" in edge.deptypes or "run" in edge.deptypes:
-                child = self._store.by_hash(edge.hash)
-                if child is not None:
-                    children.append(child)
-        return children
+            parts = {known[child] for child in children[node] if child in known}
+            if node in self._telling:
+                parts.add(frozenset((node,)))
+            # Most nodes reach what one of their dependencies reaches: share the set.
+            known[node] = next(iter(parts)) if len(parts) == 1 else frozenset().union(*parts)
+        return known[root]
 
     def _offered(self, python: Spec, venvs: Iterable[Spec]) -> _Own:
         """Return what the interpreter itself offers, its python-venv first."""

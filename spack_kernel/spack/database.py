@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import msgspec
 
+from .edges import edges_in
 from .errors import DatabaseError, DatabaseWarning
 from .specs import Spec
 
@@ -66,6 +67,8 @@ class _Record(msgspec.Struct, gc=False):
 
 _decode_file = msgspec.json.Decoder(_File).decode
 _decode_record = msgspec.json.Decoder(_Record).decode
+
+_says_explicit = re.compile(rb'"explicit"\s*:\s*true').search
 
 
 class Stamp(NamedTuple):
@@ -199,6 +202,31 @@ class Database:
                 self._old, self._young = self._young, {}
             self._young[dag_hash] = spec
         return spec
+
+    def edges(self, dag_hash: str, deptypes: Sequence[str]) -> tuple[str, ...]:
+        """Return the hashes of the dependencies of a record that have one of these types.
+
+        Much faster than `get`, for who walks over a whole store. Nothing for an unknown hash.
+
+        Raises
+        ------
+        DatabaseError
+            When the record is malformed.
+        """
+        raw = self._records.get(dag_hash)
+        if raw is None:
+            return ()
+        edges = edges_in(raw, deptypes)
+        if edges is None:  # an old format, or malformed
+            spec = self.get(dag_hash)
+            recorded = spec.dependencies if spec else ()
+            return tuple([e.hash for e in recorded if any(t in e.deptypes for t in deptypes)])
+        return edges
+
+    def explicit(self) -> list[str]:
+        """Return the DAG hashes of the specs that were installed explicitly, in recorded order."""
+        says = [key for key, raw in self._records.items() if _says_explicit(raw)]
+        return [spec.hash for spec in self.specs(says) if spec.explicit and spec.installed]
 
     def mentions(self, dag_hash: str, other: str) -> bool:
         """Tell whether the record of `dag_hash` has the text `other` in it, without decoding it."""

@@ -246,6 +246,27 @@ class Store:
             return [] if spec is None else [spec]
         return list(self._specs([hashes]))
 
+    def edges(self, dag_hash: str, deptypes: Sequence[str] = RUNTIME_DEPTYPES) -> tuple[str, ...]:
+        """Return the hashes of the dependencies of a spec that have one of these types.
+
+        Much faster than `by_hash`, for who walks over a whole store.
+
+        Raises
+        ------
+        DatabaseError
+            When its record is malformed.
+        """
+        for database in self.databases:
+            if dag_hash in database:
+                return database.edges(dag_hash, deptypes)
+        return ()
+
+    def explicit(self) -> list[Spec]:
+        """Return the installed specs that somebody asked for, local ones first."""
+        hashes = dict.fromkeys(h for database in self.databases for h in database.explicit())
+        specs = (self.by_hash(dag_hash) for dag_hash in hashes)
+        return [spec for spec in specs if spec is not None and spec.installed]
+
     def _specs(self, hashes: Iterable[Iterable[str]]) -> Iterator[Spec]:
         seen: set[str] = set()
         for group in hashes:

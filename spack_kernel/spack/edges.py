@@ -1,0 +1,49 @@
+"""The edges of a record and nothing else, for who walks over a whole store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class _Parameters(msgspec.Struct, gc=False):
+    deptypes: tuple[str, ...]
+
+
+class _Edge(msgspec.Struct, gc=False):
+    hash: str
+    parameters: _Parameters
+
+
+class _Node(msgspec.Struct, gc=False):
+    name: str
+    dependencies: tuple[_Edge, ...] = ()
+
+
+class _Record(msgspec.Struct, gc=False):
+    spec: _Node
+
+
+_decode = msgspec.json.Decoder(_Record).decode
+
+
+def edges_in(record: msgspec.Raw, deptypes: Sequence[str]) -> tuple[str, ...] | None:
+    """Return the hashes of the dependencies in a record that have one of these types.
+
+    None for what is not of specfile format 4 or newer; it may be older, or malformed.
+    """
+    try:
+        node = _decode(record).spec
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return None
+    return tuple(
+        [
+            edge.hash
+            for edge in node.dependencies
+            if any(each in edge.parameters.deptypes for each in deptypes)
+        ]
+    )

@@ -1,0 +1,59 @@
+"""The quick way over a store says what the careful one says."""
+
+from __future__ import annotations
+
+import json
+import lzma
+from pathlib import Path
+
+import pytest
+
+from spack_kernel.spack.errors import DatabaseError
+from spack_kernel.spack.store import Store
+from spack_kernel.spack.traversal import RUNTIME_DEPTYPES
+from tests.spack.small_stores import dag_hash, make_store, node
+
+DATA = Path(__file__).parents[1] / "data"
+VERSIONS = sorted(path.parent.name for path in DATA.glob("*/index.json.xz"))
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    root = tmp_path_factory.mktemp("tree")
+    (root / ".spack-db").mkdir()
+    content = lzma.decompress((DATA / request.param / "index.json.xz").read_bytes())
+    (root / ".spack-db" / "index.json").write_bytes(content)
+    return Store.open(root)
+
+
+@pytest.mark.parametrize("deptypes", [RUNTIME_DEPTYPES, ("build",), ("build", "test")])
+def test_edges_are_those_of_the_specs(store: Store, deptypes: tuple[str, ...]) -> None:
+    for spec in store:
+        expected = [e.hash for e in spec.dependencies if set(e.deptypes) & set(deptypes)]
+        assert list(store.edges(spec.hash, deptypes)) == expected
+
+
+def test_explicit_are_those_that_say_so(store: Store) -> None:
+    expected = [spec.hash for spec in store if spec.explicit and spec.installed]
+    assert expected
+    assert [spec.hash for spec in store.explicit()] == expected
+
+
+def test_an_unknown_hash_has_no_edges(tmp_path: Path) -> None:
+    assert make_store(tmp_path, node("zlib")).edges("x" * 32) == ()
+
+
+def test_a_word_of_a_variant_makes_no_spec_explicit(tmp_path: Path) -> None:
+    record = node("zlib", parameters={"explicit": True})
+    record["explicit"] = False
+    assert make_store(tmp_path, record).explicit() == []
+
+
+def test_a_malformed_record_is_told(tmp_path: Path) -> None:
+    store = make_store(tmp_path, node("zlib", ("gcc", "link")))
+    index = tmp_path / ".spack-db" / "index.json"
+    content = json.loads(index.read_text())
+    content["database"]["installs"][dag_hash("zlib")]["spec"]["dependencies"] = 7
+    index.write_text(json.dumps(content))
+    with pytest.raises(DatabaseError, match="malformed"):
+        store.refresh().edges(dag_hash("zlib"))
