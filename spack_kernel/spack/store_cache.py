@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from .database import INDEX_PATH
 from .store import Store
 
 if TYPE_CHECKING:
@@ -29,9 +30,10 @@ class StoreCache:
 
     A store is given out again as long as the stat of its databases is what it was when they were
     read. One that changed is read again, its unchanged databases excepted; who still holds the
-    old one may go on using it. Two threads that ask for the same store at once read it once; for
-    different ones they do not wait for each other. Changes to Spack's *configuration* are not
-    looked for: `clear` the cache, or restart.
+    old one may go on using it. An upstream that was left out is read as soon as it is there. Two
+    threads that ask for the same store at once read it once; for different ones they do not wait
+    for each other. Changes to Spack's *configuration* are not looked for: `clear` the cache, or
+    restart.
     """
 
     def __init__(self) -> None:
@@ -81,8 +83,13 @@ class StoreCache:
         with self._lock:
             entry = self._entries.setdefault(key, _Entry())
         with entry.lock:
-            entry.store = read() if entry.store is None else entry.store.refresh()
-            return entry.store
+            store = entry.store
+            if store is None or any((tree / INDEX_PATH).exists() for tree in store.left_out):
+                store = read()
+            else:
+                store = store.refresh()
+            entry.store = store
+            return store
 
 
 class _Entry:

@@ -280,6 +280,12 @@ class TestOddButGood:
         )
         assert getattr(Spec.from_node(HASH, {**NODE, **given}), attribute) == expected
 
+    def test_a_decoded_node_is_left_as_it_is(self) -> None:
+        node = copy.deepcopy(NODE)
+        Spec.from_node(HASH, node)
+        Spec.from_node(HASH, {"py-six": {k: v for k, v in NODE.items() if k != "name"}})
+        assert node == NODE
+
     def test_a_dependency_nobody_has(self, tmp_path: Path) -> None:
         edge = {"name": "python", "hash": "z" * 32, "type": ["run"]}
         spec = read_one(tmp_path, {**RECORD, "spec": {**NODE, "dependencies": [edge]}}, "6")

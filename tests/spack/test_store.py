@@ -8,22 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trees import recorded, unpack, write
+from trees import make_instance, recorded, unpack, write
 
 from spack_kernel.spack.errors import ConfigError, DatabaseError, DatabaseWarning, StoreNotFound
 from spack_kernel.spack.install_tree import padded
 from spack_kernel.spack.store import Store
-
-
-def make_instance(root: Path, **sections: str) -> Path:
-    """Make what identifies the root of a Spack instance, with site configuration."""
-    (root / "etc/spack/defaults").mkdir(parents=True)
-    (root / "bin").mkdir()
-    (root / "bin/spack").write_text("#!/bin/sh\nexit 3\n")
-    (root / "bin/spack").chmod(0o755)
-    for name, text in sections.items():
-        (root / "etc/spack" / f"{name}.yaml").write_text(text)
-    return root
 
 
 def environ(tmp_path: Path, **more: str) -> dict[str, str]:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trees import recorded, write
+from trees import make_instance, recorded, write
 
 from spack_kernel.spack import database as database_module
 from spack_kernel.spack.database import Database
-from spack_kernel.spack.errors import DatabaseError, StoreNotFound
+from spack_kernel.spack.errors import DatabaseError, DatabaseWarning, StoreNotFound
 from spack_kernel.spack.store_cache import StoreCache
 
 
@@ -97,14 +97,27 @@ def test_one_store_many_threads(tmp_path: Path) -> None:
         assert failures == []
 
 
+def test_an_upstream_that_comes_later(tmp_path: Path, records: dict[str, Any]) -> None:
+    root = make_instance(
+        tmp_path / "spack", upstreams=f"upstreams: {{site: {{install_tree: {tmp_path}/site}}}}\n"
+    )
+    write(root / "opt/spack", {})
+    cache = StoreCache()
+    environ = {"SPACK_ROOT": str(root), "HOME": str(tmp_path), "SPACK_DISABLE_LOCAL_CONFIG": "1"}
+    with pytest.warns(DatabaseWarning, match="upstream left out: there is no directory"):
+        first = cache.discover(environ)
+    assert cache.discover(environ) is first
+    write(tmp_path / "site", records)
+    second = cache.discover(environ)
+    assert len(list(second)) == 5
+    assert cache.discover(environ) is second
+
+
 def test_discovery_is_keyed_by_the_environment(tmp_path: Path, records: dict[str, Any]) -> None:
     cache = StoreCache()
     stores = []
     for name in ("a", "b"):
-        root = tmp_path / name
-        (root / "etc/spack/defaults").mkdir(parents=True)
-        (root / "bin").mkdir()
-        (root / "bin/spack").touch()
+        root = make_instance(tmp_path / name)
         write(root / "opt/spack", records)
         stores.append(cache.discover({"SPACK_ROOT": str(root), "HOME": str(tmp_path)}))
     assert [store.root for store in stores] == [str(tmp_path / n / "opt/spack") for n in "ab"]

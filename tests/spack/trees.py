@@ -37,3 +37,14 @@ def write(root: Path, content: bytes | str | dict[str, Any], version: Any = "8")
     scratch.write_bytes(content)
     scratch.replace(index)
     return root
+
+
+def make_instance(root: Path, **sections: str) -> Path:
+    """Make what identifies the root of a Spack instance, with site configuration."""
+    (root / "etc/spack/defaults").mkdir(parents=True)
+    (root / "bin").mkdir()
+    (root / "bin/spack").write_text("#!/bin/sh\nexit 3\n")
+    (root / "bin/spack").chmod(0o755)
+    for name, text in sections.items():
+        (root / "etc/spack" / f"{name}.yaml").write_text(text)
+    return root
