@@ -49,8 +49,6 @@ class KernelStartError(SpackKernelError, HTTPError):
     """
 
     code = "kernel-start"
-    status_code = 500
-    reason = None
 
     def __init__(self, cause: SpackKernelError, kernel_file: str = "") -> None:
         details = [*cause.details]
@@ -58,6 +56,7 @@ class KernelStartError(SpackKernelError, HTTPError):
             details.append(f"  asked for by {kernel_file}")
         SpackKernelError.__init__(self, cause.summary, details=details, hint=cause.hint)
         self.code = cause.code
+        self.status_code, self.reason = 500, None
         # tornado takes what is here for the arguments of a format string.
         self.args = ()
 
@@ -68,6 +67,10 @@ class KernelStartError(SpackKernelError, HTTPError):
     def log_message(self) -> str:
         """The whole text; what the server sends as ``message``."""
         return str(self)
+
+    @log_message.setter
+    def log_message(self, value: str | None) -> None:
+        """Do nothing: tornado before 6.5 sets what it was made with."""
 
     def get_message(self) -> str:
         """Return the whole text, for tornado's own log."""

@@ -19,19 +19,26 @@ from tests.small_store import SmallStore
 KERNEL_ARGV = ["python", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
 
 
-@pytest.fixture
-def jupyter_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Let Jupyter and IPython use nothing but directories of this test."""
-    home = tmp_path / "jupyter"
+def use_directories(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let Jupyter and IPython use nothing but directories below `home`."""
     for name in ("data", "runtime", "config", "ipython", "path", "home"):
         (home / name).mkdir(parents=True)
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(home / "data"))
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(home / "runtime"))
     monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(home / "config"))
+    monkeypatch.setenv("JUPYTER_NO_CONFIG", "1")
     monkeypatch.setenv("JUPYTER_PATH", str(home / "path"))
     monkeypatch.setenv("IPYTHONDIR", str(home / "ipython"))
     monkeypatch.setenv("HOME", str(home / "home"))
+    for name in ("SPACK_ROOT", "SPACK_KERNEL_STORE"):
+        monkeypatch.delenv(name, raising=False)
     return home
+
+
+@pytest.fixture
+def jupyter_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the directories Jupyter uses in this test, and only those."""
+    return use_directories(tmp_path / "jupyter", monkeypatch)
 
 
 WriteKernel = Callable[..., Path]

@@ -1,0 +1,217 @@
+"""A real Jupyter Server: what its REST answers say when a kernel cannot start or restart."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jupyter_client.blocking.client import BlockingKernelClient
+
+from spack_kernel.demo import DemoStore
+from tests.jupyter.conftest import WriteKernel, execute, use_directories
+
+TOKEN = "a-token-of-the-tests"
+
+
+class Server:
+    """A server in a process of its own, with the directories of the test."""
+
+    def __init__(self, home: Path, *options: str) -> None:
+        self.runtime = home / "runtime"
+        self.log = home / "server.log"
+        command = [sys.executable, "-m", "jupyter_server", "--no-browser", "--port=0"]
+        settings = [f"--IdentityProvider.token={TOKEN}", "--ServerApp.allow_root=True", *options]
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [*command, *settings], cwd=home / "home", stdout=log, stderr=log
+            )
+        self.url = self._wait()
+
+    def _wait(self) -> str:
+        path = self.runtime / f"jpserver-{self.process.pid}.json"
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if path.exists():
+                try:
+                    url = str(json.loads(path.read_text())["url"])
+                    self.url = url
+                    self.request("GET", "api")
+                except (ValueError, OSError):
+                    pass
+                else:
+                    return url
+            assert self.process.poll() is None, self.log.read_text()
+            time.sleep(0.1)
+        raise AssertionError(self.log.read_text())
+
+    def request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """Return status and JSON answer of a request."""
+        request = urllib.request.Request(
+            self.url + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"token {TOKEN}"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=90) as response:
+                text = response.read()
+                return response.status, json.loads(text) if text else None
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read())
+
+    def client(self, kernel_id: str) -> BlockingKernelClient:
+        """Return a client of one of the server's kernels."""
+        client = BlockingKernelClient(
+            connection_file=str(self.runtime / f"kernel-{kernel_id}.json")
+        )
+        client.load_connection_file()
+        client.start_channels()
+        client.wait_for_ready(timeout=60)
+        return client
+
+    def stop(self) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+@pytest.fixture(scope="module")
+def jupyter_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return the directories of this module's server."""
+    with pytest.MonkeyPatch.context() as patch:
+        yield use_directories(tmp_path_factory.mktemp("server") / "jupyter", patch)
+
+
+@pytest.fixture(scope="module")
+def server(jupyter_home: Path) -> Iterator[Server]:
+    running = Server(jupyter_home)
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def kernel(write_kernel: WriteKernel, demo_store: DemoStore, tmp_path: Path) -> Path:
+    """Return a link to the demo store, through which one kernel starts and `bad` does not."""
+    link = tmp_path / "store"
+    link.symlink_to(demo_store.root)
+    write_kernel("good", hash=demo_store.hash("py-libensemble"), store=str(link))
+    write_kernel("bad", specs=["py-numpy %gcc@1:", "py-a"], spec="100%", store=str(link))
+    return link
+
+
+EXPECTED = (
+    "the kernelspec has `specs` and also `spec` or `hash`\n"
+    "  asked for by {home}/data/kernels/bad/kernel.json\n"
+    "Keep `specs` for several, or `spec` and `hash` for one."
+)
+
+
+def test_a_first_start_that_fails_answers_with_our_text(
+    server: Server, kernel: Path, jupyter_home: Path
+) -> None:
+    text = EXPECTED.format(home=jupyter_home)
+    status, answer = server.request("POST", "api/kernels", {"name": "bad"})
+    assert (status, answer["message"]) == (500, text)
+    session = {"name": "n", "path": "n.ipynb", "type": "notebook", "kernel": {"name": "bad"}}
+    status, answer = server.request("POST", "api/sessions", session)
+    assert (status, answer["message"]) == (500, text)
+    assert server.request("GET", "api/kernels") == (200, [])
+    assert server.request("GET", "api/sessions") == (200, [])
+    assert list((jupyter_home / "runtime").glob("kernel-*.json")) == []
+
+
+def test_percent_signs_reach_the_browser_as_they_are(
+    server: Server, write_kernel: WriteKernel, kernel: Path
+) -> None:
+    write_kernel("percent", spec="py-x", stroe="%gcc@12 100%")
+    write_kernel("percent", **{"spec": "py-x", "a%b%s": 1})
+    for path, body in (
+        ("api/kernels", {"name": "percent"}),
+        (
+            "api/sessions",
+            {"name": "n", "path": "p.ipynb", "type": "notebook", "kernel": {"name": "percent"}},
+        ),
+    ):
+        _, answer = server.request("POST", path, body)
+        assert answer["message"].startswith("the kernelspec has an unknown key `a%b%s` in kernel_")
+    assert "Traceback" not in server.log.read_text().partition("--- Logging error ---")[2]
+    assert "--- Logging error ---" not in server.log.read_text()
+
+
+def test_a_change_of_kernel_that_fails_answers_with_our_text(
+    server: Server, kernel: Path, jupyter_home: Path
+) -> None:
+    body = {"name": "n", "path": "n.ipynb", "type": "notebook", "kernel": {"name": "good"}}
+    status, session = server.request("POST", "api/sessions", body)
+    assert status == 201
+    status, answer = server.request(
+        "PATCH", f"api/sessions/{session['id']}", {"kernel": {"name": "bad"}}
+    )
+    assert status == 501
+    assert answer["message"].endswith(EXPECTED.format(home=jupyter_home))
+    _, kernels = server.request("GET", "api/kernels")
+    assert [entry["name"] for entry in kernels] == ["good"]
+    assert server.request("DELETE", f"api/sessions/{session['id']}") == (204, None)
+
+
+def test_a_restart_that_fails_is_told_in_the_notebook(
+    server: Server, kernel: Path, demo_store: DemoStore
+) -> None:
+    status, model = server.request("POST", "api/kernels", {"name": "good"})
+    assert status == 201
+    client = server.client(model["id"])
+    assert execute(client, "import libensemble; print('ok')").endswith("ok")
+    kernel.unlink()
+    status, answer = server.request("POST", f"api/kernels/{model['id']}/restart")
+    assert (status, answer["id"]) == (200, model["id"])
+    client.wait_for_ready(timeout=60)
+    text = execute(client, "1 + 1")
+    assert str(kernel) in text.splitlines()[0]
+    assert "  asked for by " in text
+
+    kernel.symlink_to(demo_store.root)
+    status, _ = server.request("POST", f"api/kernels/{model['id']}/restart")
+    assert status == 200
+    client.wait_for_ready(timeout=60)
+    assert execute(client, "print(1 + 1)") == "2"
+    client.stop_channels()
+    assert server.request("DELETE", f"api/kernels/{model['id']}") == (204, None)
+
+
+def test_with_pending_kernels_the_log_carries_the_text(jupyter_home: Path, kernel: Path) -> None:
+    """With use_pending_kernels nothing is raised to a request; the text is in the log."""
+    server = Server(jupyter_home, "--MappingKernelManager.use_pending_kernels=True")
+    try:
+        status, model = server.request("POST", "api/kernels", {"name": "bad"})
+        assert status == 201
+        text = server.log.read_text()
+        deadline = time.monotonic() + 20
+        while "KernelStartError" not in text and time.monotonic() < deadline:
+            time.sleep(0.1)
+            text = server.log.read_text()
+        assert EXPECTED.format(home=jupyter_home).splitlines()[0] in text
+        assert server.request("DELETE", f"api/kernels/{model['id']}")[0] in (204, 404)
+    finally:
+        server.stop()
+
+
+def test_a_server_that_ends_takes_its_kernels_along(kernel: Path, jupyter_home: Path) -> None:
+    server = Server(jupyter_home)
+    _, model = server.request("POST", "api/kernels", {"name": "good"})
+    client = server.client(model["id"])
+    pid = int(execute(client, "import os; print(os.getpid())"))
+    client.stop_channels()
+    server.stop()
+    assert not Path(f"/proc/{pid}").exists()
+    assert list((jupyter_home / "runtime").glob("kernel-*")) == []
