@@ -12,7 +12,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 from dataclasses import dataclass, replace
 from itertools import zip_longest
@@ -23,6 +22,7 @@ from .directories import Directories
 from .errors import SpackKernelError
 from .load import LOADED_HASHES, prepend_pythonpath
 from .modifications import InvalidModification, Modification
+from .processes import run
 from .pythonpath import PythonPathEntry
 
 if TYPE_CHECKING:
@@ -269,41 +269,26 @@ def _run(spack: Path, hashes: Sequence[str], timeout: float) -> tuple[str, list[
     script = f"exec({_SCRIPT!r}, {{'HASHES': {list(hashes)!r}, 'MARK': {_MARK!r}}})"
     environment = {name: os.environ[name] for name in PASSED_VARIABLES if name in os.environ}
     environment |= {"PATH": _SYSTEM_PATH, "LC_ALL": "C.UTF-8"}
+    argv = [os.fspath(spack), "--color", "never", "python", "-c", script]
     try:
-        process = subprocess.Popen(  # noqa: S603 - the site's spack, without a shell
-            [os.fspath(spack), "--color", "never", "python", "-c", script],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd="/",
-            env=environment,
-            start_new_session=True,
-        )
+        output = run(argv, environment, timeout)
     except OSError as error:
         raise SpackCommandError(f"cannot run {spack}: {error.strerror}", hint=_SKIP) from error
-    with process:
-        try:
-            out, err = process.communicate(timeout=timeout)
-        except BaseException as error:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            if not isinstance(error, subprocess.TimeoutExpired):
-                raise
-            raise SpackCommandError(
-                f"{spack} gave no answer within {timeout:g} seconds", hint=_SKIP
-            ) from error
-    for line in reversed(out.decode(errors="replace").splitlines()):
+    except subprocess.TimeoutExpired as error:
+        raise SpackCommandError(
+            f"{spack} gave no answer within {timeout:g} seconds", hint=_SKIP
+        ) from error
+    for line in reversed(output.stdout.splitlines()):
         if line.startswith(_MARK):
             try:
                 version, answer = json.loads(line.removeprefix(_MARK))
                 return str(version), list(answer)
             except (TypeError, ValueError):
                 break
-    tail = err.decode(errors="replace").strip().splitlines()[-8:]
     raise SpackCommandError(
         f"{spack} could not say what these specs load"
-        + (f" (exit status {process.returncode})" if process.returncode else ""),
-        details=[f"  {line}" for line in tail],
+        + (f" (exit status {output.status})" if output.status else ""),
+        details=output.tail(),
         hint=_SKIP,
     )
 

@@ -182,7 +182,7 @@ def apply_modifications(
     """Return `environment` with `modifications` made, in order; the argument stays as it is.
 
     As in Spack, prepending and appending normalise the path and keep duplicates, and a ``MANPATH``
-    that was touched ends in a separator, so that ``man`` still finds the system's pages.
+    that was extended ends in a separator, so that ``man`` still finds the system's pages.
     """
     result = dict(environment)
     groups: dict[str, list[Modification]] = {}
@@ -194,7 +194,8 @@ def apply_modifications(
             result.pop(variable, None)
         else:
             result[variable] = value
-    if "MANPATH" in groups and not result.get("MANPATH", ":").endswith(":"):
+    extended = any(m.operation not in ("set", "unset") for m in groups.get("MANPATH", ()))
+    if extended and not result.get("MANPATH", ":").endswith(":"):
         result["MANPATH"] += ":"
     return result
 

@@ -66,12 +66,13 @@ def test_other_variables_and_the_argument_stay() -> None:
     assert before == {"A": "1", "PATH": "/bin"}
 
 
-def test_a_manpath_that_was_touched_lets_man_find_the_systems_pages() -> None:
+def test_a_manpath_that_was_extended_lets_man_find_the_systems_pages() -> None:
     prepend = Modification("prepend", "MANPATH", "/x/man")
     assert apply_modifications([prepend], {})["MANPATH"] == "/x/man:"
     assert apply_modifications([prepend], {"MANPATH": "/y:"})["MANPATH"] == "/x/man:/y:"
     assert apply_modifications([], {"MANPATH": "/y"})["MANPATH"] == "/y"
     assert "MANPATH" not in apply_modifications([Modification("unset", "MANPATH")], {})
+    assert apply_modifications([Modification("set", "MANPATH", "/x")], {})["MANPATH"] == "/x"
 
 
 @pytest.mark.parametrize("path", ["/", "/usr", "/usr/", "/usr//local/lib64", "/bin", "/usr/bin64"])
