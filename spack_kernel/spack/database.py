@@ -1,35 +1,28 @@
 """One install database: ``.spack-db/index.json`` in the formats 5 to 8.
 
-The file is read whole in one go (Spack replaces it by rename, so what is read is one state) and
-never locked or written. msgspec splits it into one piece of JSON a record; a record is decoded
-when it is asked for. So a record that is malformed harms nobody who does not need it.
+The file is split into one piece of JSON a record, and a record is decoded when it is asked for.
+So a record that is malformed harms nobody who does not need it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import json
-import os
 import re
-import stat as stat_module
-import time
 import warnings
 from bisect import bisect_left
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from .edges import edges_in
 from .errors import DatabaseError, DatabaseWarning
+from .index_file import INDEX_PATH, REBUILD, Stamp, differs, read_index
 from .specs import Spec
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-#: Where an install tree keeps its database.
-INDEX_PATH = Path(".spack-db", "index.json")
 
 #: The database formats whose records are known, oldest and newest.
 KNOWN_FORMATS = (5, 8)
@@ -37,23 +30,9 @@ KNOWN_FORMATS = (5, 8)
 #: Decoded specs kept by one database; about 4 kB each.
 CACHED_SPECS = 4096
 
-#: How often a file that changes while it is read is read again, and the first pause in seconds.
-READ_ATTEMPTS = 5
-RETRY_PAUSE = 0.02
-
 # How a record begins; format 5 wraps a node as {name: node}. Spack up to 0.20 writes blanks.
 _BEGINS = re.compile(rb'\s*\{\s*"spec"\s*:\s*\{\s*"name"\s*:\s*"([\w.+-]+)"').match
 _BEGINS_WRAPPED = re.compile(rb'\s*\{\s*"spec"\s*:\s*\{\s*"([\w.+-]+)"\s*:\s*\{').match
-_REBUILD = "`spack reindex` writes the database anew from what is installed."
-
-
-class _Body(msgspec.Struct):
-    version: str | int
-    installs: dict[str, msgspec.Raw]
-
-
-class _File(msgspec.Struct):
-    database: _Body
 
 
 class _Record(msgspec.Struct, gc=False):
@@ -65,23 +44,9 @@ class _Record(msgspec.Struct, gc=False):
     installation_time: float | None = 0.0
 
 
-_decode_file = msgspec.json.Decoder(_File).decode
 _decode_record = msgspec.json.Decoder(_Record).decode
 
 _says_explicit = re.compile(rb'"explicit"\s*:\s*true').search
-
-
-class Stamp(NamedTuple):
-    """What a stat says of a file; two equal stamps mean an unchanged file."""
-
-    inode: int
-    size: int
-    mtime_ns: int
-
-    @classmethod
-    def of(cls, stat: os.stat_result) -> Stamp:
-        """Return the stamp of a stat result."""
-        return cls(stat.st_ino, stat.st_size, stat.st_mtime_ns)
 
 
 class Database:
@@ -134,26 +99,10 @@ class Database:
             When the format is newer than the ones known and its records look alike.
         """
         root = Path(root)
-        path = root / INDEX_PATH
-        for attempt in range(1, READ_ATTEMPTS + 1):
-            last = attempt == READ_ATTEMPTS
-            try:
-                data, stamp = _read_bytes(path)
-            except OSError as error:
-                if error.errno != errno.ESTALE or last:
-                    _refuse_unreadable(root, path, error)
-            else:
-                try:
-                    body = _decode(data)
-                except ValueError as error:
-                    if last or not _changed(path, stamp):
-                        _refuse_undecodable(path, data, error)
-                else:
-                    database = cls(root, str(body.version), body.installs, stamp)
-                    database._check_format()
-                    return database
-            time.sleep(RETRY_PAUSE * 2 ** (attempt - 1))
-        raise AssertionError("unreachable")
+        version, records, stamp = read_index(root)
+        database = cls(root, version, records, stamp)
+        database._check_format()
+        return database
 
     @classmethod
     def empty(cls, root: str | os.PathLike[str], version: str) -> Database:
@@ -167,7 +116,7 @@ class Database:
 
     def changed(self) -> bool:
         """Return whether the file is another one than when it was read, or gone. One stat."""
-        return _changed(self.path, self.stamp)
+        return differs(self.path, self.stamp)
 
     def __repr__(self) -> str:
         return f"<Database {self.root}: format {self.version}, {len(self)} records>"
@@ -295,7 +244,7 @@ class Database:
             )
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, ValueError) as error:
             raise DatabaseError(
-                f"the record of /{dag_hash} in {self.path} is malformed: {error}", hint=_REBUILD
+                f"the record of /{dag_hash} in {self.path} is malformed: {error}", hint=REBUILD
             ) from error
 
     def _read_names(self) -> Iterator[tuple[str, str]]:
@@ -316,7 +265,7 @@ class Database:
         number = self.version.partition(".")[0]
         if not number.isdecimal():
             raise DatabaseError(
-                f"{self.path} has no database format we could know: {self.version!r}", hint=_REBUILD
+                f"{self.path} has no database format we could know: {self.version!r}", hint=REBUILD
             )
         if int(number) < oldest:
             raise DatabaseError(
@@ -341,82 +290,3 @@ class Database:
             DatabaseWarning,
             stacklevel=3,
         )
-
-
-def _read_bytes(path: Path) -> tuple[bytes, Stamp]:
-    """Return the content of a regular file, and its stamp before it was read."""
-    # Non-blocking: opening a FIFO that somebody put there must not wait for a writer.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        stat = os.fstat(descriptor)
-        if not stat_module.S_ISREG(stat.st_mode):
-            raise OSError(errno.EISDIR, "it is not a regular file")
-        with open(descriptor, "rb", closefd=False) as file:
-            return file.read(), Stamp.of(stat)
-    finally:
-        os.close(descriptor)
-
-
-def _changed(path: Path, stamp: Stamp | None) -> bool:
-    try:
-        return Stamp.of(path.stat()) != stamp
-    except FileNotFoundError:
-        return stamp is not None
-    except OSError:
-        return True
-
-
-def _decode(data: bytes) -> _Body:
-    """Split a database into its records.
-
-    Raises ValueError with what is wrong.
-    """
-    try:
-        try:
-            return _decode_file(data).database
-        except msgspec.ValidationError:
-            raise
-        except msgspec.DecodeError as error:
-            # Spack takes the first JSON value and ignores what follows it.
-            if "trailing characters" not in str(error):
-                raise
-            _, end = json.JSONDecoder().raw_decode(data.decode("latin-1"))
-            return _decode_file(data[:end]).database
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise ValueError(str(error)) from error
-
-
-def _refuse_unreadable(root: Path, path: Path, error: OSError) -> NoReturn:
-    hint = "Name the install tree: the directory that holds .spack-db/index.json."
-    if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        if not root.exists():
-            summary = f"there is no directory {root}"
-        elif not root.is_dir():
-            summary = f"{root} is not a directory, so it is no install tree"
-        elif not path.parent.is_dir():
-            summary = f"{root} is not an install tree: it has no {INDEX_PATH}"
-        else:
-            summary = f"{root} has no {INDEX_PATH}: nothing has been installed there yet"
-            hint = "`spack install` something first, or name another install tree."
-    elif error.errno in (errno.EACCES, errno.EPERM):
-        summary = f"{path} cannot be read: permission denied"
-        hint = "Ask the owner of the store to make its .spack-db directory readable for you."
-    elif error.errno == errno.ESTALE:
-        summary = f"{path} cannot be read: it is replaced faster than it can be opened"
-        hint = "Try again; if it stays so, the file system that holds it needs attention."
-    else:
-        summary = f"{path} cannot be read: {error.strerror}"
-    raise DatabaseError(summary, hint=hint) from error
-
-
-def _refuse_undecodable(path: Path, data: bytes, error: ValueError) -> NoReturn:
-    reason = str(error)
-    if not data.strip():
-        summary = f"{path} is empty"
-    elif "truncated" in reason:
-        summary = f"{path} ends in the middle after {len(data)} bytes: it is truncated"
-    elif not data.lstrip().startswith(b"{"):
-        summary = f"{path} is not a Spack install database: it is not JSON of that shape"
-    else:
-        summary = f"{path} is not a Spack install database: {reason}"
-    raise DatabaseError(summary, hint=_REBUILD) from error

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .database import INDEX_PATH
 from .errors import ConfigError
+from .index_file import INDEX_PATH
 
 if TYPE_CHECKING:
     from .config import Config

@@ -8,8 +8,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from .database import INDEX_PATH
 from .errors import DatabaseWarning, StoreNotFound
+from .index_file import INDEX_PATH
 from .install_tree import install_tree, padded_trees, upstream_trees
 
 if TYPE_CHECKING:

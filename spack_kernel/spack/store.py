@@ -8,8 +8,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from . import locate, selection
-from .database import INDEX_PATH, Database
+from .database import Database
 from .errors import DatabaseError, DatabaseWarning, StoreNotFound
+from .index_file import INDEX_PATH
 from .traversal import RUNTIME_DEPTYPES, reach, rule_for, topological
 
 if TYPE_CHECKING:

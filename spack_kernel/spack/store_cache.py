@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from .database import INDEX_PATH
+from .index_file import INDEX_PATH
 from .store import Store
 
 if TYPE_CHECKING:

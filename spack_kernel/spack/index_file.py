@@ -1,0 +1,174 @@
+"""The file of an install database: read whole, split into records, and what can be wrong with it.
+
+It is read in one go (Spack replaces it by rename, so what is read is one state) and never locked
+or written. msgspec finds where each record begins and ends, and leaves it undecoded.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat as stat_module
+import time
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+import msgspec
+
+from .errors import DatabaseError
+
+#: Where an install tree keeps its database.
+INDEX_PATH = Path(".spack-db", "index.json")
+
+#: What to type when a database is broken.
+REBUILD = "`spack reindex` writes the database anew from what is installed."
+
+#: How often a file that changes while it is read is read again, and the first pause in seconds.
+READ_ATTEMPTS = 5
+RETRY_PAUSE = 0.02
+
+
+class _Body(msgspec.Struct):
+    version: str | int
+    installs: dict[str, msgspec.Raw]
+
+
+class _File(msgspec.Struct):
+    database: _Body
+
+
+_decode_file = msgspec.json.Decoder(_File).decode
+
+
+class Stamp(NamedTuple):
+    """What a stat says of a file; two equal stamps mean an unchanged file."""
+
+    inode: int
+    size: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, stat: os.stat_result) -> Stamp:
+        """Return the stamp of a stat result."""
+        return cls(stat.st_ino, stat.st_size, stat.st_mtime_ns)
+
+
+def read_index(root: Path) -> tuple[str, dict[str, msgspec.Raw], Stamp]:
+    """Read the database file of the install tree `root`.
+
+    A file that changes while it is read, or that a network file system calls stale, is read
+    again a few times.
+
+    Returns
+    -------
+    version : str
+        The database format as the file names it.
+    records : dict of str to msgspec.Raw
+        DAG hash → record as JSON, in recorded order; together they keep the file in memory.
+    stamp : Stamp
+        The identity of what was read.
+
+    Raises
+    ------
+    DatabaseError
+        When there is none, or it is no database.
+    """
+    path = root / INDEX_PATH
+    for attempt in range(1, READ_ATTEMPTS + 1):
+        last = attempt == READ_ATTEMPTS
+        try:
+            data, stamp = _read_bytes(path)
+        except OSError as error:
+            if error.errno != errno.ESTALE or last:
+                _refuse_unreadable(root, path, error)
+        else:
+            try:
+                body = _decode(data)
+            except ValueError as error:
+                if last or not differs(path, stamp):
+                    _refuse_undecodable(path, data, error)
+            else:
+                return str(body.version), body.installs, stamp
+        time.sleep(RETRY_PAUSE * 2 ** (attempt - 1))
+    raise AssertionError("unreachable")
+
+
+def _read_bytes(path: Path) -> tuple[bytes, Stamp]:
+    """Return the content of a regular file, and its stamp before it was read."""
+    # Non-blocking: opening a FIFO that somebody put there must not wait for a writer.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        stat = os.fstat(descriptor)
+        if not stat_module.S_ISREG(stat.st_mode):
+            raise OSError(errno.EISDIR, "it is not a regular file")
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(), Stamp.of(stat)
+    finally:
+        os.close(descriptor)
+
+
+def differs(path: Path, stamp: Stamp | None) -> bool:
+    """Return whether a file is another one than `stamp` says; None says there is no file."""
+    try:
+        return Stamp.of(path.stat()) != stamp
+    except FileNotFoundError:
+        return stamp is not None
+    except OSError:
+        return True
+
+
+def _decode(data: bytes) -> _Body:
+    """Split a database into its records.
+
+    Raises ValueError with what is wrong.
+    """
+    try:
+        try:
+            return _decode_file(data).database
+        except msgspec.ValidationError:
+            raise
+        except msgspec.DecodeError as error:
+            # Spack takes the first JSON value and ignores what follows it.
+            if "trailing characters" not in str(error):
+                raise
+            _, end = json.JSONDecoder().raw_decode(data.decode("latin-1"))
+            return _decode_file(data[:end]).database
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise ValueError(str(error)) from error
+
+
+def _refuse_unreadable(root: Path, path: Path, error: OSError) -> NoReturn:
+    hint = "Name the install tree: the directory that holds .spack-db/index.json."
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        if not root.exists():
+            summary = f"there is no directory {root}"
+        elif not root.is_dir():
+            summary = f"{root} is not a directory, so it is no install tree"
+        elif not path.parent.is_dir():
+            summary = f"{root} is not an install tree: it has no {INDEX_PATH}"
+        else:
+            summary = f"{root} has no {INDEX_PATH}: nothing has been installed there yet"
+            hint = "`spack install` something first, or name another install tree."
+    elif error.errno in (errno.EACCES, errno.EPERM):
+        summary = f"{path} cannot be read: permission denied"
+        hint = "Ask the owner of the store to make its .spack-db directory readable for you."
+    elif error.errno == errno.ESTALE:
+        summary = f"{path} cannot be read: it is replaced faster than it can be opened"
+        hint = "Try again; if it stays so, the file system that holds it needs attention."
+    else:
+        summary = f"{path} cannot be read: {error.strerror}"
+    raise DatabaseError(summary, hint=hint) from error
+
+
+def _refuse_undecodable(path: Path, data: bytes, error: ValueError) -> NoReturn:
+    reason = str(error)
+    if not data.strip():
+        summary = f"{path} is empty"
+    elif "truncated" in reason:
+        summary = f"{path} ends in the middle after {len(data)} bytes: it is truncated"
+    elif not data.lstrip().startswith(b"{"):
+        summary = f"{path} is not a Spack install database: it is not JSON of that shape"
+    else:
+        summary = f"{path} is not a Spack install database: {reason}"
+    raise DatabaseError(summary, hint=REBUILD) from error
