@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from .edges import edges_in
+from .edges import edges_in, virtuals_in
 from .errors import DatabaseError, DatabaseWarning
 from .index_file import INDEX_PATH, REBUILD, Stamp, differs, read_index
 from .specs import Spec
@@ -77,6 +77,7 @@ class Database:
         self._records = records
         self._young: dict[str, Spec] = {}
         self._old: dict[str, Spec] = {}
+        self._virtuals: dict[str, set[str]] | None = None
         self._by_name: dict[str, list[str]] | None = None
         self._sorted_hashes: list[str] | None = None
         self._prefix_asked = False
@@ -215,6 +216,16 @@ class Database:
                     hashes.append(dag_hash)
             self._by_name = by_name
         return self._by_name
+
+    def virtuals(self) -> Mapping[str, set[str]]:
+        """Return virtual package → packages that stand for it on a recorded edge."""
+        if self._virtuals is None:
+            found: dict[str, set[str]] = {}
+            for raw in self._records.values():
+                for virtual, package in virtuals_in(raw):
+                    found.setdefault(virtual, set()).add(package)
+            self._virtuals = found
+        return self._virtuals
 
     def with_hash_prefix(self, hash_prefix: str) -> list[str]:
         """Return the DAG hashes that begin with `hash_prefix`, sorted."""

@@ -28,7 +28,25 @@ class _Record(msgspec.Struct, gc=False):
     spec: _Node
 
 
+class _VirtualParameters(msgspec.Struct, gc=False):
+    virtuals: tuple[str, ...] = ()
+
+
+class _VirtualEdge(msgspec.Struct, gc=False):
+    name: str
+    parameters: _VirtualParameters
+
+
+class _VirtualNode(msgspec.Struct, gc=False):
+    dependencies: tuple[_VirtualEdge, ...] = ()
+
+
+class _VirtualRecord(msgspec.Struct, gc=False):
+    spec: _VirtualNode
+
+
 _decode = msgspec.json.Decoder(_Record).decode
+_decode_virtuals = msgspec.json.Decoder(_VirtualRecord).decode
 
 
 def edges_in(record: msgspec.Raw, deptypes: Sequence[str]) -> tuple[str, ...] | None:
@@ -47,3 +65,15 @@ def edges_in(record: msgspec.Raw, deptypes: Sequence[str]) -> tuple[str, ...] | 
             if any(each in edge.parameters.deptypes for each in deptypes)
         ]
     )
+
+
+def virtuals_in(record: msgspec.Raw) -> list[tuple[str, str]]:
+    """Return virtual package and provider for each virtual that the edges of a record name.
+
+    Empty for what is not of specfile format 4 or newer: older ones do not record it.
+    """
+    try:
+        edges = _decode_virtuals(record).spec.dependencies
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return []
+    return [(virtual, edge.name) for edge in edges for virtual in edge.parameters.virtuals]

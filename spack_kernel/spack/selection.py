@@ -183,7 +183,6 @@ def _providing(
 
 
 _dialects: WeakKeyDictionary[Database, Dialect] = WeakKeyDictionary()
-_recorded: WeakKeyDictionary[Database, dict[str, set[str]]] = WeakKeyDictionary()
 
 
 def _dialect(database: Database) -> Dialect:
@@ -202,14 +201,6 @@ def recorded_providers(store: Store) -> dict[str, set[str]]:
     """Return virtual package → packages that provide it, as far as dependents recorded it."""
     found: dict[str, set[str]] = {}
     for database in store.databases:
-        known = _recorded.get(database)
-        if known is None:
-            known = {}
-            for spec in database.specs():
-                for edge in spec.dependencies:
-                    for virtual in edge.virtuals:
-                        known.setdefault(virtual, set()).add(edge.name)
-            _recorded[database] = known
-        for virtual, packages in known.items():
+        for virtual, packages in database.virtuals().items():
             found.setdefault(virtual, set()).update(packages)
     return found

@@ -132,6 +132,15 @@ class TestRealDatabases:
         assert fresh.names() == by_name
         assert list(fresh.names()) == list(by_name)
 
+    def test_virtuals(self, golden: Any) -> None:
+        _, database, _ = golden
+        expected: dict[str, set[str]] = {}
+        for spec in database.specs():
+            for edge in spec.dependencies:
+                for virtual in edge.virtuals:
+                    expected.setdefault(virtual, set()).add(edge.name)
+        assert database.virtuals() == expected
+
     def test_hash_prefixes(self, golden: Any) -> None:
         _, database, expected = golden
         hashes = sorted(expected["database"]["installs"])
