@@ -42,7 +42,7 @@ R_LIBRARIES = (
 
 #: Packages of which one asks for kernels in a survey of a whole store, where looking into every
 #: prefix would take too long. Patterns as of `fnmatch`.
-PACKAGES = ("*kernel", "*kernels", "xeus*", "*-xeus-*", "cling", "root", "sagemath", "py-sos*")
+PACKAGES = ("*kernel", "xeus*", "*-xeus-*", "sagemath", "py-sos*")
 
 _IPYKERNEL = re.compile(r"ipykernel(_launcher)?")
 _NAME = re.compile(r"[a-z0-9._-]+", re.IGNORECASE)

@@ -1,0 +1,212 @@
+"""What one store offers, read in a process of its own.
+
+Reading fifty thousand records takes a second of one processor and some hundred megabytes. In a
+process beside the server it stops nobody's kernels, leaves no memory behind, and can be ended when
+the file system of the store hangs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from spack_kernel.spack.errors import SpackKernelError, StoreNotFound
+from spack_kernel.spack.index_file import Stamp
+from spack_kernel.spack.store import Store
+
+from .errors import KernelSpecError
+from .isolated import isolated_command
+from .offers import Offer, Offers, Selection, offers_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+#: How much less urgent than the server's own work reading a store is, as for nice(1).
+_NICENESS = 5
+
+#: Seconds that a killed process has to be gone; one that waits for a disk may never be.
+_GRACE = 1.0
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a store offers, and which packages it has.
+
+    Attributes
+    ----------
+    offers : Offers
+        The kernels.
+    packages : str
+        A line ``HASH NAME`` for every record, sorted; each begins with a newline.
+    """
+
+    offers: Offers
+    packages: str
+
+    def find(self, hash_prefix: str) -> list[tuple[str, str]]:
+        """Return hash and package name of the records whose DAG hash begins like this."""
+        found = []
+        start = self.packages.find(f"\n{hash_prefix}")
+        while start >= 0:
+            end = self.packages.index("\n", start + 1)
+            dag_hash, _, name = self.packages[start + 1 : end].partition(" ")
+            found.append((dag_hash, name))
+            start = end if self.packages.startswith(hash_prefix, end + 1) else -1
+        return found
+
+
+class SlowStoreError(SpackKernelError):
+    """A store that could not be read in time."""
+
+    code = "store-slow"
+
+
+def open_stores(paths: Sequence[str]) -> Store:
+    """Open a store as a kernelspec names it: the others behind the first; none to look for one.
+
+    Raises
+    ------
+    StoreNotFound, DatabaseError, ConfigError
+        When there is none, or it cannot be read.
+    """
+    if not paths:
+        return Store.discover()
+    return Store.open(paths[0], upstreams=paths[1:])
+
+
+def list_store(paths: Sequence[str], selection: Selection) -> Listing:
+    """Return the listing of a store, read in this process.
+
+    Raises
+    ------
+    StoreNotFound, DatabaseError, ConfigError
+        When there is none, or it cannot be read.
+    """
+    store = open_stores(paths)
+    lines = {
+        f"{dag_hash} {name}"
+        for database in store.databases
+        for name, hashes in database.names().items()
+        for dag_hash in hashes
+    }
+    return Listing(offers_of(store, selection), "\n" + "\n".join([*sorted(lines), ""]))
+
+
+def list_store_apart(paths: Sequence[str], selection: Selection, timeout: float) -> Listing:
+    """Return the listing of a store, read in a process of its own.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        As for `open_stores`.
+    selection : Selection
+        What to offer.
+    timeout : float
+        Seconds it may take.
+
+    Raises
+    ------
+    SlowStoreError
+        When it takes longer; the process is ended.
+    KernelSpecError
+        When the process ends in an error that is not about the store.
+    SpackKernelError
+        As `list_store`, with the same words.
+    """
+    request = {"stores": list(paths), "selection": selection.as_dict()}
+    process = subprocess.Popen(  # noqa: S603 - an argument list, no shell
+        isolated_command(__name__),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd="/",
+        # What is typed at the terminal of the server is not meant for it.
+        start_new_session=True,
+    )
+    try:
+        output, words = process.communicate(json.dumps(request).encode(), timeout)
+    except subprocess.TimeoutExpired:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE)
+        raise SlowStoreError(f"it could not be read in {timeout:g} seconds") from None
+    try:
+        answer = json.loads(output)
+    except ValueError:
+        last = words.decode("utf-8", "replace").strip().rpartition("\n")[2]
+        raise KernelSpecError(
+            f"the process that reads it ended with status {process.returncode}: {last}"
+        ) from None
+    if "error" in answer:
+        error = answer["error"]
+        raise StoreNotFound(error["summary"], details=error["details"], hint=error["hint"])
+    return _from_dict(answer)
+
+
+def _as_dict(listing: Listing) -> dict[str, Any]:
+    offers = listing.offers
+    return {
+        "offers": [
+            {
+                "name": offer.name,
+                "content": offer.content,
+                "directory": offer.directory,
+                "resources": offer.resources,
+            }
+            for offer in offers.offers
+        ],
+        "stores": offers.stores,
+        "watched": offers.watched,
+        "problems": offers.problems,
+        "left_out": offers.left_out,
+        "packages": listing.packages,
+    }
+
+
+def _from_dict(answer: Mapping[str, Any]) -> Listing:
+    return Listing(
+        Offers(
+            offers=tuple(
+                Offer(o["name"], o["content"], o["directory"], tuple(o["resources"]))
+                for o in answer["offers"]
+            ),
+            stores=tuple(answer["stores"]),
+            watched={
+                path: None if stamp is None else Stamp(*stamp)
+                for path, stamp in answer["watched"].items()
+            },
+            problems=tuple(answer["problems"]),
+            left_out=answer["left_out"],
+        ),
+        answer["packages"],
+    )
+
+
+def main() -> None:
+    """Answer the request on standard input on standard output."""
+    os.nice(_NICENESS)
+    request = json.load(sys.stdin)
+    told: list[str] = []
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_, **__: told.append(str(message))
+            listing = list_store(request["stores"], Selection.from_dict(request["selection"]))
+        answer = _as_dict(listing)
+        answer["problems"] = [*dict.fromkeys(told), *answer["problems"]]
+    except SpackKernelError as error:
+        answer = {"error": error.as_dict()}
+    except OSError as error:
+        answer = {"error": SpackKernelError(str(error)).as_dict()}
+    json.dump(answer, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""Kernel names and display names from templates, and which spec a name means."""
+
+from __future__ import annotations
+
+import re
+import string
+from typing import TYPE_CHECKING, NamedTuple
+
+from .errors import KernelSpecError
+from .kernel_json import kernel_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from spack_kernel.spack.specs import Spec
+
+#: What gives the names that `spack-kernel install` gives.
+NAME_TEMPLATE = "spack-{name}-{version}-{hash}"
+DISPLAY_NAME_TEMPLATE = "{name} {version} (Spack /{hash})"
+
+#: What stands for a Spack environment.
+ENVIRONMENT_NAME = "spack-env-{name}"
+ENVIRONMENT_DISPLAY_NAME = "{name} (Spack environment)"
+
+#: The kernel of which each notebook says itself what it is.
+NOTEBOOK_NAME = "spack-notebook"
+NOTEBOOK_DISPLAY_NAME = "Spack (chosen by the notebook)"
+
+#: What a template may name.
+FIELDS = (
+    "name",
+    "version",
+    "hash",
+    "dag_hash",
+    "python",
+    "compiler",
+    "platform",
+    "os",
+    "target",
+    "namespace",
+)
+
+_HASH_AT_END = re.compile(r"spack-(.+)-([a-z2-7]{7,32})(?:\.([a-z0-9._-]+))?", re.IGNORECASE)
+
+
+def fields(spec: Spec, python: Spec | None) -> dict[str, str]:
+    """Return what stands for each of `FIELDS`; ``hash`` is its first seven characters."""
+    return {
+        "name": spec.name,
+        "version": str(spec.version),
+        "hash": spec.hash[:7],
+        "dag_hash": spec.hash,
+        "python": str(python.version) if python else "",
+        "compiler": f"{spec.compiler.name}@{spec.compiler.version}" if spec.compiler else "",
+        "platform": spec.arch.platform,
+        "os": spec.arch.os,
+        "target": spec.arch.target,
+        "namespace": spec.namespace,
+    }
+
+
+def check_template(template: str) -> str:
+    """Return `template` when it is one.
+
+    Raises
+    ------
+    KernelSpecError
+        For braces that do not match and names that are none of `FIELDS`.
+    """
+    try:
+        parts = list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise KernelSpecError(
+            f"`{template}` is no template: {error}", hint="Write a brace itself twice: `{{`."
+        ) from None
+    for _, field, form, conversion in parts:
+        if field is not None and (field not in FIELDS or form or conversion):
+            raise KernelSpecError(
+                f"`{template}` is no template: it has `{{{field}{form and ':' + form}}}`",
+                hint="What can stand in braces: " + ", ".join(FIELDS),
+            )
+    return template
+
+
+def filled(template: str, values: Mapping[str, str]) -> str:
+    """Return a template with values, and without blanks that an empty one leaves."""
+    return " ".join(template.format_map(values).split())
+
+
+class SpecName(NamedTuple):
+    """What a kernel's name says, when it ends in a hash.
+
+    Attributes
+    ----------
+    package : str
+        The package's name and perhaps its version, as written in the name.
+    hash : str
+        At least seven characters of the DAG hash.
+    shipped : str
+        The name of a kernel that a package of the closure ships; empty for IPython.
+    """
+
+    package: str
+    hash: str
+    shipped: str
+
+
+def parse_name(name: str) -> SpecName | None:
+    """Return what a kernel's name says; None when it is not made of a spec and a hash.
+
+    ``spack-py-numpy-abc1234`` and ``spack-py-numpy-2.2.6-abc1234`` both are.
+    """
+    match = _HASH_AT_END.fullmatch(name.lower())
+    return SpecName(match[1], match[2], match[3] or "") if match else None
+
+
+def says(parsed: SpecName, package: str) -> bool:
+    """Return whether a kernel's name may mean a spec of this package."""
+    own = kernel_name(package)
+    return parsed.package == own or parsed.package.startswith(f"{own}-")

@@ -1,0 +1,389 @@
+"""Which kernels a store offers: a selection of its specs, and what each would be."""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spack_kernel.kernels.candidates import Survey
+from spack_kernel.kernels.shipped import PACKAGES, ShippedKernel, shipped_kernels
+from spack_kernel.spack.environments import (
+    LOCK_FILE,
+    MANIFEST,
+    environment_names,
+    environments_root,
+    open_environment,
+)
+from spack_kernel.spack.errors import SpackKernelError
+from spack_kernel.spack.index_file import INDEX_PATH, Stamp
+
+from .kernel_json import kernel_content, kernel_name, store_paths
+from .names import (
+    DISPLAY_NAME_TEMPLATE,
+    ENVIRONMENT_DISPLAY_NAME,
+    ENVIRONMENT_NAME,
+    NAME_TEMPLATE,
+    check_template,
+    fields,
+    filled,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from spack_kernel.kernels.candidates import Candidate
+    from spack_kernel.spack.environments import SpackEnvironment
+    from spack_kernel.spack.specs import Dependency, Spec
+    from spack_kernel.spack.store import Store
+
+#: Kernels offered of one store when nobody says how many.
+LIMIT = 50
+
+_SHOWN_PROBLEMS = 5
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which specs of a store become kernels, and under which names.
+
+    Attributes
+    ----------
+    queries : tuple of str
+        What to offer. Empty: what somebody installed explicitly and a notebook is for, which are
+        Python packages, specs that directly depend on one, and packages with a kernel of theirs.
+    environments : tuple of str
+        Patterns for names of managed Spack environments, and directories of others.
+    also : tuple of str
+        DAG hashes to offer besides, whatever the limit; what is not installed is left out.
+    name_template, display_name_template : str
+        See `spack_kernel.jupyter.names.FIELDS`.
+    limit : int
+        How many specs at most; the newest versions of each package come first, then what was
+        installed last. Environments and `also` do not count.
+    companion : str
+        As for `plan_kernel`.
+    kernel_packages : tuple of str
+        Patterns for names of packages that may ship a kernel.
+    """
+
+    queries: tuple[str, ...] = ()
+    environments: tuple[str, ...] = ("*",)
+    also: tuple[str, ...] = ()
+    name_template: str = NAME_TEMPLATE
+    display_name_template: str = DISPLAY_NAME_TEMPLATE
+    limit: int = LIMIT
+    companion: str = "auto"
+    kernel_packages: tuple[str, ...] = PACKAGES
+
+    def __post_init__(self) -> None:
+        check_template(self.name_template)
+        check_template(self.display_name_template)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Selection:
+        """Return the selection of which these are the attributes, as JSON types."""
+        known: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+        return cls(**known)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the attributes as JSON types."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One kernel that a store offers.
+
+    Attributes
+    ----------
+    name : str
+        Its name.
+    content : mapping
+        What its kernel.json says.
+    directory : str
+        Where its logos are; empty for ours.
+    resources : tuple of str
+        The files there that front ends ask for.
+    """
+
+    name: str
+    content: Mapping[str, Any]
+    directory: str = ""
+    resources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Offers:
+    """What a store offers.
+
+    Attributes
+    ----------
+    offers : tuple of Offer
+        The kernels, sorted by name.
+    stores : tuple of str
+        The install trees they are in.
+    watched : mapping of str to Stamp or None
+        The files and directories that change when the offers do, as they were before they were
+        read; None for what was not there.
+    problems : tuple of str
+        A line for what could not be offered although it was asked for.
+    left_out : int
+        How many specs are beyond the limit.
+    """
+
+    offers: tuple[Offer, ...]
+    stores: tuple[str, ...]
+    watched: Mapping[str, Stamp | None]
+    problems: tuple[str, ...]
+    left_out: int
+
+
+def offers_of(store: Store, selection: Selection) -> Offers:
+    """Return what a store offers by a selection.
+
+    Nothing but the database is asked, and a few directories a Python: no process is started.
+    """
+    return _Gatherer(store, selection).gather()
+
+
+class _Gatherer:
+    """Gathers the offers of one store; see `offers_of`."""
+
+    def __init__(self, store: Store, selection: Selection) -> None:
+        self._store = store
+        self._selection = selection
+        self._stores = store_paths(store)
+        self._survey = Survey(store, selection.kernel_packages)
+        self._shipped: dict[str, list[ShippedKernel]] = {}
+        self._problems: list[str] = []
+        self._watched: dict[str, Stamp | None] = {}
+        for database in store.databases:
+            self._watched[str(database.path)] = database.stamp
+        for tree in store.left_out:
+            self._watch(tree / INDEX_PATH)
+
+    def gather(self) -> Offers:
+        chosen, left_out = self._chosen()
+        named: dict[str, list[tuple[Spec, Offer]]] = {}
+        for candidate in chosen:
+            for offer in self._offers(candidate):
+                named.setdefault(offer.name, []).append((candidate.spec, offer))
+        offers = [offer for same in named.values() for offer in _told_apart(same)]
+        taken = {offer.name for offer in offers}
+        offers += [o for o in self._environments() if o.name not in taken]
+        return Offers(
+            offers=tuple(sorted(offers, key=lambda offer: offer.name)),
+            stores=tuple(self._stores),
+            watched=self._watched,
+            problems=tuple(self._problems),
+            left_out=left_out,
+        )
+
+    def _watch(self, path: Path) -> None:
+        """Remember what a file is now; to be called before it is read."""
+        self._watched.setdefault(str(path), stamp_of(path))
+
+    # -- specs --
+
+    def _chosen(self) -> tuple[list[Candidate], int]:
+        """Return the candidates to offer, and how many there are beyond the limit."""
+        if self._selection.queries:
+            found = self._of_queries()
+        else:
+            explicit = self._candidates(self._store.explicit())
+            found = [c for c in explicit if _for_notebooks(c) or self._kernels(c)]
+        newest: dict[str, Spec] = {}
+        for each in found:
+            name = each.spec.name
+            if name not in newest or newest[name].version < each.spec.version:
+                newest[name] = each.spec
+        found.sort(
+            key=lambda c: (newest[c.spec.name] != c.spec, -c.spec.installation_time, c.spec.hash)
+        )
+        kept = found[: max(0, self._selection.limit)]
+        known = {candidate.spec.hash for candidate in kept}
+        also = [self._store.by_hash(key) for key in self._selection.also if key not in known]
+        besides = self._candidates(spec for spec in also if spec is not None and spec.installed)
+        return kept + besides, len(found) - len(kept)
+
+    def _of_queries(self) -> list[Candidate]:
+        specs: dict[str, Spec] = {}
+        for query in self._selection.queries:
+            try:
+                found = self._store.find(query)
+            except SpackKernelError as error:
+                self._problems.append(f"the query `{query}` is left out: {error.summary}")
+                continue
+            if not found:
+                self._problems.append(f"the query `{query}` finds nothing")
+            specs.update((spec.hash, spec) for spec in found)
+        able: list[Candidate] = []
+        unable: list[Candidate] = []
+        for candidate in self._candidates(specs.values()):
+            is_able = not candidate.why_not or self._kernels(candidate)
+            (able if is_able else unable).append(candidate)
+        for candidate in unable[:_SHOWN_PROBLEMS]:
+            self._problems.append(f"{candidate.spec.label} is left out: {candidate.why_not}")
+        if len(unable) > _SHOWN_PROBLEMS:
+            self._problems.append(f"{len(unable) - _SHOWN_PROBLEMS} more cannot be kernels")
+        return able
+
+    def _candidates(self, specs: Iterable[Spec]) -> list[Candidate]:
+        found = []
+        for spec in specs:
+            try:
+                found.append(self._survey.candidate(spec))
+            except SpackKernelError as error:  # noqa: PERF203
+                self._problems.append(f"{spec.label} is left out: {error.summary}")
+        return found
+
+    def _kernels(self, candidate: Candidate) -> list[ShippedKernel]:
+        """Return the kernels that packages in a candidate's closure ship."""
+        kernels: dict[str, ShippedKernel] = {}
+        # What the root ships goes before what its dependencies do.
+        for spec in sorted(candidate.shippers, key=lambda spec: spec != candidate.spec):
+            if spec.hash not in self._shipped:
+                self._shipped[spec.hash], problems = shipped_kernels([spec])
+                self._problems += problems
+            for kernel in self._shipped[spec.hash]:
+                kernels.setdefault(kernel.name, kernel)
+        return list(kernels.values())
+
+    def _offers(self, candidate: Candidate) -> Iterator[Offer]:
+        kernels = self._kernels(candidate)
+        # Of a package that is a kernel, that kernel is meant and not the Python it is written in.
+        itself = any(kernel.spec == candidate.spec for kernel in kernels)
+        if not candidate.why_not and not itself:
+            yield self._offer(candidate, None)
+        for kernel in kernels:
+            yield self._offer(candidate, kernel)
+
+    def _offer(self, candidate: Candidate, shipped: ShippedKernel | None) -> Offer:
+        spec, selection = candidate.spec, self._selection
+        values = fields(spec, candidate.python)
+        name = kernel_name(filled(selection.name_template, values))
+        display_name = filled(selection.display_name_template, values)
+        if shipped is not None:
+            name = f"{name}.{shipped.name}"
+            display_name = f"{shipped.display_name} in {display_name}"
+        content = kernel_content(
+            [spec],
+            self._stores,
+            display_name=display_name,
+            companion=selection.companion,
+            debugger=candidate.debugger,
+            encryption=candidate.encryption,
+            shipped=shipped,
+        )
+        return Offer(name, content, *(_resources(shipped.directory) if shipped else ()))
+
+    # -- environments --
+
+    def _environments(self) -> Iterator[Offer]:
+        for name in self._environment_names():
+            try:
+                environment = self._open(name)
+                specs = environment.specs(self._store)
+                candidates = self._candidates(specs)
+                able = [candidate for candidate in candidates if not candidate.why_not]
+                if not able:
+                    continue
+            except (SpackKernelError, OSError) as error:
+                summary = getattr(error, "summary", str(error))
+                self._problems.append(f"the environment {name} is left out: {summary}")
+                continue
+            values = {"name": os.path.basename(environment.name)}  # noqa: PTH119 - also for names
+            content = kernel_content(
+                specs,
+                self._stores,
+                display_name=ENVIRONMENT_DISPLAY_NAME.format(**values),
+                companion=self._selection.companion,
+                debugger=any(candidate.debugger for candidate in able),
+                encryption=all(candidate.encryption for candidate in able),
+            )
+            yield Offer(kernel_name(ENVIRONMENT_NAME.format(**values)), content)
+
+    def _open(self, name: str) -> SpackEnvironment:
+        config = self._store.config
+        directory = Path(name) if "/" in name and name[:1] in "/~" else None
+        if directory is None:
+            directory = environments_root(config, name) / name
+        for file in (MANIFEST, LOCK_FILE):
+            self._watch(directory.expanduser() / file)
+        return open_environment(name, config)
+
+    def _environment_names(self) -> list[str]:
+        """Return the names and directories of the environments that are selected."""
+        wanted = self._selection.environments
+        directories = [each for each in wanted if "/" in each and each[:1] in "/~"]
+        patterns = [each for each in wanted if each not in directories]
+        if self._store.config is None or not patterns:
+            return directories
+        try:
+            self._watch(environments_root(self._store.config))
+            names = environment_names(self._store.config)
+        except (SpackKernelError, OSError) as error:
+            self._problems.append(f"environments are left out: {error}")
+            return directories
+        return directories + [
+            name for name in names if any(fnmatch.fnmatchcase(name, p) for p in patterns)
+        ]
+
+
+def stamp_of(path: str | os.PathLike[str]) -> Stamp | None:
+    """Return the stamp of a file or directory; None when it cannot be asked."""
+    try:
+        return Stamp.of(Path(path).stat())
+    except OSError:
+        return None
+
+
+def _for_notebooks(candidate: Candidate) -> bool:
+    """Return whether one would want to pick this spec for IPython.
+
+    A debugger or a compiler that happens to depend on Python has a Python to start, too.
+    """
+    spec = candidate.spec
+    if candidate.why_not:
+        return False
+    return spec.name == "python" or any(
+        name.startswith("py-")
+        for name in (spec.name, *(e.name for e in spec.dependencies if _is_needed(e)))
+    )
+
+
+def _is_needed(edge: Dependency) -> bool:
+    return "link" in edge.deptypes or "run" in edge.deptypes
+
+
+def _told_apart(same: Sequence[tuple[Spec, Offer]]) -> Iterator[Offer]:
+    """Yield offers of one name under names of their own; the only one keeps it."""
+    if len(same) == 1:
+        yield same[0][1]
+        return
+    seven = {spec.hash[:7] for spec, _ in same}
+    length = 7 if len(seven) == len(same) else 32
+    for spec, offer in same:
+        name = f"{offer.name}-{spec.hash[:length]}"
+        content = dict(offer.content)
+        if spec.hash[:7] not in content["display_name"]:
+            content["display_name"] += f" /{spec.hash[:length]}"
+        yield dataclasses.replace(offer, name=name, content=content)
+
+
+def _resources(directory: str) -> tuple[str, tuple[str, ...]]:
+    """Return a directory with its logos and scripts; nothing when it has no logo."""
+    wanted = ("logo-*", "kernel.js", "kernel.css")
+    names = sorted(path.name for each in wanted for path in Path(directory).glob(each))
+    return (directory, tuple(names)) if any(map(_is_logo, names)) else ("", ())
+
+
+def _is_logo(name: str) -> bool:
+    return name.startswith("logo-")
