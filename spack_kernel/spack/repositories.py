@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from .config import Config
+    from .specs import Spec
     from .store import Store
 
 #: The largest recipe that is read, in bytes.
@@ -175,13 +176,21 @@ class InstalledRecipes:
 
     def provides(self, package: str) -> list[Provides] | None:
         """Return what the recipe of `package` provides; None when no prefix has a copy of it."""
-        for spec in reversed(self._store.named(package)):
-            if spec.installed and spec.external is None and spec.prefix is not None:
-                copies = Path(spec.prefix) / ".spack" / "repos"
-                for root in (copies / "spack_repo" / spec.namespace, copies / spec.namespace):
-                    with contextlib.suppress(ConfigError):
-                        return Repository(root).provides(package)
-                return None
+        spec = self._last_installed(package)
+        if spec is None or spec.prefix is None:
+            return None
+        copies = Path(spec.prefix) / ".spack" / "repos"
+        for root in (copies / "spack_repo" / spec.namespace, copies / spec.namespace):
+            with contextlib.suppress(ConfigError):
+                return Repository(root).provides(package)
+        return None
+
+    def _last_installed(self, package: str) -> Spec | None:
+        for database in self._store.databases:
+            # One record is decoded, seldom more: a large store has thousands of a name.
+            for spec in database.specs(reversed(database.names().get(package, ()))):
+                if spec.installed and spec.external is None:
+                    return spec
         return None
 
 
