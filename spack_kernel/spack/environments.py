@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from .config import Config
 from .errors import ConfigError, ConfigWarning, SpackKernelError
+from .install_tree import install_tree, upstream_trees
 from .modifications import configured_modifications
 from .scopes import Scope
+from .store import Store
 from .substitution import Substitution
 from .views import DEFAULT_VIEW, View, read_views
 
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 
     from .modifications import Modification
     from .specs import Spec
-    from .store import Store
 
 MANIFEST = "spack.yaml"
 LOCK_FILE = "spack.lock"
@@ -137,6 +138,22 @@ class SpackEnvironment:
                 "`install`.",
             )
         return tuple(found.values())
+
+    def store(self, store: Store) -> Store:
+        """Return the store this environment installs in: `store`, unless its manifest says another.
+
+        Raises
+        ------
+        StoreNotFound, DatabaseError, ConfigError
+            When the install tree of its own cannot be opened.
+        """
+        manifest = Config(self.config.scopes[-1:], self.config.substitution)
+        if manifest.get("config:install_tree") is None:
+            return store
+        tree = install_tree(self.config)
+        if tree == Path(store.root):
+            return store
+        return Store.open(tree, upstreams=upstream_trees(self.config))
 
     def view(self, name: str | None = None) -> View | None:
         """Return a view by name; without one the default view, else the only one, else None.

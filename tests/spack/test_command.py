@@ -127,7 +127,7 @@ def answering(directory: Path, *modifications: list[str | None], **behaviour: An
 def test_spack_gets_a_clean_environment(
     loaded: LoadEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.setenv("HOME", "/nonexistent")
     monkeypatch.setenv("SPACK_USER_CONFIG_PATH", "/config")
     for name in ("PYTHONPATH", "SPACK_ENV", "LD_LIBRARY_PATH", "VIRTUAL_ENV"):
         monkeypatch.setenv(name, "/leaked")
@@ -136,7 +136,7 @@ def test_spack_gets_a_clean_environment(
     assert seen["argv"] == ["--color", "never", "python"]
     assert seen["cwd"] == "/"
     assert "/leaked" not in seen["env"].values()
-    assert seen["env"]["HOME"] == "/home/somebody"
+    assert seen["env"]["HOME"] == "/nonexistent"
     assert seen["env"]["SPACK_USER_CONFIG_PATH"] == "/config"
     assert seen["env"]["PATH"] == "/usr/local/bin:/usr/bin:/bin"
 

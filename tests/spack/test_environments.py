@@ -20,7 +20,7 @@ from spack_kernel.spack.environments import (
     environment_names,
     open_environment,
 )
-from spack_kernel.spack.errors import ConfigError, ConfigWarning, SpackKernelError
+from spack_kernel.spack.errors import ConfigError, ConfigWarning, SpackKernelError, StoreNotFound
 from spack_kernel.spack.store import Store
 
 # What only recipes set, by environment; everything else must be Spack's to the letter.
@@ -235,6 +235,23 @@ def test_env_vars_of_the_manifest(store: Store, tmp_path: Path) -> None:
     made = activate(open_environment(str(path)), store, None).apply({"OLD": "1", "TOOLS": "/mine"})
     assert (made["LEVEL"], made["TOOLS"]) == ("3", "/opt/tools:/mine")
     assert "OLD" not in made
+
+
+def test_an_environment_with_an_install_tree_of_its_own(store: Store, tmp_path: Path) -> None:
+    plain = make_environment(tmp_path / "plain", "", lock("tool"))
+    assert open_environment(str(plain)).store(store) is store
+    manifest = "  config:\n    install_tree:\n      root: ./tree\n"
+    path = make_environment(tmp_path / "env", manifest, lock("own"))
+    make_store(path / "tree", node("own"))
+    environment = open_environment(str(path))
+    assert [spec.name for spec in environment.specs(environment.store(store))] == ["own"]
+    assert Path(environment.store(store).root) == path / "tree"
+    same = f"  config: {{install_tree: {{root: {store.root}}}}}\n"
+    path = make_environment(tmp_path / "same", same, lock("tool"))
+    assert open_environment(str(path)).store(store) is store
+    (path / "spack.yaml").write_text(f"spack:\n  config: {{install_tree: {tmp_path}/gone}}\n")
+    with pytest.raises(StoreNotFound, match="gone"):
+        open_environment(str(path)).store(store)
 
 
 @pytest.mark.parametrize(
