@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from .options import (
@@ -73,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
 
     console: Console = args.console
     chosen = variables(args)
-    if args.timeout <= 0:
+    if not 0 < args.timeout < math.inf:
         args.parser.error("argument --timeout: give a number of seconds above 0")
     report = _Report(console)
     trial = Trial(args.timeout, report)

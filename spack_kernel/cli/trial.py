@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import tempfile
 import time
@@ -18,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
+from jupyter_core.utils import run_sync
+from traitlets.config import Config
 
 from spack_kernel.jupyter.errors import KernelDiedError
 from spack_kernel.jupyter.kernel_json import kernel_dict
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks at whether a kernel that has not answered is still alive.
 _PATIENCE = 0.5
+
+_SHOWN_LINES = 15
 
 #: Names beside a package's own that it should not have installed; imported only when alone.
 _BYSTANDERS = frozenset({"test", "tests", "testing", "doc", "docs", "example", "examples"})
@@ -137,7 +142,12 @@ def try_kernel(trial: Trial, plan: KernelPlan, name: str | None, **made: Any) ->
         When a step fails, with the reason.
     """
     with tempfile.TemporaryDirectory(prefix="spack-kernel-check-") as scratch:
-        manager = KernelManager(kernel_name=name or "trial")
+        manager = KernelManager(
+            kernel_name=name or "trial",
+            # What the kernel says goes into the error; its logger would show tracebacks of ours.
+            config=Config({"SpackProvisioner": {"echo_stderr": False}}),
+            log=_silent_logger(),
+        )
         # Beside it the connection file of a kernel that hangs is removed with the directory.
         manager.connection_file = os.path.join(scratch, "connection.json")  # noqa: PTH118
         if name is None:
@@ -166,6 +176,13 @@ def try_kernel(trial: Trial, plan: KernelPlan, name: str | None, **made: Any) ->
             client.stop_channels()
             manager.shutdown_kernel(now=True)
             manager.context.destroy(linger=0)
+
+
+def _silent_logger() -> logging.Logger:
+    logger = logging.getLogger(f"{__name__}.jupyter")
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = False
+    return logger
 
 
 def modules_of(plan: KernelPlan, spec: Spec) -> list[str]:
@@ -206,7 +223,7 @@ def _wait_until_ready(manager: KernelManager, client: BlockingKernelClient, time
         client.wait_for_ready(timeout=timeout)
     except RuntimeError as error:
         if not manager.is_alive():
-            raise _died("before it answered") from error
+            raise _died(manager, "before it answered") from error
         raise TimeoutExpiredError(
             f"the kernel runs, but did not answer within {timeout:g} s",
             hint="Give it longer with --timeout; a cold parallel file system is slow.",
@@ -224,7 +241,7 @@ def _execute(
             reply = client.get_shell_msg(timeout=_PATIENCE)
         except Empty:
             if not manager.is_alive():
-                raise _died(f"while it ran `{code or ask}`") from None
+                raise _died(manager, f"while it ran `{code or ask}`") from None
             continue
         if reply["parent_header"].get("msg_id") == request:
             content: dict[str, Any] = reply["content"]
@@ -277,14 +294,15 @@ def _import(
     places = [where] if isinstance(where, str) else list(where)
     prefix = os.path.realpath(spec.prefix or "")
     inside = [p for p in places if os.path.realpath(p).startswith(prefix + os.sep)]
-    if places and not inside:
+    if not inside:
+        found = places[0] if places else "it is built into the interpreter"
         raise ImportFailedError(
             f"`import {module}` finds another {module} than that of {spec.label}",
-            details=[f"found    {places[0]}", f"expected below {spec.prefix}"],
+            details=[f"found: {found}", f"expected below: {spec.prefix}"],
             hint="Something before it on PYTHONPATH has a module of that name; "
             f"`spack-kernel show --paths /{spec.hash[:7]}` shows the order.",
         )
-    return inside[0] if inside else "built in"
+    return inside[0]
 
 
 def _traceback(content: dict[str, Any]) -> list[str]:
@@ -295,8 +313,13 @@ def _traceback(content: dict[str, Any]) -> list[str]:
     return [f"  | {line}" for line in plain.splitlines()[-12:]]
 
 
-def _died(when: str) -> KernelDiedError:
+def _died(manager: KernelManager, when: str) -> KernelDiedError:
+    lines = run_sync(manager.provisioner.last_words)()  # type: ignore[union-attr]
     return KernelDiedError(
         f"the kernel died {when}",
-        hint="Its last words are above, if it had any.",
+        details=[f"  | {line}" for line in lines[-_SHOWN_LINES:]],
+        hint=""
+        if lines
+        else "It said nothing; a crash in compiled code or a lack of memory "
+        "ends a process like that.",
     )

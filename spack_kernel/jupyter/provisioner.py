@@ -111,6 +111,12 @@ class SpackProvisioner(LocalProvisioner):
         "words are shown. Starting returns as soon as the kernel listens. 0: do not watch.",
     ).tag(config=True)
 
+    echo_stderr = Bool(
+        True,
+        help="Whether what a kernel writes to its standard error also goes to the server's, and so "
+        "to its log. The last lines are kept in any case, for the error of a kernel that dies.",
+    ).tag(config=True)
+
     def __init__(self, **kwargs: Any) -> None:
         options = {name: kwargs.pop(name) for name in set(kwargs) - _JUPYTER_ARGUMENTS}
         super().__init__(**kwargs)
@@ -240,7 +246,7 @@ class SpackProvisioner(LocalProvisioner):
         options = self._scrub_kwargs(kwargs)
         self._tail = None
         if options.get("stderr") is None and not options.get("independent"):
-            self._tail = StderrTail()
+            self._tail = StderrTail(echo=self.echo_stderr)
             options["stderr"] = self._tail.write_end
         try:
             # In a thread: execve(2) returns when the executable was read, from wherever it lies.
@@ -265,7 +271,7 @@ class SpackProvisioner(LocalProvisioner):
         while time.monotonic() < deadline:
             status = await self.poll()
             if status is not None:
-                lines = await _in_thread(lambda: self._tail.lines(wait=0.5) if self._tail else [])
+                lines = await self.last_words()
                 await self.wait()
                 raise self._died(cmd, status, lines)
             if await answers(connection):
@@ -298,6 +304,11 @@ class SpackProvisioner(LocalProvisioner):
             + [f"  | {line}" for line in lines[-_SHOWN_LINES:]],
             hint=hint,
         )
+
+    async def last_words(self) -> list[str]:
+        """Return the last lines the kernel wrote to its standard error, as far as it was ours."""
+        tail = self._tail
+        return await _in_thread(lambda: tail.lines(wait=0.5)) if tail else []
 
     # -- failing --
 

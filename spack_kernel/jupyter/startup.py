@@ -24,7 +24,12 @@ _CHUNK = 65536
 
 
 class StderrTail:
-    """The last lines that came through a pipe; everything also goes to our own standard error.
+    """The last lines that came through a pipe.
+
+    Parameters
+    ----------
+    echo : bool
+        Whether everything also goes to our own standard error.
 
     Attributes
     ----------
@@ -32,8 +37,9 @@ class StderrTail:
         The file descriptor to give to the process; `opened` closes ours of it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, echo: bool = True) -> None:
         read_end, self.write_end = os.pipe()
+        self._echo = echo
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._rest = b""
         self._closed = threading.Event()
@@ -61,8 +67,9 @@ class StderrTail:
         # What never ends in a newline must not grow.
         self._rest = rest[-_CHUNK:]
         self._lines.extend(self._decode(line) for line in lines)
-        with contextlib.suppress(OSError):
-            os.write(2, data)
+        if self._echo:
+            with contextlib.suppress(OSError):
+                os.write(2, data)
 
     @staticmethod
     def _decode(line: bytes) -> str:

@@ -1,0 +1,262 @@
+"""``check``: real kernels, started and spoken to; what fails is said, nothing stays behind."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import psutil
+import pytest
+
+from spack_kernel.cli.trial import modules_of
+from spack_kernel.kernels.plan import plan_kernel
+from spack_kernel.spack import Store
+from tests.small_store import SmallStore
+
+from .conftest import Runner, command
+
+STEPS = ["resolve", "start", "answer", "python", "import libensemble", "shutdown"]
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Hold that no process and no temporary file outlives a check."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    yield
+    after = [
+        child
+        for child in psutil.Process().children(recursive=True)
+        if child.pid not in before and child.status() != psutil.STATUS_ZOMBIE
+    ]
+    assert after == []
+    assert list(scratch.iterdir()) == []
+    runtime = Path(os.environ["JUPYTER_RUNTIME_DIR"])
+    assert not runtime.exists() or list(runtime.iterdir()) == []
+
+
+@pytest.fixture
+def beside(tmp_path: Path, demo: Path) -> SmallStore:
+    """A store of a test's own on top of the demo store."""
+    return SmallStore(tmp_path / "own", upstreams=[demo])
+
+
+def package(store: SmallStore, demo: Path, name: str, body: str) -> str:
+    """Record a package for the demo store's Python, with one module of that body."""
+    below = Store.open(demo)
+    venv, python = below.get("python-venv"), below.get("python")
+    key = store.add(f"py-{name}", "1.0", venv, python)
+    series = ".".join(str(python.version).split(".")[:2])
+    store.package(key, f"{name}/", body, python=series)
+    return key
+
+
+def test_a_query(run: Runner, demo: Path) -> None:
+    result = run("check", "--store", demo, "py-libensemble")
+    assert (result.status, result.err) == (0, "")
+    spec = Store.open(demo).get("py-libensemble")
+    lines = result.out.splitlines()
+    assert [line[0] for line in lines[:-1]] == ["✓"] * len(STEPS)
+    assert all(" ms  " in line or " s  " in line for line in lines[:-1])
+    assert lines[0].endswith(spec.label)
+    assert f"{spec.prefix}/" in lines[4]
+    assert lines[-1].startswith("The kernel works: 1 module imported, ")
+
+
+def test_an_installed_kernel(run: Runner, demo: Path) -> None:
+    run("install", "--store", demo, "--user", "--name", "mine", "--env", "A=1", "py-libensemble")
+    result = run("check", "--json", "MINE")
+    assert (result.status, result.err) == (0, "")
+    spec = Store.open(demo).get("py-libensemble")
+    assert result.json["ok"] is True
+    assert result.json["kernel"] == "mine"
+    assert result.json["specs"] == [{"spec": spec.label, "hash": spec.hash}]
+    assert [step["name"] for step in result.json["steps"]] == STEPS
+    assert all(step["ok"] and step["seconds"] >= 0 for step in result.json["steps"])
+    assert "error" not in result.json
+
+
+def test_an_installed_kernel_keeps_its_own_settings(run: Runner, demo: Path) -> None:
+    run("install", "--store", demo, "--user", "--name", "mine", "py-libensemble")
+    for words in (["--store", str(demo)], ["--env", "A=1"], ["--companion", "none"]):
+        result = run("check", "mine", *words)
+        assert result.status == 2
+        assert "error: mine is an installed kernel, which has its own store" in result.err
+
+
+def test_an_installed_kernel_whose_spec_is_gone(
+    run: Runner, demo: Path, beside: SmallStore
+) -> None:
+    key = package(beside, demo, "fleeting", "")
+    root = beside.write()
+    made = run("install", "--store", root, "--store", demo, "--user", "--name", "a", f"/{key}")
+    assert made.status == 0, made.err
+    del beside.records[key]
+    beside.write()
+    result = run("check", "a")
+    assert result.status == 1
+    assert result.out.startswith("✗ ")
+    assert "which this kernel is pinned to, is not installed" in result.err
+
+
+def test_a_module_that_fails(run: Runner, demo: Path, beside: SmallStore) -> None:
+    key = package(beside, demo, "broken", "import no_such_module_at_all\n")
+    argv = ["check", "--store", beside.write(), "--store", demo, "py-broken"]
+    result = run(*argv)
+    assert result.status == 1
+    assert [line[0] for line in result.out.splitlines()] == ["✓", "✓", "✓", "✓", "✗"]
+    lines = result.err.splitlines()
+    assert lines[0] == (
+        "error: `import broken` fails: ModuleNotFoundError: No module named 'no_such_module_at_all'"
+    )
+    assert any("import no_such_module_at_all" in line for line in lines[1:-1])
+    assert f"`spack-kernel exec /{key[:7]} -- python`" in result.err
+    facts = run(*argv, "--json")
+    assert facts.status == 1
+    assert facts.json["ok"] is False
+    assert facts.json["steps"][-1]["ok"] is False
+    assert facts.json["error"]["code"] == "import"
+    assert facts.err == result.err
+
+
+def test_a_module_that_kills_the_kernel(run: Runner, demo: Path, beside: SmallStore) -> None:
+    body = "import os, sys\nprint('farewell', file=sys.__stderr__, flush=True)\n"
+    package(beside, demo, "deadly", body + "os.kill(os.getpid(), 9)\n")
+    argv = ["check", "--store", beside.write(), "--store", demo, "py-deadly"]
+    result = run(*argv)
+    assert result.status == 1
+    assert result.err == ("error: the kernel died while it ran `import deadly`\n  | farewell\n")
+    package(beside, demo, "deadly", "import os\nos.kill(os.getpid(), 9)\n")
+    assert "hint: It said nothing; a crash in compiled code" in run(*argv).err
+
+
+def test_a_module_that_never_ends(run: Runner, demo: Path, beside: SmallStore) -> None:
+    package(beside, demo, "endless", "import time\ntime.sleep(600)\n")
+    result = run(
+        *("check", "--store", beside.write(), "--store", demo, "--timeout", "8", "py-endless")
+    )
+    assert result.status == 1
+    assert result.err == (
+        "error: `import endless` did not end within 8 s\n"
+        "hint: Give it longer with --timeout; a cold parallel file system is slow.\n"
+    )
+
+
+def test_a_module_that_is_somebody_elses(run: Runner, demo: Path, beside: SmallStore) -> None:
+    key = package(beside, demo, "time", "")  # Python's own is built in, and comes first
+    result = run("check", "--store", beside.write(), "--store", demo, "py-time")
+    assert result.status == 1
+    assert result.err == (
+        f"error: `import time` finds another time than that of py-time@1.0/{key[:7]}\n"
+        "  found: it is built into the interpreter\n"
+        f"  expected below: {beside.records[key]['path']}\n"
+        "hint: Something before it on PYTHONPATH has a module of that name; "
+        f"`spack-kernel show --paths /{key[:7]}` shows the order.\n"
+    )
+
+
+def test_a_spec_without_modules(run: Runner, demo: Path) -> None:
+    result = run("check", "--store", demo, "python-venv")
+    assert result.status == 0
+    assert "The kernel works: " in result.out
+
+
+def test_a_spec_that_cannot_be_planned(run: Runner, tmp_path: Path) -> None:
+    store = SmallStore(tmp_path / "store")
+    store.add("zlib", "1.3")
+    result = run("check", "--store", store.write(), "zlib")
+    assert result.status == 1
+    assert result.out.splitlines()[0].startswith("✗ ")
+    assert "does not depend on Python" in result.err
+
+
+def test_an_ipykernel_that_does_not_start(run: Runner, demo: Path, beside: SmallStore) -> None:
+    below = Store.open(demo)
+    python, venv = below.get("python"), below.get("python-venv")
+    series = ".".join(str(python.version).split(".")[:2])
+    kernel = beside.add("py-ipykernel", "1.0", venv, python)
+    packages = beside.package(kernel, "ipykernel/", python=series)
+    (packages / "ipykernel_launcher.py").write_text("raise SystemExit('far too old')\n")
+    app = beside.add("py-app", "1.0", kernel, venv, python)
+    result = run("check", "--store", beside.write(), "--store", demo, f"/{app}")
+    assert result.status == 1
+    assert [line[0] for line in result.out.splitlines()] == ["✓", "✗"]
+    assert "ended while it started" in result.err
+    assert result.err.count("far too old") == 1
+
+
+def test_nothing_but_the_error_is_shown(demo: Path, beside: SmallStore) -> None:
+    package(beside, demo, "broken", "import no_such_module_at_all\n")
+    stores = ["--store", beside.write(), "--store", demo]
+    result = command("check", *stores, "py-broken")
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: `import broken` fails")
+    killed = command("check", *stores, "--env", "PYTHONHOME=/nonexistent", "py-broken")
+    assert killed.returncode == 1
+    assert killed.stderr.startswith("error: the kernel of py-broken@1.0/")
+    assert killed.stderr.count("init_fs_encoding") == 1
+    assert "Traceback" not in killed.stderr
+
+
+def test_an_interrupt_ends_the_kernel(
+    run: Runner, demo: Path, beside: SmallStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from spack_kernel.cli import trial
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trial, "_ask_python", interrupted)
+    result = run("check", "--store", demo, "py-libensemble")
+    assert result.status == 130
+    assert result.err == "interrupted\n"
+
+
+def test_a_timeout_that_is_none(run: Runner, demo: Path) -> None:
+    for seconds in ("0", "-1", "nan"):
+        result = run("check", "--store", demo, f"--timeout={seconds}", "py-libensemble")
+        assert result.status == 2
+        assert "error: argument --timeout: give a number of seconds above 0\n" in result.err
+    assert "invalid float value" in run("check", "--timeout", "x", "a").err
+
+
+def test_marks_a_terminal_can_show(
+    run: Runner, demo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import io
+    import sys
+
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", out)
+    from spack_kernel.cli import main
+
+    assert main(["check", "--store", str(demo), "py-numpy"]) == 1
+    out.flush()
+    assert out.buffer.getvalue().startswith(b"FAILED ")
+
+
+def test_which_modules_a_spec_offers(demo: Path, beside: SmallStore) -> None:
+    key = package(beside, demo, "many", "")
+    (packages,) = Path(beside.records[key]["path"]).glob("lib/python*/site-packages")
+    for name in ("single.py", "fast.cpython-311-x86_64-linux-gnu.so", "abi.abi3.so", "_private.py"):
+        (packages / name).touch()
+    for name in ("many-1.0.dist-info", "__pycache__", "tests", "data", "space/inner", "no-name"):
+        (packages / name).mkdir(parents=True)
+    (packages / "tests" / "__init__.py").touch()
+    (packages / "data" / "table.csv").touch()
+    (packages / "space" / "inner" / "__init__.py").touch()
+    (packages / "README.txt").touch()
+    (packages / "many.pth").touch()
+    store = beside.open()
+    spec = store.by_hash(key)
+    assert spec is not None
+    plan = plan_kernel(store, [spec])
+    assert modules_of(plan, spec) == ["abi", "fast", "many", "single", "space"]
+    for path in packages.iterdir():
+        if path.name not in ("_private.py", "tests"):
+            path.rename(packages.parent / path.name)
+    plan = plan_kernel(store, [spec])
+    assert modules_of(plan, spec) == ["tests"]
