@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import sys
 import tempfile
@@ -15,10 +16,14 @@ from spack_kernel.kernels.plan import plan_kernel
 from spack_kernel.spack import Store
 
 from . import imports, kernels, resolving
+from .generate import generate
 from .measure import Comparison, machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+#: As many as the golden database of Spack 1.3 has: generated, it is that database.
+GOLDEN_RECORDS = 1302
 
 DESCRIPTION = """\
 Measures spack-kernel beside what a user would do instead, both in turns in one run, and prints
@@ -36,14 +41,22 @@ class Benchmarks:
         For everything that is made on the way.
     store : Path or None
         A demo store or an install tree to use instead of a new demo store.
+    spack : Path or None
+        The root of a Spack instance to hold ours against.
+    records : int
+        How many specs the large store has.
     rounds : int
         How often each pair is measured.
     """
 
-    def __init__(self, directory: Path, store: Path | None, rounds: int) -> None:
+    def __init__(
+        self, directory: Path, store: Path | None, spack: Path | None, records: int, rounds: int
+    ) -> None:
         self._directory = directory
         self._rounds = rounds
+        self._records = records
         self._root = store
+        self._spack = spack
 
     @property
     def root(self) -> Path:
@@ -54,8 +67,19 @@ class Benchmarks:
         return self._root
 
     def resolving(self) -> Iterator[Comparison]:
-        """From a query to an environment."""
-        yield from resolving.compare(self.root, "py-libensemble", self._rounds)
+        """From a query to specs and environments."""
+        golden = self._directory / "golden"
+        generate(golden, GOLDEN_RECORDS)
+        large = self._directory / "large"
+        generate(large, self._records)
+        yield from resolving.environments(golden, self._rounds)
+        yield from resolving.environments(large, self._rounds)
+        yield from resolving.commands(self.root, "py-libensemble", self._rounds)
+        yield from resolving.queries(golden, self._rounds)
+        yield from resolving.queries(large, self._rounds)
+        if self._spack is not None:
+            tree = Path(Store.open(self._spack).root)
+            yield from resolving.beside_spack(self._spack, tree, self._rounds)
 
     def kernels(self) -> Iterator[Comparison]:
         """Kernels to their first reply."""
@@ -103,17 +127,28 @@ def main() -> int:
     parser.add_argument(
         "--store", type=Path, help="an install tree with py-libensemble and py-ipykernel"
     )
+    parser.add_argument(
+        "--records", type=int, default=50_000, help="specs in the large store (50,000)"
+    )
+    parser.add_argument(
+        "--spack",
+        type=Path,
+        default=os.environ.get("SPACK_ROOT"),
+        help="a Spack root to measure beside ($SPACK_ROOT)",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     args = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory(prefix="spack-kernel-benchmarks-") as directory:
-        benchmarks = Benchmarks(Path(directory), args.store, args.rounds)
+        benchmarks = Benchmarks(Path(directory), args.store, args.spack, args.records, args.rounds)
         for name in args.only or sections:
             print(f"{name} …", file=sys.stderr)
             for row in sections[name](benchmarks):
-                rows.append(row)
                 if not args.json:
+                    if not rows or rows[-1].section != row.section:
+                        print(f"\n{row.section}")
                     print(_line(row), flush=True)
+                rows.append(row)
     if args.json:
         json.dump(
             {"machine": machine(), "rows": [row.as_dict() for row in rows]}, sys.stdout, indent=2

@@ -42,7 +42,7 @@ def _first_reply(spec: KernelSpec, env: Mapping[str, str]) -> float:
     try:
         client.start_channels()
         client.wait_for_ready(timeout=120)
-        client.execute_interactive("1 + 1", timeout=60)
+        client.execute_interactive("answer = 1 + 1", timeout=60)
         return time.perf_counter() - started
     finally:
         client.stop_channels()

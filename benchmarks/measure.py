@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import resource
 import statistics
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -110,12 +110,16 @@ def peak_memory(argv: Sequence[str], env: Mapping[str, str] | None = None) -> Ca
     """Return a measure of the peak resident memory of a command, in MB."""
 
     def measure() -> float:
-        process = subprocess.Popen(argv, env=env, stdout=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            raise RuntimeError(f"{argv} ended with {process.returncode}")
-        return usage.ru_maxrss / 1024
+        # By way of a small process: a child's peak counts what its parent had when it forked.
+        code = (
+            "import resource, subprocess, sys; "
+            "subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True); "
+            "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, *argv], env=env, capture_output=True, text=True, check=True
+        )
+        return int(done.stdout) / 1024
 
     return measure
 
@@ -133,5 +137,4 @@ def machine() -> dict[str, object]:
         "cores": os.cpu_count(),
         "load": os.getloadavg()[0],
         "noise": loops[-1] / loops[0],
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
     }
