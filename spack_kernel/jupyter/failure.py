@@ -29,8 +29,8 @@ class _Verbatim(str):
         return str(self) if values == () else str.__mod__(self, values)
 
     def __radd__(self, left: str) -> str:
-        # Only tornado older than 6.5 adds it to a format string, for its own log.
-        return left + str.replace(self, "%", "%%")
+        # What tornado before 6.5 adds it to, to make the format string of its own log.
+        return left + (str.replace(self, "%", "%%") if left == "%d %s: " else str(self))
 
     def __repr__(self) -> str:
         # The answer to a changed kernel quotes the text with repr(), which would fold its lines.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MESSAGE_VARIABLE = "SPACK_KERNEL_STANDIN_MESSAGE"
 
 #: Milliseconds in which cells sent together with a failed one are taken as sent with it.
-_ABORT_WINDOW = 100
+_ABORT_WINDOW = 30
 
 _POLL_INTERVAL = 1000
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def test_an_unknown_key_is_named_with_the_nearest(
     path = write_kernel("typo", spec="py-numpy", stroe="/sw")
     assert refuse("typo") == (
         "the kernelspec has an unknown key `stroe` in kernel_provisioner.config\n"
-        "  known are: companion, env, hash, keep_env, probe_timeout, spec, specs, "
+        "  known are: companion, echo_stderr, env, hash, keep_env, probe_timeout, spec, specs, "
         "start_timeout, store, user_site\n"
         f"  asked for by {path}\n"
         "Did you mean `store`?"
@@ -322,6 +323,7 @@ def test_uninstalled_while_running_the_notebook_says_so_and_recovers(
     assert isinstance(manager.provisioner, SpackProvisioner)
     standin = manager.provisioner.pid
     manager.interrupt_kernel()
+    time.sleep(0.5)  # what comes at once counts as sent together, and is aborted
     assert "pinned to" in execute(client, "again")
 
     small.records = {key: record}
