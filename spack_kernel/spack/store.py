@@ -269,6 +269,10 @@ class Store:
         return [spec for spec in specs if spec is not None and spec.installed]
 
     def _specs(self, hashes: Iterable[Iterable[str]]) -> Iterator[Spec]:
+        if len(self.databases) == 1:
+            for group in hashes:
+                yield from self.databases[0].specs(group)
+            return
         seen: set[str] = set()
         for group in hashes:
             for dag_hash in group:
