@@ -157,6 +157,34 @@ def kernel_content(
     }
 
 
+def notebook_content(display_name: str, stores: Sequence[str]) -> dict[str, Any]:
+    """Return the content of the kernel.json of a kernel that the notebook itself chooses.
+
+    Parameters
+    ----------
+    display_name : str
+        What front ends show.
+    stores : sequence of str
+        Where the notebook's spec is looked for, the local one first; empty to look for a store.
+    """
+    config: dict[str, Any] = {"from_notebook": True}
+    if stores:
+        config["store"] = stores[0] if len(stores) == 1 else list(stores)
+    words = [word for path in stores for word in ("--store", path)]
+    return {
+        "argv": [*command_line(), "exec", *words, "--from-notebook", "--", *KERNEL_COMMAND],
+        "display_name": display_name,
+        "language": "python",
+        "interrupt_mode": "signal",
+        "metadata": {
+            # Whether it is true of the notebook's spec turns out when the kernel starts.
+            **CAN_ENCRYPT,
+            "debugger": True,
+            "kernel_provisioner": {"provisioner_name": PROVISIONER_NAME, "config": config},
+        },
+    }
+
+
 def exec_command(
     specs: Sequence[Pin],
     stores: Sequence[str],

@@ -8,6 +8,7 @@ the file system of the store hangs.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import signal
@@ -154,15 +155,7 @@ def list_store_apart(paths: Sequence[str], selection: Selection, timeout: float)
 def _as_dict(listing: Listing) -> dict[str, Any]:
     offers = listing.offers
     return {
-        "offers": [
-            {
-                "name": offer.name,
-                "content": offer.content,
-                "directory": offer.directory,
-                "resources": offer.resources,
-            }
-            for offer in offers.offers
-        ],
+        "offers": [dataclasses.asdict(offer) for offer in offers.offers],
         "stores": offers.stores,
         "watched": offers.watched,
         "problems": offers.problems,
@@ -175,8 +168,8 @@ def _from_dict(answer: Mapping[str, Any]) -> Listing:
     return Listing(
         Offers(
             offers=tuple(
-                Offer(o["name"], o["content"], o["directory"], tuple(o["resources"]))
-                for o in answer["offers"]
+                Offer(**{**offer, "resources": tuple(offer["resources"])})
+                for offer in answer["offers"]
             ),
             stores=tuple(answer["stores"]),
             watched={

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import string
 from typing import TYPE_CHECKING, NamedTuple
@@ -40,7 +41,8 @@ FIELDS = (
     "namespace",
 )
 
-_HASH_AT_END = re.compile(r"spack-(.+)-([a-z2-7]{7,32})(?:\.([a-z0-9._-]+))?", re.IGNORECASE)
+_SHIPPED = r"(?:\.(?P<shipped>[a-z0-9._-]+))?"
+_HASH_AT_END = re.compile(r"spack-(?P<name>.+)-(?P<hash>[a-z2-7]{7,32})" + _SHIPPED)
 
 
 def fields(spec: Spec, python: Spec | None) -> dict[str, str]:
@@ -93,7 +95,8 @@ class SpecName(NamedTuple):
     Attributes
     ----------
     package : str
-        The package's name and perhaps its version, as written in the name.
+        The package's name and perhaps its version, as written in the name; empty where the
+        template has no package in it.
     hash : str
         At least seven characters of the DAG hash.
     shipped : str
@@ -105,16 +108,37 @@ class SpecName(NamedTuple):
     shipped: str
 
 
-def parse_name(name: str) -> SpecName | None:
+def parse_name(name: str, template: str = NAME_TEMPLATE) -> SpecName | None:
     """Return what a kernel's name says; None when it is not made of a spec and a hash.
 
-    ``spack-py-numpy-abc1234`` and ``spack-py-numpy-2.2.6-abc1234`` both are.
+    Names of the default form are understood whatever the template, with and without a version:
+    ``spack-py-numpy-abc1234`` and ``spack-py-numpy-2.2.6-abc1234``.
     """
     match = _HASH_AT_END.fullmatch(name.lower())
-    return SpecName(match[1], match[2], match[3] or "") if match else None
+    if match is None and template != NAME_TEMPLATE:
+        match = _pattern(template).fullmatch(name.lower())
+    if match is None:
+        return None
+    said = match.groupdict("")
+    dag_hash = said.get("dag_hash") or said.get("hash", "")
+    return SpecName(said.get("name", ""), dag_hash, said["shipped"]) if dag_hash else None
+
+
+@functools.cache
+def _pattern(template: str) -> re.Pattern[str]:
+    """Return what the kernel names that a template makes look like."""
+    seen: set[str] = set()
+    parts = []
+    for text, field, _, _ in string.Formatter().parse(template):
+        parts.append(re.escape(kernel_name(text)))
+        if field is not None:
+            form = {"hash": "[a-z2-7]{7}", "dag_hash": "[a-z2-7]{32}"}.get(field, "[a-z0-9._-]*?")
+            parts.append(f"(?P<{field}>{form})" if field not in seen else form)
+            seen.add(field)
+    return re.compile("".join(parts) + _SHIPPED)
 
 
 def says(parsed: SpecName, package: str) -> bool:
     """Return whether a kernel's name may mean a spec of this package."""
     own = kernel_name(package)
-    return parsed.package == own or parsed.package.startswith(f"{own}-")
+    return parsed.package in ("", own) or parsed.package.startswith(f"{own}-")

@@ -107,6 +107,8 @@ class Offer:
         Its name.
     content : mapping
         What its kernel.json says.
+    shipped : str
+        The name of the kernel when a package ships it; empty for IPython.
     directory : str
         Where its logos are; empty for ours.
     resources : tuple of str
@@ -115,6 +117,7 @@ class Offer:
 
     name: str
     content: Mapping[str, Any]
+    shipped: str = ""
     directory: str = ""
     resources: tuple[str, ...] = ()
 
@@ -282,7 +285,9 @@ class _Gatherer:
             encryption=candidate.encryption,
             shipped=shipped,
         )
-        return Offer(name, content, *(_resources(shipped.directory) if shipped else ()))
+        if shipped is None:
+            return Offer(name, content)
+        return Offer(name, content, shipped.name, *_resources(shipped.directory))
 
     # -- environments --
 
