@@ -14,8 +14,8 @@ from jupyter_client.launcher import launch_kernel
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from traitlets import Bool, Dict, Float, List, TraitError, Unicode, Union
 
-from spack_kernel.kernels.interpreter import PROBE_TIMEOUT, describe_exit
 from spack_kernel.kernels.plan import is_python
+from spack_kernel.kernels.probe import PROBE_TIMEOUT, describe_exit
 from spack_kernel.spack.errors import SpackKernelError
 
 from .errors import KernelDiedError, KernelSpecError

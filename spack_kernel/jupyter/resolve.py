@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spack_kernel.kernels.interpreter import PROBE_TIMEOUT, probe
 from spack_kernel.kernels.plan import KernelPlan, plan_kernel
+from spack_kernel.kernels.probe import PROBE_TIMEOUT, probe
 from spack_kernel.spack.errors import Ambiguous, NoMatch, SpackKernelError
 from spack_kernel.spack.store_cache import StoreCache
 

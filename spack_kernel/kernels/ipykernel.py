@@ -11,8 +11,8 @@ from functools import cmp_to_key
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from .errors import KernelPackageError
-from .interpreter import gone, series
+from .errors import KernelPackageError, gone
+from .interpreter import series
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,10 +13,12 @@ from spack_kernel.spack.directories import Directories
 from spack_kernel.spack.load import load_environment
 
 from .encryption import why_not_encrypted
-from .errors import InterpreterError, KernelPackageError
+from .errors import InterpreterError, KernelPackageError, gone
 from .hygiene import Removal, clean_environment
-from .interpreter import PROBE_TIMEOUT, Interpreter, find_interpreter, gone
+from .interpreter import Interpreter, find_interpreter
 from .ipykernel import KernelPackage, find_ipykernel
+from .probe import PROBE_TIMEOUT
+from .search_path import Override, PathEntry, companion_entries, require_prefixes
 from .shipped import r_variables
 
 if TYPE_CHECKING:
@@ -30,40 +32,6 @@ if TYPE_CHECKING:
 KERNEL_COMMAND = ("python", "-m", "ipykernel_launcher", "-f", "{connection_file}")
 
 _PYTHON_NAME = re.compile(r"python(\d+(\.\d+)?)?")
-
-
-class PathEntry(NamedTuple):
-    """One directory of the kernel's PYTHONPATH.
-
-    Attributes
-    ----------
-    path : str
-        The directory.
-    spec : Spec
-        What it belongs to.
-    origin : str
-        ``spec`` for the load environment's own, ``companion`` for what was put behind it.
-    reason : str
-        Why it is there, in one line.
-    """
-
-    path: str
-    spec: Spec
-    origin: str
-    reason: str
-
-
-class Override(NamedTuple):
-    """A package that both the specs and the companion have; the specs' is used.
-
-    Attributes
-    ----------
-    used, unused : Spec
-        The specs' and the companion's.
-    """
-
-    used: Spec
-    unused: Spec
 
 
 class Note(NamedTuple):
@@ -320,12 +288,12 @@ def plan_kernel(
     directories = Directories()
     load = load_environment(store, specs, inspections, directories=directories)
     entries = [PathEntry(entry.path, entry.spec, "spec", entry.reason) for entry in load.pythonpath]
-    _require_prefixes(closure, entries)
+    require_prefixes(closure, entries)
     overrides: tuple[Override, ...] = ()
     nodes = closure
     if ipykernel is not None and ipykernel.source == "companion" and ipykernel.spec is not None:
         beside = load_environment(store, [ipykernel.spec], directories=directories)
-        behind, overrides = _companion_entries(closure, beside, entries)
+        behind, overrides = companion_entries(closure, beside, entries)
         entries += behind
         nodes = [*closure, *beside.closure]
     notes += _notes(interpreter, ipykernel, overrides)
@@ -342,41 +310,6 @@ def plan_kernel(
         unencrypted=why_not_encrypted(ipykernel.version if ipykernel else "", nodes),
         notes=tuple(notes),
     )
-
-
-def _require_prefixes(closure: Sequence[Spec], entries: Sequence[PathEntry]) -> None:
-    """Raise for a Python package of the closure whose directory is gone."""
-    # Only what has no entry is asked for: a stat for every node costs seconds on slow systems.
-    present = {entry.spec.hash for entry in entries}
-    for spec in closure:
-        if spec.hash in present or spec.external or not spec.prefix:
-            continue
-        extends = any(edge.name in ("python", "python-venv") for edge in spec.dependencies)
-        if extends and not Path(spec.prefix).is_dir():
-            raise gone(spec, f"needed by {closure[0].label}")
-
-
-def _companion_entries(
-    closure: Sequence[Spec], beside: LoadEnvironment, entries: Sequence[PathEntry]
-) -> tuple[list[PathEntry], tuple[Override, ...]]:
-    """Return what the companion adds behind the entries, and what of it gives way to them."""
-    (companion,) = beside.specs
-    own = {spec.name: spec for spec in closure}
-    present = {entry.path for entry in entries}
-    behind: list[PathEntry] = []
-    overrides: dict[str, Override] = {}
-    for path, spec, _, _ in beside.pythonpath:
-        if path in present:
-            continue
-        if spec.name in own:
-            # Left out as a whole: two versions of one package on a path would mix submodules.
-            if own[spec.name] != spec:
-                overrides[spec.name] = Override(own[spec.name], spec)
-            continue
-        present.add(path)
-        reason = "the companion" if spec == companion else f"needed by {companion.label}"
-        behind.append(PathEntry(path, spec, "companion", reason))
-    return behind, tuple(overrides.values())
 
 
 def _notes(

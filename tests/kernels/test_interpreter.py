@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from spack_kernel.kernels.errors import InterpreterError, PrefixGoneError
-from spack_kernel.kernels.interpreter import Interpreter, find_interpreter, probe
+from spack_kernel.kernels.interpreter import Interpreter, find_interpreter
+from spack_kernel.kernels.probe import probe
 from tests.small_store import SmallStore, executable, python_prefix
 
 VERSION = "{}.{}.{}".format(*sys.version_info[:3])
