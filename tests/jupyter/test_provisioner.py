@@ -356,3 +356,22 @@ def test_a_pid_that_ignores_sigterm_is_killed(libensemble: str, start: Start) ->
     manager.shutdown_kernel()
     assert not psutil.pid_exists(pid)
     assert signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN
+
+
+# -- the documentation ----------------------------------------------------------------------------
+
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "provisioner.md"
+
+
+def test_every_trait_has_help_and_a_row_in_the_documentation() -> None:
+    text = DOCS.read_text()
+    for name, trait in SpackProvisioner.class_traits(config=True).items():
+        assert trait.help, name
+        assert f"| `{name}` |" in text, name
+
+
+def test_every_removed_variable_is_in_the_documentation() -> None:
+    from spack_kernel.kernels.hygiene import REMOVED_NAMES
+
+    text = DOCS.read_text()
+    assert [name for name in REMOVED_NAMES if f"`{name}`" not in text] == []
