@@ -356,11 +356,13 @@ class SpackProvisioner(LocalProvisioner):
 
 
 def _blames_ipykernel(lines: list[str]) -> bool:
-    """Return whether a traceback through ipykernel or IPython ends in what it cannot import."""
+    """Return whether a traceback ends inside ipykernel or IPython, in what they cannot import."""
     errors = ("ImportError", "ModuleNotFoundError", "AttributeError", "SyntaxError")
     if not lines or not lines[-1].startswith(errors):
         return False
-    return any("ipykernel" in line or "IPython" in line for line in lines)
+    # Every failed import of a kernel passes through ipykernel; only the last frame is to blame.
+    frames = [line for line in lines if line.startswith('  File "')]
+    return bool(frames) and any(name in frames[-1] for name in ("ipykernel", "IPython"))
 
 
 async def _in_thread(function: Callable[[], _T]) -> _T:
