@@ -11,6 +11,18 @@ class KernelSpecError(SpackKernelError):
     code = "kernelspec"
 
 
+class EncryptionError(SpackKernelError):
+    """A connection that must be encrypted, to a kernel that cannot."""
+
+    code = "encryption"
+
+
+class NotebookError(SpackKernelError):
+    """A notebook that does not say which spec it needs, or cannot be read or written."""
+
+    code = "notebook"
+
+
 class KernelDiedError(SpackKernelError):
     """A kernel whose process ended before it could be spoken to."""
 

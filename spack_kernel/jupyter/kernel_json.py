@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Protocol
 
 from spack_kernel.kernels.encryption import METADATA as CAN_ENCRYPT
-from spack_kernel.kernels.plan import KERNEL_COMMAND
+from spack_kernel.kernels.plan import KERNEL_COMMAND, is_python
 
 from .isolated import command_line
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 PROVISIONER_NAME = "spack-provisioner"
 
 KERNEL_FILE = "kernel.json"
+
+_IPYKERNEL = ("ipykernel_launcher", "ipykernel")
 
 
 class Pin(Protocol):
@@ -216,6 +218,12 @@ def store_paths(store: Store) -> list[str]:
     with the configuration of whoever starts it.
     """
     return [str(database.root) for database in store.databases if len(database)] or [store.root]
+
+
+def starts_ipykernel(command: Sequence[str]) -> bool:
+    """Return whether a kernel's own command starts IPython's kernel as a module."""
+    module = list(command[1:3])
+    return bool(command) and is_python(command[0]) and module in (["-m", m] for m in _IPYKERNEL)
 
 
 def kernel_command(argv: Sequence[str]) -> list[str]:

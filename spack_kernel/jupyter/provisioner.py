@@ -14,13 +14,15 @@ from jupyter_client.launcher import launch_kernel
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from traitlets import Bool, Dict, Float, List, TraitError, Unicode, Union
 
-from spack_kernel.kernels.plan import is_python
 from spack_kernel.kernels.probe import PROBE_TIMEOUT, describe_exit
 from spack_kernel.spack.errors import SpackKernelError
 
+from .encryption import encryption_options
 from .errors import KernelDiedError, KernelSpecError
 from .isolated import isolated_command
-from .kernel_json import KERNEL_FILE, kernel_command
+from .kernel_json import KERNEL_FILE, kernel_command, starts_ipykernel
+from .kernelspecs import RESOURCES
+from .notebook import NotebookSpec, missing, notebook_path, read_notebook_spec
 from .resolve import Planner, Request
 from .standin import MESSAGE_VARIABLE
 from .startup import StderrTail, answers
@@ -71,6 +73,11 @@ class SpackProvisioner(LocalProvisioner):
         Unicode(),
         help="Several queries, to be loaded together in this order; instead of `spec` and `hash`. "
         "A query such as `py-numpy/<hash>` pins.",
+    ).tag(config=True)
+    from_notebook = Bool(
+        False,
+        help="Take `spec` and `hash`, or `specs`, from the metadata of the notebook that the "
+        "kernel is started for, where `spack-kernel pin` writes them.",
     ).tag(config=True)
     store = Union(
         [Unicode(), List(Unicode())],
@@ -157,24 +164,26 @@ class SpackProvisioner(LocalProvisioner):
                     hint=f"{type(self).class_traits()[name].help}",
                 ) from None
 
-    def _request(self) -> Request:
+    def _request(self, wanted: NotebookSpec) -> Request:
         stores = [self.store] if isinstance(self.store, str) else list(self.store)
         stores = stores if any(stores) else os.environ.get(STORE_VARIABLE, "").split(os.pathsep)
         command = kernel_command(self.kernel_spec.argv)
         return Request(
-            spec=self.spec,
-            hash=self.hash,
-            specs=tuple(self.specs),
+            spec=wanted.spec,
+            hash=wanted.hash,
+            specs=wanted.specs,
             stores=tuple(os.path.expanduser(path) for path in stores if path),  # noqa: PTH111
             companion=self.companion,
-            kernel=not command or is_python(command[0]),
+            kernel=not command or starts_ipykernel(command),
             probe_timeout=self.probe_timeout,
         )
 
     @property
     def _kernel_file(self) -> str:
         directory = getattr(self.kernel_spec, "resource_dir", "")
-        return str(Path(directory, KERNEL_FILE)) if directory else ""
+        # A kernel that was discovered lies in no file; where its logos are helps nobody.
+        written = directory and Path(directory) != RESOURCES
+        return str(Path(directory, KERNEL_FILE)) if written else ""
 
     # -- starting --
 
@@ -186,10 +195,18 @@ class SpackProvisioner(LocalProvisioner):
         KernelStartError
             On a first start that cannot be; on a restart a stand-in is launched instead.
         """
-        base = kwargs.pop("env", None) or dict(os.environ)
+        told = kwargs.pop("env", None)
+        base = told or dict(os.environ)
+        directory = kwargs.get("cwd")
         self._stands_in = False
         try:
-            plan, environment = await _in_thread(lambda: self._prepare(base))
+            plan, environment = await _in_thread(
+                lambda: self._prepare(base, told=bool(told), directory=directory)
+            )
+            # jupyter_client encrypts since 8.9, and ipykernel alone knows what we know of it.
+            policy = getattr(self.parent, "transport_encryption", "disabled")
+            own = starts_ipykernel(kernel_command(self.kernel_spec.argv))
+            encryption = encryption_options(plan, policy) if own else {}
         except SpackKernelError as error:
             if not self._started:
                 raise self._start_error(error) from None
@@ -197,14 +214,21 @@ class SpackProvisioner(LocalProvisioner):
         self._plan = plan
         for note in plan.notes:
             self.log.debug("spack kernel: %s: %s", note.topic, note.text)
-        kwargs = await super().pre_launch(env=environment, **kwargs)
+        kwargs = await super().pre_launch(env=environment, **encryption, **kwargs)
         kwargs["cmd"] = plan.command(kernel_command(kwargs["cmd"]))
         return kwargs
 
-    def _prepare(self, base: dict[str, str]) -> tuple[KernelPlan, dict[str, str]]:
+    def _prepare(
+        self, base: dict[str, str], *, told: bool, directory: str | None
+    ) -> tuple[KernelPlan, dict[str, str]]:
         """Return the plan and the environment to start with. Runs in a thread."""
         try:
-            plan = _planner.plan(self._request())
+            if self.from_notebook:
+                notebook = notebook_path(base, told=told, directory=directory)
+                plan = self._plan_of(notebook)
+            else:
+                wanted = NotebookSpec(self.spec, self.hash, tuple(self.specs))
+                plan = _planner.plan(self._request(wanted))
             environment = plan.environment(
                 base, env=self.env, keep=self.keep_env, user_site=self.user_site
             )
@@ -218,6 +242,19 @@ class SpackProvisioner(LocalProvisioner):
                 hint="This is a defect in spack-kernel; the server's log has the details.",
             ) from error
         return plan, environment
+
+    def _plan_of(self, notebook: Path) -> KernelPlan:
+        """Return the plan for what a notebook says it needs."""
+        if self.spec or self.hash or self.specs:
+            raise KernelSpecError(
+                "the kernelspec has `from_notebook` and also `spec`, `hash` or `specs`",
+                hint="Keep one of them.",
+            )
+        wanted = read_notebook_spec(notebook)
+        try:
+            return _planner.plan(self._request(wanted))
+        except SpackKernelError as error:
+            raise missing(error, notebook, wanted) from error
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Start the process, and wait until the kernel listens.

@@ -1,0 +1,337 @@
+"""A notebook that says itself which spec it needs, in its metadata under ``spack``.
+
+``{"spec": QUERY, "hash": DAG_HASH}``, or ``{"specs": [QUERY, …]}`` for several loaded together.
+Nothing else is read from there: a notebook comes from anybody, so it names specs of the site's
+stores and can name no store, no variable and no command.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shlex
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from spack_kernel.spack.errors import SpackKernelError
+
+from .errors import NotebookError
+from .names import NOTEBOOK_DISPLAY_NAME, NOTEBOOK_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from spack_kernel.spack.specs import Spec
+
+#: What a notebook's metadata has for us.
+KEY = "spack"
+
+#: Where Jupyter Server puts the path of the notebook for which it starts a kernel.
+SESSION_VARIABLE = "JPY_SESSION_NAME"
+
+#: Where the notebook is named by hand: nbclient, papermill and nbconvert tell no path.
+NOTEBOOK_VARIABLE = "SPACK_KERNEL_NOTEBOOK"
+
+_KEYS = {"spec": str, "hash": str, "specs": list}
+
+_HASH = re.compile(r"[a-z2-7]{1,32}")
+
+_decoder = json.JSONDecoder()
+_BLANK = re.compile(r"\s*")
+
+
+@dataclass(frozen=True)
+class NotebookSpec:
+    """What a notebook says it needs.
+
+    Attributes
+    ----------
+    spec, hash : str
+        A query and the DAG hash that pins it; either may be empty.
+    specs : tuple of str
+        Several queries instead.
+    """
+
+    spec: str = ""
+    hash: str = ""
+    specs: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, specs: Sequence[Spec], query: str = "", *, pinned: bool = True) -> NotebookSpec:
+        """Return what a notebook says that needs some specs.
+
+        Parameters
+        ----------
+        specs : sequence of Spec
+            The roots.
+        query : str
+            What a person asked for, kept for one spec when it has no hash in it.
+        pinned : bool
+            Whether hashes are kept; without them the queries are resolved at each start.
+        """
+        if len(specs) > 1:
+            return cls(specs=tuple(f"{s.name}/{s.hash}" if pinned else _exact(s) for s in specs))
+        (spec,) = specs
+        text = query if query and "/" not in query else _exact(spec)
+        return cls(spec=text, hash=spec.hash if pinned else "")
+
+    @property
+    def queries(self) -> tuple[str, ...]:
+        """The queries that `spack-kernel` commands would be given for it."""
+        if self.specs:
+            return self.specs
+        return (f"/{self.hash}" if self.hash else self.spec,)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what stands in the metadata."""
+        if self.specs:
+            return {"specs": list(self.specs)}
+        return {
+            **({"spec": self.spec} if self.spec else {}),
+            **({"hash": self.hash} if self.hash else {}),
+        }
+
+    def __str__(self) -> str:
+        return " ".join(self.specs or filter(None, [self.spec, self.hash and f"/{self.hash[:7]}"]))
+
+
+def notebook_path(
+    environment: Mapping[str, str], *, told: bool, directory: str | os.PathLike[str] | None = None
+) -> Path:
+    """Return the notebook for which a kernel is started.
+
+    Parameters
+    ----------
+    environment : mapping of str to str
+        The environment the kernel is started with.
+    told : bool
+        Whether the front end gave that environment for this kernel. Otherwise it is that of the
+        process, in which a session's name would be that of another kernel around it.
+    directory : path, optional
+        The kernel's working directory, where the notebook lies when its path is relative.
+
+    Raises
+    ------
+    NotebookError
+        When nothing names a notebook.
+    """
+    session = environment.get(SESSION_VARIABLE, "") if told else ""
+    by_hand = environment.get(NOTEBOOK_VARIABLE, "")
+    named = session if session.endswith(".ipynb") or not by_hand else by_hand
+    if not named:
+        raise NotebookError(
+            "this kernel takes its spec from the notebook, and was not told which notebook it is "
+            "started for",
+            hint=f"Set {NOTEBOOK_VARIABLE} to the notebook's path, as jupyter execute, papermill "
+            "and\nnbconvert do not tell it; or pick the kernel of a spec.",
+        )
+    if not named.endswith(".ipynb"):
+        raise NotebookError(
+            f"this kernel takes its spec from the notebook, and `{named}` is none",
+            hint="Pick the kernel of a spec.",
+        )
+    path = Path(named)
+    if not path.is_absolute():
+        path = Path(directory, path.name) if session and directory else Path.cwd() / path
+    return path
+
+
+def read_notebook_spec(path: Path) -> NotebookSpec:
+    """Return what a notebook says it needs.
+
+    Raises
+    ------
+    NotebookError
+        When it cannot be read, is not a notebook, or does not say.
+    """
+    found = notebook_metadata(path).get(KEY)
+    if found is None:
+        raise NotebookError(
+            f"{path.name} does not say which spec it needs",
+            hint="Save the notebook, and write the spec into it:\n"
+            f"  spack-kernel pin {_shell(path)} QUERY\n"
+            "`spack-kernel list` shows what is installed. Then reload the notebook.",
+        )
+    return _checked(found, path)
+
+
+def notebook_metadata(path: Path) -> dict[str, Any]:
+    """Return the metadata of a notebook; cells and outputs are skipped.
+
+    Raises
+    ------
+    NotebookError
+        When it cannot be read or is not a notebook of format 4.
+    """
+    try:
+        content = _decode_metadata(_read(path))
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise NotebookError(f"{path} is not a notebook: {error}") from error
+    if content.nbformat < 4:
+        raise NotebookError(
+            f"{path} is a notebook of format {content.nbformat}, which is too old",
+            hint=f"jupyter nbconvert --to notebook --inplace {_shell(path)} brings it up to date.",
+        )
+    return content.metadata
+
+
+def write_notebook_spec(
+    path: Path, spec: NotebookSpec | None, *, set_kernel: bool = True
+) -> dict[str, Any]:
+    """Write into a notebook which spec it needs, whole or not at all; return its metadata.
+
+    Every byte outside the metadata stays as it is.
+
+    Parameters
+    ----------
+    path : Path
+        The notebook. A symbolic link stays one.
+    spec : NotebookSpec or None
+        What it needs; None takes out what it says.
+    set_kernel : bool
+        Whether to let it open with the kernel that reads it.
+
+    Raises
+    ------
+    NotebookError
+        When it cannot be read or written, or is not a notebook of format 4.
+    """
+    metadata = notebook_metadata(path)
+    changed = dict(metadata)
+    changed.pop(KEY, None)
+    if spec is not None:
+        changed[KEY] = spec.as_dict()
+        if set_kernel:
+            changed["kernelspec"] = {
+                "display_name": NOTEBOOK_DISPLAY_NAME,
+                "language": "python",
+                "name": NOTEBOOK_NAME,
+            }
+    if list(metadata) == sorted(metadata):
+        changed = dict(sorted(changed.items()))
+    text = _read(path).decode("utf-8")
+    _replace(path.resolve(), _spliced(text, changed).encode("utf-8"))
+    return changed
+
+
+def missing(error: SpackKernelError, path: Path, spec: NotebookSpec) -> SpackKernelError:
+    """Return the error for a notebook whose spec cannot be had here, with what to do about it."""
+    told = SpackKernelError(
+        f"{path.name} needs {spec}: {error.summary}",
+        details=error.details,
+        hint=f"Install what it needs, or choose what is here (`spack-kernel list`):\n"
+        f"  spack-kernel pin {_shell(path)} QUERY",
+    )
+    told.code = error.code
+    return told
+
+
+class _Content(msgspec.Struct):
+    nbformat: int
+    metadata: dict[str, Any] = {}
+
+
+_decode_metadata = msgspec.json.Decoder(_Content).decode
+
+
+def _exact(spec: Spec) -> str:
+    return f"{spec.name}@{spec.version}"
+
+
+def _checked(found: object, path: Path) -> NotebookSpec:
+    """Return what the metadata says when it says it rightly."""
+    hint = f"`spack-kernel pin {_shell(path)} QUERY` writes it anew."
+    place = f"metadata.{KEY} of {path.name}"
+    if not isinstance(found, dict):
+        raise NotebookError(f"{place} is no object with `spec` and `hash`", hint=hint)
+    for key, value in found.items():
+        if key in _KEYS and not isinstance(value, _KEYS[key]):
+            raise NotebookError(f"{place} has a wrong value for `{key}`: {value!r}", hint=hint)
+    specs = found.get("specs", [])
+    spec, dag_hash = found.get("spec", ""), found.get("hash", "").lower().removeprefix("/")
+    if not all(isinstance(each, str) for each in specs):
+        raise NotebookError(f"{place} has a wrong value for `specs`: {specs!r}", hint=hint)
+    if dag_hash and not _HASH.fullmatch(dag_hash):
+        raise NotebookError(f"{place} has a hash that is none: {dag_hash!r}", hint=hint)
+    if bool(specs) == bool(spec or dag_hash):
+        raise NotebookError(f"{place} needs either `spec` and `hash`, or `specs`", hint=hint)
+    return NotebookSpec(spec, dag_hash, tuple(specs))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise NotebookError(
+            f"{path} cannot be read: {error.strerror}",
+            hint="Save the notebook first." if isinstance(error, FileNotFoundError) else "",
+        ) from error
+
+
+def _spliced(text: str, metadata: Mapping[str, Any]) -> str:
+    """Return a notebook's text with other metadata, written in the notebook's own style."""
+    first = re.match(r"\s*\{(\s*)", text)
+    assert first is not None
+    newline = "\r\n" if "\r\n" in first[1] else "\n"
+    indent = len(first[1].rpartition("\n")[2]) if "\n" in first[1] else None
+    written = json.dumps(
+        metadata,
+        ensure_ascii=False,
+        indent=indent,
+        separators=(",", ": ") if indent is not None else None,
+    )
+    written = written.replace("\n", newline + " " * (indent or 0))
+    span = _span_of(text, "metadata")
+    if span is not None:
+        return text[: span[0]] + written + text[span[1] :]
+    start = first.end()
+    separator = first[1] if indent is not None else " "
+    return f'{text[:start]}"metadata": {written},{separator}{text[start:]}'
+
+
+def _span_of(text: str, wanted: str) -> tuple[int, int] | None:
+    """Return where the value of a key of the outermost object begins and ends."""
+    position = _skip(text, text.index("{") + 1)
+    while text[position] == '"':
+        key, position = _decoder.raw_decode(text, position)
+        start = _skip(text, _skip(text, position) + 1)
+        _, end = _decoder.raw_decode(text, start)
+        if key == wanted:
+            return start, end
+        position = _skip(text, end)
+        if text[position] == ",":
+            position = _skip(text, position + 1)
+    return None
+
+
+def _skip(text: str, position: int) -> int:
+    match = _BLANK.match(text, position)
+    return match.end() if match else position
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file by rename, with the mode of the one that was there."""
+    try:
+        descriptor, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(content)
+                os.fchmod(file.fileno(), path.stat().st_mode & 0o7777)
+            Path(scratch).replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                Path(scratch).unlink()
+            raise
+    except OSError as error:
+        raise NotebookError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _shell(path: Path) -> str:
+    """Return a path as it can be typed."""
+    return shlex.quote(str(path))
