@@ -40,7 +40,7 @@ class Note(NamedTuple):
     Attributes
     ----------
     topic : str
-        ``interpreter``, ``ipykernel`` or ``pythonpath``.
+        ``interpreter``, ``ipykernel``, ``pythonpath`` or ``closure``.
     text : str
         One line.
     """
@@ -297,6 +297,11 @@ def plan_kernel(
         entries += behind
         nodes = [*closure, *beside.closure]
     notes += _notes(interpreter, ipykernel, overrides)
+    notes += [
+        Note("closure", f"{spec.label} needs {edge.name}/{edge.hash[:7]}, which is not recorded")
+        for spec, edge in load.unrecorded
+    ]
+    notes += [Note("closure", f"the upstream {tree} could not be read") for tree in store.left_out]
     return KernelPlan(
         store=store,
         specs=tuple(specs),

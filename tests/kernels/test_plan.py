@@ -282,3 +282,13 @@ def test_debugging_is_offered_only_with_debugpy(site: Site) -> None:
     assert plan.debugger is True
     assert plan.environment({})["PYDEVD_DISABLE_FILE_VALIDATION"] == "1"
     assert os.environ.get("PYDEVD_DISABLE_FILE_VALIDATION") is None
+
+
+def test_a_dependency_that_no_database_has_is_told(site: Site) -> None:
+    site.add("py-ipykernel", "6.29")
+    lost = site.add("py-lost", "1.0")
+    tool = site.add("py-tool", "1.0", lost)
+    del site.small.records[lost]
+    (note,) = site.plan(tool).notes
+    assert note.topic == "closure"
+    assert note.text == f"py-tool@1.0/{tool[:7]} needs py-lost/{lost[:7]}, which is not recorded"
