@@ -23,6 +23,8 @@ COMMANDS = {
     "install": "make a kernel for a spec",
     "check": "start a kernel for real and import its package",
     "remove": "remove kernels made by install",
+    "sync": "write and prune kernelspecs for all that is offered",
+    "pin": "write into a notebook which spec it needs",
     "exec": "run a command in the environment of a spec",
     "demo": "make a small store to try everything without Spack",
     "completion": "print what makes a shell complete this command",

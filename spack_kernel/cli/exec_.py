@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping, Sequence
 
+    from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.store import Store
+
 #: What a shell returns for a command that cannot be run, and for one that is not there.
 EXIT_NOT_EXECUTABLE = 126
 EXIT_NOT_FOUND = 127
@@ -55,7 +58,13 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
-    add_query_argument(parser)
+    add_query_argument(parser, "*")
+    parser.add_argument(
+        "--from-notebook",
+        action="store_true",
+        help="instead of QUERY: what the notebook says that $SPACK_KERNEL_NOTEBOOK or "
+        "$JPY_SESSION_NAME names (see `spack-kernel pin`)",
+    )
     add_env_option(parser)
     add_companion_option(parser)
     add_store_option(parser)
@@ -68,12 +77,15 @@ def run(args: argparse.Namespace) -> int:
 
     if not args.behind:
         args.parser.error("no command; write it behind two dashes: QUERY -- COMMAND")
+    if bool(args.query) == args.from_notebook:
+        args.parser.error("which environment? give a QUERY or --from-notebook")
     chosen = variables(args)
     command = args.behind
     # Without ipykernel only this one command cannot work, so only it asks for one.
     kernel = is_python(command[0]) and command[1:3] == ["-m", "ipykernel_launcher"]
     store = open_store(args)
-    plan = plan_kernel(store, get_specs(store, args.query), companion=args.companion, kernel=kernel)
+    specs = _from_notebook(store) if args.from_notebook else get_specs(store, args.query)
+    plan = plan_kernel(store, specs, companion=args.companion, kernel=kernel)
     environment = plan.environment(os.environ, env=chosen)
     command = plan.command(command)
     try:
@@ -81,6 +93,25 @@ def run(args: argparse.Namespace) -> int:
     except CommandError as error:
         args.console.error(error.reported)
         return error.status
+
+
+def _from_notebook(store: Store) -> list[Spec]:
+    """Return the specs that the notebook needs for which this process is started."""
+    from spack_kernel.jupyter.notebook import (
+        NOTEBOOK_VARIABLE,
+        missing,
+        notebook_path,
+        read_notebook_spec,
+    )
+    from spack_kernel.jupyter.resolve import Request, resolve
+    from spack_kernel.spack.errors import SpackKernelError
+
+    path = notebook_path(os.environ, told=NOTEBOOK_VARIABLE not in os.environ)
+    wanted = read_notebook_spec(path)
+    try:
+        return resolve(store, Request(wanted.spec, wanted.hash, wanted.specs))
+    except SpackKernelError as error:
+        raise missing(error, path, wanted) from error
 
 
 class CommandError(Exception):

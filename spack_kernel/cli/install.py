@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from spack_kernel.jupyter.kernelspecs import InstalledKernelSpec
     from spack_kernel.kernels.plan import KernelPlan
+    from spack_kernel.kernels.shipped import ShippedKernel
 
     from .console import Console
 
@@ -39,6 +40,7 @@ examples:
   spack-kernel install --sys-prefix --name fem --display-name 'FEM' py-petsc4py py-matplotlib
   spack-kernel install --user --env OMP_NUM_THREADS=4 --env 'DATA=${HOME}/data' py-numpy/abc1234
   spack-kernel install --user --companion 'py-ipykernel@6' py-scipy
+  spack-kernel install --user --kernel ir my-bundle/abc1234
   spack-kernel install --dry-run py-scipy
   sudo spack-kernel install --store /sw/spack/opt/spack py-scipy      for everyone"""
 
@@ -57,6 +59,12 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "--name", help="its name, as in `jupyter console --kernel NAME` (default: spack-SPEC)"
     )
     named.add_argument("--display-name", metavar="TEXT", help="what front ends show")
+    named.add_argument(
+        "--kernel",
+        metavar="NAME",
+        help="which kernel to start: one that a package of the closure ships, such as `ir` for R, "
+        "or `python` (default: the one the spec itself ships, else python)",
+    )
     add_env_option(named)
     add_companion_option(named)
     group = parser.add_argument_group("where it is written")
@@ -88,17 +96,20 @@ def run(args: argparse.Namespace) -> int:
     from spack_kernel.jupyter.kernel_json import kernel_dict
     from spack_kernel.jupyter.kernelspecs import install_kernelspec
     from spack_kernel.kernels.plan import plan_kernel
+    from spack_kernel.kernels.shipped import choose_shipped
 
     console: Console = args.console
     chosen = variables(args)
     store = open_store(args)
     specs = get_specs(store, args.query)
-    plan = plan_kernel(store, specs, companion=args.companion)
+    shipped = choose_shipped(store.closure(*specs), args.kernel)
+    plan = plan_kernel(store, specs, companion=args.companion, kernel=shipped is None)
     made: dict[str, Any] = {
         "query": query_text(args.query) if len(specs) == 1 else None,
         "display_name": args.display_name,
         "env": chosen,
         "companion": args.companion,
+        "shipped": shipped,
     }
     if args.dry_run:
         console.print_json(kernel_dict(plan, **made))
@@ -109,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
     if console.json:
         console.print_json(installed.as_dict())
     else:
-        _print(installed, plan, console)
+        _print(installed, plan, shipped, console)
     if installed.shadowed_by:
         console.warn(f"Jupyter finds another kernel of this name first: {installed.shadowed_by}")
     elif installed.shadowed_by == "":
@@ -120,19 +131,25 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _print(installed: InstalledKernelSpec, plan: KernelPlan, console: Console) -> None:
-    interpreter, ipykernel = plan.interpreter, plan.ipykernel
-    assert interpreter is not None
-    assert ipykernel is not None
-    source: str = ipykernel.source
-    if ipykernel.source == "companion" and ipykernel.spec is not None:
-        source += f" /{ipykernel.spec.hash[:7]}"
+def _print(
+    installed: InstalledKernelSpec,
+    plan: KernelPlan,
+    shipped: ShippedKernel | None,
+    console: Console,
+) -> None:
     console.print(f"The kernel {console.style('bold', installed.name)} is installed.")
     console.print(f"  shown as     {installed.display_name}")
     for spec in plan.specs:
         console.print(f"  spec         {spec.label}")
-    console.print(f"  python       {interpreter.version}, {interpreter.path}")
-    console.print(f"  ipykernel    {ipykernel.version or 'unknown version'}, {source}")
+    interpreter, ipykernel = plan.interpreter, plan.ipykernel
+    if shipped is not None:
+        console.print(f"  kernel       {shipped.name}, from {shipped.spec.label}")
+    elif interpreter is not None and ipykernel is not None:
+        source: str = ipykernel.source
+        if ipykernel.source == "companion" and ipykernel.spec is not None:
+            source += f" /{ipykernel.spec.hash[:7]}"
+        console.print(f"  python       {interpreter.version}, {interpreter.path}")
+        console.print(f"  ipykernel    {ipykernel.version or 'unknown version'}, {source}")
     console.print(f"  directory    {installed.resource_dir}")
     for note in plan.notes:
         console.print(f"  note         {note.topic}: {note.text}")

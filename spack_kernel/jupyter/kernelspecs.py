@@ -162,13 +162,13 @@ def write_kernelspec(
     KernelSpecError
         When something that is not ours lies there, or it cannot be written.
     """
-    if resource_dir.exists() and not replace and not _is_ours(_read(resource_dir)):
+    if resource_dir.exists() and not replace and not _is_ours(read_kernel_json(resource_dir)):
         raise KernelSpecError(
             f"there is a kernelspec `{resource_dir.name}` already, and it is not one of ours",
             details=[f"  {resource_dir}"],
             hint="Choose another name with --name, or replace it with --replace.",
         )
-    with _explained(f"cannot write the kernelspec {resource_dir}"):
+    with explained(f"cannot write the kernelspec {resource_dir}"):
         resource_dir.parent.mkdir(parents=True, exist_ok=True)
         # Jupyter lists a directory here only if it holds a kernel.json itself, so what is being
         # made one level deeper is not seen before the rename.
@@ -203,7 +203,7 @@ def list_kernelspecs() -> list[InstalledKernelSpec]:
     """Return the kernelspecs of ours that Jupyter finds, by name."""
     found = []
     for name, resource_dir in sorted(KernelSpecManager().find_kernel_specs().items()):
-        content = _read(Path(resource_dir))
+        content = read_kernel_json(Path(resource_dir))
         if _is_ours(content):
             found.append(_describe(name, Path(resource_dir), content))
     return found
@@ -225,7 +225,7 @@ def find_kernelspec(name: str) -> InstalledKernelSpec:
             details=["  those of ours: " + (", ".join(ours) or "none")],
             hint="`jupyter kernelspec list` shows all there are.",
         )
-    content = _read(Path(resource_dir))
+    content = read_kernel_json(Path(resource_dir))
     if not _is_ours(content):
         raise KernelSpecError(
             f"the kernelspec `{name}` is not one of ours",
@@ -244,21 +244,31 @@ def remove_kernelspec(name: str) -> InstalledKernelSpec:
         When there is none, it is not ours, or it cannot be removed.
     """
     found = find_kernelspec(name)
-    resource_dir = Path(found.resource_dir)
-    with _explained(f"cannot remove the kernelspec {resource_dir}"):
+    remove_directory(Path(found.resource_dir))
+    return found
+
+
+def remove_directory(resource_dir: Path) -> None:
+    """Remove a kernelspec, so that Jupyter never sees half of it.
+
+    Raises
+    ------
+    KernelSpecError
+        When it cannot be removed.
+    """
+    with explained(f"cannot remove the kernelspec {resource_dir}"):
         if resource_dir.is_symlink():
             resource_dir.unlink()
-            return found
+            return
         staging = Path(tempfile.mkdtemp(prefix=".spack-kernel-", dir=resource_dir.parent))
         try:
             resource_dir.rename(staging / "old")
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-    return found
 
 
 @contextlib.contextmanager
-def _explained(summary: str) -> Iterator[None]:
+def explained(summary: str) -> Iterator[None]:
     """Turn an OSError into an error of ours."""
     try:
         yield
@@ -272,7 +282,7 @@ def _explained(summary: str) -> Iterator[None]:
         ) from error
 
 
-def _read(resource_dir: Path) -> dict[str, Any]:
+def read_kernel_json(resource_dir: Path) -> dict[str, Any]:
     """Return the content of a kernel.json; empty when it cannot be read."""
     try:
         content = json.loads((resource_dir / KERNEL_FILE).read_text(encoding="utf-8"))

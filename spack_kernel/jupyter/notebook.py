@@ -93,8 +93,8 @@ class NotebookSpec:
         if self.specs:
             return {"specs": list(self.specs)}
         return {
-            **({"spec": self.spec} if self.spec else {}),
             **({"hash": self.hash} if self.hash else {}),
+            **({"spec": self.spec} if self.spec else {}),
         }
 
     def __str__(self) -> str:

@@ -1,0 +1,184 @@
+"""``spack-kernel pin``: write into a notebook which spec it needs."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from .options import (
+    add_companion_option,
+    add_json_option,
+    add_store_option,
+    get_specs,
+    given_stores,
+    open_store,
+    query_text,
+)
+
+if TYPE_CHECKING:
+    import argparse
+
+    from spack_kernel.jupyter.notebook import NotebookSpec
+
+    from .console import Console
+
+_DESCRIPTION = """\
+Write into a notebook which spec it needs: the query and the DAG hash it finds now, under
+`metadata.spack`. The kernel "Spack (chosen by the notebook)" starts what the notebook says, so the
+notebook carries its environment to whoever opens it at the same site. Nothing but the metadata
+changes, and the file is replaced as a whole.
+
+Without QUERY it prints what the notebook needs. --check tells whether that is to be had here, and
+fails when it is not."""
+
+_EPILOG = """\
+examples:
+  spack-kernel pin analysis.ipynb py-libensemble/j4zmggq
+  spack-kernel pin analysis.ipynb                what it needs
+  spack-kernel pin --check analysis.ipynb        whether it is here: exit status 0 or 1
+  spack-kernel pin --remove analysis.ipynb
+  spack-kernel pin --install-kernel --user       the kernel itself, where no server offers it
+  SPACK_KERNEL_NOTEBOOK=analysis.ipynb jupyter execute analysis.ipynb"""
+
+
+def add_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Add the parser of `pin`."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "pin",
+        help="write into a notebook which spec it needs",
+        usage="%(prog)s [options] NOTEBOOK [QUERY ...]",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+    )
+    parser.add_argument("notebook", metavar="NOTEBOOK", nargs="?", help="an .ipynb file")
+    parser.add_argument(
+        "query", metavar="QUERY", nargs="*", help="the spec it needs, as for `spack load`"
+    )
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument(
+        "--check", action="store_true", help="tell whether what it needs can be started here"
+    )
+    mode.add_argument("--remove", action="store_true", help="take out what it says")
+    mode.add_argument(
+        "--install-kernel",
+        action="store_true",
+        help="write the kernelspec of the kernel that reads notebooks",
+    )
+    parser.add_argument(
+        "--no-hash",
+        action="store_true",
+        help="keep the query alone, to be resolved at each start; for notebooks between sites",
+    )
+    parser.add_argument(
+        "--keep-kernel",
+        action="store_true",
+        help="do not make it open with the kernel that reads it",
+    )
+    add_companion_option(parser)
+    where = parser.add_argument_group("for --install-kernel").add_mutually_exclusive_group()
+    where.add_argument("--user", action="store_true", help="for this user alone")
+    where.add_argument(
+        "--sys-prefix",
+        action="store_const",
+        const=sys.prefix,
+        dest="prefix",
+        help=f"for the environment this command runs in ({sys.prefix})",
+    )
+    where.add_argument("--prefix", metavar="PATH", help="to PATH/share/jupyter/kernels")
+    add_json_option(parser)
+    add_store_option(parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write, show, check or remove what a notebook says."""
+    from pathlib import Path
+
+    if args.install_kernel:
+        return _install_kernel(args)
+    if not args.notebook:
+        args.parser.error("which one? give a NOTEBOOK")
+    if args.query and (args.check or args.remove):
+        args.parser.error(f"--{'check' if args.check else 'remove'} takes no QUERY")
+    path = Path(args.notebook)
+    if args.remove:
+        from spack_kernel.jupyter.notebook import write_notebook_spec
+
+        write_notebook_spec(path, None)
+        if not args.console.json:
+            args.console.print(f"{path} no longer says which spec it needs")
+        return 0
+    if args.query:
+        return _pin(args, path)
+    return _show(args, path)
+
+
+def _pin(args: argparse.Namespace, path: Any) -> int:
+    from spack_kernel.jupyter.notebook import NotebookSpec, write_notebook_spec
+    from spack_kernel.kernels.plan import plan_kernel
+
+    console: Console = args.console
+    store = open_store(args)
+    specs = get_specs(store, args.query)
+    plan_kernel(store, specs, companion=args.companion)
+    query = query_text(args.query) if len(specs) == 1 else ""
+    spec = NotebookSpec.of(specs, query, pinned=not args.no_hash)
+    write_notebook_spec(path, spec, set_kernel=not args.keep_kernel)
+    if console.json:
+        console.print_json({"notebook": str(path), **spec.as_dict()})
+        return 0
+    console.print(f"{path} now needs {spec}")
+    console.print("Reload it where it is open, and restart its kernel.")
+    return 0
+
+
+def _show(args: argparse.Namespace, path: Any) -> int:
+    """Print what a notebook needs; with ``--check`` plan it, too."""
+    from spack_kernel.jupyter.notebook import missing, read_notebook_spec
+    from spack_kernel.jupyter.resolve import Request, resolve
+    from spack_kernel.kernels.plan import plan_kernel
+    from spack_kernel.spack.errors import SpackKernelError
+
+    console: Console = args.console
+    spec = read_notebook_spec(path)
+    found: list[str] = []
+    if args.check:
+        try:
+            store = open_store(args)
+            specs = resolve(store, Request(spec.spec, spec.hash, spec.specs))
+            plan_kernel(store, specs, companion=args.companion)
+        except SpackKernelError as error:
+            raise missing(error, path, spec) from error
+        found = [each.label for each in specs]
+    if console.json:
+        result = {"notebook": str(path), **spec.as_dict()}
+        console.print_json({**result, "found": found} if args.check else result)
+        return 0
+    console.print(f"{path} needs {spec}")
+    for label in found:
+        console.print(f"  found {label}")
+    if not args.check:
+        _suggest(spec, console)
+    return 0
+
+
+def _suggest(spec: NotebookSpec, console: Console) -> None:
+    console.print(console.style("dim", f"  spack-kernel show {' '.join(spec.queries)}"))
+
+
+def _install_kernel(args: argparse.Namespace) -> int:
+    from spack_kernel.jupyter.kernel_json import notebook_content
+    from spack_kernel.jupyter.kernelspecs import kernels_directory, write_kernelspec
+    from spack_kernel.jupyter.names import NOTEBOOK_DISPLAY_NAME, NOTEBOOK_NAME
+
+    console: Console = args.console
+    if args.notebook:
+        args.parser.error("--install-kernel takes no NOTEBOOK")
+    directory = kernels_directory(user=args.user, prefix=args.prefix) / NOTEBOOK_NAME
+    content = notebook_content(NOTEBOOK_DISPLAY_NAME, given_stores(args))
+    write_kernelspec(directory, content)
+    if console.json:
+        console.print_json({"name": NOTEBOOK_NAME, "resource_dir": str(directory)})
+    else:
+        console.print(f"The kernel {NOTEBOOK_NAME} is installed: {directory}")
+    return 0

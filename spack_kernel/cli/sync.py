@@ -1,0 +1,168 @@
+"""``spack-kernel sync``: kernelspecs on disk for everything a site offers."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from .options import add_json_option, add_store_option, given_stores
+
+if TYPE_CHECKING:
+    import argparse
+
+    from spack_kernel.jupyter.sync import Change, Wanted
+
+    from .console import Console
+
+_DESCRIPTION = """\
+Write a kernelspec for every spec that SpackKernelSpecManager offers, and remove those whose spec
+is gone: for `jupyter console`, nbclient, papermill, VS Code and all that asks no server. Made for
+a timer: what is right already is not touched, and only what an earlier run made is ever changed.
+
+The selection is that of Jupyter's configuration, as c.SpackKernelSpecManager in
+jupyter_server_config.py has it; options go before it. Nothing is removed while a store cannot be
+read."""
+
+_EPILOG = """\
+examples:
+  spack-kernel sync --dry-run --user
+  spack-kernel sync --query py-libensemble --query 'py-petsc4py@3.20:' --user
+  spack-kernel sync --store /sw/spack --prefix /sw/jupyter      in an admin's timer
+  spack-kernel sync --limit 0 --environment '' --user           removes them all"""
+
+_SIGNS = {"added": "+", "updated": "~", "removed": "-", "refused": "!", "kept": " "}
+_STYLES = {"added": "green", "updated": "yellow", "removed": "red", "refused": "red", "kept": "dim"}
+
+
+def add_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Add the parser of `sync`."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "sync",
+        help="write and prune kernelspecs for all that is offered",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+    )
+    what = parser.add_argument_group("what is offered")
+    what.add_argument(
+        "--query",
+        metavar="QUERY",
+        action="append",
+        dest="queries",
+        help="offer what this query finds; repeat it for more",
+    )
+    what.add_argument(
+        "--environment",
+        metavar="NAME",
+        action="append",
+        dest="environments",
+        help="offer Spack environments: a pattern for their names, or a directory; '' for none",
+    )
+    what.add_argument("--limit", metavar="N", type=int, help="how many specs of a store at most")
+    what.add_argument("--name", metavar="TEMPLATE", dest="name_template", help="how to name them")
+    what.add_argument(
+        "--display-name",
+        metavar="TEMPLATE",
+        dest="display_name_template",
+        help="what front ends show",
+    )
+    what.add_argument(
+        "--companion", metavar="QUERY", help="which py-ipykernel to use where a spec has none"
+    )
+    configured = what.add_mutually_exclusive_group()
+    configured.add_argument(
+        "--config", metavar="FILE", help="a configuration file instead of those Jupyter finds"
+    )
+    configured.add_argument(
+        "--no-config", action="store_true", help="do without Jupyter's configuration"
+    )
+    group = parser.add_argument_group("where they are written")
+    where = group.add_mutually_exclusive_group()
+    where.add_argument("--user", action="store_true", help="for this user alone")
+    where.add_argument(
+        "--sys-prefix",
+        action="store_const",
+        const=sys.prefix,
+        dest="prefix",
+        help=f"for the environment this command runs in ({sys.prefix})",
+    )
+    where.add_argument("--prefix", metavar="PATH", help="to PATH/share/jupyter/kernels")
+    group.add_argument(
+        "--group",
+        metavar="NAME",
+        default="default",
+        help="whose kernelspecs these are, so that several selections can share a directory",
+    )
+    group.add_argument("--no-prune", action="store_true", help="remove nothing")
+    group.add_argument("--dry-run", action="store_true", help="tell what would be done")
+    add_json_option(parser)
+    add_store_option(parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write and prune; the status is 1 when a store could not be read."""
+    from spack_kernel.jupyter.kernelspecs import kernels_directory
+    from spack_kernel.jupyter.sync import configured_manager, synchronize, wanted_kernels
+
+    console: Console = args.console
+    manager = configured_manager(args.config, use_config=not args.no_config, **_traits(args))
+    wanted = wanted_kernels(manager)
+    directory = kernels_directory(user=args.user, prefix=args.prefix)
+    changes = synchronize(
+        wanted.offers,
+        directory,
+        group=args.group,
+        prune=not (args.no_prune or wanted.failures),
+        dry_run=args.dry_run,
+    )
+    if console.json:
+        console.print_json(
+            {
+                "directory": str(directory),
+                "changes": [change.as_dict() for change in changes],
+                "problems": list(wanted.problems),
+                "failures": [
+                    {"store": store, **error.as_dict()} for store, error in wanted.failures
+                ],
+            }
+        )
+    else:
+        _print(changes, args.dry_run, console)
+    _report(changes, wanted, console)
+    return 1 if wanted.failures else 0
+
+
+def _traits(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the traits that options set."""
+    names = ("queries", "limit", "name_template", "display_name_template", "companion")
+    traits = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    if args.environments is not None:
+        traits["environments"] = [name for name in args.environments if name]
+    if getattr(args, "store", None):
+        first, *others = given_stores(args)
+        traits |= {"stores": [first], "upstreams": others}
+    return traits
+
+
+def _print(changes: list[Change], dry_run: bool, console: Console) -> None:
+    for change in changes:
+        if change.action != "kept" or console.verbose:
+            line = f"{_SIGNS[change.action]} {change.name}  {change.display_name}"
+            console.print(console.style(_STYLES[change.action], line))
+    counts = dict.fromkeys(_SIGNS, 0)
+    for change in changes:
+        counts[change.action] += 1
+    told = ", ".join(f"{count} {action}" for action, count in counts.items() if count)
+    console.print(f"{told or 'nothing to do'}{' (nothing was done)' if dry_run else ''}")
+
+
+def _report(changes: list[Change], wanted: Wanted, console: Console) -> None:
+    for problem in wanted.problems:
+        console.warn(problem)
+    for change in changes:
+        if change.action == "refused":
+            console.warn(f"{change.directory} is not of this group and stays as it is")
+    for _, error in wanted.failures:
+        console.error(error, json=False)
+    if wanted.failures:
+        console.note("Nothing was removed, since a store could not be read.")
