@@ -20,8 +20,8 @@ is gone: for `jupyter console`, nbclient, papermill, VS Code and all that asks n
 a timer: what is right already is not touched, and only what an earlier run made is ever changed.
 
 The selection is that of Jupyter's configuration, as c.SpackKernelSpecManager in
-jupyter_server_config.py has it; options go before it. Nothing is removed while a store cannot be
-read."""
+jupyter_server_config.py has it; options go before it. Nothing is removed while a store, a query
+or an environment cannot be read."""
 
 _EPILOG = """\
 examples:
@@ -100,7 +100,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write and prune; the status is 1 when a store could not be read."""
+    """Write and prune; the status is 1 when part of what was asked for could not be read."""
     from spack_kernel.jupyter.kernelspecs import kernels_directory
     from spack_kernel.jupyter.sync import configured_manager, synchronize, wanted_kernels
 
@@ -112,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
         wanted.offers,
         directory,
         group=args.group,
-        prune=not (args.no_prune or wanted.failures),
+        prune=wanted.complete and not args.no_prune,
         dry_run=args.dry_run,
     )
     if console.json:
@@ -129,7 +129,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print(changes, args.dry_run, console)
     _report(changes, wanted, console)
-    return 1 if wanted.failures else 0
+    return 0 if wanted.complete else 1
 
 
 def _traits(args: argparse.Namespace) -> dict[str, Any]:
@@ -164,5 +164,5 @@ def _report(changes: list[Change], wanted: Wanted, console: Console) -> None:
             console.warn(f"{change.directory} is not of this group and stays as it is")
     for _, error in wanted.failures:
         console.error(error, json=False)
-    if wanted.failures:
-        console.note("Nothing was removed, since a store could not be read.")
+    if not wanted.complete:
+        console.note("Nothing was removed, since not all could be read.")

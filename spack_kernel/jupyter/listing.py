@@ -160,6 +160,7 @@ def _as_dict(listing: Listing) -> dict[str, Any]:
         "watched": offers.watched,
         "problems": offers.problems,
         "left_out": offers.left_out,
+        "complete": offers.complete,
         "packages": listing.packages,
     }
 
@@ -178,6 +179,7 @@ def _from_dict(answer: Mapping[str, Any]) -> Listing:
             },
             problems=tuple(answer["problems"]),
             left_out=answer["left_out"],
+            complete=answer["complete"],
         ),
         answer["packages"],
     )

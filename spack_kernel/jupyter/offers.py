@@ -14,6 +14,7 @@ from spack_kernel.kernels.shipped import PACKAGES, ShippedKernel, shipped_kernel
 from spack_kernel.spack.environments import (
     LOCK_FILE,
     MANIFEST,
+    EnvironmentNotReady,
     environment_names,
     environments_root,
     open_environment,
@@ -139,6 +140,9 @@ class Offers:
         A line for what could not be offered although it was asked for.
     left_out : int
         How many specs are beyond the limit.
+    complete : bool
+        Whether all that was asked for could be understood, so that what is not offered is not
+        there.
     """
 
     offers: tuple[Offer, ...]
@@ -146,6 +150,7 @@ class Offers:
     watched: Mapping[str, Stamp | None]
     problems: tuple[str, ...]
     left_out: int
+    complete: bool = True
 
 
 def offers_of(store: Store, selection: Selection) -> Offers:
@@ -166,6 +171,7 @@ class _Gatherer:
         self._survey = Survey(store, selection.kernel_packages)
         self._shipped: dict[str, list[ShippedKernel]] = {}
         self._problems: list[str] = []
+        self._complete = True
         self._watched: dict[str, Stamp | None] = {}
         for database in store.databases:
             self._watched[str(database.path)] = database.stamp
@@ -187,6 +193,7 @@ class _Gatherer:
             watched=self._watched,
             problems=tuple(self._problems),
             left_out=left_out,
+            complete=self._complete,
         )
 
     def _watch(self, path: Path) -> None:
@@ -223,6 +230,7 @@ class _Gatherer:
                 found = self._store.find(query)
             except SpackKernelError as error:
                 self._problems.append(f"the query `{query}` is left out: {error.summary}")
+                self._complete = False
                 continue
             if not found:
                 self._problems.append(f"the query `{query}` finds nothing")
@@ -303,6 +311,7 @@ class _Gatherer:
             except (SpackKernelError, OSError) as error:
                 summary = getattr(error, "summary", str(error))
                 self._problems.append(f"the environment {name} is left out: {summary}")
+                self._complete &= isinstance(error, EnvironmentNotReady)
                 continue
             values = {"name": os.path.basename(environment.name)}  # noqa: PTH119 - also for names
             content = kernel_content(
@@ -336,6 +345,7 @@ class _Gatherer:
             names = environment_names(self._store.config)
         except (SpackKernelError, OSError) as error:
             self._problems.append(f"environments are left out: {error}")
+            self._complete = False
             return directories
         return directories + [
             name for name in names if any(fnmatch.fnmatchcase(name, p) for p in patterns)

@@ -48,11 +48,14 @@ class Wanted:
         A line for what is left out.
     failures : tuple of (str, SpackKernelError)
         Stores that could not be read, and why.
+    complete : bool
+        Whether what is not offered is not there, so that its kernelspec can go.
     """
 
     offers: tuple[Offer, ...]
     problems: tuple[str, ...]
     failures: tuple[tuple[str, SpackKernelError], ...]
+    complete: bool
 
 
 @dataclass(frozen=True)
@@ -143,13 +146,16 @@ def wanted_kernels(manager: SpackKernelSpecManager) -> Wanted:
     problems: list[str] = []
     failures: list[tuple[str, SpackKernelError]] = []
     stores: list[str] = []
+    complete = True
     for paths in manager.store_lists():
         try:
             listing = list_store(paths, manager.selection())
         except SpackKernelError as error:
             failures.append((" > ".join(paths) or "the default store", error))
+            complete = False
             continue
         stores += listing.offers.stores
+        complete &= listing.offers.complete
         problems += listing.offers.problems
         if listing.offers.left_out:
             problems.append(
@@ -163,7 +169,7 @@ def wanted_kernels(manager: SpackKernelSpecManager) -> Wanted:
         offers[NOTEBOOK_NAME] = Offer(NOTEBOOK_NAME, content)
     allowed = manager.allowed_kernelspecs
     kept = [offers[name] for name in sorted(offers) if not allowed or name in allowed]
-    return Wanted(tuple(kept), tuple(problems), tuple(failures))
+    return Wanted(tuple(kept), tuple(problems), tuple(failures), complete)
 
 
 def synchronize(

@@ -2,88 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from jupyter_client.blocking.client import BlockingKernelClient
 
 from spack_kernel.demo import DemoStore
 from tests.jupyter.conftest import WriteKernel, execute, use_directories
-
-TOKEN = "a-token-of-the-tests"
-
-
-class Server:
-    """A server in a process of its own, with the directories of the test."""
-
-    def __init__(self, home: Path, *options: str) -> None:
-        self.runtime = home / "runtime"
-        self.log = home / "server.log"
-        command = [sys.executable, "-m", "jupyter_server", "--no-browser", "--port=0"]
-        settings = [f"--IdentityProvider.token={TOKEN}", "--ServerApp.allow_root=True", *options]
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                [*command, *settings], cwd=home / "home", stdout=log, stderr=log
-            )
-        self.url = self._wait()
-
-    def _wait(self) -> str:
-        path = self.runtime / f"jpserver-{self.process.pid}.json"
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            if path.exists():
-                try:
-                    url = str(json.loads(path.read_text())["url"])
-                    self.url = url
-                    self.request("GET", "api")
-                except (ValueError, OSError):
-                    pass
-                else:
-                    return url
-            assert self.process.poll() is None, self.log.read_text()
-            time.sleep(0.1)
-        raise AssertionError(self.log.read_text())
-
-    def request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        """Return status and JSON answer of a request."""
-        request = urllib.request.Request(
-            self.url + path,
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"token {TOKEN}"},
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=90) as response:
-                text = response.read()
-                return response.status, json.loads(text) if text else None
-        except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read())
-
-    def client(self, kernel_id: str) -> BlockingKernelClient:
-        """Return a client of one of the server's kernels."""
-        client = BlockingKernelClient(
-            connection_file=str(self.runtime / f"kernel-{kernel_id}.json")
-        )
-        client.load_connection_file()
-        client.start_channels()
-        client.wait_for_ready(timeout=60)
-        return client
-
-    def stop(self) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+from tests.jupyter.server import Server
 
 
 @pytest.fixture(scope="module")
