@@ -229,6 +229,7 @@ def open_files() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("kernels", [4, pytest.param(100, marks=pytest.mark.slow)])
 def test_many_kernels_in_a_row_leave_nothing(
     libensemble: str, jupyter_home: Path, kernels: int
