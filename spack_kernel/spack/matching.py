@@ -9,21 +9,17 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from .targets import in_targets
+from .facets import facet_tests, spec_test, variant_test
 from .traversal import RUNTIME_DEPTYPES, depflag
 from .versions import ANY_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable
 
     from .dialects import Dialect
     from .providers import Providers
-    from .query import CompilerQuery, DependencyQuery, Flag, Query, VariantQuery
+    from .query import DependencyQuery, Query, VariantQuery
     from .specs import Dependency, Spec
-    from .versions import Version, VersionList
-
-Lookup = "Callable[[str], Spec | None]"
-Test = "Callable[[Spec], bool]"
 
 #: The virtual packages that the compiler of a node stands for.
 _COMPILER_VIRTUALS = ("c", "cxx", "fortran")
@@ -83,45 +79,21 @@ class Matcher:
     # Nodes
 
     def _node_test(self, query: Query, *, named: bool) -> Callable[[Spec], bool]:
-        tests = list(self._node_tests(query, named=named))
-        if not tests:
-            return _anything
-        if len(tests) == 1:
-            return tests[0]
-        if len(tests) == 2:
-            first, second = tests
-            return lambda spec: first(spec) and second(spec)
-        return lambda spec: all(test(spec) for test in tests)
-
-    def _node_tests(self, query: Query, *, named: bool) -> Iterator[Callable[[Spec], bool]]:
-        """Yield the tests of a node, the cheapest first."""
-        if named and query.name is not None:
-            name = query.name
-            yield lambda spec: spec.name == name
-        if query.hash is not None:
-            prefix = query.hash
-            yield lambda spec: spec.hash.startswith(prefix)
-        if query.namespace is not None:
-            namespace = query.namespace
-            yield lambda spec: spec.namespace == namespace
-        if query.versions != ANY_VERSION:
-            yield _version_test(query.versions, lambda spec: spec.version)
-        if query.compiler is not None:
-            yield _compiler_test(query.compiler)
-        yield from _arch_tests(query, self._dialect)
-        for variant in query.variants.values():
-            if variant.propagate and self._dialect.weak_propagation:
-                yield self._propagation_test(variant)
-            else:
-                yield _variant_test(variant, self._dialect)
-        for kind, flags in query.flags.items():
-            yield _flag_test(kind, flags, partial=self._dialect.partial_flags)
+        node = spec_test(list(facet_tests(query, self._dialect, named=named)))
+        propagated = [
+            self._propagation_test(variant)
+            for variant in query.variants.values()
+            if variant.propagate and self._dialect.weak_propagation
+        ]
+        if not propagated:
+            return node
+        return lambda spec: node(spec) and all(test(spec) for test in propagated)
 
     def _propagation_test(self, variant: VariantQuery) -> Callable[[Spec], bool]:
         """Every node that has the variant has it so."""
-        satisfies = _variant_test(variant, self._dialect)
+        satisfies = variant_test(variant, self._dialect)
         violates = self._somewhere(
-            lambda spec: variant.name in spec.variants and not satisfies(spec)
+            lambda spec: variant.name in spec.variants and not satisfies(spec.variants)
         )
         return lambda spec: not violates(spec.hash)
 
@@ -287,15 +259,12 @@ class Matcher:
             return None
         if query.platform or query.os or query.namespace:
             return None
-        version = _version_test(
-            query.versions, lambda spec: spec.compiler.version if spec.compiler else spec.version
-        )
         if query.name in _COMPILER_VIRTUALS:
             return lambda spec: spec.compiler is not None and query.versions == ANY_VERSION
         return lambda spec: (
             spec.compiler is not None
             and (query.name is None or spec.compiler.name == query.name)
-            and version(spec)
+            and spec.compiler.version in query.versions
         )
 
     def _classic(self, dependency: DependencyQuery) -> Callable[[Spec], Spec | None]:
@@ -343,10 +312,6 @@ class Matcher:
         return stands_for
 
 
-def _anything(_: Spec) -> bool:
-    return True
-
-
 def _kept(test: Callable[[Spec], bool]) -> Callable[[Spec], bool]:
     """Return `test` with its answers kept by DAG hash."""
     known: dict[str, bool] = {}
@@ -368,99 +333,3 @@ def _edges(spec: Spec) -> tuple[Dependency, ...] | list[Dependency]:
         return edges
     first = {name: position for position, name in reversed(list(enumerate(names)))}
     return sorted(edges, key=lambda edge: (first[edge.name], depflag(edge.deptypes)))
-
-
-def _version_test(
-    versions: VersionList, version_of: Callable[[Spec], Version]
-) -> Callable[[Spec], bool]:
-    known: dict[str, bool] = {}
-
-    def test(spec: Spec) -> bool:
-        version = version_of(spec)
-        answer = known.get(version.text)
-        if answer is None:
-            answer = known[version.text] = version in versions
-        return answer
-
-    return test
-
-
-def _compiler_test(query: CompilerQuery) -> Callable[[Spec], bool]:
-    name, versions = query.name, query.versions
-    known: dict[str, bool] = {}
-
-    def test(spec: Spec) -> bool:
-        compiler = spec.compiler
-        if compiler is None or compiler.name != name:
-            return False
-        answer = known.get(compiler.version.text)
-        if answer is None:
-            answer = known[compiler.version.text] = compiler.version in versions
-        return answer
-
-    return test
-
-
-def _arch_tests(query: Query, dialect: Dialect) -> Iterator[Callable[[Spec], bool]]:
-    platform, os, target = query.platform, query.os, query.target
-    # Where Spack comes to a * it is satisfied, and does not look at what follows.
-    if platform == "*":
-        return
-    if platform is not None:
-        yield lambda spec: spec.arch.platform == platform
-    if os == "*":
-        return
-    if os is not None:
-        yield lambda spec: spec.arch.os == os
-    if target is not None and not (target == "*" and dialect.any_target):
-        yield lambda spec: in_targets(spec.arch.target, target)
-
-
-def _variant_test(query: VariantQuery, dialect: Dialect) -> Callable[[Spec], bool]:
-    name, values = query.name, query.values
-    if values and isinstance(values[0], bool):
-        wanted = values[0]
-        return lambda spec: spec.variants.get(name) is wanted
-    if query.exact:
-        return lambda spec: _values(spec.variants, name) == values
-    if name == "patches" and dialect.partial_patches:
-        return lambda spec: _has_patches(spec, values)
-    if not values:
-        return lambda spec: name in spec.variants
-    if len(values) == 1:
-        only = values[0]
-
-        def has(spec: Spec) -> bool:
-            value = spec.variants.get(name)
-            return value == only or (isinstance(value, tuple) and only in value)
-
-        return has
-    needed = set(values)
-
-    def has_all(spec: Spec) -> bool:
-        value = spec.variants.get(name)
-        return isinstance(value, tuple) and needed.issubset(value)
-
-    return has_all
-
-
-def _values(
-    variants: Mapping[str, bool | str | tuple[str, ...]], name: str
-) -> tuple[bool | str, ...]:
-    value = variants.get(name, ())
-    return tuple(sorted(set(value))) if isinstance(value, tuple) else (value,)
-
-
-def _has_patches(spec: Spec, values: tuple[bool, ...] | tuple[str, ...]) -> bool:
-    patches = spec.variants.get("patches")
-    if not isinstance(patches, tuple):
-        return False
-    return all(any(patch.startswith(str(value)) for patch in patches) for value in values)
-
-
-def _flag_test(kind: str, flags: tuple[Flag, ...], *, partial: bool) -> Callable[[Spec], bool]:
-    wanted = {flag for flag, _ in flags}
-    exactly = tuple(flag for flag, _ in flags)
-    if partial:
-        return lambda spec: wanted.issubset(spec.flags.get(kind, ()))
-    return lambda spec: spec.flags.get(kind, ()) == exactly

@@ -11,6 +11,7 @@ from .matching import Matcher
 from .ordering import in_find_order
 from .parser import parse_queries, parse_query
 from .query import Query
+from .scan import Scan
 from .versions import ANY_VERSION
 
 if TYPE_CHECKING:
@@ -143,17 +144,21 @@ def _in_state(specs: Iterable[Spec], installed: bool | None) -> Iterator[Spec]:
 
 def _select(store: Store, query: Query, installed: bool | None, providers: Providers) -> Selection:
     matcher = Matcher(store.by_hash, query.dialect, providers)
-    unknown: list[str] = []
-    if query.name is None:
-        pool = store if query.hash is None else store.with_hash_prefix(query.hash)
+    if query.name is None and query.hash is None:
+        hashes, sure = scan_of(store).candidates(query, installed, providers)
+        specs = (store.by_hash(dag_hash) for dag_hash in hashes)
         test = matcher.test(query)
+        found = [spec for spec in specs if spec is not None and (sure or test(spec))]
+    elif query.name is None:
+        test = matcher.test(query)
+        pool = store.with_hash_prefix(query.hash or "")
         found = [spec for spec in _in_state(pool, installed) if test(spec)]
     else:
         test = matcher.test(query, named=False)
         found = [spec for spec in _in_state(store.named(query.name), installed) if test(spec)]
         if not found:
             found = _providing(store, query, installed, providers, matcher)
-    unknown += [
+    unknown = [
         f"which versions of {virtual} its providers provide"
         for virtual in sorted(matcher.unknown_versions)
     ]
@@ -183,6 +188,7 @@ def _providing(
 
 
 _dialects: WeakKeyDictionary[Database, Dialect] = WeakKeyDictionary()
+_scans: WeakKeyDictionary[Store, Scan] = WeakKeyDictionary()
 
 
 def _dialect(database: Database) -> Dialect:
@@ -194,6 +200,14 @@ def _dialect(database: Database) -> Dialect:
             build_systems=database.version == "6"
             and any("build_system" in spec.variants for spec in database.specs(sample)),
         )
+    return known
+
+
+def scan_of(store: Store) -> Scan:
+    """Return the columns of `store`, read when first asked for and kept as long as it is."""
+    known = _scans.get(store)
+    if known is None:
+        known = _scans[store] = Scan(store)
     return known
 
 
