@@ -1,0 +1,145 @@
+"""JupyterLab as a person sees it: launcher, notebook, dialogs."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from playwright.sync_api import expect
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+
+class Lab:
+    """JupyterLab in one page.
+
+    Parameters
+    ----------
+    page : Page
+        A new page.
+    url : str
+        The address of a workspace.
+    """
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self._url = url
+
+    def open(self) -> None:
+        """Go to JupyterLab and wait for its launcher."""
+        self.page.goto(self._url)
+        expect(self.cards().first).to_be_visible()
+        expect(self.page.locator("#jupyterlab-splash")).to_have_count(0)
+
+    # -- the launcher --
+
+    def cards(self) -> Locator:
+        """Return the kernels that the launcher offers for notebooks."""
+        return self.page.locator(".jp-LauncherCard[data-category=Notebook]")
+
+    def card(self, display_name: str) -> Locator:
+        """Return one kernel's card."""
+        return self.page.locator(
+            f".jp-LauncherCard[data-category=Notebook][title={_quoted(display_name)}]"
+        )
+
+    def start(self, display_name: str) -> None:
+        """Click on a kernel in the launcher."""
+        self.card(display_name).click()
+        expect(self.notebook).to_be_visible()
+
+    def open_notebook(self, display_name: str) -> None:
+        """Click on a kernel in the launcher and wait until it can be used."""
+        self.start(display_name)
+        expect(self.status(display_name, "Idle").or_(self.dialog())).to_be_visible()
+        expect(self.dialog()).to_have_count(0, timeout=1)
+
+    def status(self, display_name: str, status: str) -> Locator:
+        """Return what the status bar says when the notebook's kernel is so."""
+        status_bar = self.page.locator("#jp-main-statusbar")
+        return status_bar.get_by_text(f"{display_name} | {status}", exact=True)
+
+    def wait_for_status(self, display_name: str, status: str) -> None:
+        """Wait until the status bar says so."""
+        expect(self.status(display_name, status)).to_be_visible()
+
+    # -- the notebook --
+
+    @property
+    def notebook(self) -> Locator:
+        """The notebook in front."""
+        return self.page.locator(".jp-NotebookPanel:visible")
+
+    def write(self, code: str) -> Locator:
+        """Write into the last cell, and return the cell."""
+        index = self.notebook.locator(".jp-CodeCell").count() - 1
+        # By number: once it has run, it is not the last any more.
+        cell = self.notebook.locator(".jp-CodeCell").nth(index)
+        cell.locator(".cm-content").click()
+        self.page.keyboard.insert_text(code)
+        return cell
+
+    def run(self, code: str) -> Locator:
+        """Let the last cell run this code, and return the cell."""
+        cell = self.write(code)
+        self.page.keyboard.press("Shift+Enter")
+        return cell
+
+    def compute(self, code: str) -> str:
+        """Run code in the last cell and return the text of its outputs, however it ended."""
+        cell = self.run(code)
+        self.wait_for_end(cell)
+        return self.output(cell)
+
+    def prompt(self, cell: Locator) -> Locator:
+        """Return what stands beside a cell: ``[ ]``, ``[*]`` or ``[1]``."""
+        return cell.locator(".jp-InputPrompt")
+
+    def wait_for_end(self, cell: Locator) -> None:
+        """Wait until a cell has run."""
+        expect(self.prompt(cell)).to_have_text(re.compile(r"^\[\d+\]:$"))
+
+    def output(self, cell: Locator) -> str:
+        """Return the text of a cell's outputs."""
+        outputs = cell.locator(".jp-OutputArea-output").all_inner_texts()
+        return "\n".join(text.rstrip("\n") for text in outputs)
+
+    def press(self, command: str) -> None:
+        """Press the button of the notebook's toolbar that has this command."""
+        toolbar = self.notebook.locator(".jp-NotebookPanel-toolbar")
+        toolbar.locator(f"[data-command={_quoted(command)}]").click()
+
+    @property
+    def debugger_button(self) -> Locator:
+        """The place of the bug in the notebook's toolbar."""
+        return self.notebook.locator("[data-jp-item-name=debugger-icon]")
+
+    def interrupt(self) -> None:
+        """Press the button that interrupts the kernel."""
+        self.press("notebook:interrupt-kernel")
+
+    def restart(self) -> None:
+        """Press the button that restarts the kernel, and confirm."""
+        self.press("notebook:restart-kernel")
+        dialog = self.dialog()
+        expect(dialog).to_contain_text("Restart Kernel?")
+        dialog.locator(".jp-mod-accept").click()
+        expect(dialog).to_have_count(0)
+
+    # -- dialogs --
+
+    def dialog(self) -> Locator:
+        """Return the dialog in front."""
+        return self.page.locator(".jp-Dialog")
+
+    def error_dialog(self, title: str) -> str:
+        """Wait for a dialog with this title, and return what it says."""
+        expect(self.dialog().locator(".jp-Dialog-header")).to_have_text(title)
+        return self.dialog().locator(".jp-Dialog-body").inner_text()
+
+
+def _quoted(text: str) -> str:
+    """Return a CSS string."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

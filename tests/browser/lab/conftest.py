@@ -1,0 +1,154 @@
+"""One JupyterLab for the tests of this directory, with kernels of the demo store."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+
+from spack_kernel import demo
+from spack_kernel.jupyter.kernelspecs import InstalledKernelSpec, install_kernelspec
+from spack_kernel.kernels.plan import plan_kernel
+from spack_kernel.spack import Store
+from tests.browser.desktop import Lab
+from tests.browser.processes import ServerProcess, free_port
+from tests.cloned_store import ClonedStore
+
+#: The kernels of this machine are hidden, whatever they are; nobody is asked about news.
+_CONFIGURATION = """
+from jupyter_core.paths import SYSTEM_JUPYTER_PATH
+
+SYSTEM_JUPYTER_PATH.clear()
+c.ServerApp.open_browser = False
+c.ServerApp.port_retries = 0
+c.LabApp.news_url = None
+c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
+"""
+
+_SETTINGS = {"fetchNews": "false", "checkForUpdates": False}
+
+
+class LabServer:
+    """A JupyterLab of its own, which sees only the kernels in one directory."""
+
+    def __init__(self, home: Path) -> None:
+        self.kernels = home / "share" / "jupyter" / "kernels"
+        self._prefix = home
+        self._token = secrets.token_hex(16)
+        self._workspaces = 0
+        work = home / "work"
+        configuration = home / "configuration"
+        settings = configuration / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
+        for directory in (work, self.kernels, settings):
+            directory.mkdir(parents=True)
+        (configuration / "jupyter_server_config.py").write_text(_CONFIGURATION)
+        (settings / "notification.jupyterlab-settings").write_text(json.dumps(_SETTINGS))
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}/"
+        command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.port={port}"]
+        if os.geteuid() == 0:
+            command.append("--allow-root")
+        self.process = ServerProcess(
+            command,
+            env={
+                **os.environ,
+                "HOME": str(home),
+                "JUPYTER_CONFIG_DIR": str(configuration),
+                "JUPYTER_DATA_DIR": str(home / "data"),
+                "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+                "JUPYTER_PATH": str(self.kernels.parent),
+                "JUPYTER_TOKEN": self._token,
+                "JUPYTERLAB_SETTINGS_DIR": str(configuration / "lab" / "user-settings"),
+            },
+            cwd=work,
+            log=home / "server.log",
+        )
+        self.process.wait_for(f"{self.url}api")
+
+    def install(
+        self,
+        root: Path,
+        *names: str,
+        query: str | None = None,
+        display_name: str | None = None,
+    ) -> InstalledKernelSpec:
+        """Install a kernel for packages of a store, in their newest versions."""
+        store = Store.open(root)
+        specs = [max(store.named(name), key=lambda spec: spec.version) for name in names]
+        return install_kernelspec(
+            plan_kernel(store, specs),
+            query=query,
+            display_name=display_name,
+            prefix=self._prefix,
+        )
+
+    def new_workspace(self) -> str:
+        """Return the address of a workspace that nobody has used."""
+        self._workspaces += 1
+        return f"{self.url}lab/workspaces/{self._workspaces}?token={self._token}"
+
+    def request(self, page: Page, path: str, method: str = "GET") -> object:
+        """Ask the server's REST interface."""
+        answer = page.request.fetch(
+            f"{self.url}{path}", method=method, headers={"Authorization": f"token {self._token}"}
+        )
+        assert answer.ok, f"{answer.status} {answer.text()}"
+        return answer.json() if answer.body() else None
+
+    def shut_down_kernels(self, page: Page) -> None:
+        """End all notebooks' kernels."""
+        for session in self.request(page, "api/sessions"):
+            self.request(page, f"api/sessions/{session['id']}", "DELETE")
+
+
+@pytest.fixture(scope="package")
+def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
+    """Return a running JupyterLab; nothing that it started is left when it ends."""
+    server = LabServer(tmp_path_factory.mktemp("lab"))
+    yield server
+    left = server.process.stop()
+    assert not left, f"these outlived JupyterLab: {left}"
+
+
+@pytest.fixture(scope="package")
+def ensembles(lab_server: LabServer, demo_store: demo.DemoStore) -> InstalledKernelSpec:
+    """Return a kernel for py-libensemble and py-matplotlib, with a companion ipykernel."""
+    return lab_server.install(
+        demo_store.root, "py-libensemble", "py-matplotlib", display_name="Ensembles 1.5"
+    )
+
+
+@pytest.fixture
+def lab(lab_server: LabServer, page: Page) -> Iterator[Lab]:
+    """Return JupyterLab in a page, not opened yet: kernels are to be installed first."""
+    lab = Lab(page, lab_server.new_workspace())
+    yield lab
+    lab_server.shut_down_kernels(page)
+
+
+@pytest.fixture
+def clone(demo_store: demo.DemoStore, tmp_path: Path) -> ClonedStore:
+    """Return a store that the test may change."""
+    return ClonedStore(demo_store, tmp_path / "store")
+
+
+@pytest.fixture
+def install(lab_server: LabServer) -> Iterator[Callable[..., InstalledKernelSpec]]:
+    """Return `LabServer.install`, whose kernelspecs are removed at the end of the test."""
+    made: list[InstalledKernelSpec] = []
+
+    def install(root: Path, *names: str, **options: str) -> InstalledKernelSpec:
+        made.append(lab_server.install(root, *names, **options))
+        return made[-1]
+
+    yield install
+    for kernel in made:
+        for path in Path(kernel.resource_dir).iterdir():
+            path.unlink()
+        Path(kernel.resource_dir).rmdir()

@@ -1,0 +1,165 @@
+"""What a scientist reads when a kernel cannot start, cannot restart, or dies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+
+from spack_kernel.jupyter.kernelspecs import InstalledKernelSpec
+from tests.browser.desktop import Lab
+from tests.cloned_store import ClonedStore
+
+from .conftest import LabServer
+
+Install = Callable[..., InstalledKernelSpec]
+Picture = Callable[[Page, str], None]
+
+DIALOG = "Error Starting Kernel"
+
+
+def gone(clone: ClonedStore, kernel: InstalledKernelSpec) -> list[str]:
+    """Return what is to be read when the py-numpy of a kernel was uninstalled."""
+    other = clone.hash("py-numpy")[:7]
+    return [
+        f"py-numpy/{kernel.config['hash'][:7]}, which this kernel is pinned to, "
+        "is not installed any more",
+        "`py-numpy` finds today:",
+        f"py-numpy@2.1.3/{other}",
+        f"asked for by {kernel.resource_dir}/kernel.json",
+        "Make the kernel again for one of them:",
+        f"spack-kernel install py-numpy/{other}",
+    ]
+
+
+def stripped_lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def test_a_spec_that_was_uninstalled_is_told_in_the_dialog(
+    lab: Lab, clone: ClonedStore, install: Install, picture: Picture
+):
+    kernel = install(clone.root, "py-numpy", query="py-numpy")
+    clone.uninstall("py-numpy")
+    lab.open()
+    lab.start(kernel.display_name)
+    text = lab.error_dialog(DIALOG)
+    assert stripped_lines(text) == gone(clone, kernel)
+    picture(lab.page, "error-dialog")
+
+
+def test_a_spec_that_was_uninstalled_under_a_notebook_is_told_after_the_restart(
+    lab: Lab, clone: ClonedStore, install: Install, picture: Picture
+):
+    kernel = install(clone.root, "py-numpy", query="py-numpy")
+    lab.open()
+    lab.open_notebook(kernel.display_name)
+    assert lab.compute("import numpy; print(numpy.__version__)") == "2.2.6"
+    clone.uninstall("py-numpy")
+    lab.restart()
+    lab.wait_for_status(kernel.display_name, "Idle")
+    assert stripped_lines(lab.compute("numpy.arange(10)")) == gone(clone, kernel)
+    picture(lab.page, "stand-in")
+
+
+def test_a_kernel_that_dies_and_cannot_start_again_is_told_in_the_notebook(
+    lab: Lab, clone: ClonedStore, install: Install
+):
+    kernel = install(clone.root, "py-numpy", query="py-numpy")
+    lab.open()
+    lab.open_notebook(kernel.display_name)
+    clone.uninstall("py-numpy")
+    lab.run("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    # JupyterLab's own word: that it died, and is started again.
+    assert "appears to have died" in lab.error_dialog("Kernel Restarting")
+    lab.dialog().locator(".jp-mod-accept").click()
+    assert stripped_lines(lab.compute("1 + 1")) == gone(clone, kernel)
+
+
+def lose_a_library(clone: ClonedStore) -> tuple[Path, Path]:
+    """Take away what py-pyzmq links to; return from where and to where."""
+    (library,) = clone.site_packages("py-pyzmq").glob("pyzmq.libs/libzmq-*")
+    return library, library.rename(clone.root / library.name)
+
+
+def belong_to_another_python(clone: ClonedStore) -> None:
+    (module,) = clone.site_packages("py-pyzmq").glob("zmq/backend/cython/_zmq*.so")
+    module.rename(module.with_name("_zmq.cpython-36m-x86_64-linux-gnu.so"))
+
+
+def be_killed_for_memory(clone: ClonedStore) -> None:
+    # As the kernel's memory killer does it, at a moment when there is something to show.
+    clone.rewrite(
+        "py-ipykernel",
+        "ipykernel_launcher.py",
+        "import os, signal, sys\n"
+        "print('allocating 64 GiB', file=sys.stderr, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n",
+    )
+
+
+def run_out_of_memory(clone: ClonedStore) -> None:
+    clone.rewrite(
+        "py-ipykernel",
+        "ipykernel_launcher.py",
+        "import resource\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (64 << 20, 64 << 20))\n"
+        "bytearray(1 << 30)\n",
+    )
+
+
+CHECK = "`spack-kernel check /{hash}` starts it step by step."
+
+DEATHS = {
+    "broken import": (lose_a_library, ["exit status 1", "| ImportError: libzmq-", CHECK]),
+    "wrong Python": (
+        belong_to_another_python,
+        ["exit status 1", "| ImportError: ", "Cython backend, which has not been compiled", CHECK],
+    ),
+    "out of memory": (run_out_of_memory, ["exit status 1", "| MemoryError", CHECK]),
+    "killed": (
+        be_killed_for_memory,
+        ["killed by SIGKILL", "| allocating 64 GiB", "a memory limit of the machine"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("damage", "words"), DEATHS.values(), ids=DEATHS)
+def test_a_kernel_that_dies_while_it_starts_is_told_in_the_dialog(
+    damage: Callable[[ClonedStore], object],
+    words: list[str],
+    lab: Lab,
+    lab_server: LabServer,
+    clone: ClonedStore,
+    install: Install,
+):
+    kernel = install(clone.root, "py-ipykernel")
+    damage(clone)
+    lab.open()
+    lab.start(kernel.display_name)
+    text = lab.error_dialog(DIALOG)
+    assert text.startswith("the kernel of py-ipykernel@7.2.0/")
+    for word in words:
+        assert word.format(hash=kernel.config["hash"][:7]) in text
+    assert lab_server.request(lab.page, "api/kernels") == []
+
+
+def test_a_kernel_that_dies_while_it_restarts_is_told_in_the_notebook(
+    lab: Lab, clone: ClonedStore, install: Install, picture: Picture
+):
+    kernel = install(clone.root, "py-ipykernel")
+    lab.open()
+    lab.open_notebook(kernel.display_name)
+    library, kept = lose_a_library(clone)
+    lab.restart()
+    lab.wait_for_status(kernel.display_name, "Idle")
+    text = lab.compute("1 + 1")
+    assert text.startswith("the kernel of py-ipykernel@7.2.0/")
+    assert "ImportError: libzmq-" in text
+    # Once the site is repaired, the same notebook goes on.
+    kept.rename(library)
+    lab.restart()
+    lab.wait_for_status(kernel.display_name, "Idle")
+    assert lab.compute("1 + 1") == "2"

@@ -1,0 +1,87 @@
+"""Throw-away stores: a copy of the demo store, by hard links, in which specs come and go."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from spack_kernel.demo import DemoStore
+
+
+class ClonedStore:
+    """A store of real packages that a test may change.
+
+    Parameters
+    ----------
+    source : DemoStore
+        What is copied. Its files are shared, so they are replaced here and never written to.
+    root : Path
+        The new install tree; must not exist.
+    """
+
+    def __init__(self, source: DemoStore, root: Path) -> None:
+        self.root = root
+        root.mkdir(parents=True)
+        for entry in source.root.iterdir():
+            if entry.is_dir() and entry.name != ".spack-db":
+                shutil.copytree(entry, root / entry.name, symlinks=True, copy_function=_link)
+        text = (source.root / ".spack-db" / "index.json").read_text(encoding="utf-8")
+        self._index: dict[str, Any] = json.loads(text.replace(str(source.root), str(root)))
+        self.save()
+
+    @property
+    def records(self) -> dict[str, dict[str, Any]]:
+        """The database's records by DAG hash; `save` writes what was changed."""
+        installs: dict[str, dict[str, Any]] = self._index["database"]["installs"]
+        return installs
+
+    def save(self) -> None:
+        """Write the database as Spack does: whole, and by rename."""
+        database = self.root / ".spack-db"
+        database.mkdir(exist_ok=True)
+        partial = database / "index.json.partial"
+        partial.write_text(json.dumps(self._index), encoding="utf-8")
+        partial.replace(database / "index.json")
+
+    def hash(self, name: str) -> str:
+        """Return the DAG hash of a package, the newest version's where there are several."""
+        return max(
+            (record["spec"]["version"], key)
+            for key, record in self.records.items()
+            if record["spec"]["name"] == name
+        )[1]
+
+    def site_packages(self, name: str) -> Path:
+        """Return the directory of a package's modules."""
+        (found,) = Path(self.records[self.hash(name)]["path"]).glob("lib/python3*/site-packages")
+        return found
+
+    def uninstall(self, name: str) -> None:
+        """Do what ``spack uninstall`` does: away with the record and the prefix."""
+        record = self.records.pop(self.hash(name))
+        shutil.rmtree(record["path"])
+        self.save()
+
+    def without_dependency(self, name: str, dependency: str) -> None:
+        """Make a package one that was built without a dependency."""
+        node = self.records[self.hash(name)]["spec"]
+        kept = [edge for edge in node["dependencies"] if edge["name"] != dependency]
+        assert len(kept) < len(node["dependencies"])
+        node["dependencies"] = kept
+        self.save()
+
+    def rewrite(self, name: str, module: str, text: str) -> None:
+        """Replace a module of a package."""
+        path = self.site_packages(name) / module
+        path.unlink()
+        path.write_text(text, encoding="utf-8")
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
