@@ -13,17 +13,16 @@ import os
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .directories import Directories
 from .errors import SpackKernelError
-from .load import LOADED_HASHES, prepend_pythonpath
+from .load import LOADED_HASHES
 from .modifications import InvalidModification, Modification
 from .processes import run
-from .pythonpath import PythonPathEntry
+from .recorded import RecipeEnvironment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -102,59 +101,6 @@ class SpackCommandError(SpackKernelError):
     code = "spack-command"
 
 
-@dataclass(frozen=True)
-class RecipeEnvironment:
-    """What recipes add to a load environment, as it is recorded with a kernel.
-
-    Attributes
-    ----------
-    spack_version : str
-        The Spack that said so.
-    modifications : tuple of Modification
-        What Spack does after all we know of, variable by variable, in order.
-    replaces : tuple of str
-        Variables of which `modifications` has everything Spack does, since it mixes what recipes
-        add with what we know.
-    """
-
-    spack_version: str
-    modifications: tuple[Modification, ...] = ()
-    replaces: tuple[str, ...] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the record as JSON types."""
-        return {
-            "spack_version": self.spack_version,
-            "replaces": list(self.replaces),
-            "modifications": [modification.as_dict() for modification in self.modifications],
-        }
-
-    @classmethod
-    def from_dict(cls, recorded: Any) -> RecipeEnvironment:
-        """Return what `as_dict` wrote.
-
-        Raises
-        ------
-        InvalidModification
-            When `recorded` is not that, naming what is wrong.
-        """
-        try:
-            version, replaces = recorded["spack_version"], recorded["replaces"]
-            listed = recorded["modifications"]
-            if not isinstance(version, str) or not isinstance(listed, list):
-                raise TypeError("spack_version is not a string, or modifications not a list")
-            if not isinstance(replaces, list) or not all(isinstance(v, str) for v in replaces):
-                raise TypeError("replaces is not a list of variables")
-            modifications = tuple(Modification.from_dict(each) for each in listed)
-        except (KeyError, TypeError) as error:
-            raise InvalidModification(
-                "not a record of what recipes add",
-                details=[f"  {type(error).__name__}: {error}"],
-                hint="Make the kernel anew to have Spack asked again.",
-            ) from error
-        return cls(version, modifications, tuple(replaces))
-
-
 def find_spack(store: Store) -> Path | None:
     """Return the executable of the Spack the store was opened through, else ``spack`` on PATH.
 
@@ -218,47 +164,11 @@ def ask_spack(
             )
             for modification in _without_repetition(theirs)
         ]
-    return RecipeEnvironment(version, tuple(recorded), tuple(replaces))
-
-
-def with_recipes(
-    loaded: LoadEnvironment, recipes: RecipeEnvironment, store: Store, directories: Directories
-) -> LoadEnvironment:
-    """Return `loaded` with what `recipes` records.
-
-    Parameters
-    ----------
-    loaded : LoadEnvironment
-        What the database tells.
-    recipes : RecipeEnvironment
-        What was recorded for the same specs.
-    store : Store
-        Where they are installed.
-    directories : Directories
-        Says which entries of PYTHONPATH exist.
-    """
-    made = [m for m in loaded.modifications if m.variable not in recipes.replaces]
-    made += recipes.modifications
-    if not any(m.variable == "PYTHONPATH" for m in recipes.modifications):
-        return replace(loaded, modifications=tuple(made))
-    known = {entry.path: entry for entry in loaded.pythonpath}
-    found: dict[str, PythonPathEntry] = {}
-    for modification in reversed(made):
-        if modification.variable != "PYTHONPATH" or modification.operation != "prepend":
-            continue
-        path = os.path.normpath(modification.value)
-        if directories.exists(path):
-            spec = store.by_hash(modification.spec) if modification.spec else None
-            entry = PythonPathEntry(path, spec or loaded.specs[0], modification.reason)
-            found.setdefault(path, known.get(path, entry))
-    for entry in loaded.pythonpath:
-        found.setdefault(entry.path, entry)
-    pythonpath = tuple(sorted(found.values(), key=lambda entry: entry.ours))
-    made = [m for m in made if m.variable != "PYTHONPATH"]
-    return replace(
-        loaded,
-        modifications=(*made, *prepend_pythonpath(pythonpath)),
-        pythonpath=pythonpath,
+    return RecipeEnvironment(
+        version,
+        tuple(recorded),
+        tuple(replaces),
+        tuple(spec.hash for spec in loaded.specs),
     )
 
 

@@ -16,16 +16,15 @@ from golden_environments import DATA, ORDERED, Golden, open_golden, read
 from small_stores import dag_hash, make, make_store, node
 
 from spack_kernel.spack.command import (
-    RecipeEnvironment,
     SpackCommandError,
     ask_spack,
     find_spack,
-    with_recipes,
 )
 from spack_kernel.spack.config import Config
 from spack_kernel.spack.directories import Directories
 from spack_kernel.spack.load import LoadEnvironment, load_environment
 from spack_kernel.spack.modifications import InvalidModification
+from spack_kernel.spack.recorded import RecipeEnvironment, with_recipes
 from spack_kernel.spack.store import Store
 
 FAKE = Path(__file__).parent / "fake_spack.py"
