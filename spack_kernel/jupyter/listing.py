@@ -59,7 +59,8 @@ class Listing:
             end = self.packages.index("\n", start + 1)
             dag_hash, _, name = self.packages[start + 1 : end].partition(" ")
             found.append((dag_hash, name))
-            start = end if self.packages.startswith(hash_prefix, end + 1) else -1
+            more = end + 1 < len(self.packages) and self.packages.startswith(hash_prefix, end + 1)
+            start = end if more else -1
         return found
 
 

@@ -1,0 +1,353 @@
+"""SpackKernelSpecManager over the demo store and over stores that change, break and hang."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel, _is_valid_kernel_name
+from jupyter_client.manager import KernelManager
+from traitlets import TraitError
+
+from spack_kernel.demo import DemoStore
+from spack_kernel.jupyter import watch
+from spack_kernel.jupyter.discovery import SpackKernelSpecManager, UnknownSpackKernel
+from spack_kernel.jupyter.errors import KernelSpecError
+from spack_kernel.jupyter.failure import KernelStartError
+from spack_kernel.jupyter.kernelspecs import RESOURCES
+from spack_kernel.jupyter.listing import Listing, list_store
+from spack_kernel.jupyter.offers import Selection
+from spack_kernel.spack import Store
+from tests.jupyter.conftest import Running, WriteKernel, execute
+from tests.jupyter.test_offers import implicit, site
+from tests.small_store import SmallStore
+
+pytestmark = pytest.mark.usefixtures("jupyter_home")
+
+#: What is always there: the server's own Python, and the kernel that notebooks choose.
+BESIDES = {"python3", "spack-notebook"}
+
+
+@pytest.fixture
+def manager(demo_store: DemoStore) -> SpackKernelSpecManager:
+    return SpackKernelSpecManager(stores=[str(demo_store.root)], refresh_interval=0.0)
+
+
+@pytest.fixture
+def sites(tmp_path: Path) -> tuple[SmallStore, str]:
+    """Return a store of one package, written, and the hash of its python."""
+    store, python, _ = site(tmp_path / "site")
+    store.add("py-first", "1.0", python)
+    store.write()
+    return store, python
+
+
+def ours(manager: SpackKernelSpecManager) -> set[str]:
+    return {name for name in manager.get_all_specs() if name.startswith("spack-")} - BESIDES
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+class Held:
+    """A reader of stores that waits until it is let go, as one whose file system hangs.
+
+    A file system that hangs cannot be had in a test without root's rights; everything behind the
+    call that would hang is real.
+    """
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.calls = 0
+
+    def __call__(self, paths: tuple[str, ...], selection: Selection, timeout: float) -> Listing:
+        self.calls += 1
+        self.go.wait(60)
+        return list_store(paths, selection)
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
+    reader = Held()
+    monkeypatch.setitem(watch.StoreWatcher.__init__.__kwdefaults__, "reader", reader)
+    yield reader
+    reader.go.set()
+
+
+class TestList:
+    def test_the_three_ways_to_ask_agree(
+        self, manager: SpackKernelSpecManager, demo_store: DemoStore
+    ) -> None:
+        specs = manager.get_all_specs()
+        assert set(specs) == set(manager.find_kernel_specs())
+        numpy = f"spack-py-numpy-2.2.6-{demo_store.hash('py-numpy@2.2.6')[:7]}"
+        assert {numpy, *BESIDES} < set(specs)
+        for name, model in specs.items():
+            assert _is_valid_kernel_name(name)
+            spec = manager.get_kernel_spec(name)
+            assert spec.to_dict() == model["spec"]
+            assert spec.resource_dir == model["resource_dir"]
+            assert list(Path(spec.resource_dir).glob("logo-*"))
+        # In Jupyter's own words, so that it can be sent as it is.
+        json.dumps(specs)
+
+    def test_static_kernelspecs_stay_and_win(
+        self,
+        manager: SpackKernelSpecManager,
+        write_kernel: WriteKernel,
+        demo_store: DemoStore,
+    ) -> None:
+        name = f"spack-py-numpy-2.2.6-{demo_store.hash('py-numpy@2.2.6')[:7]}"
+        assert manager.get_kernel_spec(name).display_name.startswith("py-numpy 2.2.6")
+        write_kernel(name, argv=["python", "mine"])
+        write_kernel("other")
+        assert manager.get_kernel_spec(name).argv == ["python", "mine"]
+        specs = manager.get_all_specs()
+        plain = KernelSpecManager().get_all_specs()
+        assert {"other", name, "python3"} <= set(plain)
+        assert {key: specs[key] for key in plain} == plain
+        assert manager.find_kernel_specs()[name] == plain[name]["resource_dir"]
+
+    def test_what_a_caller_does_to_the_answer_stays_with_the_caller(
+        self, manager: SpackKernelSpecManager
+    ) -> None:
+        before = json.dumps(manager.get_all_specs())
+        for model in manager.get_all_specs().values():
+            model["spec"]["metadata"].clear()
+            model["spec"].clear()
+            model.clear()
+        assert json.dumps(manager.get_all_specs()) == before
+
+    def test_only_allowed_ones_are_there(
+        self, manager: SpackKernelSpecManager, demo_store: DemoStore
+    ) -> None:
+        numpy = f"spack-py-numpy-2.2.6-{demo_store.hash('py-numpy@2.2.6')[:7]}"
+        manager.allowed_kernelspecs = {numpy}
+        assert set(manager.get_all_specs()) == {numpy}
+        with pytest.raises(NoSuchKernel):
+            manager.get_kernel_spec(f"spack-py-libensemble-{demo_store.hash('py-libensemble')}")
+
+    def test_the_notebooks_kernel_can_be_left_out(self, demo_store: DemoStore) -> None:
+        manager = SpackKernelSpecManager(stores=[str(demo_store.root)], notebook_kernel=False)
+        assert "spack-notebook" not in manager.get_all_specs()
+
+    def test_one_of_a_store_is_not_removed(self, manager: SpackKernelSpecManager) -> None:
+        (name, *_) = ours(manager)
+        with pytest.raises(KernelSpecError, match="lies in no file"):
+            manager.remove_kernel_spec(name)
+        assert list(RESOURCES.glob("logo-*"))
+
+    def test_one_that_lies_in_a_file_is(
+        self, manager: SpackKernelSpecManager, write_kernel: WriteKernel
+    ) -> None:
+        path = write_kernel("mine")
+        assert manager.remove_kernel_spec("mine") == str(path.parent)
+        assert not path.exists()
+
+    def test_traits_are_checked(self) -> None:
+        with pytest.raises(TraitError, match=r"it has `\{nam\}`"):
+            SpackKernelSpecManager(name_template="{nam}")
+
+    def test_without_stores_the_environment_names_one(
+        self, demo_store: DemoStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SPACK_KERNEL_STORE", str(demo_store.root))
+        assert len(ours(SpackKernelSpecManager())) > 3
+
+
+class TestNames:
+    def test_one_that_is_not_listed_starts(
+        self, demo_store: DemoStore, manager: SpackKernelSpecManager, start: Any
+    ) -> None:
+        key = demo_store.hash("py-pydantic")
+        name = f"spack-py-pydantic-{key[:7]}"
+        assert name not in manager.get_all_specs()
+        running: Running = start(name, kernel_spec_manager=manager)
+        where = execute(running[1], "import pydantic; print(pydantic.__file__)")
+        assert where.startswith(f"{Store.open(demo_store.root).get('py-pydantic').prefix}/")
+        until(lambda: any(key[:7] in name for name in ours(manager)))
+
+    def test_names_with_and_without_the_version_are_the_same(
+        self, demo_store: DemoStore, manager: SpackKernelSpecManager
+    ) -> None:
+        key = demo_store.hash("py-numpy@2.2.6")
+        full = manager.get_kernel_spec(f"spack-py-numpy-2.2.6-{key[:7]}")
+        assert manager.get_kernel_spec(f"Spack-py-numpy-{key[:7]}").to_dict() == full.to_dict()
+        assert manager.get_kernel_spec(f"spack-py-numpy-{key}").to_dict() == full.to_dict()
+
+    def test_one_that_no_store_has(self, manager: SpackKernelSpecManager) -> None:
+        with pytest.raises(UnknownSpackKernel) as told:
+            manager.get_kernel_spec("spack-py-numpy-2.2.6-aaaaaaa")
+        assert str(told.value).startswith(
+            "No such kernel named spack-py-numpy-2.2.6-aaaaaaa: no such spec is recorded in /"
+        )
+        assert isinstance(told.value, KeyError)
+        with pytest.raises(NoSuchKernel):
+            manager.get_kernel_spec("nonsense")
+
+    def test_the_package_must_be_right(
+        self, demo_store: DemoStore, manager: SpackKernelSpecManager
+    ) -> None:
+        with pytest.raises(UnknownSpackKernel):
+            manager.get_kernel_spec(f"spack-py-scipy-{demo_store.hash('py-numpy@2.2.6')[:7]}")
+
+    def test_one_just_installed_is_found(self, sites: tuple[SmallStore, str]) -> None:
+        store, python = sites
+        manager = SpackKernelSpecManager(stores=[str(store.root)], refresh_interval=3600.0)
+        assert len(ours(manager)) == 1
+        key = implicit(store, store.add("py-second", "1.0", python))
+        store.write()
+        spec = manager.get_kernel_spec(f"spack-py-second-1.0-{key[:7]}")
+        assert spec.metadata["kernel_provisioner"]["config"]["hash"] == key
+
+    def test_one_that_was_uninstalled_says_so_when_it_starts(
+        self, sites: tuple[SmallStore, str]
+    ) -> None:
+        store, _ = sites
+        manager = SpackKernelSpecManager(stores=[str(store.root)], refresh_interval=0.0)
+        (name,) = ours(manager)
+        manager.get_kernel_spec(name)
+        (key,) = [key for key, record in store.records.items() if record["explicit"]]
+        del store.records[key]
+        store.write()
+        until(lambda: not ours(manager))
+        kernel = KernelManager(kernel_name=name, kernel_spec_manager=manager)
+        with pytest.raises(KernelStartError, match="which this kernel is pinned to") as told:
+            kernel.start_kernel()
+        assert "asked for by" not in str(told.value)
+
+
+class TestChange:
+    def test_what_is_installed_appears_and_what_is_removed_goes(
+        self, sites: tuple[SmallStore, str]
+    ) -> None:
+        store, python = sites
+        manager = SpackKernelSpecManager(stores=[str(store.root)], refresh_interval=0.0)
+        before = ours(manager)
+        key = store.add("py-second", "1.0", python)
+        store.write()
+        until(lambda: ours(manager) - before == {f"spack-py-second-1.0-{key[:7]}"})
+        del store.records[key]
+        store.write()
+        until(lambda: ours(manager) == before)
+
+    def test_nothing_is_read_while_nothing_changes(
+        self, sites: tuple[SmallStore, str], held: Held
+    ) -> None:
+        held.go.set()
+        manager = SpackKernelSpecManager(stores=[str(sites[0].root)], refresh_interval=0.0)
+        for _ in range(20):
+            manager.get_all_specs()
+            time.sleep(0.01)
+        assert held.calls == 1
+
+    def test_a_broken_store_costs_its_own_kernels_and_one_line(
+        self,
+        sites: tuple[SmallStore, str],
+        demo_store: DemoStore,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        store, _ = sites
+        stores = [str(store.root), str(demo_store.root)]
+        log = logging.getLogger("test-discovery")
+        manager = SpackKernelSpecManager(stores=stores, refresh_interval=0.0, log=log)
+        before = ours(manager)
+        index = store.root / ".spack-db" / "index.json"
+        content = index.read_text()
+        index.write_text(content[: len(content) // 2])
+        until(lambda: len(ours(manager)) == len(before) - 1)
+        for _ in range(10):
+            manager.get_all_specs()
+            time.sleep(0.02)
+        lines = [record.getMessage() for record in caplog.records if record.levelno >= 30]
+        assert lines == [
+            f"spack-kernel: no kernels of {store.root}: {index} ends in the middle after "
+            f"{len(content) // 2} bytes: it is truncated"
+        ]
+        index.write_text(content)
+        until(lambda: ours(manager) == before)
+
+    def test_one_that_was_never_there_is_found_when_it_comes(self, tmp_path: Path) -> None:
+        manager = SpackKernelSpecManager(stores=[str(tmp_path / "site")], refresh_interval=0.0)
+        assert ours(manager) == set()
+        store, python, _ = site(tmp_path / "site")
+        store.add("py-first", "1.0", python)
+        store.write()
+        until(lambda: len(ours(manager)) == 1)
+
+
+class TestWaiting:
+    def test_the_first_list_on_an_event_loop_waits_shortly_and_once(
+        self,
+        sites: tuple[SmallStore, str],
+        held: Held,
+        write_kernel: WriteKernel,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        write_kernel("mine")
+        manager = SpackKernelSpecManager(
+            stores=[str(sites[0].root)], refresh_interval=0.0, first_wait=0.2, read_timeout=0.5
+        )
+
+        async def ask() -> list[set[str]]:
+            return [set(manager.get_all_specs()) for _ in range(50)]
+
+        # That it returns at all while the store hangs is what is tested.
+        answers = asyncio.run(ask())
+        for answer in answers:
+            assert {"mine", *BESIDES} <= answer
+            assert not any(name.startswith("spack-py") for name in answer)
+        assert held.calls == 1
+        assert not held.go.is_set()
+        time.sleep(0.6)
+        for _ in range(5):
+            manager.get_all_specs()
+        lines = [record.getMessage() for record in caplog.records if record.levelno >= 30]
+        assert lines == [
+            f"spack-kernel: {sites[0].root} could not be read in 0.5 seconds. Its file system "
+            "may hang"
+        ]
+        held.go.set()
+        until(lambda: len(ours(manager)) == 1)
+
+    def test_a_name_does_not_wait_for_a_store_that_hangs(
+        self, sites: tuple[SmallStore, str], held: Held
+    ) -> None:
+        manager = SpackKernelSpecManager(
+            stores=[str(sites[0].root)], first_wait=0.05, read_timeout=0.1
+        )
+
+        async def ask() -> None:
+            for _ in range(3):
+                with pytest.raises(NoSuchKernel):
+                    manager.get_kernel_spec("spack-py-first-1.0-aaaaaaa")
+
+        asyncio.run(ask())
+        assert not held.go.is_set()
+
+    def test_what_was_offered_stays_while_the_store_hangs(
+        self, sites: tuple[SmallStore, str], held: Held
+    ) -> None:
+        store, python = sites
+        held.go.set()
+        manager = SpackKernelSpecManager(stores=[str(store.root)], refresh_interval=0.0)
+        before = ours(manager)
+        assert len(before) == 1
+        held.go.clear()
+        store.add("py-second", "1.0", python)
+        store.write()
+        until(lambda: held.calls > 1 or bool(manager.get_all_specs()) is False)
+        assert ours(manager) == before
+        held.go.set()
+        until(lambda: len(ours(manager)) == 2)
