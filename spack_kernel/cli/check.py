@@ -17,7 +17,9 @@ from .options import (
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
 
+    from spack_kernel.jupyter.kernelspecs import InstalledKernelSpec
     from spack_kernel.kernels.plan import KernelPlan
 
     from .console import Console
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
 _DESCRIPTION = """\
 Start a kernel for real, ask it which Python it is, import the package's modules in it, and shut
 it down; say step by step what was done and how long it took. The kernel is one that `install`
-made, by its name, or one for a spec, made for the check alone. Nothing is left behind.
+made, by its name, or one for a spec, made for the check alone. A kernel of another language is
+started and spoken to. Nothing is left behind.
 
 Exits with 1 when a step fails, and says why."""
 
@@ -59,6 +62,9 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         default=60.0,
         help="how long each step may take (default: 60)",
     )
+    parser.add_argument(
+        "--kernel", metavar="NAME", help="for a QUERY: which kernel to start, as for `install`"
+    )
     add_env_option(parser)
     add_companion_option(parser)
     add_json_option(parser)
@@ -82,12 +88,11 @@ def run(args: argparse.Namespace) -> int:
     facts: dict[str, Any] = {"kernel": None, "specs": []}
     try:
         with trial.step("resolve") as step:
-            name, plan = _plan(args)
+            name, plan, made = _plan(args, chosen)
             facts["kernel"] = name
             facts["specs"] = [{"spec": s.label, "hash": s.hash} for s in plan.specs]
             step.detail = ", ".join(spec.label for spec in plan.specs)
-        made = {"env": chosen, "companion": args.companion}
-        try_kernel(trial, plan, name, **({} if name else made))
+        try_kernel(trial, plan, name, **made)
     except SpackKernelError as error:
         failure = error
     if console.json:
@@ -101,33 +106,53 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _plan(args: argparse.Namespace) -> tuple[str | None, KernelPlan]:
-    """Return the name of an installed kernel, None for a query, and the plan."""
+def _plan(
+    args: argparse.Namespace, chosen: Mapping[str, str]
+) -> tuple[str | None, KernelPlan, dict[str, Any]]:
+    """Return the name of an installed kernel, the plan, and what a kernelspec is made with.
+
+    The name is None for a query, and an installed kernel's kernelspec is made already.
+    """
     from spack_kernel.jupyter.kernelspecs import list_kernelspecs
-    from spack_kernel.jupyter.resolve import Planner, Request
     from spack_kernel.kernels.plan import plan_kernel
+    from spack_kernel.kernels.shipped import choose_shipped
 
     wanted = args.query[0].lower() if len(args.query) == 1 else None
     installed = next((spec for spec in list_kernelspecs() if spec.name == wanted), None)
-    if installed is None:
-        store = open_store(args)
-        specs = get_specs(store, args.query)
-        return None, plan_kernel(store, specs, companion=args.companion)
-    if args.env or args.companion != "auto" or hasattr(args, "store"):
-        args.parser.error(
-            f"{installed.name} is an installed kernel, which has its own store, companion and "
-            "variables; --store, --companion and --env are for a QUERY"
-        )
+    if installed is not None:
+        given = [*args.env, *getattr(args, "store", ()), *([args.kernel] if args.kernel else [])]
+        if given or args.companion != "auto":
+            args.parser.error(
+                f"{installed.name} is an installed kernel, which has its own store, kernel, "
+                "companion and variables; options for these are for a QUERY"
+            )
+        return installed.name, _plan_installed(installed), {}
+    store = open_store(args)
+    specs = get_specs(store, args.query)
+    shipped = choose_shipped(store.closure(*specs), args.kernel)
+    plan = plan_kernel(store, specs, companion=args.companion, kernel=shipped is None)
+    return None, plan, {"env": chosen, "companion": args.companion, "shipped": shipped}
+
+
+def _plan_installed(installed: InstalledKernelSpec) -> KernelPlan:
+    """Return the plan that the provisioner would make."""
+    from jupyter_client.kernelspec import KernelSpec
+
+    from spack_kernel.jupyter.kernel_json import kernel_command, starts_ipykernel
+    from spack_kernel.jupyter.resolve import Planner, Request
+
     config = installed.config
     stores = config.get("store", ())
+    command = kernel_command(KernelSpec.from_resource_dir(installed.resource_dir).argv)
     request = Request(
         spec=config.get("spec", ""),
         hash=config.get("hash", ""),
         specs=tuple(config.get("specs", ())),
         stores=(stores,) if isinstance(stores, str) else tuple(stores),
         companion=config.get("companion", "auto"),
+        kernel=not command or starts_ipykernel(command),
     )
-    return installed.name, Planner().plan(request)
+    return Planner().plan(request)
 
 
 class _Report:
@@ -152,8 +177,6 @@ def _print_end(trial: Trial, console: Console) -> None:
     imports = [step for step in trial.steps if step.name.startswith("import ")]
     seconds = sum(step.seconds for step in trial.steps)
     what = f"{len(imports)} modules imported" if len(imports) != 1 else "1 module imported"
-    if not imports:
-        what = "the specs have no Python modules to import"
     console.print(f"The kernel works: {what}, {seconds:.2f} s in all.")
 
 

@@ -6,10 +6,12 @@ over its sockets. The packages it should offer are imported in it.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import json
 import logging
 import os
+import re
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -23,14 +25,12 @@ from jupyter_core.utils import run_sync
 from traitlets.config import Config
 
 from spack_kernel.jupyter.errors import KernelDiedError
-from spack_kernel.jupyter.kernel_json import kernel_dict
+from spack_kernel.jupyter.kernel_json import kernel_command, kernel_dict, starts_ipykernel
 from spack_kernel.jupyter.kernelspecs import write_kernelspec
 from spack_kernel.spack.errors import SpackKernelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from jupyter_client.blocking.client import BlockingKernelClient
 
     from spack_kernel.kernels.plan import KernelPlan
     from spack_kernel.spack.specs import Spec
@@ -40,11 +40,13 @@ _PATIENCE = 0.5
 
 _SHOWN_LINES = 15
 
+_LONGER = "Give it longer with --timeout; a cold parallel file system is slow."
+
 #: Names beside a package's own that it should not have installed; imported only when alone.
 _BYSTANDERS = frozenset({"test", "tests", "testing", "doc", "docs", "example", "examples"})
 
 _ASK_PYTHON = (
-    "__import__('json').dumps([__import__('sys').executable, __import__('sys').prefix, "
+    "__import__('json').dumps([__import__('sys').executable, "
     "'%d.%d.%d' % __import__('sys').version_info[:3], __import__('ipykernel').__version__])"
 )
 
@@ -123,7 +125,7 @@ class Trial:
 
 
 def try_kernel(trial: Trial, plan: KernelPlan, name: str | None, **made: Any) -> None:
-    """Start a kernel, import its packages, and shut it down.
+    """Start a kernel, import its packages if it speaks Python, and shut it down.
 
     Parameters
     ----------
@@ -158,22 +160,24 @@ def try_kernel(trial: Trial, plan: KernelPlan, name: str | None, **made: Any) ->
             )
         with trial.step("start"):
             manager.start_kernel(cwd=scratch)
-        client = manager.client()
+        talk = _Talk(manager, trial.timeout)
         try:
-            client.start_channels()
-            with trial.step("answer"):
-                _wait_until_ready(manager, client, trial.timeout)
-            with trial.step("python") as step:
-                step.detail = _ask_python(manager, client, plan, trial.timeout)
-            for spec in plan.specs:
-                for module in modules_of(plan, spec):
-                    with trial.step(f"import {module}") as step:
-                        step.detail = _import(manager, client, spec, module, trial.timeout)
+            with trial.step("answer") as step:
+                step.detail = talk.begin()
+            command = kernel_command(manager.kernel_spec.argv)  # type: ignore[union-attr]
+            if starts_ipykernel(command):
+                with trial.step("python") as step:
+                    step.detail = _ask_python(talk, plan)
+            if talk.language == "python":
+                for spec in plan.specs:
+                    for module in modules_of(plan, spec):
+                        with trial.step(f"import {module}") as step:
+                            step.detail = _import(talk, spec, module)
             with trial.step("shutdown"):
-                client.stop_channels()
+                talk.end()
                 manager.shutdown_kernel()
         finally:
-            client.stop_channels()
+            talk.end()
             manager.shutdown_kernel(now=True)
             manager.context.destroy(linger=0)
 
@@ -218,53 +222,84 @@ def _is_package(directory: Path) -> bool:
     )
 
 
-def _wait_until_ready(manager: KernelManager, client: BlockingKernelClient, timeout: float) -> None:
-    try:
-        client.wait_for_ready(timeout=timeout)
-    except RuntimeError as error:
-        if not manager.is_alive():
-            raise _died(manager, "before it answered") from error
-        raise TimeoutExpiredError(
-            f"the kernel runs, but did not answer within {timeout:g} s",
-            hint="Give it longer with --timeout; a cold parallel file system is slow.",
-        ) from error
+class _Talk:
+    """A conversation with a kernel, which may die or fall silent in it.
 
+    Parameters
+    ----------
+    manager : KernelManager
+        Of a kernel that was started.
+    timeout : float
+        Seconds in which each answer must come.
+    """
 
-def _execute(
-    manager: KernelManager, client: BlockingKernelClient, code: str, ask: str, timeout: float
-) -> dict[str, Any]:
-    """Run `code` and return the reply, whose user expression ``ask`` is the value of `ask`."""
-    request = client.execute(code, store_history=False, user_expressions={"ask": ask})
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
+    def __init__(self, manager: KernelManager, timeout: float) -> None:
+        self._manager = manager
+        self._client = manager.client()
+        self._timeout = timeout
+        self.language = ""
+
+    def begin(self) -> str:
+        """Wait until the kernel answers, and return what it says it is."""
+        self._client.start_channels()
         try:
-            reply = client.get_shell_msg(timeout=_PATIENCE)
-        except Empty:
-            if not manager.is_alive():
-                raise _died(manager, f"while it ran `{code or ask}`") from None
-            continue
-        if reply["parent_header"].get("msg_id") == request:
-            content: dict[str, Any] = reply["content"]
-            return content
-    raise TimeoutExpiredError(
-        f"`{code}` did not end within {timeout:g} s",
-        hint="Give it longer with --timeout; a cold parallel file system is slow.",
-    )
+            self._client.wait_for_ready(timeout=self._timeout)
+        except RuntimeError as error:
+            if not self._manager.is_alive():
+                raise self._died("before it answered") from error
+            raise TimeoutExpiredError(
+                f"the kernel runs, but did not answer within {self._timeout:g} s", hint=_LONGER
+            ) from error
+        reply = self._reply(self._client.kernel_info(), "was asked what it is")
+        info = reply["language_info"]
+        self.language = str(info["name"]).lower()
+        return f"{info['name']} {info.get('version', '')}".strip()
+
+    def execute(self, code: str, ask: str) -> dict[str, Any]:
+        """Run `code` and return the reply, whose user expression ``ask`` is the value of `ask`."""
+        request = self._client.execute(code, store_history=False, user_expressions={"ask": ask})
+        return self._reply(request, f"ran `{code}`" if code else "was asked for its Python")
+
+    def end(self) -> None:
+        """Hang up; more than once does no harm."""
+        self._client.stop_channels()
+
+    def _reply(self, request: str, doing: str) -> dict[str, Any]:
+        deadline = time.monotonic() + self._timeout
+        while time.monotonic() < deadline:
+            try:
+                reply = self._client.get_shell_msg(timeout=_PATIENCE)
+            except Empty:
+                if not self._manager.is_alive():
+                    raise self._died(f"while it {doing}") from None
+                continue
+            if reply["parent_header"].get("msg_id") == request:
+                content: dict[str, Any] = reply["content"]
+                return content
+        raise TimeoutExpiredError(
+            f"the kernel {doing}, and that did not end within {self._timeout:g} s", hint=_LONGER
+        )
+
+    def _died(self, when: str) -> KernelDiedError:
+        lines = run_sync(self._manager.provisioner.last_words)()  # type: ignore[union-attr]
+        return KernelDiedError(
+            f"the kernel died {when}",
+            details=[f"  | {line}" for line in lines[-_SHOWN_LINES:]],
+            hint=""
+            if lines
+            else "It said nothing; a crash in compiled code or a lack of memory "
+            "ends a process like that.",
+        )
 
 
 def _answer(content: dict[str, Any]) -> Any:
     """Return what the user expression gave, which is the repr of a string of JSON."""
-    import ast
-
     text = content["user_expressions"]["ask"]["data"]["text/plain"]
     return json.loads(ast.literal_eval(text))
 
 
-def _ask_python(
-    manager: KernelManager, client: BlockingKernelClient, plan: KernelPlan, timeout: float
-) -> str:
-    content = _execute(manager, client, "", _ASK_PYTHON, timeout)
-    executable, _, version, ipykernel = _answer(content)
+def _ask_python(talk: _Talk, plan: KernelPlan) -> str:
+    executable, version, ipykernel = _answer(talk.execute("", _ASK_PYTHON))
     expected = plan.interpreter.path if plan.interpreter else ""
     if os.path.realpath(executable) != os.path.realpath(expected):
         raise KernelDiedError(
@@ -275,14 +310,12 @@ def _ask_python(
     return f"Python {version}, ipykernel {ipykernel}, {executable}"
 
 
-def _import(
-    manager: KernelManager, client: BlockingKernelClient, spec: Spec, module: str, timeout: float
-) -> str:
+def _import(talk: _Talk, spec: Spec, module: str) -> str:
     ask = (
         "__import__('json').dumps((lambda m: getattr(m, '__file__', None) or "
         f"list(getattr(m, '__path__', [])))({module}))"
     )
-    content = _execute(manager, client, f"import {module}", ask, timeout)
+    content = talk.execute(f"import {module}", ask)
     if content["status"] != "ok":
         raise ImportFailedError(
             f"`import {module}` fails: {content.get('ename')}: {content.get('evalue')}",
@@ -306,20 +339,6 @@ def _import(
 
 
 def _traceback(content: dict[str, Any]) -> list[str]:
-    import re
-
     text = "\n".join(content.get("traceback", ()))
     plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
     return [f"  | {line}" for line in plain.splitlines()[-12:]]
-
-
-def _died(manager: KernelManager, when: str) -> KernelDiedError:
-    lines = run_sync(manager.provisioner.last_words)()  # type: ignore[union-attr]
-    return KernelDiedError(
-        f"the kernel died {when}",
-        details=[f"  | {line}" for line in lines[-_SHOWN_LINES:]],
-        hint=""
-        if lines
-        else "It said nothing; a crash in compiled code or a lack of memory "
-        "ends a process like that.",
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -81,10 +82,15 @@ def test_an_installed_kernel(run: Runner, demo: Path) -> None:
 
 def test_an_installed_kernel_keeps_its_own_settings(run: Runner, demo: Path) -> None:
     run("install", "--store", demo, "--user", "--name", "mine", "py-libensemble")
-    for words in (["--store", str(demo)], ["--env", "A=1"], ["--companion", "none"]):
+    for words in (
+        ["--store", str(demo)],
+        ["--env", "A=1"],
+        ["--companion", "none"],
+        ["--kernel", "python"],
+    ):
         result = run("check", "mine", *words)
         assert result.status == 2
-        assert "error: mine is an installed kernel, which has its own store" in result.err
+        assert "error: mine is an installed kernel, which has its own store, kernel," in result.err
 
 
 def test_an_installed_kernel_whose_spec_is_gone(
@@ -140,7 +146,7 @@ def test_a_module_that_never_ends(run: Runner, demo: Path, beside: SmallStore) -
     )
     assert result.status == 1
     assert result.err == (
-        "error: `import endless` did not end within 8 s\n"
+        "error: the kernel ran `import endless`, and that did not end within 8 s\n"
         "hint: Give it longer with --timeout; a cold parallel file system is slow.\n"
     )
 
@@ -161,7 +167,45 @@ def test_a_module_that_is_somebody_elses(run: Runner, demo: Path, beside: SmallS
 def test_a_spec_without_modules(run: Runner, demo: Path) -> None:
     result = run("check", "--store", demo, "python-venv")
     assert result.status == 0
-    assert "The kernel works: " in result.out
+    assert "The kernel works: 0 modules imported, " in result.out
+
+
+def test_a_kernel_of_another_language(run: Runner, demo: Path, beside: SmallStore) -> None:
+    below = Store.open(demo)
+    needed = [below.get(name) for name in ("py-ipykernel", "python-venv", "python")]
+    series = ".".join(str(needed[2].version).split(".")[:2])
+    key = beside.add("py-echo-kernel", "1.0", *needed)
+    beside.package(
+        key,
+        "echo_kernel",
+        "from ipykernel.kernelapp import IPKernelApp\n"
+        "from ipykernel.kernelbase import Kernel\n"
+        "class Echo(Kernel):\n"
+        "    implementation, implementation_version, banner = 'echo', '1', ''\n"
+        "    language_info = {'name': 'echo', 'version': '2.0', 'mimetype': 'text/plain',\n"
+        "                     'file_extension': '.txt'}\n"
+        "    def do_execute(self, code, silent, *_, **__):\n"
+        "        return {'status': 'ok', 'execution_count': 1, 'payload': [],\n"
+        "                'user_expressions': {}}\n"
+        "IPKernelApp.launch_instance(kernel_class=Echo)\n",
+        python=series,
+    )
+    kernels = Path(beside.records[key]["path"], "share", "jupyter", "kernels", "echo")
+    kernels.mkdir(parents=True)
+    argv = ["python", "-m", "echo_kernel", "-f", "{connection_file}"]
+    content = {"argv": argv, "display_name": "Echo", "language": "echo"}
+    (kernels / "kernel.json").write_text(json.dumps(content))
+    stores = ["--store", beside.write(), "--store", demo]
+    result = run("check", "--json", *stores, "py-echo-kernel")
+    assert (result.status, result.err) == (0, "")
+    steps = {step["name"]: step["detail"] for step in result.json["steps"]}
+    assert list(steps) == ["resolve", "start", "answer", "shutdown"]
+    assert steps["answer"] == "echo 2.0"
+    made = run("install", *stores, "--user", "--name", "echo", "py-echo-kernel")
+    assert made.status == 0, made.err
+    assert [step["name"] for step in run("check", "--json", "echo").json["steps"]] == list(steps)
+    python = run("check", "--json", *stores, "--kernel", "python", "py-echo-kernel")
+    assert "python" in [step["name"] for step in python.json["steps"]]
 
 
 def test_a_spec_that_cannot_be_planned(run: Runner, tmp_path: Path) -> None:
