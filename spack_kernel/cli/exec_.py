@@ -65,6 +65,11 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         help="instead of QUERY: what the notebook says that $SPACK_KERNEL_NOTEBOOK or "
         "$JPY_SESSION_NAME names (see `spack-kernel pin`)",
     )
+    parser.add_argument(
+        "--no-import-index",
+        action="store_true",
+        help="let a kernel ask every directory of its PYTHONPATH at every import",
+    )
     add_env_option(parser)
     add_companion_option(parser)
     add_store_option(parser)
@@ -88,6 +93,10 @@ def run(args: argparse.Namespace) -> int:
     plan = plan_kernel(store, specs, companion=args.companion, kernel=kernel)
     environment = plan.environment(os.environ, env=chosen)
     command = plan.command(command)
+    if kernel and plan.interpreter is not None and not args.no_import_index:
+        from spack_kernel.kernels.import_index import indexed
+
+        command, environment = indexed(command, environment, plan.interpreter.facts.modules)
     try:
         replace_process(command, environment)
     except CommandError as error:

@@ -14,6 +14,7 @@ from jupyter_client.launcher import launch_kernel
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from traitlets import Bool, Dict, Float, List, TraitError, Unicode, Union
 
+from spack_kernel.kernels.import_index import indexed
 from spack_kernel.kernels.probe import PROBE_TIMEOUT, describe_exit
 from spack_kernel.spack.errors import SpackKernelError
 
@@ -107,6 +108,11 @@ class SpackProvisioner(LocalProvisioner):
         allow_none=True,
         help="Whether the kernel sees packages of `pip install --user`. Not set: as the server's "
         "PYTHONNOUSERSITE says, which is what `spack load` does.",
+    ).tag(config=True)
+    import_index = Bool(
+        True,
+        help="Whether the kernel finds modules through a table of its PYTHONPATH instead of asking "
+        "every directory at every import. Child processes get the plain PYTHONPATH.",
     ).tag(config=True)
     probe_timeout = Float(
         PROBE_TIMEOUT,
@@ -215,7 +221,13 @@ class SpackProvisioner(LocalProvisioner):
         for note in plan.notes:
             self.log.debug("spack kernel: %s: %s", note.topic, note.text)
         kwargs = await super().pre_launch(env=environment, **encryption, **kwargs)
-        kwargs["cmd"] = plan.command(kernel_command(kwargs["cmd"]))
+        command = plan.command(kernel_command(kwargs["cmd"]))
+        if self.import_index and plan.interpreter is not None:
+            modules, environment = plan.interpreter.facts.modules, kwargs["env"]
+            command, kwargs["env"] = await _in_thread(
+                lambda: indexed(command, environment, modules)
+            )
+        kwargs["cmd"] = command
         return kwargs
 
     def _prepare(

@@ -18,7 +18,7 @@ from . import launcher
 from .launcher import INDEX_VARIABLE, PATH_VARIABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 #: The module that a kernel's command runs with ``-m``.
 KERNEL_MODULE = "ipykernel_launcher"
@@ -33,7 +33,7 @@ _lock = threading.Lock()
 _listings: dict[str, tuple[int, frozenset[str]]] = {}
 
 
-def build(path: Sequence[str], standard_library: Iterable[str] = ()) -> str | None:
+def build(path: Sequence[str], standard_library: Collection[str] = ()) -> str | None:
     """Return the encoded table for the PYTHONPATH entries `path`.
 
     Parameters
@@ -41,7 +41,7 @@ def build(path: Sequence[str], standard_library: Iterable[str] = ()) -> str | No
     path : sequence of str
         Absolute directories in the order of PYTHONPATH. What is not a directory (an egg, a zip)
         is left out of the table and searched as ever.
-    standard_library : iterable of str
+    standard_library : collection of str
         Names of the interpreter's own modules. A directory that shadows one of them must be in
         force before the interpreter starts, which no table can be.
 
@@ -64,7 +64,7 @@ def build(path: Sequence[str], standard_library: Iterable[str] = ()) -> str | No
 
 
 def indexed(
-    command: Sequence[str], environment: Mapping[str, str], standard_library: Iterable[str] = ()
+    command: Sequence[str], environment: Mapping[str, str], standard_library: Collection[str] = ()
 ) -> tuple[list[str], dict[str, str]]:
     """Return a command that starts a kernel, and its environment, with an import index.
 
@@ -74,7 +74,7 @@ def indexed(
         ``python -m ipykernel_launcher …``; any other command is returned as it is.
     environment : mapping of str to str
         The whole environment of the process.
-    standard_library : iterable of str
+    standard_library : collection of str
         See `build`.
     """
     argv, result = list(command), dict(environment)

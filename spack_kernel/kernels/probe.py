@@ -50,6 +50,8 @@ facts = {
     "path": sys.path,
     "ipykernel": offered("ipykernel"),
     "debugpy": offered("debugpy"),
+    "modules": sorted(set(sys.builtin_module_names).union(
+        entry.split(".")[0] for entry in os.listdir(paths["stdlib"]) if entry[0].isalpha())),
 }
 sys.stdout.write("\n" + "@MARK@" + json.dumps(facts) + "\n")
 """.replace("@MARK@", _MARK)
@@ -87,6 +89,8 @@ class Facts:
         ``sys.path`` without the working directory, PYTHONPATH and the user's site-packages.
     ipykernel, debugpy : Offered or None
         What of these lies in its own directories.
+    modules : frozenset of str
+        Top-level names of its standard library.
     """
 
     version: str
@@ -98,6 +102,7 @@ class Facts:
     path: tuple[str, ...]
     ipykernel: Offered | None
     debugpy: Offered | None
+    modules: frozenset[str] = frozenset()
 
 
 _Stamps = tuple[tuple[int, int, int] | None, ...]
@@ -193,10 +198,11 @@ def _ask(path: str, timeout: float, owner: Spec | None) -> Facts:
 
 def _facts(answer: dict[str, Any]) -> Facts:
     ipykernel, debugpy = answer.pop("ipykernel"), answer.pop("debugpy")
-    path = tuple(answer.pop("path"))
+    path, modules = tuple(answer.pop("path")), frozenset(answer.pop("modules"))
     return Facts(
         **answer,
         path=path,
+        modules=modules,
         ipykernel=Offered(**ipykernel) if ipykernel else None,
         debugpy=Offered(**debugpy) if debugpy else None,
     )
