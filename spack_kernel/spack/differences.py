@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .query import quoted
 from .specs import FLAG_NAMES
+from .spelling import quoted
 from .traversal import ALL_DEPTYPES, RUNTIME_DEPTYPES
 
 if TYPE_CHECKING:

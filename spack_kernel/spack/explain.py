@@ -13,7 +13,7 @@ from .ordering import in_find_order
 from .query import Query
 from .selection import Selection, recorded_providers
 from .targets import known_targets, unknown_ends
-from .versions import ANY_VERSION
+from .version_lists import ANY_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -9,14 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .targets import in_targets
-from .versions import ANY_VERSION
+from .version_lists import ANY_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from .dialects import Dialect
-    from .query import Flag, Query, VariantQuery
+    from .query import Query, VariantQuery
     from .specs import Arch, Compiler, Spec, VariantValue
+    from .spelling import Flag
     from .versions import Version
 
     Variants = Mapping[str, VariantValue]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from .facets import facet_tests, spec_test, variant_test
 from .traversal import RUNTIME_DEPTYPES, depflag
-from .versions import ANY_VERSION
+from .version_lists import ANY_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable

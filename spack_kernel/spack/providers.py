@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from .versions import ANY_VERSION, VersionList
+from .version_lists import ANY_VERSION, VersionList
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

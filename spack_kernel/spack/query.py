@@ -9,23 +9,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from .dialects import SPACK_1, Dialect
-from .specs import FLAG_NAMES
+from .spelling import bracketed, flag_words, quoted
 from .targets import common_targets
-from .tokens import IDENTIFIER, LOOSE_QUALIFIED, QUALIFIED, SHORT_BARE
-from .versions import ANY_VERSION, VersionList
+from .tokens import IDENTIFIER, LOOSE_QUALIFIED, QUALIFIED
+from .version_lists import ANY_VERSION, VersionList
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from .specs import Spec
+    from .spelling import Flag
 
-Flag = tuple[str, bool]
-
-_is_bare = re.compile(SHORT_BARE).fullmatch
 _is_identifier = re.compile(IDENTIFIER).fullmatch
 _is_qualified = re.compile(QUALIFIED).fullmatch
 _is_loosely_qualified = re.compile(LOOSE_QUALIFIED).fullmatch
@@ -138,9 +135,9 @@ class DependencyQuery:
         if self.deptypes:
             attributes.append(f"deptypes={','.join(self.deptypes)}")
         if self.virtuals:
-            attributes.append(f"virtuals={_attribute(','.join(self.virtuals))}")
+            attributes.append(f"virtuals={bracketed(','.join(self.virtuals))}")
         if self.when is not None:
-            attributes.append(f"when={_attribute(self.when_text or str(self.when))}")
+            attributes.append(f"when={bracketed(self.when_text or str(self.when))}")
         return f"{sigil}[{' '.join(attributes)}] {node}"
 
 
@@ -280,16 +277,27 @@ class Query:
         )
 
     @classmethod
-    def of(cls, spec: Spec) -> Query:
+    def of(cls, spec: Spec, dialect: Dialect = SPACK_1) -> Query:
         """Return the query that asks for everything `spec` says of itself.
 
         Other specs may match, too: builds that differ in their dependencies only.
+
+        Parameters
+        ----------
+        spec : Spec
+            A concrete spec.
+        dialect : Dialect
+            How the query is to be read.
         """
-        compiler = None
-        dialect = SPACK_1
+        compiler: CompilerQuery | None = None
+        dependencies: tuple[DependencyQuery, ...] = ()
         if spec.compiler is not None:
             versions = VersionList([spec.compiler.version])
-            compiler = CompilerQuery(spec.compiler.name, versions)
+            if dialect.compiler_nodes:
+                node = cls(name=spec.compiler.name, versions=versions, dialect=dialect)
+                dependencies = (DependencyQuery(node, direct=True),)
+            else:
+                compiler = CompilerQuery(spec.compiler.name, versions)
         return cls(
             name=spec.name,
             namespace=spec.namespace,
@@ -302,6 +310,7 @@ class Query:
             os=spec.arch.os,
             target=spec.arch.target,
             compiler=compiler,
+            dependencies=dependencies,
             dialect=dialect,
         )
 
@@ -328,7 +337,7 @@ class Query:
         if keyed:
             words.append(f"namespace={quoted(self.namespace or '')}")
         for name in sorted(self.flags):
-            words += _flag_words(name, self.flags[name])
+            words += flag_words(name, self.flags[name])
         arch = (("platform", self.platform), ("os", self.os), ("target", self.target))
         # An attribute called None is a value only behind another one.
         for name, value in sorted(arch, key=lambda item: item[1] == "None"):
@@ -366,42 +375,3 @@ def _asking(name: str, value: bool | str | tuple[str, ...]) -> VariantQuery:
 
 def _ends_in_value(text: str) -> bool:
     return "=" in text.rsplit(None, 1)[-1]
-
-
-def _flag_words(name: str, flags: tuple[Flag, ...]) -> Iterator[str]:
-    """Yield ``cflags=…`` so that reading it gives the same flags again."""
-    for propagate in (False, True):
-        together: list[str] = []
-        for flag, propagated in flags:
-            if propagated is not propagate:
-                continue
-            if together and not flag.startswith("-"):  # it would be read as an argument
-                yield _flag_word(name, together, propagate)
-                together = []
-            together.append(flag)
-        if together:
-            yield _flag_word(name, together, propagate)
-
-
-def _flag_word(name: str, flags: Iterable[str], propagate: bool) -> str:
-    return f"{name}{'==' if propagate else '='}{quoted(' '.join(flags), always=True)}"
-
-
-@lru_cache(maxsize=4096)
-def quoted(value: str, *, always: bool = False) -> str:
-    """Return `value` as it can stand behind ``name=``, in quotes where it needs some."""
-    if not always and _is_bare(value) and not value.startswith("="):
-        return value
-    quote = "'" if "'" not in value and '"' in value else '"'
-    return quote + value.replace(quote, f"\\{quote}") + quote
-
-
-def _attribute(value: str) -> str:
-    """Return `value` as it can stand in brackets, where quotes cannot be escaped."""
-    if _is_bare(value) and not value.startswith("="):
-        return value
-    unescaped = re.search(r"(?<!\\)\"", value)
-    return f"'{value}'" if unescaped else f'"{value}"'
-
-
-assert set(FLAG_NAMES) == {"cflags", "cppflags", "cxxflags", "fflags", "ldflags", "ldlibs"}

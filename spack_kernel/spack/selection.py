@@ -12,7 +12,7 @@ from .ordering import in_find_order
 from .parser import parse_queries, parse_query
 from .query import Query
 from .scan import Scan
-from .versions import ANY_VERSION
+from .version_lists import ANY_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -1,8 +1,8 @@
 """Cut the text of a query into tokens.
 
 What a token is does not depend on where it stands, so one regular expression finds them all; of
-several that fit, the first one in `_rules` is taken. No rule repeats a repetition, so the time is
-bounded by the length of the text times the length of a token.
+several that fit, the first one in `_rules` is taken. No rule repeats a repetition in two ways, so
+the time is bounded by the length of the text times the length of a token.
 """
 
 from __future__ import annotations
@@ -35,6 +35,10 @@ SHORT_BARE = r"[A-Za-z0-9_+*.,:=~/\\-]+"
 
 _COMMIT = r"[A-Fa-f0-9]{40}"
 _GIT = rf"(?:git\.[A-Za-z0-9_][A-Za-z0-9_./-]*|{_COMMIT})"
+
+
+#: The longest query that is read; a spec with all its dependencies may need 20,000 characters.
+LONGEST = 50_000
 
 
 class Token(NamedTuple):
@@ -90,7 +94,7 @@ def _rules(dialect: Dialect) -> Iterator[tuple[str, str]]:
     if dialect.propagation:
         yield "propagated_pair", rf"{name}:?=={value}"
     yield "pair", rf"{name}:?={value}"
-    yield "file", r"(?:\.|/|[A-Za-z0-9_-]*/)[A-Za-z0-9_./-]*\.(?:json|yaml)"
+    yield "file", r"(?:\.|/|[A-Za-z0-9_-]*/)[A-Za-z0-9_./-]{0,4096}\.(?:json|yaml)"
     yield "qualified_name", qualified
     yield "name", rf"{IDENTIFIER}|\*"
     yield "hash", r"/\s*[A-Za-z0-9_]+" if loose else r"/[A-Za-z0-9_]+"
@@ -111,8 +115,13 @@ def tokenize(query: str, dialect: Dialect) -> Iterator[Token]:
     Raises
     ------
     QuerySyntaxError
-        When the iteration comes to a character that begins no token.
+        When the iteration comes to a character that begins no token, or the text is longer than
+        anybody means.
     """
+    if len(query) > LONGEST:
+        raise QuerySyntaxError(
+            f"the query is longer than {LONGEST} characters", query, LONGEST, hint="Name a hash."
+        )
     for match in _pattern(dialect).finditer(query):
         kind = match.lastgroup
         assert kind is not None
