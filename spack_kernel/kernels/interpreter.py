@@ -7,7 +7,7 @@ The choice follows the closure: `python-venv`'s executable where the closure has
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,13 +66,17 @@ def series(version: object) -> str:
     return ".".join(str(version).split(".")[:2])
 
 
-def find_interpreter(closure: Sequence[Spec], *, timeout: float = PROBE_TIMEOUT) -> Interpreter:
+def find_interpreter(
+    closure: Sequence[Spec], *, view: str = "", timeout: float = PROBE_TIMEOUT
+) -> Interpreter:
     """Return the interpreter that `closure` means.
 
     Parameters
     ----------
     closure : sequence of Spec
         The specs with their link and run dependencies, roots first.
+    view : str
+        The directory of a view that shows them: where it has the closure's Python, that is used.
     timeout : float
         Seconds the executable may take to answer.
 
@@ -95,6 +99,8 @@ def find_interpreter(closure: Sequence[Spec], *, timeout: float = PROBE_TIMEOUT)
             "selects it.",
         )
     python = pythons[0] if pythons else None
+    if view:
+        return _find_through(view, closure, python, timeout)
     for spec in closure:
         if spec.name == "python-venv":
             reason = "the closure's python-venv, in which its Python packages run"
@@ -112,6 +118,29 @@ def find_interpreter(closure: Sequence[Spec], *, timeout: float = PROBE_TIMEOUT)
         hint="Make the kernel for it together with a package that does, as in "
         f"`spack-kernel install {root.name} py-ipykernel`.",
     )
+
+
+def _find_through(
+    view: str, closure: Sequence[Spec], python: Spec | None, timeout: float
+) -> Interpreter:
+    """Return the view's Python where it has one of the right version, else the closure's."""
+    venv = next((spec for spec in closure if spec.name == "python-venv"), None)
+    owner = venv or python
+    recorded = str(python.version) if python is not None else ""
+    others = []
+    for path in _executables(view, recorded) if owner is not None else ():
+        facts = probe(path, timeout=timeout, owner=owner)
+        if recorded and series(facts.version) != series(recorded):
+            others.append(f"{path} is Python {facts.version} and not used")
+            continue
+        assert owner is not None
+        notes = []
+        if os.path.realpath(facts.prefix) != os.path.realpath(view):
+            notes.append(f"sys.prefix of the view's Python is {facts.prefix}, not the view")
+        reason = f"the view shows the closure's {owner.name}"
+        return Interpreter(path, owner, python, facts, reason, tuple(notes))
+    found = find_interpreter(closure, timeout=timeout)
+    return replace(found, notes=(*found.notes, *others, f"the view {view} shows no Python of it"))
 
 
 def _dependents(python: Spec, closure: Sequence[Spec]) -> str:

@@ -5,21 +5,24 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from string import Template
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from spack_kernel.spack.directories import Directories
 from spack_kernel.spack.load import load_environment
+from spack_kernel.spack.modules import external_modules
 
 from .encryption import why_not_encrypted
-from .errors import InterpreterError, KernelPackageError, gone
+from .errors import InterpreterError, KernelPackageError
 from .hygiene import Removal, clean_environment
 from .interpreter import Interpreter, find_interpreter
 from .ipykernel import KernelPackage, find_ipykernel
+from .plan_dict import plan_dict
 from .probe import PROBE_TIMEOUT
 from .search_path import Override, PathEntry, companion_entries, require_prefixes
 from .shipped import r_variables
+from .site_modules import with_modules
+from .sources import specs_source
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from spack_kernel.spack.load import LoadEnvironment
     from spack_kernel.spack.specs import Spec
     from spack_kernel.spack.store import Store
+
+    from .sources import Source
 
 #: How ipykernel is started; Jupyter puts the connection file's path in place of the braces.
 KERNEL_COMMAND = ("python", "-m", "ipykernel_launcher", "-f", "{connection_file}")
@@ -40,7 +45,7 @@ class Note(NamedTuple):
     Attributes
     ----------
     topic : str
-        ``interpreter``, ``ipykernel``, ``pythonpath`` or ``closure``.
+        ``interpreter``, ``ipykernel``, ``pythonpath``, ``closure`` or ``recipes``.
     text : str
         One line.
     """
@@ -51,22 +56,18 @@ class Note(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class KernelPlan:
-    """What will be started, and why. Made by `plan_kernel`; not changed afterwards.
+    """What will be started, and why. Made by `plan_source`; not changed afterwards.
 
     Attributes
     ----------
-    store : Store
-        Where the specs were found.
-    specs : tuple of Spec
-        The roots.
-    closure : tuple of Spec
-        The roots and their recursive link and run dependencies.
+    source : Source
+        What it is loaded from, and what loading it sets.
+    modules : tuple of str
+        The site's modules that are loaded each time before the kernel starts.
     interpreter : Interpreter or None
         The Python; None only where a plan without a kernel was asked for.
     ipykernel : KernelPackage or None
         Likewise.
-    load : LoadEnvironment
-        What `spack load` would set for the roots.
     pythonpath : tuple of PathEntry
         The directories of PYTHONPATH in order, the companion's last.
     overrides : tuple of Override
@@ -79,17 +80,35 @@ class KernelPlan:
         What is worth telling.
     """
 
-    store: Store
-    specs: tuple[Spec, ...]
-    closure: tuple[Spec, ...]
+    source: Source
+    modules: tuple[str, ...]
     interpreter: Interpreter | None
     ipykernel: KernelPackage | None
-    load: LoadEnvironment
     pythonpath: tuple[PathEntry, ...]
     overrides: tuple[Override, ...]
     debugger: bool
     unencrypted: str
     notes: tuple[Note, ...]
+
+    @property
+    def store(self) -> Store:
+        """Where the specs were found."""
+        return self.source.store
+
+    @property
+    def load(self) -> LoadEnvironment:
+        """What loading sets, as `spack load` and `spack env activate` do."""
+        return self.source.load
+
+    @property
+    def specs(self) -> tuple[Spec, ...]:
+        """The roots."""
+        return self.load.specs
+
+    @property
+    def closure(self) -> tuple[Spec, ...]:
+        """The roots and their recursive link and run dependencies."""
+        return self.load.closure
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -127,8 +146,11 @@ class KernelPlan:
         env: Mapping[str, str] | None = None,
         keep: Collection[str] = (),
         user_site: bool | None = None,
+        modules: bool = True,
     ) -> dict[str, str]:
         """Return the process environment of the kernel.
+
+        Loading modules starts the site's module system, here and each time.
 
         Parameters
         ----------
@@ -142,8 +164,17 @@ class KernelPlan:
         user_site : bool, optional
             Whether the kernel sees ``pip install --user`` packages; None leaves it as `base`
             says, which is how `spack load` does it.
+        modules : bool
+            False leaves out what the modules set, which only the place of the start can tell.
+
+        Raises
+        ------
+        ModulesError
+            When the modules cannot be loaded.
         """
         result, _ = self.cleaned(base, keep=keep)
+        if modules:
+            result = with_modules(self.modules, result, closure=self.closure, env=env)
         result = self.load.apply(result)
         if not any(change.variable == "R_LIBS" for change in self.load.modifications):
             result.update(r_variables(self.closure))
@@ -177,59 +208,10 @@ class KernelPlan:
     def as_dict(self) -> dict[str, Any]:
         """Return the plan as JSON types.
 
-        ``env`` holds the variables as they are in an otherwise empty environment.
+        ``env`` holds the variables as they are in an otherwise empty environment, without those
+        of modules; ``modifications`` says of each where it comes from.
         """
-        root = self.specs[0]
-        interpreter, ipykernel = self.interpreter, self.ipykernel
-        return {
-            "spec": " ".join(f"{spec.name}@{spec.version}" for spec in self.specs),
-            "hash": root.hash,
-            "prefix": root.prefix,
-            "specs": [_spec_dict(spec) for spec in self.specs],
-            "store": self.store.root,
-            "interpreter": interpreter.path if interpreter else None,
-            "python": {
-                "version": interpreter.version,
-                "spec": interpreter.spec.label,
-                "hash": interpreter.spec.hash,
-                "purelib": interpreter.facts.purelib,
-                "platlib": interpreter.facts.platlib,
-                "reason": interpreter.reason,
-            }
-            if interpreter
-            else None,
-            "ipykernel": {
-                "from": ipykernel.source,
-                "version": ipykernel.version,
-                "hash": ipykernel.spec.hash if ipykernel.spec else None,
-                "prefix": ipykernel.spec.prefix if ipykernel.spec else None,
-                "reason": ipykernel.reason,
-                "others": list(ipykernel.others),
-            }
-            if ipykernel
-            else None,
-            "argv": list(self.argv) if interpreter else [],
-            "env": self.environment({}),
-            "pythonpath": [entry.path for entry in self.pythonpath],
-            "pythonpath_entries": [
-                {
-                    "path": entry.path,
-                    "spec": entry.spec.label,
-                    "hash": entry.spec.hash,
-                    "origin": entry.origin,
-                    "reason": entry.reason,
-                }
-                for entry in self.pythonpath
-            ],
-            "overrides": [
-                {"package": used.name, "used": used.label, "unused": unused.label}
-                for used, unused in self.overrides
-            ],
-            "debugger": self.debugger,
-            "encryption": {"curve": not self.unencrypted, "reason": self.unencrypted},
-            "closure": [_spec_dict(spec) for spec in self.closure],
-            "notes": [note._asdict() for note in self.notes],
-        }
+        return plan_dict(self)
 
 
 def is_python(command: str) -> bool:
@@ -269,30 +251,54 @@ def plan_kernel(
     InterpreterError, KernelPackageError, PrefixGoneError
         When no kernel can be started, each with what to do.
     """
-    if not specs:
-        raise ValueError("no specs")
-    for spec in specs:
-        if spec.prefix and not spec.external and not Path(spec.prefix).is_dir():
-            raise gone(spec, "asked for")
-    closure = store.closure(*specs)
+    source = specs_source(store, specs, inspections=inspections)
+    return plan_source(source, companion=companion, kernel=kernel, probe_timeout=probe_timeout)
+
+
+def plan_source(
+    source: Source,
+    *,
+    companion: str = "auto",
+    kernel: bool = True,
+    modules: Sequence[str] = (),
+    modules_of_externals: bool = True,
+    probe_timeout: float = PROBE_TIMEOUT,
+) -> KernelPlan:
+    """Plan a kernel for a source: specs, a Spack environment or a view.
+
+    Parameters
+    ----------
+    source : Source
+        See `spack_kernel.kernels.sources`.
+    companion, kernel, probe_timeout
+        As for `plan_kernel`.
+    modules : sequence of str
+        The site's modules to load before the kernel starts.
+    modules_of_externals : bool
+        Whether those that externals of the closure name are loaded, too, before the others.
+
+    Raises
+    ------
+    InterpreterError, KernelPackageError, PrefixGoneError
+        When no kernel can be started, each with what to do.
+    """
+    store, load, closure = source.store, source.load, source.load.closure
     interpreter: Interpreter | None = None
     ipykernel: KernelPackage | None = None
-    notes: list[Note] = []
+    notes = [Note("recipes", text) for text in source.notes]
     try:
-        interpreter = find_interpreter(closure, timeout=probe_timeout)
+        interpreter = find_interpreter(closure, view=source.view, timeout=probe_timeout)
         ipykernel = find_ipykernel(store, closure, interpreter, companion=companion)
     except (InterpreterError, KernelPackageError) as error:
         if kernel:
             raise
         notes.append(Note(error.code, error.summary))
-    directories = Directories()
-    load = load_environment(store, specs, inspections, directories=directories)
     entries = [PathEntry(entry.path, entry.spec, "spec", entry.reason) for entry in load.pythonpath]
     require_prefixes(closure, entries)
     overrides: tuple[Override, ...] = ()
-    nodes = closure
+    nodes: Sequence[Spec] = closure
     if ipykernel is not None and ipykernel.source == "companion" and ipykernel.spec is not None:
-        beside = load_environment(store, [ipykernel.spec], directories=directories)
+        beside = load_environment(store, [ipykernel.spec], directories=source.directories)
         behind, overrides = companion_entries(closure, beside, entries)
         entries += behind
         nodes = [*closure, *beside.closure]
@@ -302,13 +308,12 @@ def plan_kernel(
         for spec, edge in load.unrecorded
     ]
     notes += [Note("closure", f"the upstream {tree} could not be read") for tree in store.left_out]
+    wanted = [*(external_modules(closure) if modules_of_externals else ()), *modules]
     return KernelPlan(
-        store=store,
-        specs=tuple(specs),
-        closure=tuple(closure),
+        source=source,
+        modules=tuple(dict.fromkeys(wanted)),
         interpreter=interpreter,
         ipykernel=ipykernel,
-        load=load,
         pythonpath=tuple(entries),
         overrides=overrides,
         debugger=_has_debugpy(interpreter, entries),
@@ -346,13 +351,3 @@ def _has_debugpy(interpreter: Interpreter | None, entries: Sequence[PathEntry]) 
     if interpreter.facts.debugpy is not None:
         return True
     return any(entry.spec.name == "py-debugpy" for entry in entries)
-
-
-def _spec_dict(spec: Spec) -> dict[str, Any]:
-    return {
-        "name": spec.name,
-        "version": str(spec.version),
-        "hash": spec.hash,
-        "prefix": spec.prefix,
-        "external": spec.external is not None,
-    }

@@ -23,12 +23,14 @@ from .load import (
 )
 from .modifications import Modification
 from .pythonpath import PYTHON, PythonPathEntry, library_directories
+from .recorded import with_recipes
 from .views import Projection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from .environments import SpackEnvironment
+    from .recorded import RecipeEnvironment
     from .specs import Spec
     from .store import Store
     from .views import View
@@ -48,6 +50,7 @@ def activate(
     store: Store,
     view: View | None,
     *,
+    recipes: RecipeEnvironment | None = None,
     directories: Directories | None = None,
 ) -> LoadEnvironment:
     """Return what `spack env activate` of `environment` changes, through `view`.
@@ -65,6 +68,8 @@ def activate(
         Where its specs are installed.
     view : View or None
         One of its views (`SpackEnvironment.view`); None to do without.
+    recipes : RecipeEnvironment, optional
+        What was recorded of the recipes of its roots.
     directories : Directories, optional
         Says which directories exist; the file system is asked when not given.
 
@@ -81,6 +86,8 @@ def activate(
     specs = environment.specs(store)
     inspections = inspections_of(store, environment.config.prefix_inspections())
     loaded = load_environment(store, specs, inspections, directories=directories)
+    if recipes is not None:
+        loaded = with_recipes(loaded, recipes, store, directories)
     name = f"the environment {environment.name}"
     modifications = [Modification("set", "SPACK_ENV", str(environment.path), reason=name)]
     if view is None:
@@ -123,7 +130,8 @@ def load_view(
     """Return what it takes to work in a view of the user's own making (`spack view symlink`).
 
     What the site inspects prefixes for is looked for in the view itself, and its site-packages go
-    on PYTHONPATH. The specs of the result are those whose metadata is in the view.
+    on PYTHONPATH. The specs of the result are those whose metadata is in the view; externals, which
+    no view shows, are in its closure alone.
 
     Parameters
     ----------
@@ -158,7 +166,8 @@ def load_view(
         for modification in _inspect(root, inspections_of(store, inspections), reason)
         if directories.exists(posixpath.normpath(modification.value))
     ]
-    pythons = [spec for spec in specs if spec.name == PYTHON]
+    closure = store.closure(*specs)
+    pythons = [spec for spec in closure if spec.name == PYTHON]
     if len(pythons) > 1:
         raise ViewNotFound(
             f"the view {root} has several Pythons",
@@ -173,7 +182,7 @@ def load_view(
     ]
     return LoadEnvironment(
         specs=specs,
-        closure=specs,
+        closure=tuple(closure),
         modifications=(*modifications, *prepend_pythonpath(pythonpath)),
         pythonpath=tuple(pythonpath),
         left_out=(),

@@ -1,0 +1,73 @@
+"""The site's modules that a kernel needs, loaded each time it starts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from spack_kernel.spack.modifications import apply_modifications
+from spack_kernel.spack.modules import ModulesError, load_modules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from spack_kernel.spack.modifications import Modification
+    from spack_kernel.spack.specs import Spec
+
+#: Where modules and the module system are: what is set for the kernel holds for loading, too.
+SETTINGS = ("MODULEPATH", "LMOD_CMD", "LMOD_PKG", "MODULES_CMD", "MODULESHOME")
+
+
+def module_changes(
+    modules: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    closure: Iterable[Spec] = (),
+    env: Mapping[str, str] | None = None,
+) -> list[Modification]:
+    """Return what loading `modules` changes in `environment`.
+
+    Parameters
+    ----------
+    modules : sequence of str
+        The modules, in order.
+    environment : mapping of str to str
+        The environment they are loaded in, cleaned of what must not reach the kernel.
+    closure : iterable of Spec
+        The specs; an error says which external asks for a module.
+    env : mapping of str to str, optional
+        What is set in the kernel; of it, `SETTINGS` hold here already.
+
+    Raises
+    ------
+    ModulesError
+        When there is no module system, a module is unknown or fails.
+    """
+    if not modules:
+        return []
+    settings = {name: value for name, value in (env or {}).items() if name in SETTINGS}
+    try:
+        return load_modules(modules, {**environment, **settings})
+    except ModulesError as error:
+        named = [
+            f"  {spec.label} is an external that names {' '.join(spec.external.modules)}"
+            for spec in closure
+            if spec.external and set(spec.external.modules) & set(modules)
+        ]
+        hint = error.hint
+        if named:
+            hint += "\nA kernel with `load_modules` false (--no-modules) does without them."
+        raise ModulesError(
+            error.summary, details=[*error.details, *named], hint=hint.strip()
+        ) from error
+
+
+def with_modules(
+    modules: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    closure: Iterable[Spec] = (),
+    env: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Return `environment` with `modules` loaded; parameters and errors as `module_changes`."""
+    changes = module_changes(modules, environment, closure=closure, env=env)
+    return apply_modifications(changes, environment)

@@ -1,0 +1,265 @@
+"""What a kernel is loaded from: specs, a Spack environment, or a view of the user's own making."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from spack_kernel.spack.activation import ViewNotFound, activate, load_view
+from spack_kernel.spack.directories import Directories
+from spack_kernel.spack.environments import (
+    LOCK_FILE,
+    MANIFEST,
+    EnvironmentNotReady,
+    open_environment,
+)
+from spack_kernel.spack.index_file import Stamp
+from spack_kernel.spack.load import load_environment
+from spack_kernel.spack.recorded import with_recipes
+
+from .errors import gone
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from spack_kernel.spack.environments import SpackEnvironment
+    from spack_kernel.spack.load import LoadEnvironment
+    from spack_kernel.spack.recorded import RecipeEnvironment
+    from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.store import Store
+    from spack_kernel.spack.views import View
+
+#: In the place of a view's name: use none.
+NO_VIEW = "none"
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What a kernel is loaded from, and what loading it changes.
+
+    Attributes
+    ----------
+    kind : {"specs", "environment", "view"}
+        What it is.
+    name : str
+        What people call it: the label of the spec, the environment's name or directory, the view's
+        directory.
+    store : Store
+        Where the specs are installed.
+    load : LoadEnvironment
+        What loading changes; its `specs` are the roots.
+    environment : str
+        The directory of a Spack environment; empty for others.
+    view_name : str
+        The name of the environment's view; `NO_VIEW` when it is used without, empty for others.
+    view : str
+        The directory of the view through which everything is used; empty without one.
+    recipes : RecipeEnvironment or None
+        What is in `load` of what recipes add.
+    notes : tuple of str
+        What is worth knowing.
+    watched : mapping of str to Stamp or None
+        The files beside the database that were read, as they were.
+    directories : Directories
+        What was found out about which directories exist.
+    """
+
+    kind: Literal["specs", "environment", "view"]
+    name: str
+    store: Store
+    load: LoadEnvironment
+    environment: str = ""
+    view_name: str = ""
+    view: str = ""
+    recipes: RecipeEnvironment | None = None
+    notes: tuple[str, ...] = ()
+    watched: Mapping[str, Stamp | None] = field(default_factory=dict)
+    directories: Directories = field(default_factory=Directories, repr=False)
+
+    def describe(self) -> str:
+        """Return what it is in words: ``the environment science, through the view default``."""
+        if self.kind == "specs":
+            return ", ".join(spec.label for spec in self.load.specs)
+        if self.kind == "view":
+            return f"the view {self.name}"
+        through = f"through the view {self.view_name}" if self.view else "its roots loaded"
+        return f"the environment {self.name}, {through}"
+
+    def changed(self) -> bool:
+        """Return whether a file that was read is another one now. One stat for each."""
+        return any(_stamp(path) != stamp for path, stamp in self.watched.items())
+
+
+def specs_source(
+    store: Store,
+    specs: Sequence[Spec],
+    *,
+    inspections: Mapping[str, Sequence[str]] | None = None,
+    recipes: RecipeEnvironment | None = None,
+) -> Source:
+    """Return the source that installed specs are, loaded together.
+
+    Parameters
+    ----------
+    store : Store
+        Where the specs were found.
+    specs : sequence of Spec
+        One or more roots, in the order in which `spack load` would be given them.
+    inspections : mapping of str to sequence of str, optional
+        As for `spack_kernel.spack.load.load_environment`.
+    recipes : RecipeEnvironment, optional
+        What was recorded of their recipes; left out, with a note, if it is of other specs.
+
+    Raises
+    ------
+    PrefixGoneError
+        When the directory of one of the specs does not exist.
+    DatabaseError, ConfigError
+        As `load_environment`.
+    """
+    if not specs:
+        raise ValueError("no specs")
+    _require_roots(specs)
+    directories = Directories()
+    load = load_environment(store, specs, inspections, directories=directories)
+    recipes, notes = _still_theirs(recipes, specs)
+    if recipes is not None:
+        load = with_recipes(load, recipes, store, directories)
+    name = " ".join(spec.label for spec in specs)
+    return Source("specs", name, store, load, recipes=recipes, notes=notes, directories=directories)
+
+
+def environment_source(
+    store: Store, name: str, *, view: str = "", recipes: RecipeEnvironment | None = None
+) -> Source:
+    """Return the source that a Spack environment is: through its view when it has one.
+
+    Parameters
+    ----------
+    store : Store
+        Where its specs are installed, unless its manifest names an install tree of its own. The
+        configuration of a store opened through a Spack instance knows managed environments.
+    name : str
+        Its name; or its directory, which begins with ``/``, ``./``, ``../`` or ``~``.
+    view : str
+        The name or the directory of one of its views; `NO_VIEW` to load its roots; empty for the
+        default view, the only one, or none where it has none.
+    recipes : RecipeEnvironment, optional
+        What was recorded of the recipes of its roots; left out, with a note, if it is of others.
+
+    Raises
+    ------
+    EnvironmentNotFound, EnvironmentNotReady, ViewNotFound
+        When there is no such environment or view, or it is not installed.
+    PrefixGoneError
+        When the directory of one of its roots does not exist.
+    StoreNotFound, DatabaseError, ConfigError, QuerySyntaxError
+        When its files or its store cannot be read.
+    """
+    environment = open_environment(name, store.config)
+    watched = {
+        path: _stamp(path)
+        for path in map(str, (environment.path / MANIFEST, environment.path / LOCK_FILE))
+    }
+    store = environment.store(store)
+    chosen = _view_of(environment, view)
+    specs = environment.specs(store)
+    _require_roots(specs)
+    recipes, notes = _still_theirs(recipes, specs)
+    directories = Directories()
+    load = activate(environment, store, chosen, recipes=recipes, directories=directories)
+    return Source(
+        "environment",
+        environment.name,
+        store,
+        load,
+        environment=str(environment.path),
+        view_name=chosen.name if chosen else NO_VIEW,
+        view=chosen.root if chosen else "",
+        recipes=recipes,
+        notes=notes,
+        watched=watched,
+        directories=directories,
+    )
+
+
+def view_source(
+    store: Store, directory: str, *, inspections: Mapping[str, Sequence[str]] | None = None
+) -> Source:
+    """Return the source that a view of the user's own making is (`spack view symlink`).
+
+    Parameters
+    ----------
+    store : Store
+        Where what it shows is installed.
+    directory : str
+        The view's directory, absolute or below ``~``.
+    inspections : mapping of str to sequence of str, optional
+        As for `spack_kernel.spack.load.load_environment`.
+
+    Raises
+    ------
+    ViewNotFound
+        When there is none, or it has several Pythons.
+    """
+    path = os.path.expanduser(directory)  # noqa: PTH111 - must stay a string as it is
+    if not os.path.isabs(path):  # noqa: PTH117
+        raise ViewNotFound(
+            f"a view outside of environments is named by its whole path, which {directory!r} is not"
+            if directory
+            else "the view has no name",
+            hint="Views of environments have names: say which environment, too.",
+        )
+    path = os.path.normpath(path)
+    load = load_view(store, path, inspections)
+    # What is shown is told by the metadata in the view: another spec makes it another directory.
+    metadata = str(Path(path, ".spack"))
+    return Source("view", path, store, load, view=path, watched={metadata: _stamp(metadata)})
+
+
+def _require_roots(specs: Sequence[Spec]) -> None:
+    for spec in specs:
+        if spec.prefix and not spec.external and not Path(spec.prefix).is_dir():
+            raise gone(spec, "asked for")
+
+
+def _view_of(environment: SpackEnvironment, wanted: str) -> View | None:
+    if wanted == NO_VIEW and NO_VIEW not in environment.views:
+        return None
+    if not wanted:
+        return environment.view()
+    if "/" not in wanted:
+        return environment.view(wanted)
+    directory = Path(wanted).expanduser()
+    for view in environment.views.values():
+        if Path(view.root) == directory:
+            return view
+    raise EnvironmentNotReady(
+        f"the environment {environment.name} has no view at {wanted}",
+        details=[f"  {view.name}: {view.root}" for view in environment.views.values()],
+        hint="Name one of them."
+        if environment.views
+        else "It has no view at all; leave the environment out to use a view of your own.",
+    )
+
+
+def _still_theirs(
+    recipes: RecipeEnvironment | None, specs: Sequence[Spec]
+) -> tuple[RecipeEnvironment | None, tuple[str, ...]]:
+    """Return the record when it is of these specs; else a note that it is not used."""
+    if recipes is None or not recipes.specs or set(recipes.specs) == {spec.hash for spec in specs}:
+        return recipes, ()
+    text = (
+        "the variables that Spack was asked for are those of other specs, and not used; "
+        "make the kernel again with `spack-kernel install`"
+    )
+    return None, (text,)
+
+
+def _stamp(path: str) -> Stamp | None:
+    try:
+        return Stamp.of(os.stat(path))  # noqa: PTH116 - Path() costs more than the call here
+    except OSError:
+        return None
