@@ -1,10 +1,8 @@
-"""The ways people start kernels: nbclient, console, `jupyter run`, and without a provisioner."""
+"""The ways people start kernels through Jupyter's own clients: nbclient, console, `jupyter run`."""
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,9 +13,6 @@ import jupyter_kernel_test
 import nbformat
 import pexpect
 import pytest
-from jupyter_client.blocking.client import BlockingKernelClient
-from jupyter_client.connect import write_connection_file
-from jupyter_client.kernelspec import KernelSpecManager
 from nbclient import NotebookClient
 
 from spack_kernel.demo import DemoStore
@@ -25,7 +20,7 @@ from spack_kernel.jupyter.failure import KernelStartError
 from spack_kernel.jupyter.kernelspecs import install_kernelspec
 from spack_kernel.kernels.plan import plan_kernel
 from spack_kernel.spack import Store
-from tests.jupyter.conftest import WriteKernel, execute, use_directories
+from tests.jupyter.conftest import WriteKernel, use_directories
 
 
 @pytest.fixture
@@ -104,89 +99,6 @@ def test_jupyter_run_of_a_kernel_that_cannot_start_ends_in_our_text(
     )
     assert answer.returncode != 0
     assert answer.stderr.rstrip().endswith("Did you mean `spec`?")
-
-
-# -- without a provisioner -------------------------------------------------------------------------
-
-
-@pytest.fixture
-def by_argv(
-    installed: str, jupyter_home: Path, tmp_path: Path
-) -> Iterator[tuple[BlockingKernelClient, subprocess.Popen[bytes]]]:
-    """Start the kernel as VS Code or PyCharm do: argv, a connection file, their environment."""
-    spec = KernelSpecManager().get_kernel_spec(installed)
-    path, _ = write_connection_file(str(jupyter_home / "runtime" / "by-argv.json"))
-    (tmp_path / "numpy.py").write_text("raise ImportError('leaked')")
-    (tmp_path / "spack_kernel.py").write_text("raise ImportError('of the notebook directory')")
-    poison = {"PYTHONPATH": str(tmp_path), "VIRTUAL_ENV": str(tmp_path), "PYTHONSTARTUP": "/x"}
-    process = subprocess.Popen(
-        [argument.format(connection_file=path) for argument in spec.argv],
-        env={**os.environ, **poison, **spec.env},
-        cwd=tmp_path / "jupyter" / "home",
-        start_new_session=True,
-    )
-    client = BlockingKernelClient(connection_file=path)
-    client.load_connection_file()
-    client.start_channels()
-    try:
-        wait_until_ready(client, process)
-        yield client, process
-    finally:
-        client.stop_channels()
-        process.kill()
-        process.wait()
-
-
-def wait_until_ready(client: BlockingKernelClient, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(60):
-        client.kernel_info()
-        try:
-            client.get_shell_msg(timeout=1)
-        except Exception:
-            assert process.poll() is None
-        else:
-            client.wait_for_ready(timeout=60)
-            return
-
-
-def test_argv_alone_makes_the_same_environment(
-    by_argv: tuple[BlockingKernelClient, subprocess.Popen[bytes]],
-    demo_store: DemoStore,
-) -> None:
-    client, process = by_argv
-    code = (
-        "import json, os, sys, numpy, libensemble\n"
-        "print(json.dumps([sys.executable, os.environ['PYTHONPATH'], os.getpid(), "
-        "os.environ.get('VIRTUAL_ENV'), os.environ.get('PYTHONSTARTUP')]))"
-    )
-    executable, path, pid, *leaked = json.loads(execute(client, code).splitlines()[-1])
-    store = Store.open(demo_store.root)
-    spec = store.by_hash(demo_store.hash("py-libensemble"))
-    assert spec is not None
-    plan = plan_kernel(store, [spec])
-    assert plan.interpreter is not None
-    assert executable == plan.interpreter.path
-    assert path.split(":") == [entry.path for entry in plan.pythonpath]
-    assert leaked == [None, None]
-    # The launcher was replaced by the kernel, so signals go where front ends send them.
-    assert pid == process.pid
-
-
-def test_a_signal_to_the_argv_process_interrupts_the_cell(
-    by_argv: tuple[BlockingKernelClient, subprocess.Popen[bytes]],
-) -> None:
-    client, process = by_argv
-    client.execute("import time\nprint('running', flush=True)\ntime.sleep(600)")
-    while True:
-        message = client.get_iopub_msg(timeout=30)
-        if message["msg_type"] == "stream":
-            break
-    process.send_signal(signal.SIGINT)
-    while True:
-        message = client.get_iopub_msg(timeout=30)
-        if message["msg_type"] == "error":
-            break
-    assert message["content"]["ename"] == "KeyboardInterrupt"
 
 
 # -- jupyter_kernel_test's own suite ---------------------------------------------------------------

@@ -1,0 +1,243 @@
+"""Front ends that know no provisioners: they run a kernelspec's argv, and signal the process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.connect import write_connection_file
+from jupyter_client.kernelspec import KernelSpecManager
+
+from spack_kernel.demo import DemoStore
+from spack_kernel.jupyter.kernelspecs import install_kernelspec
+from spack_kernel.kernels.plan import plan_kernel
+from spack_kernel.spack import Store
+from tests.cloned_store import ClonedStore
+from tests.jupyter.conftest import Running, execute
+
+#: What a cell tells of the process it runs in.
+TELL = """\
+import json, os, sys
+print(json.dumps([sys.executable, sys.path, dict(os.environ), os.getcwd(), os.getpid()]))"""
+
+#: What jupyter_client, and not the kernelspec, gives the kernels it starts itself.
+OF_JUPYTER_CLIENT = {"JPY_PARENT_PID"}
+
+
+@dataclass
+class Started:
+    """A kernel that was started by its argv."""
+
+    process: subprocess.Popen[bytes]
+    client: BlockingKernelClient
+
+
+@pytest.fixture
+def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jupyter_home: Path) -> Path:
+    """Return a working directory, full of traps as the environment now is."""
+    traps, leaked = tmp_path / "traps", tmp_path / "leaked"
+    # Beside a notebook numpy.py would be the user's own; only a leaked one must not be found.
+    for directory, names in {
+        traps: ("json", "spack_kernel", "ipykernel", "sitecustomize"),
+        leaked: ("json", "numpy", "spack_kernel", "ipykernel", "sitecustomize"),
+    }.items():
+        directory.mkdir()
+        for name in names:
+            (directory / f"{name}.py").write_text(f"raise ImportError('a trap: {name}')\n")
+    environment = tmp_path / "environment"
+    (environment / "bin").mkdir(parents=True)
+    python = environment / "bin" / "python"
+    python.write_text("#!/bin/sh\necho the python on PATH was run >&2\nexit 3\n")
+    python.chmod(0o755)
+    for name, value in {
+        "PYTHONPATH": str(leaked),
+        "PYTHONHOME": str(environment),
+        "PYTHONSTARTUP": str(leaked / "json.py"),
+        "VIRTUAL_ENV": str(environment),
+        "CONDA_PREFIX": str(environment),
+        "PATH": f"{environment}/bin:{os.environ['PATH']}",
+        "LD_LIBRARY_PATH": f"{environment}/lib",
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        "KEPT": "as it is",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(traps)
+    return traps
+
+
+@pytest.fixture
+def install(
+    jupyter_home: Path, demo_store: DemoStore, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., str]:
+    """Return a function that installs a kernel for packages, and returns its name."""
+
+    def install(*names: str, root: Path = demo_store.root, **env: str) -> str:
+        store = Store.open(root)
+        specs = [max(store.named(name), key=lambda spec: spec.version) for name in names]
+        return install_kernelspec(plan_kernel(store, specs), user=True, env=env).name
+
+    return install
+
+
+@pytest.fixture
+def run_argv(jupyter_home: Path) -> Iterator[Callable[[str], Started]]:
+    """Return a function that starts a kernel as VS Code does, and connects to it."""
+    running: list[Started] = []
+
+    def run(name: str) -> Started:
+        spec = KernelSpecManager().get_kernel_spec(name)
+        path, _ = write_connection_file(str(jupyter_home / "runtime" / f"{len(running)}.json"))
+        process = subprocess.Popen(
+            [word.replace("{connection_file}", path) for word in spec.argv],
+            # What is to be filled in is not known to every front end.
+            env={**os.environ, **spec.env},
+            start_new_session=True,
+        )
+        client = BlockingKernelClient(connection_file=path)
+        client.load_connection_file()
+        running.append(Started(process, client))
+        wait_for_port(process, client.hb_port)
+        client.start_channels()
+        client.wait_for_ready(timeout=90)
+        return running[-1]
+
+    yield run
+    for started in running:
+        started.client.stop_channels()
+        started.process.kill()
+        started.process.wait()
+
+
+def wait_for_port(process: subprocess.Popen[bytes], port: int) -> None:
+    """Return when the kernel listens: before that a client takes it for dead."""
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "the kernel ended while it started"
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise AssertionError("the kernel does not listen")
+
+
+def tell(client: BlockingKernelClient) -> tuple[str, list[str], dict[str, str], str, int]:
+    executable, path, environment, directory, pid = json.loads(execute(client, TELL))
+    return executable, path, environment, directory, pid
+
+
+@pytest.mark.parametrize(
+    ("names", "env"),
+    [
+        (["py-libensemble"], {}),
+        (["py-libensemble", "py-matplotlib"], {"OMP_NUM_THREADS": "2", "DATA": "${HOME}/data"}),
+        (["py-ipykernel"], {}),
+    ],
+    ids=["companion", "several specs", "own ipykernel"],
+)
+def test_the_environment_is_the_provisioners(
+    names: list[str],
+    env: dict[str, str],
+    install: Callable[..., str],
+    hostile: Path,
+    run_argv: Callable[[str], Started],
+    start: Callable[..., Running],
+) -> None:
+    name = install(*names, **env)
+    started = run_argv(name)
+    executable, path, environment, directory, pid = tell(started.client)
+    # The launcher was replaced by the kernel, so signals go where front ends send them.
+    assert pid == started.process.pid
+    assert directory == str(hostile)
+    assert environment["KEPT"] == "as it is"
+    if env:
+        assert environment["DATA"] == f"{os.environ['HOME']}/data"
+        assert environment["OMP_NUM_THREADS"] == "2"
+
+    _, client = start(name)
+    other = tell(client)
+    assert (executable, path, directory) == (other[0], other[1], other[3])
+    assert environment == {k: v for k, v in other[2].items() if k not in OF_JUPYTER_CLIENT}
+    assert set(other[2]) - set(environment) == OF_JUPYTER_CLIENT
+
+
+def test_the_packages_are_the_specs_in_a_hostile_place(
+    install: Callable[..., str],
+    hostile: Path,
+    demo_store: DemoStore,
+    run_argv: Callable[[str], Started],
+) -> None:
+    client = run_argv(install("py-libensemble")).client
+    code = "import libensemble, ipykernel, json; print(libensemble.__file__, ipykernel.__file__)"
+    ours, companion = execute(client, code).split()
+    assert demo_store.hash("py-libensemble") in ours
+    assert demo_store.hash("py-ipykernel") in companion
+    # What lies beside the notebook is importable, as in every kernel, and comes first.
+    (hostile / "beside.py").write_text("value = 42\n")
+    assert execute(client, "import beside; print(beside.value)") == "42"
+
+
+def wait_for(client: BlockingKernelClient, kind: str) -> dict[str, str]:
+    while True:
+        message = client.get_iopub_msg(timeout=60)
+        if message["msg_type"] == kind:
+            content: dict[str, str] = message["content"]
+            return content
+
+
+def test_an_interrupt_reaches_the_cell(
+    install: Callable[..., str], run_argv: Callable[[str], Started]
+) -> None:
+    started = run_argv(install("py-libensemble"))
+    started.client.execute("import time\nprint('running', flush=True)\ntime.sleep(600)")
+    wait_for(started.client, "stream")
+    started.process.send_signal(signal.SIGINT)
+    assert wait_for(started.client, "error")["ename"] == "KeyboardInterrupt"
+    assert started.client.get_shell_msg(timeout=60)["msg_type"] == "execute_reply"
+    assert execute(started.client, "print(6 * 7)") == "42"
+
+
+def test_sigterm_ends_it_and_leaves_nothing(
+    install: Callable[..., str], run_argv: Callable[[str], Started]
+) -> None:
+    started = run_argv(install("py-libensemble"))
+    family = [psutil.Process(started.process.pid)]
+    family += family[0].children(recursive=True)
+    started.process.terminate()
+    assert started.process.wait(timeout=30) == -signal.SIGTERM
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert alive == []
+
+
+def test_a_shutdown_request_ends_it_in_order(
+    install: Callable[..., str], run_argv: Callable[[str], Started]
+) -> None:
+    started = run_argv(install("py-libensemble"))
+    started.client.shutdown()
+    assert started.process.wait(timeout=30) == 0
+
+
+def test_what_is_wrong_is_told_on_standard_error(
+    install: Callable[..., str], demo_store: DemoStore, tmp_path: Path
+) -> None:
+    clone = ClonedStore(demo_store, tmp_path / "store")
+    name = install("py-libensemble", root=clone.root)
+    clone.uninstall("py-libensemble")
+    argv = KernelSpecManager().get_kernel_spec(name).argv
+    answer = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    assert answer.returncode == 1
+    assert answer.stdout == ""
+    first, *_, last = answer.stderr.splitlines()
+    assert first.startswith("error: ")
+    assert "py-libensemble" in first
+    assert last.startswith("hint: ")
+    assert "Traceback" not in answer.stderr
