@@ -118,7 +118,7 @@ def configured_manager(
     KernelSpecError
         When a configuration file cannot be read, or a trait has a wrong value.
     """
-    reader = _ConfigReader()
+    reader = _ConfigReader(raise_config_file_errors=True)
     if config_file is not None:
         path = Path(config_file).absolute()
         if not path.is_file():
