@@ -169,7 +169,9 @@ class _Report:
             return
         good, bad = self._marks
         mark = console.style("green", good) if step.ok else console.style("red", bad)
-        console.print(f"{mark} {_duration(step.seconds)}  {step.name:<10} {step.detail}".rstrip())
+        name, _, module = step.name.partition(" ")
+        detail = f"{module}  {step.detail}" if module else step.detail
+        console.print(f"{mark} {_duration(step.seconds)}  {name:<8}  {detail}".rstrip())
         console.out.flush()
 
 

@@ -165,7 +165,7 @@ def replace_process(command: Sequence[str], environment: Mapping[str, str]) -> N
     raise CommandError(
         EXIT_NOT_FOUND,
         f"there is no command {name!r} on the PATH of this environment",
-        [f"looked in {directory}" for directory in path.split(os.pathsep)],
+        [f"looked in {directory}" for directory in dict.fromkeys(path.split(os.pathsep))],
     )
 
 

@@ -1,0 +1,52 @@
+"""docs/cli.md against the command: nothing that is gone, nothing left out."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from spack_kernel.cli.app import COMMANDS, build_parser
+
+TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+
+#: Told of once for all commands, or in pages of their own.
+SHARED = {"--help", "--store", "--color", "--verbose", "--json"}
+ELSEWHERE = {"sync", "pin"}
+
+
+def section(name: str) -> str:
+    return re.split(r"^## ", TEXT.partition(f"\n## {name}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def options(name: str) -> set[str]:
+    _, parsers = build_parser([name])
+    actions = parsers[name]._actions
+    return {o for action in actions for o in action.option_strings if o.startswith("--")}
+
+
+def test_every_command_is_in_the_table() -> None:
+    shown = re.findall(r"^\| \[`(\w+)`\]", TEXT, flags=re.MULTILINE)
+    assert sorted(shown) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ELSEWHERE])
+def test_every_option_is_told_of(name: str) -> None:
+    missing = {o for o in options(name) - SHARED if f"{o}`" not in section(name).replace(" ", "` ")}
+    assert missing == set()
+
+
+def test_no_option_is_made_up() -> None:
+    known = set().union(*(options(name) for name in COMMANDS)) | SHARED | {"--version"}
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", TEXT)) <= known
+
+
+def test_the_fields_of_formats_are_all_told_of() -> None:
+    from spack_kernel.spack import format as module
+
+    told = section("list")
+    missing = {
+        f for f in module._FIELDS if f"`{f.rpartition('.')[2]}" not in told.replace(".", "`")
+    }
+    assert missing <= {"spack_install"}
