@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,11 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jupyter_client.launcher import launch_kernel
-from jupyter_client.provisioning.local_provisioner import LocalProvisioner
-from traitlets import Bool, Dict, Float, List, TraitError, Unicode, Union
 
 from spack_kernel.kernels.import_index import indexed
-from spack_kernel.kernels.probe import PROBE_TIMEOUT, describe_exit
+from spack_kernel.kernels.probe import describe_exit
+from spack_kernel.kernels.site_modules import SETTINGS
 from spack_kernel.spack.errors import SpackKernelError
 
 from .encryption import encryption_options
@@ -24,9 +22,10 @@ from .isolated import isolated_command
 from .kernel_json import KERNEL_FILE, kernel_command, starts_ipykernel
 from .kernelspecs import RESOURCES
 from .notebook import NotebookSpec, missing, notebook_path, read_notebook_spec
-from .resolve import Planner, Request
+from .resolve import Planner
 from .standin import MESSAGE_VARIABLE
 from .startup import StderrTail, answers
+from .traits import NAMING, KernelTraits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,9 +35,6 @@ if TYPE_CHECKING:
     from spack_kernel.kernels.plan import KernelPlan
 
 _T = TypeVar("_T")
-
-#: Where the store is when nobody says; several paths are separated as in PATH.
-STORE_VARIABLE = "SPACK_KERNEL_STORE"
 
 #: What jupyter_client itself passes to a provisioner.
 _JUPYTER_ARGUMENTS = frozenset({"kernel_id", "kernel_spec", "parent", "config", "log"})
@@ -54,81 +50,12 @@ _planner = Planner()
 _threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="spack-kernel")
 
 
-class SpackProvisioner(LocalProvisioner):
+class SpackProvisioner(KernelTraits):
     """Starts a kernel in the environment of installed Spack specs.
 
     The traits are set in a kernel.json, under ``metadata.kernel_provisioner.config``, and for a
     whole site as ``c.SpackProvisioner.…`` in a Jupyter configuration file; the kernel.json wins.
     """
-
-    spec = Unicode(
-        "",
-        help="A Spack query, as for `spack load`: `py-numpy@2: ^python@3.11`. It must find exactly "
-        "one installed spec. Beside `hash` it only tells what the kernel was made for.",
-    ).tag(config=True)
-    hash = Unicode(
-        "",
-        help="The DAG hash that pins the kernel to one installed spec, whole or abbreviated.",
-    ).tag(config=True)
-    specs = List(
-        Unicode(),
-        help="Several queries, to be loaded together in this order; instead of `spec` and `hash`. "
-        "A query such as `py-numpy/<hash>` pins.",
-    ).tag(config=True)
-    from_notebook = Bool(
-        False,
-        help="Take `spec` and `hash`, or `specs`, from the metadata of the notebook that the "
-        "kernel is started for, where `spack-kernel pin` writes them.",
-    ).tag(config=True)
-    store = Union(
-        [Unicode(), List(Unicode())],
-        default_value="",
-        help="The store: an install tree, or a Spack root whose configuration names it; a list "
-        "chains the others behind the first. Empty: $SPACK_KERNEL_STORE, then $SPACK_ROOT, then "
-        "the spack on PATH.",
-    ).tag(config=True)
-    companion = Unicode(
-        "auto",
-        help="Which py-ipykernel to use for a spec that has none: `auto` chooses one built for the "
-        "same python, `none` forbids it, and a query selects one.",
-    ).tag(config=True)
-    env = Dict(
-        key_trait=Unicode(),
-        value_trait=Unicode(),
-        help="Variables to set in the kernel, after all others; `${NAME}` in a value is what the "
-        "loaded environment has. The kernelspec's own `env` does the same.",
-    ).tag(config=True)
-    keep_env = List(
-        Unicode(),
-        help="Variables of the server that reach the kernel although they belong to the server's "
-        "own Python, such as `PYTHONSTARTUP`; `PATH` keeps its directories.",
-    ).tag(config=True)
-    user_site = Bool(
-        None,
-        allow_none=True,
-        help="Whether the kernel sees packages of `pip install --user`. Not set: as the server's "
-        "PYTHONNOUSERSITE says, which is what `spack load` does.",
-    ).tag(config=True)
-    import_index = Bool(
-        True,
-        help="Whether the kernel finds modules through a table of its PYTHONPATH instead of asking "
-        "every directory at every import. Child processes get the plain PYTHONPATH.",
-    ).tag(config=True)
-    probe_timeout = Float(
-        PROBE_TIMEOUT,
-        help="Seconds the kernel's Python may take to say which version it is.",
-    ).tag(config=True)
-    start_timeout = Float(
-        30.0,
-        help="Seconds in which a kernel that dies is taken for one that cannot start, and its last "
-        "words are shown. Starting returns as soon as the kernel listens. 0: do not watch.",
-    ).tag(config=True)
-
-    echo_stderr = Bool(
-        True,
-        help="Whether what a kernel writes to its standard error also goes to the server's, and so "
-        "to its log. The last lines are kept in any case, for the error of a kernel that dies.",
-    ).tag(config=True)
 
     def __init__(self, **kwargs: Any) -> None:
         options = {name: kwargs.pop(name) for name in set(kwargs) - _JUPYTER_ARGUMENTS}
@@ -138,51 +65,9 @@ class SpackProvisioner(LocalProvisioner):
         self._stands_in = False
         self._tail: StderrTail | None = None
         try:
-            self._configure(options)
+            self.configure(options)
         except SpackKernelError as error:
             raise self._start_error(error) from None
-
-    # -- what the kernelspec says --
-
-    def _configure(self, options: dict[str, Any]) -> None:
-        """Set the traits that the kernelspec gives.
-
-        Raises
-        ------
-        KernelSpecError
-            For a name that is no trait, and a value of the wrong type.
-        """
-        known = sorted(type(self).class_trait_names(config=True))
-        for name, value in options.items():
-            if name not in known:
-                close = difflib.get_close_matches(name, known, n=1)
-                raise KernelSpecError(
-                    f"the kernelspec has an unknown key `{name}` in kernel_provisioner.config",
-                    details=["  known are: " + ", ".join(known)],
-                    hint=f"Did you mean `{close[0]}`?" if close else "Remove it.",
-                )
-            try:
-                setattr(self, name, value)
-            except TraitError as error:
-                raise KernelSpecError(
-                    f"the kernelspec gives `{name}` a wrong value: {value!r}",
-                    details=[f"  {error}"],
-                    hint=f"{type(self).class_traits()[name].help}",
-                ) from None
-
-    def _request(self, wanted: NotebookSpec) -> Request:
-        stores = [self.store] if isinstance(self.store, str) else list(self.store)
-        stores = stores if any(stores) else os.environ.get(STORE_VARIABLE, "").split(os.pathsep)
-        command = kernel_command(self.kernel_spec.argv)
-        return Request(
-            spec=wanted.spec,
-            hash=wanted.hash,
-            specs=wanted.specs,
-            stores=tuple(os.path.expanduser(path) for path in stores if path),  # noqa: PTH111
-            companion=self.companion,
-            kernel=not command or starts_ipykernel(command),
-            probe_timeout=self.probe_timeout,
-        )
 
     @property
     def _kernel_file(self) -> str:
@@ -240,7 +125,9 @@ class SpackProvisioner(LocalProvisioner):
                 plan = self._plan_of(notebook)
             else:
                 wanted = NotebookSpec(self.spec, self.hash, tuple(self.specs))
-                plan = _planner.plan(self._request(wanted))
+                plan = _planner.plan(self.request(wanted))
+            told_modules = {n: v for n, v in self.kernel_spec.env.items() if n in SETTINGS}
+            base = {**base, **told_modules}
             environment = plan.environment(
                 base, env=self.env, keep=self.keep_env, user_site=self.user_site
             )
@@ -257,14 +144,15 @@ class SpackProvisioner(LocalProvisioner):
 
     def _plan_of(self, notebook: Path) -> KernelPlan:
         """Return the plan for what a notebook says it needs."""
-        if self.spec or self.hash or self.specs:
+        also = [name for name in NAMING if getattr(self, name)]
+        if also:
             raise KernelSpecError(
-                "the kernelspec has `from_notebook` and also `spec`, `hash` or `specs`",
+                f"the kernelspec has `from_notebook` and also `{'`, `'.join(also)}`",
                 hint="Keep one of them.",
             )
         wanted = read_notebook_spec(notebook)
         try:
-            return _planner.plan(self._request(wanted))
+            return _planner.plan(self.request(wanted))
         except SpackKernelError as error:
             raise missing(error, notebook, wanted) from error
 

@@ -6,6 +6,7 @@ plan is made again when anything it looked at did; both take a few stats to find
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import threading
@@ -13,14 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spack_kernel.kernels.plan import KernelPlan, plan_kernel
+from spack_kernel.kernels.plan import KernelPlan, plan_source
 from spack_kernel.kernels.probe import PROBE_TIMEOUT, probe
+from spack_kernel.kernels.sources import environment_source, specs_source, view_source
 from spack_kernel.spack.errors import Ambiguous, NoMatch, SpackKernelError
+from spack_kernel.spack.modifications import InvalidModification
+from spack_kernel.spack.recorded import RecipeEnvironment
 from spack_kernel.spack.store_cache import StoreCache
 
 from .errors import KernelSpecError
 
 if TYPE_CHECKING:
+    from spack_kernel.kernels.sources import Source
     from spack_kernel.spack.specs import Spec
     from spack_kernel.spack.store import Store
 
@@ -43,6 +48,16 @@ class Request:
         A DAG hash, whole or abbreviated, that pins what `spec` once found.
     specs : tuple of str
         Several queries, loaded together; instead of `spec` and `hash`.
+    environment : str
+        The name or the directory of a Spack environment; instead of specs.
+    view : str
+        With an environment one of its views, or ``none``; alone the directory of a view.
+    modules : tuple of str
+        Modules of the site to load.
+    load_modules : bool
+        Whether those that externals name are loaded, too.
+    recipes : str
+        What was recorded of recipes, as JSON; empty for nothing.
     stores : tuple of str
         Install trees or Spack roots, the first as the local one; empty to look for one.
     companion : str
@@ -56,6 +71,11 @@ class Request:
     spec: str = ""
     hash: str = ""
     specs: tuple[str, ...] = ()
+    environment: str = ""
+    view: str = ""
+    modules: tuple[str, ...] = ()
+    load_modules: bool = True
+    recipes: str = ""
     stores: tuple[str, ...] = ()
     companion: str = "auto"
     kernel: bool = True
@@ -68,7 +88,7 @@ class Planner:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._stores = StoreCache()
-        self._plans: dict[Request, KernelPlan] = {}
+        self._plans: dict[Request, tuple[Store, KernelPlan]] = {}
 
     def plan(self, request: Request) -> KernelPlan:
         """Return the plan for a request.
@@ -80,18 +100,19 @@ class Planner:
         """
         store = self.store(request.stores)
         known = self._plans.get(request)
-        if known is not None and known.store is store and _still_true(known):
-            return known
-        plan = plan_kernel(
-            store,
-            resolve(store, request),
+        if known is not None and known[0] is store and _still_true(known[1], store):
+            return known[1]
+        plan = plan_source(
+            source_of(store, request),
             companion=request.companion,
             kernel=request.kernel,
+            modules=request.modules,
+            modules_of_externals=request.load_modules,
             probe_timeout=request.probe_timeout,
         )
         with self._lock:
             self._plans.pop(request, None)
-            self._plans[request] = plan
+            self._plans[request] = store, plan
             while len(self._plans) > _KEPT_PLANS:
                 self._plans.pop(next(iter(self._plans)))
         return plan
@@ -109,15 +130,64 @@ class Planner:
         return self._stores.open_all(paths) if len(paths) > 1 else self._stores.open(paths[0])
 
 
-def _still_true(plan: KernelPlan) -> bool:
+def _still_true(plan: KernelPlan, store: Store) -> bool:
     """Return whether what a plan found on disk is still there."""
-    prefixes = [spec.prefix for spec in plan.specs if spec.prefix and not spec.external]
+    if plan.source.changed() or (plan.store is not store and plan.store.changed()):
+        return False
+    roots = plan.specs if plan.source.kind != "view" else ()
+    prefixes = [spec.prefix for spec in roots if spec.prefix and not spec.external]
     if not all(Path(path).is_dir() for path in (*prefixes, *(e.path for e in plan.pythonpath))):
         return False
     interpreter = plan.interpreter
     if interpreter is None:
         return True
     return os.access(interpreter.path, os.X_OK) and probe(interpreter.path) is interpreter.facts
+
+
+def source_of(store: Store, request: Request) -> Source:
+    """Return what a request means today: specs, a Spack environment or a view.
+
+    Raises
+    ------
+    KernelSpecError
+        When the request names nothing, or contradicts itself.
+    InvalidModification
+        When what was recorded of recipes is damaged.
+    SpackKernelError
+        As `resolve`, `environment_source` and `view_source`.
+    """
+    recipes = read_recipes(request.recipes)
+    if not request.environment and not request.view:
+        return specs_source(store, resolve(store, request), recipes=recipes)
+    named = "environment" if request.environment else "view"
+    also = [name for name in ("spec", "hash", "specs") if getattr(request, name)]
+    if also:
+        raise KernelSpecError(
+            f"the kernelspec has `{named}` and also `{'`, `'.join(also)}`",
+            hint=f"Keep `{named}`, or what names specs.",
+        )
+    if request.environment:
+        return environment_source(store, request.environment, view=request.view, recipes=recipes)
+    return view_source(store, request.view)
+
+
+def read_recipes(text: str) -> RecipeEnvironment | None:
+    """Return what was recorded of recipes, from JSON; None for an empty text.
+
+    Raises
+    ------
+    InvalidModification
+        When it is not a record.
+    """
+    if not text:
+        return None
+    try:
+        return RecipeEnvironment.from_dict(json.loads(text))
+    except ValueError as error:
+        raise InvalidModification(
+            f"what is recorded of recipes is not JSON: {error}",
+            hint="Make the kernel anew to have Spack asked again.",
+        ) from error
 
 
 def resolve(store: Store, request: Request) -> list[Spec]:
