@@ -29,7 +29,7 @@ from .names import (
     says,
 )
 from .offers import LIMIT, Offer, Selection
-from .provisioner import STORE_VARIABLE
+from .traits import STORE_VARIABLE
 from .watch import StoreWatcher
 
 if TYPE_CHECKING:
