@@ -6,10 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
+from spack_kernel.cli.completion import complete_kernel, complete_kernel_or_query, complete_query
 from spack_kernel.spack import Store
 
 from .conftest import Runner
@@ -74,6 +76,25 @@ def test_kernels(run: Runner, demo: Path, tmp_path: Path) -> None:
     assert completions("spack-kernel remove of", tmp_path) == ["of-mine"]
     assert completions(f"spack-kernel check --store {demo} of", tmp_path) == ["of-mine"]
     assert completions(f"spack-kernel check --store {demo} py-libe", tmp_path) == ["py-libensemble"]
+
+
+def test_what_a_query_may_become(run: Runner, golden: Path, demo: Path) -> None:
+    args = Namespace(store=[str(golden)])
+    store = Store.open(golden)
+    assert complete_query("py-petsc", args) == ["py-petsc4py"]
+    assert complete_query("%gc", args) == ["%gcc", "%gcc-runtime"]
+    spec = store.get("/y7ml7zt")
+    assert complete_query("/y7ml7zt", args) == ["/y7ml7zt"]
+    assert complete_query(f"/{spec.hash[:9]}", args) == [f"/{spec.hash[:9]}"]
+    assert complete_query(f"^py-six/{spec.hash[:3]}", args) == ["^py-six/y7ml7zt"]
+    assert "py-six@1.17.0" in complete_query("py-six@1.1", args)
+    assert complete_query("no-such-package@", args) == []
+    assert complete_query("py-", Namespace(store=["/nonexistent"])) == []
+    run("install", "--store", demo, "--user", "--name", "py-of-mine", "py-libensemble")
+    assert complete_kernel("py") == ["py-of-mine"]
+    found = complete_kernel_or_query("py-o", args)
+    assert found[0] == "py-of-mine"
+    assert set(found[1:]) == {name for name in store.names() if name.startswith("py-o")}
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
