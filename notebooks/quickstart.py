@@ -32,9 +32,6 @@ def main() -> int:
     parser.add_argument(
         "--output", type=Path, default=Path("quickstart-output"), help="where the results go"
     )
-    parser.add_argument(
-        "--prefix", default=sys.prefix, help="where the kernelspec goes (default: %(default)s)"
-    )
     args = parser.parse_args()
     try:
         return quickstart(args)
@@ -48,33 +45,41 @@ def main() -> int:
 def quickstart(args: argparse.Namespace) -> int:
     """Do it all."""
     store = demo.build(args.store, progress=lambda step: print(step.phase, step.subject))
-    install_kernel(store, args.prefix)
-    args.output.mkdir(parents=True, exist_ok=True)
-    executed = args.output / NOTEBOOK.name
-    notebook = run_notebook(args.output)
+    output = args.output.resolve()
+    output.mkdir(parents=True, exist_ok=True)
+    install_kernel(store, output)
+    executed = output / NOTEBOOK.name
+    notebook = run_notebook(output)
     nbformat.write(notebook, executed)
 
     print("\nWhere each imported module came from:\n")
     print(text_of(tagged(notebook, "origins")))
-    print(f"The executed notebook: {executed.resolve()}")
+    print(f"The executed notebook: {executed}")
     for number, image in enumerate(images_of(notebook), 1):
-        path = args.output / f"plot-{number}.png"
+        path = output / f"plot-{number}.png"
         path.write_bytes(image)
-        print(f"The plot:              {path.resolve()}")
+        print(f"The plot:              {path}")
+    print(f"To pick the kernel in your Jupyter: export JUPYTER_PATH={shlex.quote(kernels(output))}")
     return 0
 
 
-def install_kernel(store: demo.DemoStore, prefix: str) -> None:
-    """Install a kernel for py-libensemble, by its abbreviated hash, and py-matplotlib."""
+def kernels(prefix: Path) -> str:
+    """Return what to name in ``JUPYTER_PATH`` so that Jupyter finds the kernels in `prefix`."""
+    return str(prefix / "share" / "jupyter")
+
+
+def install_kernel(store: demo.DemoStore, prefix: Path) -> None:
+    """Install a kernel for py-libensemble, by its abbreviated hash, and py-matplotlib.
+
+    It goes to a directory of its own, to leave no kernel behind in any other environment.
+    """
+    known = os.environ.get("JUPYTER_PATH")
+    os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [kernels(prefix), known]))
     query = f"py-libensemble/{store.hash('py-libensemble')[:7]}"
     words = ["--store", str(store.root), "install", query, "py-matplotlib"]
-    words += ["--name", KERNEL, "--prefix", prefix]
+    words += ["--name", KERNEL, "--prefix", str(prefix)]
     print(f"\n$ spack-kernel {shlex.join(words)}", flush=True)
     subprocess.run([sys.executable, "-m", "spack_kernel", *words], check=True)  # noqa: S603
-    jupyter = str(Path(prefix, "share", "jupyter"))
-    os.environ["JUPYTER_PATH"] = os.pathsep.join(
-        filter(None, [jupyter, os.environ.get("JUPYTER_PATH")])
-    )
 
 
 def run_notebook(directory: Path) -> nbformat.NotebookNode:

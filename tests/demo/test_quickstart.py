@@ -20,7 +20,7 @@ def quickstart(demo_store, tmp_path_factory):
     """Run the quick start once; return its standard output and the directory it used."""
     directory = tmp_path_factory.mktemp("quickstart")
     command = [sys.executable, str(ROOT / "notebooks" / "quickstart.py"), str(demo_store.root)]
-    command += ["--output", str(directory / "output"), "--prefix", str(directory / "prefix")]
+    command += ["--output", str(directory / "output")]
     environment = {
         **os.environ,
         "PYTHONPATH": "/nowhere",
@@ -39,7 +39,7 @@ def test_kernel_is_installed_for_the_abbreviated_hash(quickstart, demo_store):
     stdout, directory = quickstart
     dag_hash = demo_store.hash("py-libensemble")
     assert f"install py-libensemble/{dag_hash[:7]} py-matplotlib" in stdout
-    path = directory / "prefix" / "share" / "jupyter" / "kernels" / "spack-quickstart"
+    path = directory / "output" / "share" / "jupyter" / "kernels" / "spack-quickstart"
     kernel = json.loads((path / "kernel.json").read_text())
     provisioner = kernel["metadata"]["kernel_provisioner"]
     assert provisioner["provisioner_name"] == "spack-provisioner"
