@@ -78,13 +78,13 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Replace this process by the command; return only when that cannot be done."""
-    from spack_kernel.kernels.plan import is_python, plan_kernel
-
     if not args.behind:
         args.parser.error("no command; write it behind two dashes: QUERY -- COMMAND")
     if bool(args.query) == args.from_notebook:
         args.parser.error("which environment? give a QUERY or --from-notebook")
     chosen = variables(args)
+    from spack_kernel.kernels.plan import is_python, plan_kernel
+
     command = args.behind
     # Without ipykernel only this one command cannot work, so only it asks for one.
     kernel = is_python(command[0]) and command[1:3] == ["-m", "ipykernel_launcher"]
