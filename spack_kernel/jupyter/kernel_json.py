@@ -9,6 +9,7 @@ from spack_kernel.kernels.encryption import METADATA as CAN_ENCRYPT
 from spack_kernel.kernels.plan import KERNEL_COMMAND, is_python
 
 from .isolated import command_line
+from .loading import Loading, source_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,6 +73,8 @@ def kernel_dict(
     env: Mapping[str, str] | None = None,
     companion: str = "auto",
     shipped: ShippedKernel | None = None,
+    modules: Sequence[str] = (),
+    load_modules: bool = True,
 ) -> dict[str, Any]:
     """Return the content of the kernel.json for a plan.
 
@@ -81,7 +84,12 @@ def kernel_dict(
         What the kernel starts; its specs are pinned by hash.
     query, display_name, env, companion, shipped
         See `kernel_content`.
+    modules, load_modules
+        As they were given to the plan.
     """
+    names = source_names(plan.source)
+    if names and shipped is None:
+        display_name = display_name or names[1]
     return kernel_content(
         plan.specs,
         store_paths(plan.store),
@@ -92,6 +100,7 @@ def kernel_dict(
         debugger=plan.debugger,
         encryption=not plan.unencrypted,
         shipped=shipped,
+        loading=Loading.of(plan.source, modules=modules, load_modules=load_modules),
     )
 
 
@@ -106,6 +115,7 @@ def kernel_content(
     debugger: bool = False,
     encryption: bool = False,
     shipped: ShippedKernel | None = None,
+    loading: Loading | None = None,
 ) -> dict[str, Any]:
     """Return the content of a kernel.json that is pinned to some specs.
 
@@ -128,13 +138,18 @@ def kernel_content(
         Whether IPython can debug there, and its connection can be encrypted.
     shipped : ShippedKernel, optional
         The kernel to start instead of IPython.
+    loading : Loading, optional
+        What is loaded beside the specs, or in their place; then they are not pinned, since an
+        environment or a view is what it is when the kernel starts.
     """
-    config: dict[str, Any] = {}
-    if len(specs) == 1:
-        root = specs[0]
+    loading = loading or Loading()
+    config: dict[str, Any] = loading.config()
+    pinned = specs if loading.needs_specs else ()
+    if len(pinned) == 1:
+        root = pinned[0]
         config |= {"spec": query or f"{root.name}@{root.version}", "hash": root.hash}
-    else:
-        config["specs"] = [f"{spec.name}/{spec.hash}" for spec in specs]
+    elif pinned:
+        config["specs"] = [f"{spec.name}/{spec.hash}" for spec in pinned]
     config["store"] = stores[0] if len(stores) == 1 else list(stores)
     if companion != "auto":
         config["companion"] = companion
@@ -144,7 +159,12 @@ def kernel_content(
     else:
         metadata = {"debugger": debugger, **(CAN_ENCRYPT if encryption else {})}
     command = exec_command(
-        specs, stores, env=env, companion=companion, command=shipped.argv if shipped else None
+        pinned,
+        stores,
+        env=env,
+        companion=companion,
+        command=shipped.argv if shipped else None,
+        loading=loading,
     )
     return {
         "argv": command,
@@ -194,6 +214,7 @@ def exec_command(
     env: Mapping[str, str],
     companion: str = "auto",
     command: Sequence[str] | None = None,
+    loading: Loading | None = None,
 ) -> list[str]:
     """Return an argv that starts the kernel without any provisioner: `spack-kernel exec`.
 
@@ -207,6 +228,7 @@ def exec_command(
         words += ["--companion", companion]
     for name, value in env.items():
         words += ["--env", f"{name}={value}"]
+    words += loading.words() if loading else []
     words += [f"{spec.name}/{spec.hash}" for spec in specs]
     return [*words, "--", *(command or KERNEL_COMMAND)]
 

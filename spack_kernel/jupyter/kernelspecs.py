@@ -15,11 +15,12 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_core.paths import SYSTEM_JUPYTER_PATH
 
 from .errors import KernelSpecError
-from .kernel_json import KERNEL_FILE, PROVISIONER_NAME, default_name, kernel_dict
+from .kernel_json import KERNEL_FILE, PROVISIONER_NAME, default_name, kernel_dict, kernel_name
+from .loading import source_names
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from spack_kernel.kernels.plan import KernelPlan
     from spack_kernel.kernels.shipped import ShippedKernel
@@ -81,6 +82,8 @@ def install_kernelspec(
     env: Mapping[str, str] | None = None,
     companion: str = "auto",
     shipped: ShippedKernel | None = None,
+    modules: Sequence[str] = (),
+    load_modules: bool = True,
     replace: bool = False,
 ) -> InstalledKernelSpec:
     """Write a kernelspec for a plan where Jupyter looks for it, whole or not at all.
@@ -89,8 +92,8 @@ def install_kernelspec(
     ----------
     plan : KernelPlan
         What the kernel starts.
-    query, display_name, env, companion, shipped
-        See `kernel_content`.
+    query, display_name, env, companion, shipped, modules, load_modules
+        See `kernel_dict`.
     name : str, optional
         The kernel's name; `default_name` otherwise.
     user : bool
@@ -106,7 +109,7 @@ def install_kernelspec(
     KernelSpecError
         When the name is not valid or taken, or the directory cannot be written.
     """
-    name = (default_name(plan.specs, shipped) if name is None else name).lower()
+    name = (_default_name(plan, shipped) if name is None else name).lower()
     if not _VALID_NAME.fullmatch(name):
         raise KernelSpecError(
             f"`{name}` cannot be a kernel's name",
@@ -121,11 +124,20 @@ def install_kernelspec(
         env=env,
         companion=companion,
         shipped=shipped,
+        modules=modules,
+        load_modules=load_modules,
     )
     resource_dir = kernels_directory(user=user, prefix=prefix) / name
     logos = Path(shipped.directory) if shipped else None
     write_kernelspec(resource_dir, content, replace=replace, logos=logos)
     return _describe(name, resource_dir, content)
+
+
+def _default_name(plan: KernelPlan, shipped: ShippedKernel | None) -> str:
+    names = source_names(plan.source)
+    if names is None:
+        return default_name(plan.specs, shipped)
+    return kernel_name(names[0] + (f".{shipped.name}" if shipped else ""))
 
 
 def kernels_directory(*, user: bool = False, prefix: str | os.PathLike[str] | None = None) -> Path:

@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 NAME_TEMPLATE = "spack-{name}-{version}-{hash}"
 DISPLAY_NAME_TEMPLATE = "{name} {version} (Spack /{hash})"
 
-#: What stands for a Spack environment.
-ENVIRONMENT_NAME = "spack-env-{name}"
-ENVIRONMENT_DISPLAY_NAME = "{name} (Spack environment)"
-
 #: The kernel of which each notebook says itself what it is.
 NOTEBOOK_NAME = "spack-notebook"
 NOTEBOOK_DISPLAY_NAME = "Spack (chosen by the notebook)"

@@ -23,10 +23,9 @@ from spack_kernel.spack.errors import SpackKernelError
 from spack_kernel.spack.index_file import INDEX_PATH, Stamp
 
 from .kernel_json import kernel_content, kernel_name, store_paths
+from .loading import ENVIRONMENT_DISPLAY_NAME, ENVIRONMENT_NAME, Loading
 from .names import (
     DISPLAY_NAME_TEMPLATE,
-    ENVIRONMENT_DISPLAY_NAME,
-    ENVIRONMENT_NAME,
     NAME_TEMPLATE,
     check_template,
     fields,
@@ -321,6 +320,7 @@ class _Gatherer:
                 companion=self._selection.companion,
                 debugger=any(candidate.debugger for candidate in able),
                 encryption=all(candidate.encryption for candidate in able),
+                loading=Loading(environment=str(environment.path)),
             )
             yield Offer(kernel_name(ENVIRONMENT_NAME.format(**values)), content)
 

@@ -308,7 +308,8 @@ def plan_source(
         for spec, edge in load.unrecorded
     ]
     notes += [Note("closure", f"the upstream {tree} could not be read") for tree in store.left_out]
-    wanted = [*(external_modules(closure) if modules_of_externals else ()), *modules]
+    wanted = [*(external_modules(closure) if modules_of_externals else ())]
+    wanted += [*source.modules, *modules]
     return KernelPlan(
         source=source,
         modules=tuple(dict.fromkeys(wanted)),

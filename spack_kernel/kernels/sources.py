@@ -1,4 +1,7 @@
-"""What a kernel is loaded from: specs, a Spack environment, or a view of the user's own making."""
+"""What a kernel is loaded from: specs, a Spack environment, or a view of the user's own making.
+
+A module that Spack generated is one more: `spack_kernel.kernels.module_source`.
+"""
 
 from __future__ import annotations
 
@@ -41,11 +44,11 @@ class Source:
 
     Attributes
     ----------
-    kind : {"specs", "environment", "view"}
+    kind : {"specs", "environment", "view", "modules"}
         What it is.
     name : str
         What people call it: the label of the spec, the environment's name or directory, the view's
-        directory.
+        directory, the modules.
     store : Store
         Where the specs are installed.
     load : LoadEnvironment
@@ -56,6 +59,8 @@ class Source:
         The name of the environment's view; `NO_VIEW` when it is used without, empty for others.
     view : str
         The directory of the view through which everything is used; empty without one.
+    modules : tuple of str
+        The modules that are all of it; `load` then only says what they give.
     recipes : RecipeEnvironment or None
         What is in `load` of what recipes add.
     notes : tuple of str
@@ -66,13 +71,14 @@ class Source:
         What was found out about which directories exist.
     """
 
-    kind: Literal["specs", "environment", "view"]
+    kind: Literal["specs", "environment", "view", "modules"]
     name: str
     store: Store
     load: LoadEnvironment
     environment: str = ""
     view_name: str = ""
     view: str = ""
+    modules: tuple[str, ...] = ()
     recipes: RecipeEnvironment | None = None
     notes: tuple[str, ...] = ()
     watched: Mapping[str, Stamp | None] = field(default_factory=dict)
@@ -84,6 +90,8 @@ class Source:
             return ", ".join(spec.label for spec in self.load.specs)
         if self.kind == "view":
             return f"the view {self.name}"
+        if self.kind == "modules":
+            return f"the {'modules' if len(self.modules) > 1 else 'module'} {self.name}"
         through = f"through the view {self.view_name}" if self.view else "its roots loaded"
         return f"the environment {self.name}, {through}"
 
