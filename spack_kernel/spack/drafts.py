@@ -91,7 +91,7 @@ class NodeDraft:
 
     def set_pair(self, name: str, value: str, *, propagate: bool = False) -> None:
         """Take ``name=value``, or ``name:=value`` with the colon in `name`."""
-        exact = name.endswith(":")
+        exact = len(name) > 1 and name.endswith(":")
         if "'" in value or '"' in value:
             if value[-2:-1] == "\\":
                 raise Refusal("a value in quotes cannot end in a backslash")

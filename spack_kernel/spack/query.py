@@ -73,11 +73,16 @@ class VariantQuery:
             self.propagate and other.propagate,
         )
 
+    @property
+    def is_boolean(self) -> bool:
+        """Whether a boolean is asked for, so that it is written ``+name`` or ``~name``."""
+        return bool(self.name and self.values) and isinstance(self.values[0], bool)
+
     def __str__(self) -> str:
-        if self.values and isinstance(self.values[0], bool):
+        if self.is_boolean:
             sigil = "+" if self.values[0] else "~"
             return f"{sigil * 2 if self.propagate else sigil}{self.name}"
-        operator = (":" if self.exact else "") + ("==" if self.propagate else "=")
+        operator = (":" if self.exact and self.name else "") + ("==" if self.propagate else "=")
         value = ",".join(map(str, self.values)) if self.values else "*"
         return f"{self.name}{operator}{quoted(value)}"
 
@@ -129,7 +134,7 @@ class DependencyQuery:
         if not self.deptypes and self.when is None and all(map(_is_identifier, self.virtuals)):
             if not self.virtuals:
                 return sigil + node
-            if self.query.name:
+            if self.query.name and self.query.dialect.compiler_nodes:
                 return f"{sigil}{','.join(self.virtuals)}={node}"
         attributes = []
         if self.deptypes:
@@ -331,9 +336,8 @@ class Query:
         if self.compiler is not None:
             text += str(self.compiler)
         ordered = [self.variants[name] for name in sorted(self.variants)]
-        booleans = [v for v in ordered if v.values and isinstance(v.values[0], bool)]
-        text += "".join(map(str, booleans))
-        words = [str(variant) for variant in ordered if variant not in booleans]
+        text += "".join([str(variant) for variant in ordered if variant.is_boolean])
+        words = [str(variant) for variant in ordered if not variant.is_boolean]
         if keyed:
             words.append(f"namespace={quoted(self.namespace or '')}")
         for name in sorted(self.flags):

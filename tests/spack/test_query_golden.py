@@ -1,0 +1,162 @@
+"""Thousands of queries that real Spacks answered: the same specs, choices, orders and errors."""
+
+from __future__ import annotations
+
+import pytest
+from golden_queries import ACCIDENTS, STORES, GoldenQuery, read_queries
+from unanswerable import DIFFERENT, PROVIDERS, UNANSWERABLE, UNINSTALLED
+
+from spack_kernel.spack import drafts, parser
+from spack_kernel.spack.errors import Ambiguous, NoMatch, QuerySyntaxError
+from spack_kernel.spack.host import Host
+from spack_kernel.spack.parser import parse_queries
+from spack_kernel.spack.providers import NO_PROVIDERS, Providers
+from spack_kernel.spack.selection import dialect_for, get_specs, select
+from spack_kernel.spack.store import Store
+
+#: Of every so manieth query the texts of errors are made, which takes longer than to find them.
+EVERY = 7
+
+Answer = list[list[str]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def spacks_host():
+    """Be the machine that the Spacks were asked on, for os=fe and target=default_target."""
+    parser._parsed.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drafts, "host", lambda: Host("linux", "debian12", "zen2", "x86_64"))
+        yield
+    parser._parsed.cache_clear()
+
+
+@pytest.fixture(scope="module", params=STORES)
+def version(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def store(version: str, golden_store) -> Store:
+    return golden_store(version)
+
+
+@pytest.fixture(scope="module")
+def queries(version: str, store: Store) -> list[GoldenQuery]:
+    queries = read_queries(version, store)
+    assert len(queries) > 1000
+    return queries
+
+
+@pytest.fixture(scope="module")
+def providers(version: str) -> Providers:
+    return Providers.parse(PROVIDERS[version.removesuffix("/chain")])
+
+
+@pytest.fixture(scope="module")
+def answers(store, queries, providers) -> list[tuple[GoldenQuery, Answer]]:
+    """What we answer to each query that Spack answered: per spec in it the hashes found."""
+    return answer(store, queries, providers)
+
+
+def answer(store, queries, providers) -> list[tuple[GoldenQuery, Answer]]:
+    answers = []
+    for golden in queries:
+        if golden.find is not None:
+            selections = select(store, golden.query, providers=providers)
+            answers.append((golden, [[spec.hash for spec in each.specs] for each in selections]))
+    return answers
+
+
+def differing(answers: list[tuple[GoldenQuery, Answer]]) -> set[str]:
+    return {golden.query for golden, found in answers if set().union(*found) != set(golden.find)}
+
+
+def named(table: dict[str, dict[str, list[str]]], version: str) -> set[str]:
+    return {query for queries in table.get(version, {}).values() for query in queries}
+
+
+def test_found_with_what_recipes_say(version, answers):
+    """With the providers known there is no difference but those of old Spacks to all others."""
+    assert differing(answers) == named(DIFFERENT, version)
+
+
+def test_found_from_the_database_alone(version, store, queries):
+    """Without, exactly the queries that a database cannot answer are answered otherwise."""
+    answers = answer(store, queries, NO_PROVIDERS)
+    assert differing(answers) == named(DIFFERENT, version) | named(UNANSWERABLE, version)
+
+
+def test_order(version, answers):
+    """The order is that of Spack 1.x; older ones had none that stayed the same."""
+    ordered = [(golden, found) for golden, found in answers if golden.ordered]
+    assert version not in ("1.3", "1.3/chain") or len(ordered) > 400
+    for golden, found in ordered:
+        assert [dag_hash for each in found for dag_hash in each] == list(golden.find)
+
+
+def test_chosen(version, answers):
+    """What `spack load` takes, and that it takes nothing where there is none or several."""
+    for golden, found in answers:
+        if golden.query in named(DIFFERENT, version):
+            continue
+        if isinstance(golden.load, tuple):
+            assert found == [[dag_hash] for dag_hash in golden.load], golden.query
+        elif golden.load == "none":
+            assert [] in found, golden.query
+        elif golden.load == "several":
+            assert any(len(each) > 1 for each in found), golden.query
+        elif golden.load not in ACCIDENTS:
+            assert found == [[golden.load]], golden.query
+
+
+def test_get(version, store, answers, providers):
+    for golden, found in answers[::EVERY]:
+        if golden.query in named(DIFFERENT, version):
+            continue
+        if golden.load in ("none", "several"):
+            with pytest.raises((NoMatch, Ambiguous)) as caught:
+                get_specs(store, golden.query, providers=providers)
+            if len(found) == 1:
+                assert caught.type is (NoMatch if golden.load == "none" else Ambiguous)
+            assert caught.value.details
+        elif golden.load not in ACCIDENTS:
+            specs = get_specs(store, golden.query, providers=providers)
+            wanted = golden.load if isinstance(golden.load, tuple) else (golden.load,)
+            assert tuple(spec.hash for spec in specs) == wanted, golden.query
+
+
+@pytest.mark.parametrize("version", ["1.3", "1.3/chain"], scope="module")
+def test_errors(version, queries):
+    """An error wherever Spack 1.x gives one, and nowhere else; at the place it underlines."""
+    pointed = 0
+    for golden in queries:
+        if golden.error == "ValueError":
+            continue
+        if not golden.error:
+            parse_queries(golden.query)
+            continue
+        with pytest.raises(QuerySyntaxError) as caught:
+            parse_queries(golden.query)
+        if golden.position is not None:
+            pointed += 1
+            assert caught.value.position == golden.position, golden.query
+    assert pointed > 80
+
+
+def test_hashes_of_what_is_not_installed(version, store):
+    """Old Spacks find these; we say what became of them."""
+    for query in DIFFERENT.get(version, {}).get(UNINSTALLED, ()):
+        with pytest.raises(NoMatch, match=r"was deprecated in favour of|is not any more"):
+            store.get(query)
+
+
+def test_canonical_spelling(store, queries):
+    """Whatever parses is printed so that it parses to the same."""
+    dialect = dialect_for(store)
+    for golden in queries:
+        try:
+            parsed = parse_queries(golden.query, dialect)
+        except QuerySyntaxError:
+            continue
+        for query in parsed:
+            assert parse_queries(str(query), dialect) == (query,), (golden.query, str(query))
