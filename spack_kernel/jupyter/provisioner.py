@@ -22,10 +22,10 @@ from .isolated import isolated_command
 from .kernel_json import KERNEL_FILE, kernel_command, starts_ipykernel
 from .kernelspecs import RESOURCES
 from .notebook import NotebookSpec, missing, notebook_path, read_notebook_spec
-from .resolve import Planner
+from .resolve import NAMING, Planner
 from .standin import MESSAGE_VARIABLE
 from .startup import StderrTail, answers
-from .traits import NAMING, KernelTraits
+from .traits import KernelTraits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,15 +119,15 @@ class SpackProvisioner(KernelTraits):
         self, base: dict[str, str], *, told: bool, directory: str | None
     ) -> tuple[KernelPlan, dict[str, str]]:
         """Return the plan and the environment to start with. Runs in a thread."""
+        settings = {**self.env, **self.kernel_spec.env}
+        base = {**base, **{name: settings[name] for name in SETTINGS if name in settings}}
         try:
             if self.from_notebook:
                 notebook = notebook_path(base, told=told, directory=directory)
                 plan = self._plan_of(notebook)
             else:
                 wanted = NotebookSpec(self.spec, self.hash, tuple(self.specs))
-                plan = _planner.plan(self.request(wanted))
-            told_modules = {n: v for n, v in self.kernel_spec.env.items() if n in SETTINGS}
-            base = {**base, **told_modules}
+                plan = _planner.plan(self.request(wanted), base)
             environment = plan.environment(
                 base, env=self.env, keep=self.keep_env, user_site=self.user_site
             )

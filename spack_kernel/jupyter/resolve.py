@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spack_kernel.kernels.module_source import module_source
 from spack_kernel.kernels.plan import KernelPlan, plan_source
 from spack_kernel.kernels.probe import PROBE_TIMEOUT, probe
 from spack_kernel.kernels.sources import environment_source, specs_source, view_source
@@ -25,12 +26,17 @@ from spack_kernel.spack.store_cache import StoreCache
 from .errors import KernelSpecError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from spack_kernel.kernels.sources import Source
     from spack_kernel.spack.specs import Spec
     from spack_kernel.spack.store import Store
 
 #: The hash in a query; without it, the query finds what it would have found beside.
 _WITHOUT_HASH = re.compile(r"\s*/[a-z0-9]+")
+
+#: The traits that say what to load; modules alone are loaded when none of them does.
+NAMING = ("spec", "hash", "specs", "environment", "view")
 
 #: Plans kept; each is some tens of kilobytes.
 _KEPT_PLANS = 64
@@ -90,8 +96,15 @@ class Planner:
         self._stores = StoreCache()
         self._plans: dict[Request, tuple[Store, KernelPlan]] = {}
 
-    def plan(self, request: Request) -> KernelPlan:
+    def plan(self, request: Request, environ: Mapping[str, str] | None = None) -> KernelPlan:
         """Return the plan for a request.
+
+        Parameters
+        ----------
+        request : Request
+            What is asked for.
+        environ : mapping of str to str, optional
+            The environment in which modules are found; by default this process's.
 
         Raises
         ------
@@ -103,13 +116,15 @@ class Planner:
         if known is not None and known[0] is store and _still_true(known[1], store):
             return known[1]
         plan = plan_source(
-            source_of(store, request),
+            source_of(store, request, environ),
             companion=request.companion,
             kernel=request.kernel,
             modules=request.modules,
             modules_of_externals=request.load_modules,
             probe_timeout=request.probe_timeout,
         )
+        if plan.source.kind == "modules":
+            return plan  # true in this environment only
         with self._lock:
             self._plans.pop(request, None)
             self._plans[request] = store, plan
@@ -144,8 +159,10 @@ def _still_true(plan: KernelPlan, store: Store) -> bool:
     return os.access(interpreter.path, os.X_OK) and probe(interpreter.path) is interpreter.facts
 
 
-def source_of(store: Store, request: Request) -> Source:
-    """Return what a request means today: specs, a Spack environment or a view.
+def source_of(store: Store, request: Request, environ: Mapping[str, str] | None = None) -> Source:
+    """Return what a request means today: specs, a Spack environment, a view or modules.
+
+    Parameters are those of `Planner.plan`, and the store.
 
     Raises
     ------
@@ -154,9 +171,11 @@ def source_of(store: Store, request: Request) -> Source:
     InvalidModification
         When what was recorded of recipes is damaged.
     SpackKernelError
-        As `resolve`, `environment_source` and `view_source`.
+        As `resolve`, `environment_source`, `view_source` and `module_source`.
     """
     recipes = read_recipes(request.recipes)
+    if request.modules and not any(getattr(request, name) for name in NAMING):
+        return module_source(store, request.modules, os.environ if environ is None else environ)
     if not request.environment and not request.view:
         return specs_source(store, resolve(store, request), recipes=recipes)
     named = "environment" if request.environment else "view"

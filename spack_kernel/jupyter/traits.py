@@ -25,10 +25,6 @@ if TYPE_CHECKING:
 #: Where the store is when nobody says; several paths are separated as in PATH.
 STORE_VARIABLE = "SPACK_KERNEL_STORE"
 
-#: The traits that say what to load; all but `spec` with `hash`, and `environment` with `view`, go
-#: without each other.
-NAMING = ("spec", "hash", "specs", "environment", "view")
-
 
 class KernelTraits(LocalProvisioner):
     """The traits of `SpackProvisioner`, and the request they make."""
@@ -65,7 +61,8 @@ class KernelTraits(LocalProvisioner):
     modules = List(
         Unicode(),
         help="Modules of the site's module system (Lmod, environment-modules) to load each time "
-        "before the kernel starts. MODULEPATH must be set, in the server or in `env`.",
+        "before the kernel starts; alone they are all that is loaded. MODULEPATH must be set, in "
+        "the server or in `env`.",
     ).tag(config=True)
     load_modules = Bool(
         True,
