@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from .encryption import ZMQ, why_not_encrypted
+from .encryption import CLIENT, ZMQ, why_not_encrypted
 from .interpreter import series
 from .ipykernel import PACKAGE, mismatch
 from .shipped import PACKAGES, may_ship
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _PYTHON, _VENV, _DEBUGPY = "python", "python-venv", "py-debugpy"
 
 #: What a closure is asked for.
-_TELLING = frozenset((_PYTHON, _VENV, _DEBUGPY, PACKAGE, ZMQ))
+_TELLING = frozenset((_PYTHON, _VENV, _DEBUGPY, PACKAGE, ZMQ, CLIENT))
 
 #: Where a Python keeps packages of its own, below its prefix; Debian's are dist-packages.
 _PACKAGE_DIRECTORIES = (

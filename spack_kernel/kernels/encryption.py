@@ -18,7 +18,11 @@ SINCE = "7.3"
 #: What a kernelspec's metadata says of it, for jupyter_client.
 METADATA = {"supported_encryption": "curve"}
 
-ZMQ = "libzmq"
+#: The first jupyter_client that hands those keys to ipykernel. A companion brings it along, and
+#: gives way to an older one of the spec's own.
+CLIENT_SINCE = "8.9"
+
+ZMQ, CLIENT = "libzmq", "py-jupyter-client"
 
 
 def why_not_encrypted(ipykernel_version: str, nodes: Iterable[Spec]) -> str:
@@ -39,4 +43,6 @@ def why_not_encrypted(ipykernel_version: str, nodes: Iterable[Spec]) -> str:
     for node in nodes:
         if node.name == ZMQ and node.variants.get("libsodium") is False:
             return f"{node.label} is built without libsodium"
+        if node.name == CLIENT and node.version < Version(CLIENT_SINCE):
+            return f"{node.label} cannot encrypt, {CLIENT_SINCE} is the first that can"
     return ""

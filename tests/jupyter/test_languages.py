@@ -27,67 +27,26 @@ from spack_kernel.kernels.shipped import (
 )
 from spack_kernel.spack import Spec
 from tests.cloned_store import ClonedStore
+from tests.grown_store import PURELIB, from_pypi, record
 from tests.jupyter.conftest import Running, execute
-from tests.small_store import SmallStore, dag_hash
+from tests.small_store import SmallStore
 
 pytestmark = pytest.mark.usefixtures("jupyter_home")
 
 #: Where Debian has IRkernel.
 IRKERNEL = Path("/usr/lib/R/site-library/IRkernel")
 
-PURELIB = f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
-
-
-def record(store: ClonedStore, name: str, version: str, *needs: str, prefix: Path) -> str:
-    """Record a package that needs others, and return its hash."""
-    python = store.hash("python")
-    node = json.loads(json.dumps(store.records[store.hash("py-six")]["spec"]))
-    key = dag_hash(f"{name}@{version}")
-    edges = [store.records[dag]["spec"] for dag in (python, *needs)]
-    node |= {
-        "name": name,
-        "version": version,
-        "hash": key,
-        "dependencies": [
-            {
-                "name": edge["name"],
-                "hash": edge["hash"],
-                "parameters": {"deptypes": ["build", "run"], "virtuals": []},
-            }
-            for edge in edges
-        ],
-    }
-    store.records[key] = {
-        "spec": node,
-        "path": str(prefix),
-        "installed": True,
-        "explicit": True,
-        "ref_count": 0,
-        "installation_time": 1.0,
-        "deprecated_for": None,
-    }
-    return key
-
 
 @pytest.fixture(scope="module")
 def bash_store(demo_store: DemoStore, tmp_path_factory: pytest.TempPathFactory) -> ClonedStore:
     """Return the demo store with py-bash-kernel, whose kernelspec its own installer wrote."""
     store = ClonedStore(demo_store, tmp_path_factory.mktemp("bash") / "store")
-    prefixes = {}
-    for name, version in (("filetype", "1.2.0"), ("bash_kernel", "0.10.0")):
-        prefix = store.root / f"py-{name.replace('_', '-')}-{version}"
-        target = prefix / PURELIB
-        command = [sys.executable, "-m", "pip", "install", "--no-deps", "--quiet"]
-        options = ["--disable-pip-version-check", "--target", str(target)]
-        subprocess.run([*command, *options, f"{name}=={version}"], check=True)
-        prefixes[name] = prefix
-    filetype = record(store, "py-filetype", "1.2.0", prefix=prefixes["filetype"])
-    ipykernel, pexpect = store.hash("py-ipykernel"), store.hash("py-pexpect")
-    bash = prefixes["bash_kernel"]
-    record(store, "py-bash-kernel", "0.10.0", filetype, ipykernel, pexpect, prefix=bash)
+    filetype = from_pypi(store, "filetype==1.2.0")
+    needs = [filetype, store.hash("py-ipykernel"), store.hash("py-pexpect")]
+    bash = store.records[from_pypi(store, "bash_kernel==0.10.0", *needs)]["path"]
     store.save()
     query = ["--store", str(store.root), "py-bash-kernel", "--"]
-    install = ["python", "-m", "bash_kernel.install", "--prefix", str(bash)]
+    install = ["python", "-m", "bash_kernel.install", "--prefix", bash]
     subprocess.run(
         [sys.executable, "-m", "spack_kernel", "exec", *query, *install],
         check=True,

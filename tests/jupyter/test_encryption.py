@@ -1,0 +1,197 @@
+"""Encrypted connections, connections through sockets in the file system, and who may read what."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+import pytest
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.manager import KernelManager
+
+from spack_kernel.demo import DemoStore
+from spack_kernel.jupyter.failure import KernelStartError
+from spack_kernel.jupyter.kernelspecs import install_kernelspec
+from spack_kernel.kernels.candidates import Survey
+from spack_kernel.kernels.plan import plan_kernel
+from spack_kernel.spack import Store
+from tests.cloned_store import ClonedStore
+from tests.grown_store import from_pypi
+from tests.jupyter.conftest import Running, WriteKernel, execute
+
+pytestmark = pytest.mark.usefixtures("jupyter_home")
+
+
+@pytest.fixture(scope="module")
+def able(demo_store: DemoStore, tmp_path_factory: pytest.TempPathFactory) -> ClonedStore:
+    """Return the demo store with an ipykernel that can encrypt, besides the one that cannot."""
+    store = ClonedStore(demo_store, tmp_path_factory.mktemp("able") / "store")
+    recorded = store.records[store.hash("py-ipykernel")]["spec"]["dependencies"]
+    names = {edge["name"] for edge in recorded} - {"python", "py-jupyter-client"}
+    core, others = store.hash("py-jupyter-core"), ["py-pyzmq", "py-tornado", "py-traitlets"]
+    client_needs = [core, store.hash("py-python-dateutil"), *map(store.hash, others)]
+    client = from_pypi(store, "jupyter_client==8.9.0", *client_needs)
+    asyncio = from_pypi(store, "nest_asyncio2==1.7.0")
+    needs = [store.hash(name) for name in sorted(names)]
+    from_pypi(store, "ipykernel==7.3.0", client, asyncio, *needs)
+    store.save()
+    return store
+
+
+def install(root: Path, query: str, companion: str = "auto") -> str:
+    """Install a kernelspec for a query and return its name."""
+    store = Store.open(root)
+    plan = plan_kernel(store, [store.get(query)], companion=companion)
+    return install_kernelspec(plan, user=True, companion=companion).name
+
+
+def declared(home: Path, name: str) -> Any:
+    content = json.loads((home / "data" / "kernels" / name / "kernel.json").read_text())
+    return content["metadata"].get("supported_encryption")
+
+
+class TestWhereItCan:
+    def test_a_kernel_that_must_encrypt_does(
+        self, able: ClonedStore, jupyter_home: Path, start: Any
+    ) -> None:
+        name = install(able.root, "py-libensemble")
+        assert declared(jupyter_home, name) == "curve"
+        manager, client = start(name, transport_encryption="required")
+        assert execute(client, "import libensemble; print(6 * 7)") == "42"
+        connection = json.loads(Path(manager.connection_file).read_text())
+        assert {"curve_publickey", "curve_secretkey"} <= set(connection)
+        # Who knows all but the keys is not heard.
+        plain = BlockingKernelClient()
+        known = {key: value for key, value in connection.items() if "curve" not in key}
+        plain.load_connection_info(known)
+        plain.start_channels(hb=False)
+        plain.kernel_info()
+        with pytest.raises(Empty):
+            plain.get_shell_msg(timeout=3)
+        plain.stop_channels()
+
+    def test_it_does_so_after_a_restart(self, able: ClonedStore, start: Any) -> None:
+        manager, client = start(install(able.root, "py-libensemble"), transport_encryption="auto")
+        manager.restart_kernel(now=True)
+        client.wait_for_ready(timeout=60)
+        assert execute(client, "print(6 * 7)") == "42"
+        assert "curve_publickey" in json.loads(Path(manager.connection_file).read_text())
+
+    def test_what_a_stand_in_says_is_encrypted_too(
+        self, able: ClonedStore, demo_store: DemoStore, tmp_path: Path, start: Any
+    ) -> None:
+        link = tmp_path / "store"
+        link.symlink_to(able.root)
+        name = install(link, "py-libensemble")
+        manager, client = start(name, transport_encryption="required")
+        link.unlink()
+        manager.restart_kernel(now=True)
+        client.wait_for_ready(timeout=60)
+        assert "there is no directory" in execute(client, "1")
+
+    def test_a_survey_and_a_plan_agree(self, able: ClonedStore) -> None:
+        store = Store.open(able.root)
+        survey = Survey(store)
+        for query in ("py-libensemble", "py-ipykernel@7.2.0", "py-ipykernel@7.3.0", "py-pyzmq"):
+            spec = store.get(query)
+            plan = plan_kernel(store, [spec])
+            candidate = survey.candidate(spec)
+            assert candidate.encryption is not bool(plan.unencrypted)
+            assert candidate.debugger is plan.debugger
+
+    def test_an_older_client_of_the_specs_own_cannot(self, able: ClonedStore) -> None:
+        store = Store.open(able.root)
+        spec = store.get("py-jupyter-client@8.8.0")
+        plan = plan_kernel(store, [spec])
+        assert plan.ipykernel is not None
+        assert plan.ipykernel.version == "7.3.0"
+        assert plan.unencrypted == f"{spec.label} cannot encrypt, 8.9 is the first that can"
+        assert not Survey(store).candidate(spec).encryption
+
+
+class TestWhereItCannot:
+    def test_it_is_not_declared_and_jupyter_refuses(
+        self, demo_store: DemoStore, jupyter_home: Path
+    ) -> None:
+        name = install(demo_store.root, "py-libensemble")
+        assert declared(jupyter_home, name) is None
+        manager = KernelManager(kernel_name=name, transport_encryption="required")
+        with pytest.raises(RuntimeError, match="does not declare"):
+            manager.start_kernel()
+
+    def test_where_it_is_declared_nevertheless_the_refusal_is_ours(
+        self, demo_store: DemoStore, write_kernel: WriteKernel
+    ) -> None:
+        key = demo_store.hash("py-libensemble")
+        path = write_kernel("claims", hash=key, store=str(demo_store.root))
+        self.claim(path)
+        manager = KernelManager(kernel_name="claims", transport_encryption="required")
+        with pytest.raises(KernelStartError) as told:
+            manager.start_kernel()
+        python = Store.open(demo_store.root).get("python").hash[:7]
+        assert str(told.value) == (
+            f"the connection to the kernel of py-libensemble@1.5.0/{key[:7]} cannot be encrypted: "
+            "ipykernel 7.2.0 cannot encrypt, 7.3 is the first that can\n"
+            "  and `transport_encryption` is `required` here\n"
+            f"  asked for by {path}\n"
+            "Install an ipykernel that can, for the same python:\n"
+            f"  spack install py-ipykernel@7.3: ^/{python}"
+        )
+
+    def test_where_it_is_only_wished_for_the_kernel_starts_without(
+        self, demo_store: DemoStore, write_kernel: WriteKernel, start: Any
+    ) -> None:
+        key = demo_store.hash("py-libensemble")
+        self.claim(write_kernel("claims", hash=key, store=str(demo_store.root)))
+        manager, client = start("claims", transport_encryption="auto")
+        assert execute(client, "print(6 * 7)") == "42"
+        assert "curve_publickey" not in json.loads(Path(manager.connection_file).read_text())
+
+    def claim(self, path: Path) -> None:
+        content = json.loads(path.read_text())
+        content["metadata"]["supported_encryption"] = "curve"
+        path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("encryption", ["disabled", "required"])
+def test_a_kernel_talks_through_sockets_in_the_file_system(
+    able: ClonedStore, start: Any, jupyter_home: Path, encryption: str, tmp_path: Path
+) -> None:
+    name = install(able.root, "py-libensemble")
+    # The path of a socket must be short (unix(7): 108 bytes), which a test's directory is not.
+    ip = os.path.relpath(tmp_path / "s") if len(str(tmp_path)) > 80 else str(tmp_path / "s")
+    running: Running = start(name, transport="ipc", ip=ip, transport_encryption=encryption)
+    assert execute(running[1], "print(6 * 7)") == "42"
+    sockets = [path for path in tmp_path.iterdir() if stat.S_ISSOCK(path.stat().st_mode)]
+    assert len(sockets) == 5
+    running[0].shutdown_kernel(now=True)
+    assert not [path for path in tmp_path.iterdir() if stat.S_ISSOCK(path.stat().st_mode)]
+
+
+class TestPrivate:
+    @pytest.fixture(autouse=True)
+    def careless(self) -> Iterator[None]:
+        """Let new files be everybody's to read and write, where nobody says otherwise."""
+        before = os.umask(0)
+        yield
+        os.umask(before)
+
+    def test_what_a_running_kernel_leaves_is_its_owners_to_read(
+        self, demo_store: DemoStore, jupyter_home: Path, start: Any
+    ) -> None:
+        manager, client = start(install(demo_store.root, "py-libensemble"))
+        execute(client, "1")
+        connection = Path(manager.connection_file)
+        assert stat.S_IMODE(connection.stat().st_mode) == 0o600
+        secret = json.loads(connection.read_text())["key"]
+        assert secret
+        for path in jupyter_home.rglob("*"):
+            if path.is_file() and secret.encode() in path.read_bytes():
+                assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+        arguments = Path(f"/proc/{manager.provisioner.pid}/cmdline").read_bytes()
+        assert secret.encode() not in arguments
