@@ -136,7 +136,7 @@ def _requoted(word: str) -> str:
     match = _KEY_VALUE.fullmatch(word)
     if match is None:
         return word
-    from spack_kernel.spack.query import quoted
+    from spack_kernel.spack.spelling import quoted
 
     key, delimiter, value = match.groups()
     if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
