@@ -78,6 +78,10 @@ class Providers:
         """Return everything that provides `virtual`; empty when nothing does or is known."""
         return self._provisions.get(virtual, ())
 
+    def knows(self, package: str) -> bool:  # noqa: ARG002 - for who knows of some packages only
+        """Return whether what `package` provides is known, be it nothing."""
+        return True
+
     def listed(self, virtual: str) -> frozenset[str]:  # noqa: ARG002 - for who knows some
         """Return packages known to provide some version of `virtual`, perhaps not all of them."""
         return frozenset()

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import hashlib
+import json
 import keyword
 import re
 import weakref
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from . import yaml_files
 from .errors import ConfigError, QuerySyntaxError
@@ -26,11 +28,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from .config import Config
+    from .database import Database
     from .specs import Spec
     from .store import Store
 
+    _Source: TypeAlias = "Repository | InstalledRecipes | KnownVirtuals"
+
 #: The largest recipe that is read, in bytes.
 MAX_RECIPE = 4 * 1024 * 1024
+
+#: Virtual packages by the first database format of the Spacks that have them.
+_VIRTUAL_SINCE = {
+    7: frozenset({"libc", "zlib-api"}),
+    8: frozenset({"c", "cxx", "fortran"}),
+}
 
 # Only few recipes have the directive, or inherit from another recipe: the rest is not parsed.
 _MAY_PROVIDE = re.compile(
@@ -194,13 +205,51 @@ class InstalledRecipes:
         return None
 
 
+class KnownVirtuals:
+    """What packages of Spack's builtin repository provide, for a site without its recipes at hand.
+
+    A list of facts that comes with this package; it knows as much as that repository said in the
+    month the list names. Recipes of the site, where there are any, come first.
+
+    Parameters
+    ----------
+    database_format : int
+        The newest database format of the store: what an older Spack did not know as a virtual
+        package is none there.
+    """
+
+    def __init__(self, database_format: int) -> None:
+        self._unknown = frozenset().union(
+            *(names for since, names in _VIRTUAL_SINCE.items() if database_format < since)
+        )
+
+    def provides(self, package: str) -> list[Provides] | None:
+        """Return what `package` provides; None when the list does not have it."""
+        known = _known_virtuals().get(package)
+        if known is None:
+            return None
+        return [
+            Provides(virtual, when)
+            for virtual, when in known
+            if virtual.partition("@")[0] not in self._unknown
+        ]
+
+
+@functools.cache
+def _known_virtuals() -> dict[str, list[list[str]]]:
+    text = Path(__file__).with_name("known_virtuals.json").read_text(encoding="utf-8")
+    provides: dict[str, list[list[str]]] = json.loads(text)["provides"]
+    return provides
+
+
 class SiteProviders(Providers):
     """What the recipes of a site say of virtual packages, read when first asked.
 
     Parameters
     ----------
     sources : callable
-        Gives where recipes are, by precedence: repositories, then `InstalledRecipes`.
+        Gives where recipes are, by precedence: repositories, `InstalledRecipes`, and last
+        `KnownVirtuals`.
     packages : callable
         Gives the names of the packages worth looking at: those that are installed.
     preferred : callable
@@ -209,7 +258,7 @@ class SiteProviders(Providers):
 
     def __init__(
         self,
-        sources: Callable[[], Iterable[Repository | InstalledRecipes]],
+        sources: Callable[[], Iterable[_Source]],
         packages: Callable[[], Iterable[str]],
         preferred: Callable[[], Mapping[str, Iterable[str]]] = dict,
     ) -> None:
@@ -225,12 +274,13 @@ class SiteProviders(Providers):
         # The store keeps what is made here: without a weak reference neither would be freed.
         reference = weakref.ref(store)
 
-        def sources() -> Iterator[Repository | InstalledRecipes]:
+        def sources() -> Iterator[_Source]:
             if config is not None:
                 yield from configured_repositories(config)
             store = reference()
             if store is not None:
                 yield InstalledRecipes(store)
+                yield KnownVirtuals(max(_format(database) for database in store.databases))
 
         def packages() -> set[str]:
             store = reference()
@@ -248,6 +298,10 @@ class SiteProviders(Providers):
     def listed(self, virtual: str) -> frozenset[str]:
         """Return the packages that ``packages.yaml`` lists as providers of `virtual`."""
         return self._listed.get(virtual, frozenset())
+
+    def knows(self, package: str) -> bool:
+        """Return whether what `package` provides is known, be it nothing."""
+        return any(source.provides(package) is not None for source in self._sources())
 
     @cached_property
     def _listed(self) -> dict[str, frozenset[str]]:
@@ -278,6 +332,10 @@ class SiteProviders(Providers):
         return {virtual: tuple(provisions) for virtual, provisions in found.items()}
 
 
+def _format(database: Database) -> int:
+    return int(database.version) if database.version.isdigit() else 0
+
+
 def preferred_providers(config: Config) -> dict[str, tuple[str, ...]]:
     """Return virtual package → what ``packages.yaml`` prefers for it, as text, best first.
 
@@ -295,7 +353,7 @@ def preferred_providers(config: Config) -> dict[str, tuple[str, ...]]:
     return {str(name): tuple(str(each) for each in listed) for name, listed in found.items()}
 
 
-def _first(sources: list[Repository | InstalledRecipes], package: str) -> list[Provides]:
+def _first(sources: list[_Source], package: str) -> list[Provides]:
     for source in sources:
         provides = source.provides(package)
         if provides is not None:

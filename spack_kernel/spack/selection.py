@@ -174,15 +174,16 @@ def _providing(
     """
     virtual = query.name
     assert virtual is not None
+    packages = recorded_providers(store).get(virtual, set()) | providers.listed(virtual)
+    candidates: list[Spec] = []
     if virtual in providers:
         provides = matcher.provider_test(query)
-        candidates: Iterable[Spec] = (spec for spec in store if provides(spec))
+        candidates = [spec for spec in store if provides(spec)]
+        packages = {package for package in packages if not providers.knows(package)}
+    if packages and query.versions != ANY_VERSION:
+        matcher.unknown_versions.add(virtual)
     else:
-        packages = recorded_providers(store).get(virtual, set()) | providers.listed(virtual)
-        if packages and query.versions != ANY_VERSION:
-            matcher.unknown_versions.add(virtual)
-            return []
-        candidates = (spec for package in packages for spec in store.named(package))
+        candidates += [spec for package in packages for spec in store.named(package)]
     rest = matcher.test(Query(dependencies=query.dependencies))
     return [spec for spec in _in_state(candidates, installed) if rest(spec)]
 

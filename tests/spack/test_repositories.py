@@ -20,6 +20,7 @@ from spack_kernel.spack.providers import Provision
 from spack_kernel.spack.recipes import Recipe
 from spack_kernel.spack.repositories import (
     InstalledRecipes,
+    KnownVirtuals,
     Repository,
     SiteProviders,
     configured_repositories,
@@ -332,20 +333,47 @@ class TestSiteProviders:
 
     def test_what_packages_yaml_lists(self, tmp_path: Path) -> None:
         """Without recipes it tells who provides a virtual package, and not in which versions."""
-        text = "packages: {all: {providers: {mpi: ['openmpi@4', mpich, '@@']}}}\n"
-        tree = write(tmp_path / "tree", {"a" * 32: record("openmpi", tmp_path / "prefix")})
+        text = "packages: {all: {providers: {mpi: ['our-mpi@4', mpich, '@@']}}}\n"
+        tree = write(tmp_path / "tree", {"a" * 32: record("our-mpi", tmp_path / "prefix")})
         store = Store(Store.open(tree).databases, make_config(tmp_path, packages=text))
-        assert store.providers.listed("mpi") == {"openmpi", "mpich"}
+        assert store.providers.listed("mpi") == {"our-mpi", "mpich"}
         assert store.providers.listed("blas") == frozenset()
-        assert [spec.name for spec in store.find("mpi")] == ["openmpi"]
+        assert [spec.name for spec in store.find("mpi")] == ["our-mpi"]
         (selected,) = select(store, "mpi@3:")
         assert selected.specs == ()
         assert selected.unknown == ("which versions of mpi its providers provide",)
 
+    def test_what_comes_with_this_package(self, tmp_path: Path) -> None:
+        """Without recipes the builtin repository's are known, and no more than they say."""
+        records = {
+            "a" * 32: record("openmpi", tmp_path / "a"),
+            "b" * 32: record("our-mpi", tmp_path / "b"),
+            "c" * 32: record("gcc", tmp_path / "c", parameters={"languages": ["c", "c++"]}),
+            "d" * 32: record(
+                "user",
+                tmp_path / "d",
+                dependencies=[
+                    {
+                        "name": "our-mpi",
+                        "hash": "b" * 32,
+                        "parameters": {"deptypes": ["link"], "virtuals": ["mpi"]},
+                    }
+                ],
+            ),
+        }
+        store = Store.open(write(tmp_path, records))
+        assert [spec.name for spec in store.find("mpi")] == ["openmpi", "our-mpi"]
+        assert [spec.name for spec in store.find("mpi@3")] == ["openmpi"]
+        assert select(store, "mpi@3")[0].unknown == ("which versions of mpi its providers provide",)
+        assert store.find("mpi@4") == []
+        assert [spec.name for spec in store.find("cxx")] == ["gcc"]
+        assert KnownVirtuals(8).provides("gcc") != KnownVirtuals(7).provides("gcc")
+        assert KnownVirtuals(8).provides("our-mpi") is None
+
     def test_a_store_is_freed(self, tmp_path: Path) -> None:
         """A server replaces stores: an old one must not wait for the garbage collector."""
         store = Store.open(write(tmp_path, {"a" * 32: record("openmpi", tmp_path / "prefix")}))
-        assert "mpi" not in store.providers
+        assert "mpi" in store.providers
         reference = weakref.ref(store)
         gc.disable()
         try:
