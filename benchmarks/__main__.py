@@ -15,7 +15,7 @@ from spack_kernel import demo
 from spack_kernel.kernels.plan import plan_kernel
 from spack_kernel.spack import Store
 
-from . import imports, kernels, resolving
+from . import discovery, imports, kernels, resolving
 from .generate import generate
 from .measure import Comparison, machine
 
@@ -99,6 +99,12 @@ class Benchmarks:
         python, packages = self._ipykernel()
         yield from imports.compare_slow(python, packages, self._directory / "slow", 200)
 
+    def discovery(self) -> Iterator[Comparison]:
+        """Ask a server for its kernels."""
+        large = self._directory / "offered"
+        generate(large, self._records)
+        yield from discovery.compare(large, self._directory / "servers", min(self._rounds, 3))
+
     def _ipykernel(self) -> tuple[str, list[Path]]:
         """Return the store's interpreter and the directories that make an ipykernel for it."""
         store = Store.open(self.root)
@@ -114,6 +120,7 @@ def main() -> int:
         "kernels": Benchmarks.kernels,
         "imports": Benchmarks.imports,
         "slow": Benchmarks.slow,
+        "discovery": Benchmarks.discovery,
     }
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",

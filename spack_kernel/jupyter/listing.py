@@ -140,8 +140,9 @@ def list_store_apart(paths: Sequence[str], selection: Selection, timeout: float)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE)
         raise SlowStoreError(f"it could not be read in {timeout:g} seconds") from None
+    head, _, packages = output.partition(b"\n")
     try:
-        answer = json.loads(output)
+        answer = json.loads(head)
     except ValueError:
         last = words.decode("utf-8", "replace").strip().rpartition("\n")[2]
         raise KernelSpecError(
@@ -150,7 +151,7 @@ def list_store_apart(paths: Sequence[str], selection: Selection, timeout: float)
     if "error" in answer:
         error = answer["error"]
         raise StoreNotFound(error["summary"], details=error["details"], hint=error["hint"])
-    return _from_dict(answer)
+    return _from_dict(answer, "\n" + packages.decode("ascii", "replace"))
 
 
 def _as_dict(listing: Listing) -> dict[str, Any]:
@@ -162,11 +163,10 @@ def _as_dict(listing: Listing) -> dict[str, Any]:
         "problems": offers.problems,
         "left_out": offers.left_out,
         "complete": offers.complete,
-        "packages": listing.packages,
     }
 
 
-def _from_dict(answer: Mapping[str, Any]) -> Listing:
+def _from_dict(answer: Mapping[str, Any], packages: str) -> Listing:
     return Listing(
         Offers(
             offers=tuple(
@@ -182,26 +182,31 @@ def _from_dict(answer: Mapping[str, Any]) -> Listing:
             left_out=answer["left_out"],
             complete=answer["complete"],
         ),
-        answer["packages"],
+        packages,
     )
 
 
 def main() -> None:
-    """Answer the request on standard input on standard output."""
+    """Answer the request on standard input on standard output: a line of JSON, then the packages.
+
+    The packages are no JSON, since decoding megabytes of it would stop the server's event loop.
+    """
     os.nice(_NICENESS)
     request = json.load(sys.stdin)
     told: list[str] = []
+    packages = ""
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_, **__: told.append(str(message))
             listing = list_store(request["stores"], Selection.from_dict(request["selection"]))
-        answer = _as_dict(listing)
+        answer, packages = _as_dict(listing), listing.packages[1:]
         answer["problems"] = [*dict.fromkeys(told), *answer["problems"]]
     except SpackKernelError as error:
         answer = {"error": error.as_dict()}
     except OSError as error:
         answer = {"error": SpackKernelError(str(error)).as_dict()}
-    json.dump(answer, sys.stdout)
+    sys.stdout.buffer.write(json.dumps(answer).encode("ascii") + b"\n")
+    sys.stdout.buffer.write(packages.encode("ascii", "replace"))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,204 @@
+"""``/api/kernelspecs`` of a server that offers a large store, beside a plain one's."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from typing import TYPE_CHECKING
+
+from .measure import Comparison, side_by_side
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+_SECTION = "discovery"
+_TOKEN = "benchmark"
+
+#: JupyterLab asks every ten seconds for every user; here a few hundred users ask in turn.
+_REQUESTS = 100
+
+#: Seconds of asking around a change of the database; the store is read again within it.
+_AROUND_CHANGE = 10.0
+
+_CONFIG = """
+c.ServerApp.kernel_spec_manager_class = "spack_kernel.jupyter.discovery.SpackKernelSpecManager"
+c.SpackKernelSpecManager.stores = [{store!r}]
+c.SpackKernelSpecManager.refresh_interval = 1.0
+"""
+
+#: A server extension that measures how late the event loop wakes up who sleeps a millisecond.
+_METER = """
+import asyncio, json, time
+from jupyter_server.base.handlers import JupyterHandler
+
+longest = 0.0
+
+async def watch():
+    global longest
+    while True:
+        before = time.perf_counter()
+        await asyncio.sleep(0.001)
+        longest = max(longest, time.perf_counter() - before - 0.001)
+
+class Stall(JupyterHandler):
+    def get(self):
+        global longest
+        self.finish(json.dumps(longest))
+        longest = 0.0
+
+def _jupyter_server_extension_points():
+    return [{"module": "stall_meter"}]
+
+def _load_jupyter_server_extension(app):
+    app.web_app.add_handlers(".*", [(app.base_url + "stall", Stall)])
+    app.io_loop.add_callback(watch)
+"""
+
+
+class Server:
+    """A Jupyter Server with directories of its own, for as long as the context lasts."""
+
+    def __init__(self, home: Path, config: str = "") -> None:
+        for name in ("data", "config", "runtime", "modules", "root"):
+            (home / name).mkdir(parents=True)
+        (home / "config" / "jupyter_server_config.py").write_text(config)
+        (home / "modules" / "stall_meter.py").write_text(_METER)
+        self._runtime = home / "runtime"
+        env = {
+            **os.environ,
+            "HOME": str(home / "root"),
+            "JUPYTER_DATA_DIR": str(home / "data"),
+            "JUPYTER_CONFIG_DIR": str(home / "config"),
+            "JUPYTER_RUNTIME_DIR": str(self._runtime),
+            "PYTHONPATH": str(home / "modules"),
+        }
+        options = [
+            f"--IdentityProvider.token={_TOKEN}",
+            "--ServerApp.jpserver_extensions={'stall_meter': True}",
+            "--ServerApp.allow_root=True",
+        ]
+        command = [sys.executable, "-m", "jupyter_server", "--no-browser", "--port=0", *options]
+        with (home / "log").open("w") as log:
+            self._process = subprocess.Popen(
+                command, env=env, cwd=home / "root", stdout=log, stderr=log
+            )
+        self._url = ""
+
+    def __enter__(self) -> Server:
+        file = self._runtime / f"jpserver-{self._process.pid}.json"
+        deadline = time.monotonic() + 120
+        while not self._url:
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"no server; see {self._runtime.parent / 'log'}")
+            time.sleep(0.1)
+            try:
+                url = json.loads(file.read_text())["url"]
+                urllib.request.urlopen(f"{url}api", timeout=5).close()
+                self._url = url
+            except (OSError, ValueError):
+                continue
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._process.terminate()
+        self._process.wait(30)
+
+    def get(self, path: str) -> object:
+        """Return the answer to a request."""
+        request = urllib.request.Request(
+            self._url + path, headers={"Authorization": f"token {_TOKEN}"}
+        )
+        with urllib.request.urlopen(request, timeout=120) as response:
+            return json.loads(response.read())
+
+    def kernels(self) -> int:
+        """Return how many kernels there are."""
+        answer = self.get("api/kernelspecs")
+        assert isinstance(answer, dict)
+        return len(answer["kernelspecs"])
+
+    def answer_time(self, seconds: float = 0.0) -> float:
+        """Return the median time of an answer, over some requests or so many seconds."""
+        times = []
+        end = time.perf_counter() + seconds
+        while len(times) < _REQUESTS or time.perf_counter() < end:
+            before = time.perf_counter()
+            self.get("api/kernelspecs")
+            times.append(time.perf_counter() - before)
+        return statistics.median(times)
+
+    def stall(self) -> float:
+        """Return the longest stall of the event loop since this was asked last, in seconds."""
+        return float(str(self.get("stall")))
+
+
+def compare(store: Path, directory: Path, rounds: int) -> Iterator[Comparison]:
+    """Yield the time of an answer and the longest stall, warm and while the database changes.
+
+    Parameters
+    ----------
+    store : Path
+        An install tree; its database is replaced by a copy of itself, as Spack replaces it.
+    directory : Path
+        Where the servers have their directories.
+    rounds : int
+        How often to measure each pair.
+    """
+    config = _CONFIG.format(store=str(store))
+    with Server(directory / "ours", config) as ours, Server(directory / "plain") as plain:
+        deadline = time.monotonic() + 120
+        while ours.kernels() <= plain.kernels() + 1 and time.monotonic() < deadline:
+            time.sleep(0.5)
+        listed = f"{ours.kernels()} kernels"
+        other = f"plain KernelSpecManager, {plain.kernels()} kernels"
+        yield side_by_side(
+            _SECTION,
+            f"/api/kernelspecs, {listed}, nothing changes",
+            ours.answer_time,
+            other,
+            plain.answer_time,
+            rounds=rounds,
+        )
+        changed: dict[str, list[float]] = {"ours": [], "plain": []}
+        stalls: dict[str, list[float]] = {"ours": [], "plain": []}
+        for _ in range(rounds):
+            for name, server in (("ours", ours), ("plain", plain)):
+                server.stall()
+                _replace(store)
+                changed[name].append(server.answer_time(_AROUND_CHANGE))
+                stalls[name].append(server.stall())
+        yield Comparison(
+            _SECTION,
+            f"/api/kernelspecs, {listed}, while the database is replaced and read",
+            other,
+            tuple(changed["ours"]),
+            tuple(changed["plain"]),
+        )
+        yield Comparison(
+            _SECTION,
+            "the longest stall of the event loop meanwhile",
+            other,
+            tuple(stalls["ours"]),
+            tuple(stalls["plain"]),
+        )
+
+
+def _replace(store: Path) -> None:
+    """Replace the database by a copy, by rename, so that it is another file."""
+    index = store / ".spack-db" / "index.json"
+    scratch = index.with_suffix(".new")
+    shutil.copyfile(index, scratch)
+    scratch.replace(index)
