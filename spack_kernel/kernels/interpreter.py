@@ -109,7 +109,9 @@ def find_interpreter(
         kind = "external python" if python.external else "python"
         return _probe_prefix(python, python, f"the closure's {kind}", timeout)
     for spec in closure:
-        if spec.external and spec.prefix and _executables(spec.prefix, ""):
+        # A package of Python's alone: an external glibc in /usr does not mean /usr/bin/python3.
+        of_python = spec.external and spec.name.startswith("py-")
+        if of_python and spec.prefix and _executables(spec.prefix, ""):
             reason = f"the closure names no python, and the external {spec.label} holds one"
             return _probe_prefix(spec, None, reason, timeout)
     root = closure[0]

@@ -68,6 +68,15 @@ def test_an_external_that_names_no_python_brings_its_own(small: SmallStore, tmp_
     assert "names no python" in found.reason
 
 
+def test_an_external_library_beside_some_python_brings_none(
+    small: SmallStore, tmp_path: Path
+) -> None:
+    prefix = python_prefix(tmp_path / "usr", sys.executable, SERIES)
+    glibc = small.add("glibc", "2.36", prefix=prefix, external=True)
+    with pytest.raises(InterpreterError, match="does not depend on Python"):
+        find(small, small.add("zlib", "1.3", glibc))
+
+
 def test_no_python(small: SmallStore) -> None:
     key = small.add("hdf5", "1.14")
     assert failure(small, key) == (
