@@ -10,16 +10,22 @@ from .options import (
     add_env_option,
     add_json_option,
     add_store_option,
-    get_specs,
     open_store,
     variables,
+)
+from .sources import (
+    add_source_options,
+    check_source,
+    find_installed,
+    get_plan,
+    get_source,
+    installed_plan,
 )
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from spack_kernel.jupyter.kernelspecs import InstalledKernelSpec
     from spack_kernel.kernels.plan import KernelPlan
 
     from .console import Console
@@ -52,7 +58,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "query",
         metavar="NAME|QUERY",
-        nargs="+",
+        nargs="*",
         help="the name of a kernel `install` made, or a spec, as for `spack load`",
     )
     parser.add_argument(
@@ -65,6 +71,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--kernel", metavar="NAME", help="for a QUERY: which kernel to start, as for `install`"
     )
+    add_source_options(parser.add_argument_group("what to load"))
     add_env_option(parser)
     add_companion_option(parser)
     add_json_option(parser)
@@ -79,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
     from .trial import Trial, try_kernel
 
     console: Console = args.console
+    check_source(args)
     chosen = variables(args)
     if not 0 < args.timeout < math.inf:
         args.parser.error("argument --timeout: give a number of seconds above 0")
@@ -91,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
             name, plan, made = _plan(args, chosen)
             facts["kernel"] = name
             facts["specs"] = [{"spec": s.label, "hash": s.hash} for s in plan.specs]
-            step.detail = ", ".join(spec.label for spec in plan.specs)
+            step.detail = plan.source.describe()
         try_kernel(trial, plan, name, **made)
     except SpackKernelError as error:
         failure = error
@@ -113,46 +121,22 @@ def _plan(
 
     The name is None for a query, and an installed kernel's kernelspec is made already.
     """
-    from spack_kernel.jupyter.kernelspecs import list_kernelspecs
-    from spack_kernel.kernels.plan import plan_kernel
     from spack_kernel.kernels.shipped import choose_shipped
 
-    wanted = args.query[0].lower() if len(args.query) == 1 else None
-    installed = next((spec for spec in list_kernelspecs() if spec.name == wanted), None)
+    installed = find_installed(args)
     if installed is not None:
         given = [*args.env, *getattr(args, "store", ()), *([args.kernel] if args.kernel else [])]
-        if given or args.companion != "auto":
+        if given or args.modules or not args.load_modules or args.companion != "auto":
             args.parser.error(
                 f"{installed.name} is an installed kernel, which has its own store, kernel, "
                 "companion and variables; options for these are for a QUERY"
             )
-        return installed.name, _plan_installed(installed), {}
-    store = open_store(args)
-    specs = get_specs(store, args.query)
-    shipped = choose_shipped(store.closure(*specs), args.kernel)
-    plan = plan_kernel(store, specs, companion=args.companion, kernel=shipped is None)
-    return None, plan, {"env": chosen, "companion": args.companion, "shipped": shipped}
-
-
-def _plan_installed(installed: InstalledKernelSpec) -> KernelPlan:
-    """Return the plan that the provisioner would make."""
-    from jupyter_client.kernelspec import KernelSpec
-
-    from spack_kernel.jupyter.kernel_json import kernel_command, starts_ipykernel
-    from spack_kernel.jupyter.resolve import Planner, Request
-
-    config = installed.config
-    stores = config.get("store", ())
-    command = kernel_command(KernelSpec.from_resource_dir(installed.resource_dir).argv)
-    request = Request(
-        spec=config.get("spec", ""),
-        hash=config.get("hash", ""),
-        specs=tuple(config.get("specs", ())),
-        stores=(stores,) if isinstance(stores, str) else tuple(stores),
-        companion=config.get("companion", "auto"),
-        kernel=not command or starts_ipykernel(command),
-    )
-    return Planner().plan(request)
+        return installed.name, installed_plan(installed), {}
+    source = get_source(args, open_store(args), env=chosen)
+    shipped = choose_shipped(source.load.closure, args.kernel or source.default_kernel)
+    plan = get_plan(args, source, kernel=shipped is None)
+    made = {"env": chosen, "companion": args.companion, "shipped": shipped}
+    return None, plan, made | {"modules": args.modules, "load_modules": args.load_modules}
 
 
 class _Report:

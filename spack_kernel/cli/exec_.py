@@ -16,10 +16,10 @@ from .options import (
     add_env_option,
     add_query_argument,
     add_store_option,
-    get_specs,
     open_store,
     variables,
 )
+from .sources import add_source_options, check_source, get_plan, get_source
 
 if TYPE_CHECKING:
     import argparse
@@ -46,6 +46,7 @@ examples:
   spack-kernel exec py-scipy -- python -c 'import scipy; print(scipy.__file__)'
   spack-kernel exec py-numpy py-mpi4py -- python script.py
   spack-kernel exec --env OMP_NUM_THREADS=4 py-numpy -- ipython
+  spack-kernel exec --environment science -- python script.py
   spack-kernel exec /j4zmggq -- bash"""
 
 
@@ -70,6 +71,13 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         action="store_true",
         help="let a kernel ask every directory of its PYTHONPATH at every import",
     )
+    parser.add_argument(
+        "--recipes",
+        metavar="JSON",
+        default="",
+        help="what `install` recorded of package recipes, as it writes it into a kernelspec",
+    )
+    add_source_options(parser.add_argument_group("what to load"))
     add_env_option(parser)
     add_companion_option(parser)
     add_store_option(parser)
@@ -80,17 +88,24 @@ def run(args: argparse.Namespace) -> int:
     """Replace this process by the command; return only when that cannot be done."""
     if not args.behind:
         args.parser.error("no command; write it behind two dashes: QUERY -- COMMAND")
-    if bool(args.query) == args.from_notebook:
-        args.parser.error("which environment? give a QUERY or --from-notebook")
+    if not args.from_notebook:
+        check_source(args)
+    elif args.query or args.environment or args.view:
+        args.parser.error("the notebook says what to load; leave out everything else")
     chosen = variables(args)
-    from spack_kernel.kernels.plan import is_python, plan_kernel
+    from spack_kernel.kernels.plan import is_python
+    from spack_kernel.kernels.sources import specs_source
+    from spack_kernel.spack.recorded import read_recipes
 
     command = args.behind
     # Without ipykernel only this one command cannot work, so only it asks for one.
     kernel = is_python(command[0]) and command[1:3] == ["-m", "ipykernel_launcher"]
     store = open_store(args)
-    specs = _from_notebook(store) if args.from_notebook else get_specs(store, args.query)
-    plan = plan_kernel(store, specs, companion=args.companion, kernel=kernel)
+    if args.from_notebook:
+        source = specs_source(store, _from_notebook(store))
+    else:
+        source = get_source(args, store, recipes=read_recipes(args.recipes), env=chosen)
+    plan = get_plan(args, source, kernel=kernel)
     environment = plan.environment(os.environ, env=chosen)
     command = plan.command(command)
     if kernel and plan.interpreter is not None and not args.no_import_index:

@@ -11,11 +11,12 @@ from .options import (
     add_json_option,
     add_query_argument,
     add_store_option,
-    get_specs,
     open_store,
     query_text,
     variables,
 )
+from .recipes import add_spack_options, ask_recipes
+from .sources import add_source_options, check_source, get_plan, get_source
 
 if TYPE_CHECKING:
     import argparse
@@ -31,6 +32,10 @@ Make a kernel for a spec, or one for several as `spack load a b` loads them: wri
 where Jupyter looks for it. It is pinned to the DAG hash the query finds now, and remembers the
 query. Nothing is written unless a kernel can be planned; --dry-run shows what would be.
 
+A Spack environment, a view, or a module that Spack generated make a kernel, too. When a spack is
+at hand, it is asked once for the variables that only package recipes set, and these are recorded
+with the kernel; starting the kernel never starts Spack.
+
 Without --user, --sys-prefix or --prefix it goes to the system's directory, as with
 `ipykernel install`."""
 
@@ -41,6 +46,8 @@ examples:
   spack-kernel install --user --env OMP_NUM_THREADS=4 --env 'DATA=${HOME}/data' py-numpy/abc1234
   spack-kernel install --user --companion 'py-ipykernel@6' py-scipy
   spack-kernel install --user --kernel ir my-bundle/abc1234
+  spack-kernel install --user --environment science
+  spack-kernel install --user --module py-numpy/2.2.6-gcc-13.2.0-abc1234
   spack-kernel install --dry-run py-scipy
   sudo spack-kernel install --store /sw/spack/opt/spack py-scipy      for everyone"""
 
@@ -53,7 +60,8 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
-    add_query_argument(parser)
+    add_query_argument(parser, "*")
+    add_source_options(parser.add_argument_group("what to load"))
     named = parser.add_argument_group("the kernel")
     named.add_argument(
         "--name", help="its name, as in `jupyter console --kernel NAME` (default: spack-SPEC)"
@@ -67,6 +75,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     )
     add_env_option(named)
     add_companion_option(named)
+    add_spack_options(named)
     group = parser.add_argument_group("where it is written")
     where = group.add_mutually_exclusive_group()
     where.add_argument("--user", action="store_true", help="for this user alone")
@@ -95,21 +104,28 @@ def run(args: argparse.Namespace) -> int:
     """Plan the kernel and write its kernelspec."""
     from spack_kernel.jupyter.kernel_json import kernel_dict
     from spack_kernel.jupyter.kernelspecs import install_kernelspec
-    from spack_kernel.kernels.plan import plan_kernel
     from spack_kernel.kernels.shipped import choose_shipped
 
     console: Console = args.console
+    check_source(args)
     chosen = variables(args)
     store = open_store(args)
-    specs = get_specs(store, args.query)
-    shipped = choose_shipped(store.closure(*specs), args.kernel)
-    plan = plan_kernel(store, specs, companion=args.companion, kernel=shipped is None)
+    source = get_source(args, store, env=chosen)
+    shipped = choose_shipped(source.load.closure, args.kernel or source.default_kernel)
+    plan = get_plan(args, source, kernel=shipped is None)
+    recipes = ask_recipes(args, source)
+    if recipes is not None and recipes.modifications:
+        plan = get_plan(
+            args, get_source(args, store, recipes=recipes, env=chosen), kernel=shipped is None
+        )
     made: dict[str, Any] = {
-        "query": query_text(args.query) if len(specs) == 1 else None,
+        "query": query_text(args.query) if args.query and len(plan.specs) == 1 else None,
         "display_name": args.display_name,
         "env": chosen,
         "companion": args.companion,
         "shipped": shipped,
+        "modules": args.modules,
+        "load_modules": args.load_modules,
     }
     if args.dry_run:
         console.print_json(kernel_dict(plan, **made))
@@ -139,7 +155,9 @@ def _print(
 ) -> None:
     console.print(f"The kernel {console.style('bold', installed.name)} is installed.")
     console.print(f"  shown as     {installed.display_name}")
-    for spec in plan.specs:
+    if plan.source.kind != "specs":
+        console.print(f"  source       {plan.source.describe()}")
+    for spec in plan.specs if plan.source.kind != "view" else ():
         console.print(f"  spec         {spec.label}")
     interpreter, ipykernel = plan.interpreter, plan.ipykernel
     if shipped is not None:
@@ -150,6 +168,12 @@ def _print(
             source += f" /{ipykernel.spec.hash[:7]}"
         console.print(f"  python       {interpreter.version}, {interpreter.path}")
         console.print(f"  ipykernel    {ipykernel.version or 'unknown version'}, {source}")
+    if plan.modules:
+        console.print(f"  modules      {' '.join(plan.modules)}")
+    recipes = plan.source.recipes
+    if recipes is not None:
+        recorded = ", ".join(sorted({m.variable for m in recipes.modifications}))
+        console.print(f"  recorded     {recorded}, as Spack {recipes.spack_version} sets them")
     console.print(f"  directory    {installed.resource_dir}")
     for note in plan.notes:
         console.print(f"  note         {note.topic}: {note.text}")

@@ -12,11 +12,21 @@ from .options import (
     get_specs,
     open_store,
 )
+from .show_variables import entry_count, label, print_variables
+from .sources import (
+    add_source_options,
+    check_source,
+    find_installed,
+    get_plan,
+    get_source,
+    installed_plan,
+)
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from spack_kernel.jupyter.kernelspecs import InstalledKernelSpec
     from spack_kernel.kernels.plan import KernelPlan
     from spack_kernel.spack.specs import Spec
     from spack_kernel.spack.store import Store
@@ -27,6 +37,8 @@ if TYPE_CHECKING:
 _DESCRIPTION = """\
 Show the plan of a kernel: the interpreter, ipykernel and where it comes from, every path of the
 environment with the spec it belongs to, what is worth knowing, and the dependency tree.
+
+In the place of a query it takes the name of an installed kernel, too.
 
 The marks of the tree are Spack's: [+] installed, [^] installed upstream, [e] external,
 [-] recorded but not installed, and a lone - where no database has a record."""
@@ -39,6 +51,7 @@ examples:
   spack-kernel show --paths py-scipy           the entries of PYTHONPATH alone
   spack-kernel show --variables py-scipy       the variables alone, as NAME=VALUE
   spack-kernel show py-numpy py-mpi4py         one kernel for two specs, as `spack load a b`
+  spack-kernel show --environment science      a kernel for a Spack environment
   spack-kernel show --json py-scipy | jq -r '.pythonpath[]'"""
 
 _MARK_STYLES = {
@@ -58,7 +71,8 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
-    add_query_argument(parser)
+    add_query_argument(parser, "*")
+    add_source_options(parser.add_argument_group("what to load"))
     part = parser.add_argument_group("show only a part").add_mutually_exclusive_group()
     part.add_argument("--tree", action="store_true", help="the dependency tree")
     part.add_argument("--paths", action="store_true", help="the entries of PYTHONPATH")
@@ -81,35 +95,65 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Show what the arguments ask for."""
-    from spack_kernel.kernels.plan import plan_kernel
+    from spack_kernel.spack.errors import SpackKernelError
 
     console: Console = args.console
+    check_source(args)
     deptypes = _deptypes(args)
-    store = open_store(args)
-    specs = get_specs(store, args.query)
+    installed: InstalledKernelSpec | None = None
+    try:
+        store = open_store(args)
+        specs = get_specs(store, args.query) if args.query else []
+    except SpackKernelError:
+        installed = find_installed(args)
+        if installed is None:
+            raise
+        plan = installed_plan(installed)
+    else:
+        if args.tree and specs:
+            # The records alone say it; what is on disk does not matter.
+            _show_tree(store, specs, deptypes, args)
+            return 0
+        plan = _plan(args, store, specs)
+    env = dict(installed.env) if installed is not None else {}
     if args.tree:
-        if console.json:
-            console.print_json(_tree_dicts(store, specs, deptypes))
-        else:
-            _print_tree(store, specs, deptypes, console, types=args.types)
-        return 0
-    plan = plan_kernel(
-        store, specs, companion=args.companion, kernel=not (args.variables or args.paths)
-    )
-    if console.json:
-        _print_json(plan, args, deptypes)
+        _show_tree(plan.store, plan.specs, deptypes, args)
+    elif console.json:
+        _print_json(plan, args, deptypes, env)
     elif args.variables:
-        for name, value in sorted(plan.environment({}).items()):
+        for name, value in sorted(plan.environment({}, env=env, modules=False).items()):
             console.print(f"{name}={value}")
     elif args.paths:
         for entry in plan.pythonpath:
             console.print(entry.path)
     else:
+        if installed is not None:
+            console.print(f"The kernel {console.style('bold', installed.name)}")
         _print_plan(plan, console)
+        print_variables(plan, env, console)
+        if plan.notes:
+            console.print()
+            console.print(console.style("bold", "Worth knowing"))
+            for note in plan.notes:
+                console.print(f"  {note.topic}: {note.text}")
         console.print()
         console.print(console.style("bold", "Dependency tree"))
-        _print_tree(store, specs, deptypes, console, types=args.types)
+        _print_tree(plan.store, plan.specs, deptypes, console, types=args.types)
     return 0
+
+
+def _plan(args: argparse.Namespace, store: Store, specs: Sequence[Spec]) -> KernelPlan:
+    kernel = not (args.tree or args.variables or args.paths)
+    return get_plan(args, get_source(args, store, specs=specs), kernel=kernel)
+
+
+def _show_tree(
+    store: Store, specs: Sequence[Spec], deptypes: Sequence[str], args: argparse.Namespace
+) -> None:
+    if args.console.json:
+        args.console.print_json(_tree_dicts(store, specs, deptypes))
+    else:
+        _print_tree(store, specs, deptypes, args.console, types=args.types)
 
 
 def _deptypes(args: argparse.Namespace) -> Sequence[str]:
@@ -126,8 +170,11 @@ def _deptypes(args: argparse.Namespace) -> Sequence[str]:
     return chosen
 
 
-def _print_json(plan: KernelPlan, args: argparse.Namespace, deptypes: Sequence[str]) -> None:
+def _print_json(
+    plan: KernelPlan, args: argparse.Namespace, deptypes: Sequence[str], env: Mapping[str, str]
+) -> None:
     facts = plan.as_dict()
+    facts["env"] = plan.environment({}, env=env, modules=False)
     if args.variables:
         args.console.print_json(facts["env"])
     elif args.paths:
@@ -142,25 +189,29 @@ def _print_json(plan: KernelPlan, args: argparse.Namespace, deptypes: Sequence[s
 
 def _print_plan(plan: KernelPlan, console: Console) -> None:
     interpreter, ipykernel = plan.interpreter, plan.ipykernel
-    assert interpreter is not None
-    assert ipykernel is not None
+    if plan.source.kind != "specs":
+        console.print(plan.source.describe())
     for spec in plan.specs:
-        console.print(_label(spec, console))
+        console.print(label(spec, console))
         console.print(f"  prefix       {spec.prefix or '-'}")
+    if plan.source.environment:
+        console.print(f"  environment  {plan.source.environment}")
+    if plan.source.view:
+        console.print(f"  view         {plan.source.view}")
     console.print(f"  store        {plan.store.root}")
-    console.print(f"  interpreter  {interpreter.path}")
-    console.print(f"               Python {interpreter.version}: {interpreter.reason}")
-    console.print(f"  ipykernel    {ipykernel.version or 'unknown version'}, {ipykernel.source}")
-    console.print(f"               {ipykernel.reason}")
+    if interpreter is not None:
+        console.print(f"  interpreter  {interpreter.path}")
+        console.print(f"               Python {interpreter.version}: {interpreter.reason}")
+    if ipykernel is not None:
+        version = ipykernel.version or "unknown version"
+        console.print(f"  ipykernel    {version}, {ipykernel.source}")
+        console.print(f"               {ipykernel.reason}")
     console.print(f"  debugger     {'yes' if plan.debugger else 'no: there is no debugpy'}")
-    console.print(f"  command      {' '.join(plan.argv)}")
+    if interpreter is not None:
+        console.print(f"  command      {' '.join(plan.argv)}")
+    if plan.modules:
+        console.print(f"  modules      {' '.join(plan.modules)}")
     _print_pythonpath(plan, console)
-    _print_variables(plan, console)
-    if plan.notes:
-        console.print()
-        console.print(console.style("bold", "Worth knowing"))
-        for note in plan.notes:
-            console.print(f"  {note.topic}: {note.text}")
 
 
 def _print_pythonpath(plan: KernelPlan, console: Console) -> None:
@@ -168,47 +219,15 @@ def _print_pythonpath(plan: KernelPlan, console: Console) -> None:
     ours = {entry.path: entry.reason for entry in plan.load.pythonpath if entry.ours}
     width = max((len(entry.spec.label) for entry in entries), default=0)
     console.print()
-    console.print(console.style("bold", f"PYTHONPATH, {_entries(len(entries))} in order"))
+    console.print(console.style("bold", f"PYTHONPATH, {entry_count(len(entries))} in order"))
     behind = False
     for entry in entries:
         if entry.origin == "companion" and not behind:
             behind = True
             console.print(console.style("yellow", "  behind them, for the companion:"))
         note = f"  (not Spack's: {ours[entry.path]})" if entry.path in ours else ""
-        label = _label(entry.spec, console, width)
-        console.print(f"  {label}  {entry.path}{console.style('yellow', note)}")
-
-
-def _print_variables(plan: KernelPlan, console: Console) -> None:
-    specs = {
-        (modification.variable, modification.value): plan.store.by_hash(modification.spec)
-        for modification in plan.load.modifications
-        if modification.spec
-    }
-    lists = {m.variable for m in plan.load.modifications if m.operation in ("prepend", "append")}
-    for name, value in sorted(plan.environment({}).items()):
-        if name == "PYTHONPATH":
-            continue
-        console.print()
-        if name not in lists:
-            console.print(f"{console.style('bold', name)}={value}")
-            continue
-        entries = [(entry, specs.get((name, entry))) for entry in value.split(":") if entry]
-        console.print(console.style("bold", f"{name}, {_entries(len(entries))}"))
-        width = max((len(spec.label) for _, spec in entries if spec), default=0)
-        for entry, spec in entries:
-            label = _label(spec, console, width) if spec else " " * width
-            console.print(f"  {label}  {entry}")
-
-
-def _entries(count: int) -> str:
-    return f"{count} {'entry' if count == 1 else 'entries'}"
-
-
-def _label(spec: Spec, console: Console, width: int = 0) -> str:
-    version = console.style("version", f"@{spec.version}")
-    padding = " " * max(0, width - len(spec.label))
-    return f"{spec.name}{version}{console.style('hash', '/' + spec.hash[:7])}{padding}"
+        of = label(entry.spec, console, width)
+        console.print(f"  {of}  {entry.path}{console.style('yellow', note)}")
 
 
 # -- the tree ------------------------------------------------------------------------------------

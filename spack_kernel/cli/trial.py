@@ -193,8 +193,14 @@ def modules_of(plan: KernelPlan, spec: Spec) -> list[str]:
     """Return the top-level modules `spec` offers in its directories on PYTHONPATH, sorted."""
     names: set[str] = set()
     for entry in plan.pythonpath:
-        if entry.spec == spec:
-            names |= _modules_in(Path(entry.path))
+        directory = entry.path
+        if plan.source.view and directory.startswith(f"{plan.source.view}/"):
+            # A directory of a view has the modules of all; the prefix has the spec's own.
+            directory = f"{spec.prefix}{directory[len(plan.source.view) :]}"
+        elif entry.spec != spec:
+            continue
+        if os.path.isdir(directory):  # noqa: PTH112
+            names |= _modules_in(Path(directory))
     public = {name for name in names if not name.startswith("_")} or names
     return sorted(public - _BYSTANDERS or public)
 

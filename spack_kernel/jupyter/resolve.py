@@ -6,7 +6,6 @@ plan is made again when anything it looked at did; both take a few stats to find
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import threading
@@ -19,8 +18,7 @@ from spack_kernel.kernels.plan import KernelPlan, plan_source
 from spack_kernel.kernels.probe import PROBE_TIMEOUT, probe
 from spack_kernel.kernels.sources import environment_source, specs_source, view_source
 from spack_kernel.spack.errors import Ambiguous, NoMatch, SpackKernelError
-from spack_kernel.spack.modifications import InvalidModification
-from spack_kernel.spack.recorded import RecipeEnvironment
+from spack_kernel.spack.recorded import read_recipes
 from spack_kernel.spack.store_cache import StoreCache
 
 from .errors import KernelSpecError
@@ -188,25 +186,6 @@ def source_of(store: Store, request: Request, environ: Mapping[str, str] | None 
     if request.environment:
         return environment_source(store, request.environment, view=request.view, recipes=recipes)
     return view_source(store, request.view)
-
-
-def read_recipes(text: str) -> RecipeEnvironment | None:
-    """Return what was recorded of recipes, from JSON; None for an empty text.
-
-    Raises
-    ------
-    InvalidModification
-        When it is not a record.
-    """
-    if not text:
-        return None
-    try:
-        return RecipeEnvironment.from_dict(json.loads(text))
-    except ValueError as error:
-        raise InvalidModification(
-            f"what is recorded of recipes is not JSON: {error}",
-            hint="Make the kernel anew to have Spack asked again.",
-        ) from error
 
 
 def resolve(store: Store, request: Request) -> list[Spec]:

@@ -6,7 +6,7 @@ A module that Spack generated is one more: `spack_kernel.kernels.module_source`.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -94,6 +94,15 @@ class Source:
             return f"the {'modules' if len(self.modules) > 1 else 'module'} {self.name}"
         through = f"through the view {self.view_name}" if self.view else "its roots loaded"
         return f"the environment {self.name}, {through}"
+
+    @property
+    def default_kernel(self) -> str | None:
+        """Which kernel is meant when nobody says, for `choose_shipped`; None leaves it to the root.
+
+        An environment or a view has no root that could say: it is IPython where there is Python.
+        """
+        several = self.kind != "specs"
+        return "python" if several and any(s.name == "python" for s in self.load.closure) else None
 
     def changed(self) -> bool:
         """Return whether a file that was read is another one now. One stat for each."""
@@ -198,6 +207,8 @@ def view_source(
 ) -> Source:
     """Return the source that a view of the user's own making is (`spack view symlink`).
 
+    Its roots are what nothing else in the view depends on.
+
     Parameters
     ----------
     store : Store
@@ -222,6 +233,9 @@ def view_source(
         )
     path = os.path.normpath(path)
     load = load_view(store, path, inspections)
+    below = {edge.hash for spec in load.specs for edge in spec.dependencies}
+    roots = tuple(spec for spec in load.specs if spec.hash not in below)
+    load = replace(load, specs=roots or load.specs)
     # What is shown is told by the metadata in the view: another spec makes it another directory.
     metadata = str(Path(path, ".spack"))
     return Source("view", path, store, load, view=path, watched={metadata: _stamp(metadata)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -72,6 +73,25 @@ class RecipeEnvironment:
                 hint="Make the kernel anew to have Spack asked again.",
             ) from error
         return cls(version, modifications, tuple(replaces), tuple(specs))
+
+
+def read_recipes(text: str) -> RecipeEnvironment | None:
+    """Return what was recorded of recipes, from JSON; None for an empty text.
+
+    Raises
+    ------
+    InvalidModification
+        When it is not a record.
+    """
+    if not text:
+        return None
+    try:
+        return RecipeEnvironment.from_dict(json.loads(text))
+    except ValueError as error:
+        raise InvalidModification(
+            f"what is recorded of recipes is not JSON: {error}",
+            hint="Make the kernel anew to have Spack asked again.",
+        ) from error
 
 
 def with_recipes(

@@ -48,7 +48,7 @@ def test_version(run: Runner) -> None:
     [
         (["lst"], "error: there is no command 'lst'; did you mean 'list'?"),
         (["frobnicate"], "error: there is no command 'frobnicate'; there are list, show,"),
-        (["show"], "error: the following arguments are required: QUERY"),
+        (["show"], "error: what to load? give a QUERY, --environment, --view or --module"),
         (["--nonsense", "list"], "error: unrecognized arguments: --nonsense"),
         (["list", "--explicit", "--implicit"], "not allowed with argument"),
         (["--color", "pink", "list"], "invalid choice: 'pink'"),
