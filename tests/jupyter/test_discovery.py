@@ -351,3 +351,13 @@ class TestWaiting:
         assert ours(manager) == before
         held.go.set()
         until(lambda: len(ours(manager)) == 2)
+
+
+def test_every_trait_has_help_and_a_row_in_the_documentation() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "discovery.md").read_text()
+    own = set(SpackKernelSpecManager.class_own_traits(config=True))
+    for name in own:
+        assert SpackKernelSpecManager.class_traits()[name].help, name
+        assert f"| `{name}` |" in text, name
+    rows = {line.split("`")[1] for line in text.splitlines() if line.startswith("| `")}
+    assert rows == own
