@@ -81,15 +81,20 @@ def page(context: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Pa
 
 
 def keep_failure(request: pytest.FixtureRequest, *pages: Page) -> None:
-    """Keep pictures of the pages of a test that failed."""
+    """Keep pictures of the pages of a test, if it failed."""
     call = request.node.stash.get(_phase_reports, {}).get("call")
-    if call is None or not call.failed:
-        return
+    if call is not None and call.failed:
+        for path in keep_pictures(request, *pages):
+            call.sections.append(("What the browser showed", str(path)))
+
+
+def keep_pictures(request: pytest.FixtureRequest, *pages: Page) -> list[Path]:
+    """Write pictures of some pages beside pytest's cache, and return where."""
     directory = request.config.cache.mkdir("browser-failures")
-    for number, page in enumerate(pages):
-        path = directory / f"{request.node.name}-{number}.png"
+    paths = [directory / f"{request.node.name}-{number}.png" for number in range(len(pages))]
+    for page, path in zip(pages, paths, strict=True):
         page.screenshot(path=path)
-        call.sections.append(("What the browser showed", str(path)))
+    return paths
 
 
 @pytest.fixture(scope="session")

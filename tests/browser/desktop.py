@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from playwright.sync_api import Locator, Page
+
+
+def ask_nothing(settings: Path) -> None:
+    """Write user settings with which JupyterLab does not ask about news and updates."""
+    directory = settings / "@jupyterlab" / "apputils-extension"
+    directory.mkdir(parents=True)
+    text = json.dumps({"fetchNews": "false", "checkForUpdates": False})
+    (directory / "notification.jupyterlab-settings").write_text(text, encoding="utf-8")
+
+
+#: A Jupyter configuration that hides the kernels of this machine, whatever they are.
+HIDE_KERNELS = """\
+from jupyter_core.paths import SYSTEM_JUPYTER_PATH
+
+SYSTEM_JUPYTER_PATH.clear()
+"""
 
 
 class Lab:
@@ -32,16 +51,22 @@ class Lab:
         expect(self.cards().first).to_be_visible()
         expect(self.page.locator("#jupyterlab-splash")).to_have_count(0)
 
+    def new_launcher(self) -> None:
+        """Open a launcher beside what is open."""
+        self.page.locator(".lm-TabBar-addButton:visible").first.click()
+        expect(self.cards().first).to_be_visible()
+
     # -- the launcher --
 
     def cards(self) -> Locator:
-        """Return the kernels that the launcher offers for notebooks."""
-        return self.page.locator(".jp-LauncherCard[data-category=Notebook]")
+        """Return the kernels that the launcher in front offers for notebooks."""
+        return self.page.locator(".jp-Launcher:visible .jp-LauncherCard[data-category=Notebook]")
 
     def card(self, display_name: str) -> Locator:
         """Return one kernel's card."""
+        title = _quoted(display_name)
         return self.page.locator(
-            f".jp-LauncherCard[data-category=Notebook][title={_quoted(display_name)}]"
+            f".jp-Launcher:visible .jp-LauncherCard[data-category=Notebook][title={title}]"
         )
 
     def start(self, display_name: str) -> None:
@@ -122,10 +147,7 @@ class Lab:
     def restart(self) -> None:
         """Press the button that restarts the kernel, and confirm."""
         self.press("notebook:restart-kernel")
-        dialog = self.dialog()
-        expect(dialog).to_contain_text("Restart Kernel?")
-        dialog.locator(".jp-mod-accept").click()
-        expect(dialog).to_have_count(0)
+        self.answer_dialog("Restart Kernel?", "Restart")
 
     # -- dialogs --
 
@@ -137,6 +159,12 @@ class Lab:
         """Wait for a dialog with this title, and return what it says."""
         expect(self.dialog().locator(".jp-Dialog-header")).to_have_text(title)
         return self.dialog().locator(".jp-Dialog-body").inner_text()
+
+    def answer_dialog(self, title: str, button: str) -> None:
+        """Wait for a dialog with this title, and press a button of it."""
+        dialog = self.dialog().filter(has_text=title)
+        dialog.get_by_role("button", name=button, exact=True).click()
+        expect(dialog).to_have_count(0)
 
 
 def _quoted(text: str) -> str:

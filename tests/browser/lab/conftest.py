@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import sys
@@ -16,22 +15,9 @@ from spack_kernel import demo
 from spack_kernel.jupyter.kernelspecs import InstalledKernelSpec, install_kernelspec
 from spack_kernel.kernels.plan import plan_kernel
 from spack_kernel.spack import Store
-from tests.browser.desktop import Lab
+from tests.browser.desktop import HIDE_KERNELS, Lab, ask_nothing
 from tests.browser.processes import ServerProcess, free_port
 from tests.cloned_store import ClonedStore
-
-#: The kernels of this machine are hidden, whatever they are; nobody is asked about news.
-_CONFIGURATION = """
-from jupyter_core.paths import SYSTEM_JUPYTER_PATH
-
-SYSTEM_JUPYTER_PATH.clear()
-c.ServerApp.open_browser = False
-c.ServerApp.port_retries = 0
-c.LabApp.news_url = None
-c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
-"""
-
-_SETTINGS = {"fetchNews": "false", "checkForUpdates": False}
 
 
 class LabServer:
@@ -44,14 +30,15 @@ class LabServer:
         self._workspaces = 0
         work = home / "work"
         configuration = home / "configuration"
-        settings = configuration / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
-        for directory in (work, self.kernels, settings):
+        settings = configuration / "lab" / "user-settings"
+        for directory in (work, self.kernels, configuration):
             directory.mkdir(parents=True)
-        (configuration / "jupyter_server_config.py").write_text(_CONFIGURATION)
-        (settings / "notification.jupyterlab-settings").write_text(json.dumps(_SETTINGS))
+        (configuration / "jupyter_server_config.py").write_text(HIDE_KERNELS)
+        ask_nothing(settings)
         port = free_port()
         self.url = f"http://127.0.0.1:{port}/"
-        command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.port={port}"]
+        command = [sys.executable, "-m", "jupyterlab", "--no-browser"]
+        command += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
         if os.geteuid() == 0:
             command.append("--allow-root")
         self.process = ServerProcess(
@@ -64,7 +51,7 @@ class LabServer:
                 "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
                 "JUPYTER_PATH": str(self.kernels.parent),
                 "JUPYTER_TOKEN": self._token,
-                "JUPYTERLAB_SETTINGS_DIR": str(configuration / "lab" / "user-settings"),
+                "JUPYTERLAB_SETTINGS_DIR": str(settings),
             },
             cwd=work,
             log=home / "server.log",

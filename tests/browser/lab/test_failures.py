@@ -74,7 +74,7 @@ def test_a_kernel_that_dies_and_cannot_start_again_is_told_in_the_notebook(
     lab.run("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     # JupyterLab's own word: that it died, and is started again.
     assert "appears to have died" in lab.error_dialog("Kernel Restarting")
-    lab.dialog().locator(".jp-mod-accept").click()
+    lab.answer_dialog("Kernel Restarting", "Ok")
     assert stripped_lines(lab.compute("1 + 1")) == gone(clone, kernel)
 
 

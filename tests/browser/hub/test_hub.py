@@ -1,0 +1,68 @@
+"""Two users of a JupyterHub: log in, pick a kernel, compute; each sees what is theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from playwright.sync_api import Page, expect
+
+from .conftest import Site, Visits
+
+#: What the site's configuration selects, of all that is installed.
+SELECTED = ("py-libensemble 1.5.0", "py-matplotlib 3.10.3")
+
+WHO = "import getpass, os; print(getpass.getuser(), os.getuid() == os.stat(os.getcwd()).st_uid)"
+
+
+def test_each_user_sees_the_sites_kernels_and_their_own(
+    visits: Visits, picture: Callable[[Page, str], None]
+):
+    for visit in (visits.alice, visits.bob):
+        for name in SELECTED:
+            expect(visit.lab.cards().filter(has_text=name)).to_have_count(1)
+        # Installed, but not selected.
+        assert not [title for title in visit.titles() if "py-ipykernel" in title]
+    expect(visits.alice.lab.card("Of alice")).to_be_visible()
+    expect(visits.bob.lab.card("Of bob")).to_be_visible()
+    assert "Of bob" not in visits.alice.titles()
+    assert "Of alice" not in visits.bob.titles()
+    picture(visits.alice.lab.page, "hub")
+
+
+def test_both_compute_with_a_kernel_of_the_site(site: Site, visits: Visits):
+    (shared,) = [name for name in visits.alice.titles() if name.startswith("py-libensemble")]
+    for visit in (visits.alice, visits.bob):
+        visit.lab.open_notebook(shared)
+        assert visit.lab.compute(WHO) == f"{visit.account.name} True"
+        origin = visit.lab.compute("import libensemble; print(libensemble.__file__)")
+        assert origin.startswith(f"{site.store}/")
+
+
+def test_each_computes_with_a_kernel_of_their_own(site: Site, visits: Visits):
+    visits.alice.lab.open_notebook("Of alice")
+    origin = visits.alice.lab.compute("import numpy; print(numpy.__version__, numpy.__file__)")
+    assert origin.startswith(f"2.1.3 {site.alice.home}/store/")
+    visits.bob.lab.open_notebook("Of bob")
+    code = "import numpy, os; print(numpy.__version__, os.environ['OF'])"
+    assert visits.bob.lab.compute(code) == "2.1.3 bob"
+
+
+def test_a_store_for_a_group(site: Site, visits: Visits):
+    visits.alice.lab.open_notebook("Licensed tools")
+    origin = visits.alice.lab.compute("import numpy; print(numpy.__file__)")
+    assert origin.startswith(f"{site.licensed}/")
+    visits.bob.lab.start("Licensed tools")
+    text = visits.bob.lab.error_dialog("Error Starting Kernel")
+    assert str(site.licensed) in text
+    assert "ermission" in text
+    visits.bob.lab.answer_dialog("Error Starting Kernel", "Ok")
+    visits.bob.lab.answer_dialog("Select Kernel", "No Kernel")
+
+
+def test_nobody_reads_what_connects_another(site: Site, visits: Visits):
+    visits.alice.lab.open_notebook("Of alice")
+    path = visits.alice.lab.compute("import ipykernel; print(ipykernel.get_connection_file())")
+    assert path.startswith(str(site.alice.home))
+    assert site.alice.run("stat", "--format=%a %U", path) == "600 sk-alice\n"
+    visits.bob.lab.open_notebook("Of bob")
+    assert "PermissionError" in visits.bob.lab.compute(f"open({path!r})")
