@@ -44,15 +44,27 @@ _PATIENCE = 10.0
 _LOGOS = tuple(sorted(path.name for path in RESOURCES.glob("logo-*")))
 
 
-class UnknownSpackKernel(NoSuchKernel):
-    """A name that is made of a spec and a hash, and that no store has."""
+class UnknownKernelError(KernelSpecError, NoSuchKernel):
+    """A name that is made of a spec and a hash, and that no store has.
 
-    def __init__(self, name: str, reason: str) -> None:
-        super().__init__(name)
-        self.reason = reason
+    Parameters
+    ----------
+    name : str
+        The kernel's name.
+    reason : str
+        Why it means no kernel.
+    hint : str
+        What can be done.
+    """
 
-    def __str__(self) -> str:
-        return f"No such kernel named {self.name}: {self.reason}"
+    code = "no-such-kernel"
+
+    def __init__(self, name: str, reason: str, hint: str = "") -> None:
+        KernelSpecError.__init__(self, f"No such kernel named {name}: {reason}", hint=hint)
+        self.name = name
+
+    # That of NoSuchKernel, which is a KeyError, would say less.
+    __str__ = KernelSpecError.__str__
 
 
 class _Known(NamedTuple):
@@ -326,10 +338,10 @@ class SpackKernelSpecManager(KernelSpecManager):
         if parse_name(name, self.name_template) is None:
             raise NoSuchKernel(kernel_name)
         places = [" > ".join(w.listing.offers.stores) for w in self._stores() if w.listing]
-        raise UnknownSpackKernel(
+        raise UnknownKernelError(
             kernel_name,
-            f"no such spec is recorded in {', '.join(places) or 'a store'}. "
-            "`spack-kernel list` shows what there is",
+            f"no such spec is recorded in {', '.join(places) or 'a store'}",
+            "`spack-kernel list` shows what there is.",
         )
 
     def _known(self, name: str) -> _Known | None:
@@ -346,7 +358,9 @@ class SpackKernelSpecManager(KernelSpecManager):
                 if says(parsed, package):
                     found.setdefault(dag_hash, (package, watcher))
         if len(found) > 1:
-            raise UnknownSpackKernel(name, "its hash is short for several specs")
+            raise UnknownKernelError(
+                name, "its hash is short for several specs", "Give more of the hash."
+            )
         for dag_hash, (package, watcher) in found.items():
             for known in offered.values():
                 if _is_of(known.offer, dag_hash, parsed.shipped):

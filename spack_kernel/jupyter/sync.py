@@ -94,6 +94,12 @@ class _ConfigReader(JupyterApp):
 
     name = "spack-kernel"
 
+    @property
+    def config_file_paths(self) -> list[str]:
+        """Where configuration is looked for: as Jupyter does, but not in the working directory."""
+        first, *others = super().config_file_paths
+        return others if first == str(Path.cwd()) else [first, *others]
+
     @default("config_file_name")
     def _server_config(self) -> str:
         return "jupyter_server_config"

@@ -18,7 +18,7 @@ from traitlets import TraitError
 
 from spack_kernel.demo import DemoStore
 from spack_kernel.jupyter import watch
-from spack_kernel.jupyter.discovery import SpackKernelSpecManager, UnknownSpackKernel
+from spack_kernel.jupyter.discovery import SpackKernelSpecManager, UnknownKernelError
 from spack_kernel.jupyter.errors import KernelSpecError
 from spack_kernel.jupyter.failure import KernelStartError
 from spack_kernel.jupyter.kernelspecs import RESOURCES
@@ -187,7 +187,7 @@ class TestNames:
         assert manager.get_kernel_spec(f"spack-py-numpy-{key}").to_dict() == full.to_dict()
 
     def test_one_that_no_store_has(self, manager: SpackKernelSpecManager) -> None:
-        with pytest.raises(UnknownSpackKernel) as told:
+        with pytest.raises(UnknownKernelError) as told:
             manager.get_kernel_spec("spack-py-numpy-2.2.6-aaaaaaa")
         assert str(told.value).startswith(
             "No such kernel named spack-py-numpy-2.2.6-aaaaaaa: no such spec is recorded in /"
@@ -199,7 +199,7 @@ class TestNames:
     def test_the_package_must_be_right(
         self, demo_store: DemoStore, manager: SpackKernelSpecManager
     ) -> None:
-        with pytest.raises(UnknownSpackKernel):
+        with pytest.raises(UnknownKernelError):
             manager.get_kernel_spec(f"spack-py-scipy-{demo_store.hash('py-numpy@2.2.6')[:7]}")
 
     def test_one_just_installed_is_found(self, sites: tuple[SmallStore, str]) -> None:

@@ -240,3 +240,17 @@ class TestConfiguration:
     ) -> None:
         assert sync(sites[0], "--config", "nowhere.py") == 1
         assert "there is no configuration file /" in capsys.readouterr().err
+
+    def test_none_is_read_from_the_working_directory(
+        self,
+        sites: tuple[SmallStore, str],
+        kernels: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        (tmp_path / "jupyter_server_config.py").write_text("raise SystemExit(7)")
+        (tmp_path / "jupyter_config.py").write_text("raise SystemExit(7)")
+        monkeypatch.delenv("JUPYTER_NO_CONFIG", raising=False)
+        monkeypatch.chdir(tmp_path)
+        assert sync(sites[0]) == 0
+        assert len(list(kernels.iterdir())) == 3
