@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import shutil
+import stat
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .errors import DatabaseWarning, StoreNotFound
+from .errors import DatabaseError, DatabaseWarning, StoreNotFound
 from .index_file import INDEX_PATH
 from .install_tree import install_tree, padded_trees, upstream_trees
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from .config import Config
 
@@ -48,11 +51,17 @@ def at(path: str | os.PathLike[str], environ: Mapping[str, str]) -> Place:
     ------
     StoreNotFound
         When `path` is neither; the text says what is there.
+    DatabaseError
+        When a directory on the way is closed to this user.
     ConfigError
         When the configuration of the Spack instance cannot be understood.
     """
     root = _absolute(path)
-    return _of_instance(root, environ) if is_spack_root(root) else Place(tree_at(root))
+    try:
+        instance = is_spack_root(root)
+    except PermissionError as error:
+        raise _closed(root) from error
+    return _of_instance(root, environ) if instance else Place(tree_at(root))
 
 
 def tree_at(path: str | os.PathLike[str]) -> Path:
@@ -62,11 +71,16 @@ def tree_at(path: str | os.PathLike[str]) -> Path:
     ------
     StoreNotFound
         When there is none or there are several.
+    DatabaseError
+        When a directory on the way is closed to this user.
     """
     root = _absolute(path)
-    if (root / INDEX_PATH.parent).is_dir():
-        return root
-    trees = padded_trees(root)
+    try:
+        if (root / INDEX_PATH.parent).is_dir():
+            return root
+        trees = padded_trees(root)
+    except PermissionError as error:
+        raise _closed(root) from error
     if len(trees) == 1:
         return trees[0]
     if trees:
@@ -142,9 +156,14 @@ def _instance_with_database(
     root: Path, environ: Mapping[str, str], looked: list[str], origin: str
 ) -> Place | None:
     """Return the place of an instance with a database; else note what is there."""
+    try:
+        instance = is_spack_root(root)
+    except PermissionError:
+        looked.append(f"  {origin}: permission denied")
+        return None
     if not root.is_absolute():
         looked.append(f"  {origin}: not an absolute path")
-    elif not is_spack_root(root):
+    elif not instance:
         looked.append(f"  {origin}: {_what_is_at(root)}")
     else:
         place = _of_instance(root, environ)
@@ -154,6 +173,29 @@ def _instance_with_database(
             return place
         looked.append(f"  {origin}: nothing is installed in its install tree {place.tree}")
     return None
+
+
+def _closed(root: Path) -> DatabaseError:
+    """Return the error for a store behind a directory that this user may not enter."""
+    path = [*reversed(root.parents), root]
+    door = next((step for step in path if not os.access(step, os.X_OK)), root)
+    status = door.stat()
+    return DatabaseError(
+        f"the store {root} is closed to you: permission denied",
+        details=[
+            f"  {door} belongs to {_name(pwd.getpwuid, status.st_uid)} and the group "
+            f"{_name(grp.getgrgid, status.st_gid)}, with the mode {stat.filemode(status.st_mode)}"
+        ],
+        hint="Ask the owner, or an administrator, to let you in.",
+    )
+
+
+def _name(lookup: Callable[[int], Any], number: int) -> str:
+    """Return the name of a user or group; its number where it has none on this machine."""
+    try:
+        return str(lookup(number)[0])
+    except KeyError:
+        return str(number)
 
 
 def _what_is_at(path: Path) -> str:
