@@ -33,6 +33,9 @@ MARKER = ".spack-kernel-demo.json"
 #: Changes when stores made by older code can no longer be reused.
 _LAYOUT = 1
 
+#: How the directory that wheels are downloaded to begins.
+_DOWNLOADS = ".downloads-"
+
 #: What a store and its downloads need at most, in bytes.
 _ROOM = 600_000_000
 
@@ -175,7 +178,10 @@ def _fill(root: Path, selection: Selection, progress: Callable[[Progress], None]
         started += 1
         progress(Progress("download", min(started, total), total, subject))
 
-    with tempfile.TemporaryDirectory(prefix="spack-kernel-demo-") as scratch:
+    for abandoned in root.glob(f"{_DOWNLOADS}*"):
+        shutil.rmtree(abandoned)
+    # Below the root: a temporary file system may be too small.
+    with tempfile.TemporaryDirectory(prefix=_DOWNLOADS, dir=root) as scratch:
         downloads = Path(scratch, "wheels")
         second = Path(scratch, "second")
         downloads.mkdir()
@@ -234,6 +240,11 @@ def _check_directory(root: Path) -> None:
     if not root.is_dir():
         raise DemoError(
             f"{root} is a file, not a directory", hint="Name a directory for the demo store."
+        )
+    if root.stat().st_uid != os.geteuid():
+        raise DemoError(
+            f"{root} belongs to another user, who could change what would run from there",
+            hint="Name a directory of your own.",
         )
     entries = sorted(path.name for path in root.iterdir())
     if entries and MARKER not in entries:

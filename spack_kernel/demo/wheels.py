@@ -25,7 +25,8 @@ def check_pip() -> None:
     if util.find_spec("pip") is None:
         raise DemoError(
             f"{sys.executable} has no pip, which downloads the packages of the demo store",
-            hint=f"Run: {sys.executable} -m ensurepip",
+            hint=f"Run: {sys.executable} -m ensurepip\n"
+            "On Debian and Ubuntu: apt-get install python3-pip",
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import subprocess
 import sys
 import tarfile
@@ -112,11 +113,13 @@ def test_interrupted_leaves_no_database_and_is_completed(tmp_path, selection):
     with pytest.raises(_StopError):
         build(root, selection=selection, progress=stop)
     assert not (root / ".spack-db").exists()
+    (root / ".downloads-killed").mkdir()
     (lower,) = root.glob("*/py-lower-1.0-*")
     kept = (lower / ".spack" / "install_manifest.json").stat().st_mtime_ns
     build(root, selection=selection)
     assert (lower / ".spack" / "install_manifest.json").stat().st_mtime_ns == kept
     assert len(Store.open(root).named("py-upper")) == 1
+    assert not list(root.glob(".downloads*"))
 
 
 def test_a_half_made_prefix_is_replaced(tmp_path, selection):
@@ -193,6 +196,14 @@ def test_a_file(tmp_path, selection):
         build(tmp_path / "store", selection=selection)
 
 
+def test_a_directory_of_somebody_else(tmp_path, selection, monkeypatch):
+    (tmp_path / "store").mkdir()
+    owner = os.geteuid()
+    monkeypatch.setattr("os.geteuid", lambda: owner + 1)  # needs no second user
+    with pytest.raises(DemoError, match="store belongs to another user"):
+        build(tmp_path / "store", selection=selection)
+
+
 def test_a_colon_in_the_path(tmp_path, selection):
     with pytest.raises(DemoError, match="separates paths in PYTHONPATH"):
         build(tmp_path / "a:b", selection=selection)
@@ -254,7 +265,9 @@ def test_no_pip(tmp_path, selection, monkeypatch):
     with pytest.raises(DemoError) as caught:
         build(tmp_path / "store", selection=selection)
     assert caught.value.summary.startswith(f"{sys.executable} has no pip")
-    assert caught.value.hint == f"Run: {sys.executable} -m ensurepip"
+    assert caught.value.hint == (
+        f"Run: {sys.executable} -m ensurepip\nOn Debian and Ubuntu: apt-get install python3-pip"
+    )
 
 
 def test_a_python_without_wheels(tmp_path, selection, monkeypatch):
