@@ -123,6 +123,12 @@ class SpackProvisioner(KernelTraits):
         base = {**base, **{name: settings[name] for name in SETTINGS if name in settings}}
         try:
             if self.from_notebook:
+                also = [name for name in NAMING if getattr(self, name)]
+                if also:
+                    raise KernelSpecError(
+                        f"the kernelspec has `from_notebook` and also `{'`, `'.join(also)}`",
+                        hint="Keep one of them.",
+                    )
                 notebook = notebook_path(base, told=told, directory=directory)
                 plan = self._plan_of(notebook)
             else:
@@ -144,12 +150,6 @@ class SpackProvisioner(KernelTraits):
 
     def _plan_of(self, notebook: Path) -> KernelPlan:
         """Return the plan for what a notebook says it needs."""
-        also = [name for name in NAMING if getattr(self, name)]
-        if also:
-            raise KernelSpecError(
-                f"the kernelspec has `from_notebook` and also `{'`, `'.join(also)}`",
-                hint="Keep one of them.",
-            )
         wanted = read_notebook_spec(notebook)
         try:
             return _planner.plan(self.request(wanted))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,39 +16,15 @@ from spack_kernel.spack.modules import (
     find_module_system,
     load_modules,
 )
+from tests.module_systems import debian_module_system
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PLACES = {
-    "lmod": [
-        "/usr/share/lmod/lmod/libexec/lmod",
-        *map(str, Path("/usr/share/lmod").glob("*/libexec/lmod")),
-    ],
-    "environment-modules": ["/usr/lib/x86_64-linux-gnu/modulecmd.tcl"],
-}
-
 
 @pytest.fixture(scope="module", params=["lmod", "environment-modules"])
 def system(request: pytest.FixtureRequest) -> ModuleSystem:
-    """Return one of the two; Debian cannot install both, so one is unpacked in the cache."""
-    name = request.param
-    for place in PLACES[name]:
-        if os.access(place, os.X_OK):
-            return ModuleSystem(name, Path(place))
-    unpacked = request.config.cache.mkdir(f"debian-{name}")
-    place = unpacked / PLACES[name][0].lstrip("/")
-    if not place.exists():
-        try:
-            subprocess.run(["apt-get", "download", name], cwd=unpacked, check=True, timeout=120)
-            (package,) = unpacked.glob("*.deb")
-            subprocess.run(["dpkg-deb", "-x", package, unpacked], check=True, timeout=60)
-        except (OSError, subprocess.SubprocessError, ValueError):
-            shutil.rmtree(unpacked, ignore_errors=True)
-    if not place.exists():
-        missing = pytest.fail if os.environ.get("CI") else pytest.skip
-        missing(f"{name} is neither installed nor to be had from apt-get")
-    return ModuleSystem(name, place)
+    return debian_module_system(request.param, request.config.cache)
 
 
 @pytest.fixture
