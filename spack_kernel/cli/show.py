@@ -207,6 +207,8 @@ def _print_plan(plan: KernelPlan, console: Console) -> None:
         console.print(f"  ipykernel    {version}, {ipykernel.source}")
         console.print(f"               {ipykernel.reason}")
     console.print(f"  debugger     {'yes' if plan.debugger else 'no: there is no debugpy'}")
+    encryption = f"no: {plan.unencrypted}" if plan.unencrypted else "yes, where Jupyter asks for it"
+    console.print(f"  encryption   {encryption}")
     if interpreter is not None:
         console.print(f"  command      {' '.join(plan.argv)}")
     if plan.modules:

@@ -11,6 +11,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 
 from spack_kernel.cli import main
 from spack_kernel.demo import DemoStore
+from spack_kernel.jupyter.discovery import SpackKernelSpecManager
 from tests.jupyter.conftest import Running, WriteKernel, execute
 from tests.jupyter.test_offers import site
 from tests.small_store import SmallStore
@@ -254,3 +255,16 @@ class TestConfiguration:
         monkeypatch.chdir(tmp_path)
         assert sync(sites[0]) == 0
         assert len(list(kernels.iterdir())) == 3
+
+
+def test_front_ends_without_a_server_see_what_a_server_offers(
+    sites: tuple[SmallStore, str], kernels: Path
+) -> None:
+    store = str(sites[0].root)
+    offered = SpackKernelSpecManager(stores=[store]).get_all_specs()
+    assert sync(sites[0]) == 0
+    seen = KernelSpecManager().get_all_specs()
+    assert set(seen) == set(offered)
+    for name in (name for name in offered if name.startswith("spack-")):
+        assert seen[name]["spec"]["metadata"].pop("spack_kernel_sync") == "default"
+        assert seen[name]["spec"] == offered[name]["spec"]
