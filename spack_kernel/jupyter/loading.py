@@ -36,6 +36,8 @@ class Loading:
         Whether those that externals name are loaded, too.
     recipes : mapping or None
         What was recorded of recipes.
+    modules_alone : bool
+        Whether `modules` are all that is loaded.
     """
 
     environment: str = ""
@@ -43,6 +45,7 @@ class Loading:
     modules: tuple[str, ...] = ()
     load_modules: bool = True
     recipes: Mapping[str, Any] | None = None
+    modules_alone: bool = False
 
     @classmethod
     def of(
@@ -67,12 +70,13 @@ class Loading:
             modules=tuple(modules),
             load_modules=load_modules,
             recipes=recipes.as_dict() if recipes and recipes.modifications else None,
+            modules_alone=source.kind == "modules",
         )
 
     @property
     def needs_specs(self) -> bool:
         """Whether it goes beside specs, and not in their place."""
-        return not self.environment and not self.view
+        return not (self.environment or self.view or self.modules_alone)
 
     def config(self) -> dict[str, Any]:
         """Return the traits that are not at their defaults."""

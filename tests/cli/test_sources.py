@@ -1,0 +1,329 @@
+"""Environments, views, modules and recipes at the command line.
+
+Where Spack is asked, a stand-in answers as tests/spack/fake_spack.py describes; the part at the end
+asks the Spack at SPACK_ROOT.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spack_kernel.spack import Spec, Store
+from tests.made_environment import link_view, make_environment
+from tests.module_systems import debian_module_system, module_settings, write_module
+
+from .conftest import Runner, command
+
+FAKE = Path(__file__).parent.parent / "spack" / "fake_spack.py"
+
+
+@pytest.fixture
+def spec(demo: Path) -> Spec:
+    return Store.open(demo).get("py-libensemble")
+
+
+@pytest.fixture
+def on(run: Runner, demo: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
+    monkeypatch.setenv("SPACK_KERNEL_STORE", str(demo))
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    return run
+
+
+@pytest.fixture
+def science(tmp_path: Path, demo: Path, spec: Spec) -> Path:
+    """Return an environment of py-libensemble with its view."""
+    directory = make_environment(tmp_path / "science", [spec])
+    link_view(directory / ".spack-env" / "view", Store.open(demo), [spec])
+    return directory
+
+
+def kernel_json(home: Path, name: str) -> Any:
+    return json.loads((home / "jupyter" / "kernels" / name / "kernel.json").read_text())
+
+
+def config_of(home: Path, name: str) -> Any:
+    return kernel_json(home, name)["metadata"]["kernel_provisioner"]["config"]
+
+
+# -- environments and views ----------------------------------------------------------------------
+
+
+def test_a_kernel_for_an_environment(
+    on: Runner, demo: Path, spec: Spec, science: Path, surroundings: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    result = on("install", "--user", "--environment", "./science")
+    assert (result.status, result.err) == (0, "")
+    lines = result.out.splitlines()
+    assert lines[0] == "The kernel spack-env-science is installed."
+    assert lines[1] == "  shown as     science (Spack environment)"
+    assert lines[2] == f"  source       the environment {science}, through the view default"
+    assert lines[3] == f"  spec         {spec.label}"
+    assert config_of(surroundings, "spack-env-science") == {
+        "environment": str(science),
+        "view": "default",
+        "store": str(demo),
+    }
+    checked = on("check", "spack-env-science")
+    assert checked.status == 0, checked.err
+    assert f"{science}/.spack-env/view/bin/python" in checked.out
+    assert "/libensemble/__init__.py" in checked.out
+    assert "The kernel works: 1 module imported" in checked.out
+
+
+def test_show_tells_the_source_and_the_view(on: Runner, spec: Spec, science: Path) -> None:
+    view = science / ".spack-env" / "view"
+    lines = on("show", "--environment", science).out.splitlines()
+    assert lines[0] == f"the environment {science}, through the view default"
+    assert f"  environment  {science}" in lines
+    assert f"  view         {view}" in lines
+    assert "the view shows the closure's python-venv" in " ".join(lines)
+    assert f"SPACK_ENV={science}" in lines
+    facts = on("show", "--environment", science, "--view", "none", "--json").json
+    assert facts["source"]["view"] is None
+    assert facts["pythonpath"][0].startswith(str(spec.prefix))
+
+
+def test_a_kernel_for_a_view(
+    on: Runner, demo: Path, spec: Spec, surroundings: Path, tmp_path: Path
+) -> None:
+    view = link_view(tmp_path / "tools", Store.open(demo), [spec])
+    assert on("install", "--user", "--view", view).status == 0
+    assert config_of(surroundings, "spack-view-tools") == {"view": str(view), "store": str(demo)}
+    assert kernel_json(surroundings, "spack-view-tools")["display_name"] == "tools (Spack view)"
+    shown = on("show", "--view", view, "--json").json
+    assert shown["specs"][0]["name"] == "py-libensemble"
+
+
+def test_exec_in_an_environment(on: Runner, science: Path, demo: Path) -> None:
+    code = "import sys; print(sys.prefix)"
+    argv = ["exec", "--store", demo, "--environment", science, "--", "python", "-c", code]
+    result = command(*argv)
+    assert (result.stdout, result.stderr) == (f"{science}/.spack-env/view\n", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--environment", "e", "py-numpy"], "give a QUERY or --environment, not both"),
+        (["--view", "/v", "py-numpy"], "give a QUERY or --view, not both"),
+        ([], "what to load? give a QUERY, --environment, --view or --module"),
+    ],
+)
+def test_what_cannot_go_together(on: Runner, words: list[str], text: str) -> None:
+    for name in ("install", "show", "check"):
+        result = on(name, *words)
+        assert result.status == 2
+        assert text in result.err
+
+
+def test_environments_that_are_none(on: Runner, tmp_path: Path) -> None:
+    result = on("install", "--user", "--environment", tmp_path)
+    assert result.status == 1
+    assert f"error: {tmp_path} has no spack.yaml: it is no Spack environment\n" in result.err
+    result = on("show", "--view", "science")
+    assert "named by its whole path, which 'science' is not" in result.err
+    assert "say which environment, too" in result.err
+
+
+# -- modules -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["lmod", "environment-modules"])
+def modules(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, demo: Path
+) -> Path:
+    """Return the directory of modules of a site: one Spack generated, one of the vendor's."""
+    spec = Store.open(demo).get("py-pyyaml")
+    directory = tmp_path / "modules"
+    (site_packages,) = Path(str(spec.prefix)).glob("lib/python3*/site-packages")
+    write_module(directory, "py-pyyaml/6", f"prepend-path PYTHONPATH {site_packages}")
+    write_module(directory, "site/1", "setenv SITE_HOME /opt/site", "prepend-path PATH /opt/bin")
+    system = debian_module_system(request.param, request.config.cache)
+    for name, value in module_settings(system, directory).items():
+        monkeypatch.setenv(name, value)
+    return directory
+
+
+def test_a_kernel_for_a_module(on: Runner, modules: Path, demo: Path, surroundings: Path) -> None:
+    result = on("install", "--user", "--module", "py-pyyaml")
+    assert (result.status, result.err) == (0, "")
+    assert "  source       the module py-pyyaml" in result.out.splitlines()
+    config = config_of(surroundings, "spack-module-py-pyyaml")
+    assert config == {"modules": ["py-pyyaml"], "store": str(demo)}
+    checked = on("check", "spack-module-py-pyyaml")
+    assert checked.status == 0, checked.err
+    assert "/yaml/__init__.py" in checked.out
+
+
+def test_modules_beside_a_spec(on: Runner, modules: Path, surroundings: Path) -> None:
+    argv = ("py-libensemble", "--module", "site")
+    assert on("install", "--user", "--name", "both", *argv).status == 0
+    assert config_of(surroundings, "both")["modules"] == ["site"]
+    words = kernel_json(surroundings, "both")["argv"]
+    code = "import os; print(os.environ['SITE_HOME'])"
+    output = subprocess.run(
+        [*words[: words.index("--") + 1], "python", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert output == "/opt/site\n"
+    shown = on("show", *argv).out
+    assert "  modules      site\n" in shown
+    part = shown.partition("Set by the modules site\n")[2]
+    assert "  SITE_HOME=/opt/site\n" in part
+    assert "  PATH+=/opt/bin\n" in part
+    assert "SITE_HOME" not in on("show", *argv, "--variables").out
+
+
+def test_modules_that_cannot_be_loaded(
+    on: Runner, modules: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = on("install", "--user", "--module", "nope")
+    assert result.status == 1
+    assert "error: the module system cannot load nope\n" in result.err
+    result = on("install", "--user", "--module", "site")
+    assert "error: what site loads is not installed in this store\n" in result.err
+    monkeypatch.delenv("MODULEPATH")
+    shown = on("show", "py-libensemble", "--module", "site")
+    assert shown.status == 0
+    assert "MODULEPATH is not set" in shown.out
+    assert "a kernel started from here would not start" in shown.err
+
+
+# -- recipes -------------------------------------------------------------------------------------
+
+
+def fake_spack(directory: Path, spec: Spec, **behaviour: Any) -> Path:
+    """Return an executable that says loading `spec` sets ENSEMBLE_HOME and extends PATH."""
+    directory.mkdir()
+    shutil.copy(FAKE, directory / "fake.py")
+    answer = [
+        ["SetEnv", "ENSEMBLE_HOME", f"{spec.prefix}/share", ":"],
+        ["PrependPath", "ENSEMBLE_PATH", f"{spec.prefix}/plugins", ":"],
+    ]
+    told = {"version": "1.1.0", "age": "new"} | behaviour
+    told["answers"] = [{"hashes": [spec.hash], "modifications": answer}]
+    (directory / "behaviour.json").write_text(json.dumps(told))
+    executable = directory / "spack"
+    script = shlex.quote(str(directory / "fake.py"))
+    executable.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {script} "$@"\n')
+    executable.chmod(0o755)
+    return executable
+
+
+def test_what_recipes_set_is_asked_once_and_recorded(
+    on: Runner, spec: Spec, surroundings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spack = fake_spack(tmp_path / "site", spec)
+    monkeypatch.setenv("PATH", f"{spack.parent}:/usr/bin:/bin")
+    result = on("install", "--user", "--name", "made", "py-libensemble")
+    assert result.status == 0
+    assert result.err == (
+        f"Asking {spack} what the recipes set; it takes seconds, --no-spack skips it.\n"
+    )
+    told = "  recorded     ENSEMBLE_HOME, ENSEMBLE_PATH, as Spack 1.1.0 sets them"
+    assert told in result.out.splitlines()
+    recipes = config_of(surroundings, "made")["recipes"]
+    assert recipes["specs"] == [spec.hash]
+    assert {m["variable"] for m in recipes["modifications"]} == {"ENSEMBLE_HOME", "ENSEMBLE_PATH"}
+
+    (spack.parent / "seen.json").unlink()
+    shown = on("show", "made").out
+    reason = "recorded, asked of Spack 1.1.0"
+    assert shown.startswith("The kernel made\n")
+    assert f"ENSEMBLE_HOME={spec.prefix}/share  ({reason}: {spec.label})\n" in shown
+    assert f"  {spec.label}  {spec.prefix}/plugins  ({reason}: {spec.label})\n" in shown
+    words = kernel_json(surroundings, "made")["argv"]
+    code = "import os; print(os.environ['ENSEMBLE_HOME'], os.environ['ENSEMBLE_PATH'])"
+    output = subprocess.run(
+        [*words[: words.index("--") + 1], "python", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "ENSEMBLE_PATH": "/mine"},
+    ).stdout
+    assert output == f"{spec.prefix}/share {spec.prefix}/plugins:/mine\n"
+    assert on("check", "made").status == 0
+    assert not (spack.parent / "seen.json").exists(), "only install asks"
+
+
+def test_show_tells_what_the_kernelspec_sets(on: Runner) -> None:
+    on("install", "--user", "--name", "made", "--env", "OMP_NUM_THREADS=4", "py-libensemble")
+    assert "OMP_NUM_THREADS=4  (the kernelspec)\n" in on("show", "made").out
+    assert on("show", "made", "--json").json["env"]["OMP_NUM_THREADS"] == "4"
+
+
+def test_nobody_is_asked_with_no_spack(
+    on: Runner, spec: Spec, surroundings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spack = fake_spack(tmp_path / "site", spec)
+    monkeypatch.setenv("PATH", f"{spack.parent}:/usr/bin:/bin")
+    result = on("install", "--user", "--name", "made", "--no-spack", "py-libensemble")
+    assert (result.status, result.err) == (0, "")
+    assert "recipes" not in config_of(surroundings, "made")
+    assert not (spack.parent / "seen.json").exists()
+
+
+def test_a_spack_that_cannot_say_is_a_warning_unless_it_was_named(
+    on: Runner, spec: Spec, surroundings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spack = fake_spack(tmp_path / "site", spec, status=3, stderr="==> Error: no such compiler")
+    monkeypatch.setenv("PATH", f"{spack.parent}:/usr/bin:/bin")
+    result = on("install", "--user", "--name", "made", "py-libensemble")
+    assert result.status == 0
+    assert result.err.splitlines()[1] == (
+        f"warning: {spack} could not say what these specs load (exit status 3): "
+        "==> Error: no such compiler; the kernel lacks what only recipes set"
+    )
+    assert "recipes" not in config_of(surroundings, "made")
+    result = on("install", "--user", "--name", "other", "--spack", spack, "py-libensemble")
+    assert result.status == 1
+    assert f"error: {spack} could not say what these specs load (exit status 3)\n" in result.err
+    assert "--no-spack" in result.err
+    assert not (surroundings / "jupyter" / "kernels" / "other").exists()
+    result = on("install", "--user", "--spack", tmp_path / "gone", "py-libensemble")
+    assert f"cannot run {tmp_path}/gone: No such file or directory" in result.err
+
+
+def test_an_environments_recipes_are_recorded_too(
+    on: Runner, spec: Spec, science: Path, surroundings: Path, tmp_path: Path
+) -> None:
+    spack = fake_spack(tmp_path / "site", spec)
+    result = on("install", "--user", "--spack", spack, "--environment", science)
+    assert result.status == 0
+    code = "import os; print(os.environ['ENSEMBLE_HOME'])"
+    words = kernel_json(surroundings, "spack-env-science")["argv"]
+    output = subprocess.run(
+        [*words[: words.index("--") + 1], "python", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert output == f"{science}/.spack-env/view/share\n"
+
+
+def test_of_a_view_spack_says_nothing(on: Runner, science: Path) -> None:
+    view = science / ".spack-env" / "view"
+    result = on("install", "--user", "--view", view, "--spack", "/usr/bin/spack")
+    assert result.status == 2
+    assert f"argument --spack: Spack says nothing of the view {view}" in result.err
+
+
+@pytest.mark.parametrize("recipes", ["{", "[]", '{"spack_version": 1}'])
+def test_damaged_records_are_refused(on: Runner, recipes: str) -> None:
+    result = on("exec", "--recipes", recipes, "py-libensemble", "--", "true")
+    assert result.status == 1
+    assert "record" in result.err
+    assert "Make the kernel anew" in result.err
