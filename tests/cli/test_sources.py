@@ -23,6 +23,9 @@ from tests.module_systems import debian_module_system, module_settings, write_mo
 
 from .conftest import Runner, command
 
+SPACK_ROOT = os.environ.get("SPACK_ROOT", "")
+REPOSITORY = os.environ.get("SPACK_KERNEL_TEST_REPOSITORY", "")
+
 FAKE = Path(__file__).parent.parent / "spack" / "fake_spack.py"
 
 
@@ -327,3 +330,35 @@ def test_damaged_records_are_refused(on: Runner, recipes: str) -> None:
     assert result.status == 1
     assert "record" in result.err
     assert "Make the kernel anew" in result.err
+
+
+@pytest.mark.skipif(not SPACK_ROOT, reason="asks a real Spack: set SPACK_ROOT")
+def test_a_real_spack_is_asked(
+    on: Runner, demo: Path, surroundings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Let the Spack at SPACK_ROOT (1.x, with its packages) take the demo store for its own.
+
+    ``SPACK_KERNEL_TEST_REPOSITORY`` may name the builtin package repository to use.
+    """
+    config = tmp_path / "config"
+    config.mkdir()
+    (config / "config.yaml").write_text(f"config: {{install_tree: {{root: {demo}}}}}\n")
+    if REPOSITORY:
+        (config / "repos.yaml").write_text(f"repos: {{builtin: {REPOSITORY}}}\n")
+    monkeypatch.setenv("SPACK_USER_CONFIG_PATH", str(config))
+    spack = Path(SPACK_ROOT, "bin", "spack")
+    result = on("install", "--user", "--name", "made", "--spack", spack, "py-ipykernel")
+    assert result.status == 0, result.err
+    ipykernel = Store.open(demo).get("py-ipykernel")
+    recipes = config_of(surroundings, "made")["recipes"]
+    (change,) = [m for m in recipes["modifications"] if m["variable"] == "JUPYTER_PATH"]
+    assert change["value"] == f"{ipykernel.prefix}/share/jupyter"
+    words = kernel_json(surroundings, "made")["argv"]
+    code = "import os, ipykernel; print(os.environ['JUPYTER_PATH'].split(':')[0])"
+    output = subprocess.run(
+        [*words[: words.index("--") + 1], "python", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert output == f"{ipykernel.prefix}/share/jupyter\n"
