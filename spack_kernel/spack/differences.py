@@ -112,7 +112,7 @@ def _variant(spec: Spec, name: str) -> str:
 
 def _flags(spec: Spec, name: str) -> str:
     flags = spec.flags.get(name)
-    return f"{name}={quoted(' '.join(flags), always=True)}" if flags else ""
+    return f"{name}={quoted(' '.join(flags))}" if flags else ""
 
 
 def _python(spec: Spec, lookup: Lookup) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from .host import host
 from .query import Conflict, DependencyQuery, Query, VariantQuery
 from .specs import FLAG_NAMES
+from .spelling import is_spellable
 from .tokens import QUOTED
 from .version_lists import ANY_VERSION
 
@@ -93,9 +94,9 @@ class NodeDraft:
         """Take ``name=value``, or ``name:=value`` with the colon in `name`."""
         exact = len(name) > 1 and name.endswith(":")
         if "'" in value or '"' in value:
-            if value[-2:-1] == "\\":
-                raise Refusal("a value in quotes cannot end in a backslash")
             value = _replace_quoted(_unquoted, value)
+        if not is_spellable(value):
+            raise Refusal("a value in quotes cannot end in a backslash")
         self.set(name.removesuffix(":"), value, propagate=propagate, exact=exact)
 
     def set(

@@ -196,13 +196,13 @@ class _Parser:
     def _deptypes(self, attributes: dict[str, Token]) -> tuple[str, ...]:
         asked = self._list(attributes, "deptypes")
         for deptype in asked:
-            if deptype not in (*ALL_DEPTYPES, "all"):
+            if deptype not in ALL_DEPTYPES:
                 self._refuse(
                     f"there is no dependency type {deptype!r}",
                     f"The types are {', '.join(ALL_DEPTYPES)}.",
                     token=attributes["deptypes"],
                 )
-        return tuple(t for t in ALL_DEPTYPES if t in asked or "all" in asked)
+        return tuple(t for t in ALL_DEPTYPES if t in asked)
 
     def _condition(self, edge: EdgeDraft, token: Token) -> None:
         edge.when_text = token.text.partition("=")[2].strip("'\" ").split(",")[0]

@@ -320,24 +320,27 @@ class Query:
         )
 
     def __str__(self) -> str:
-        text = self._node()
+        parts = [self._node()]
         for dependency in self.dependencies:
-            gap = " " if text and (not dependency.direct or _ends_in_value(text)) else ""
-            text += f"{gap}{dependency}"
-        return text or "*"
+            if parts[-1] and (not dependency.direct or _ends_in_value(parts[-1])):
+                parts.append(" ")
+            parts.append(str(dependency))
+        return "".join(parts) or "*"
 
     def _node(self) -> str:
         named = self.name is not None
         qualified = _is_loosely_qualified if self.dialect.loose_words else _is_qualified
         keyed = self.namespace is not None and not (named and qualified(self.label))
         text = (self.name or "") if keyed or not named else self.label
+        if "" in self.variants:  # behind a version it would change what that is
+            text += f" {self.variants['']} "
         if self.versions != ANY_VERSION:
             text += f"@{self.versions}"
         if self.compiler is not None:
             text += str(self.compiler)
         ordered = [self.variants[name] for name in sorted(self.variants)]
         text += "".join([str(variant) for variant in ordered if variant.is_boolean])
-        words = [str(variant) for variant in ordered if not variant.is_boolean]
+        words = [str(variant) for variant in ordered if variant.name and not variant.is_boolean]
         if keyed:
             words.append(f"namespace={quoted(self.namespace or '')}")
         for name in sorted(self.flags):

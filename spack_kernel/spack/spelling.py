@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from .tokens import SHORT_BARE
+from .tokens import BARE, SHORT_BARE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 Flag = tuple[str, bool]
 
 _is_bare = re.compile(SHORT_BARE).fullmatch
+_is_bare_with_sigils = re.compile(BARE).fullmatch
 
 
 def flag_words(name: str, flags: tuple[Flag, ...]) -> Iterator[str]:
@@ -24,7 +25,8 @@ def flag_words(name: str, flags: tuple[Flag, ...]) -> Iterator[str]:
         for flag, propagated in flags:
             if propagated is not propagate:
                 continue
-            if together and not flag.startswith("-"):  # it would be read as an argument
+            # One without a dash would be read as an argument, a quote behind a backslash as quoted.
+            if together and (not flag.startswith("-") or flag.endswith("\\")):
                 yield _flag_word(name, together, propagate)
                 together = []
             together.append(flag)
@@ -33,16 +35,26 @@ def flag_words(name: str, flags: tuple[Flag, ...]) -> Iterator[str]:
 
 
 def _flag_word(name: str, flags: Iterable[str], propagate: bool) -> str:
-    return f"{name}{'==' if propagate else '='}{quoted(' '.join(flags), always=True)}"
+    return f"{name}{'==' if propagate else '='}{quoted(' '.join(flags))}"
 
 
 @lru_cache(maxsize=4096)
-def quoted(value: str, *, always: bool = False) -> str:
-    """Return `value` as it can stand behind ``name=``, in quotes where it needs some."""
-    if not always and _is_bare(value) and not value.startswith("="):
+def quoted(value: str) -> str:
+    """Return `value` as it can stand behind ``name=``, in quotes where it needs some.
+
+    What ends in a backslash cannot stand in quotes; see `is_spellable`.
+    """
+    if not value.startswith("=") and (
+        _is_bare(value) or (value.endswith("\\") and _is_bare_with_sigils(value))
+    ):
         return value
     quote = "'" if "'" not in value and '"' in value else '"'
     return quote + value.replace(quote, f"\\{quote}") + quote
+
+
+def is_spellable(value: str) -> bool:
+    """Return whether `quoted` gives something that is read as `value` again."""
+    return not value.endswith("\\") or quoted(value) == value
 
 
 def bracketed(value: str) -> str:

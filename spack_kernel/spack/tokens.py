@@ -94,7 +94,7 @@ def _rules(dialect: Dialect) -> Iterator[tuple[str, str]]:
     if dialect.propagation:
         yield "propagated_pair", rf"{name}:?=={value}"
     yield "pair", rf"{name}:?={value}"
-    yield "file", r"(?:\.|/|[A-Za-z0-9_-]*/)[A-Za-z0-9_./-]{0,4096}\.(?:json|yaml)"
+    yield "file", r"(?:\.|/|[A-Za-z0-9_-]*/)[A-Za-z0-9_./-]{0,1000}\.(?:json|yaml)"
     yield "qualified_name", qualified
     yield "name", rf"{IDENTIFIER}|\*"
     yield "hash", r"/\s*[A-Za-z0-9_]+" if loose else r"/[A-Za-z0-9_]+"

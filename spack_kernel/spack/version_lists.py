@@ -103,7 +103,8 @@ class VersionRange:
             and version_key(self.low) == version_key(self.high)
         ):
             return self.low
-        return f"{self.low or ''}:{self.high or ''}"
+        # Before the name of an attribute an end may keep a separator that could not end it here.
+        return f"{self.low or ''}:{(self.high or '').rstrip('.-')}"
 
     def __repr__(self) -> str:
         return f"VersionRange({self.low!r}, {self.high!r})"
