@@ -114,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
     shipped = choose_shipped(source.load.closure, args.kernel or source.default_kernel)
     plan = get_plan(args, source, kernel=shipped is None)
     recipes = ask_recipes(args, source)
-    if recipes is not None and recipes.modifications:
+    if recipes is not None and recipes.variables:
         plan = get_plan(
             args, get_source(args, store, recipes=recipes, env=chosen), kernel=shipped is None
         )
@@ -172,8 +172,8 @@ def _print(
         console.print(f"  modules      {' '.join(plan.modules)}")
     recipes = plan.source.recipes
     if recipes is not None:
-        recorded = ", ".join(sorted({m.variable for m in recipes.modifications}))
-        console.print(f"  recorded     {recorded}, as Spack {recipes.spack_version} sets them")
+        whose = f"Spack {recipes.spack_version}" if recipes.spack_version else "the site's Spack"
+        console.print(f"  recorded     {', '.join(recipes.variables)}, as {whose} sets them")
     console.print(f"  directory    {installed.resource_dir}")
     for note in plan.notes:
         console.print(f"  note         {note.topic}: {note.text}")

@@ -69,7 +69,7 @@ class Loading:
             view=through.get(source.kind, ""),
             modules=tuple(modules),
             load_modules=load_modules,
-            recipes=recipes.as_dict() if recipes and recipes.modifications else None,
+            recipes=recipes.as_dict() if recipes and recipes.variables else None,
             modules_alone=source.kind == "modules",
         )
 

@@ -22,7 +22,7 @@ from .errors import SpackKernelError
 from .load import LOADED_HASHES
 from .modifications import InvalidModification, Modification
 from .processes import run
-from .recorded import RecipeEnvironment
+from .recorded import RecipeEnvironment, by_variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -147,10 +147,10 @@ def ask_spack(
     version, answer = _run(spack, [spec.hash for spec in loaded.specs], timeout)
     asked = [modification for each in answer if (modification := _read(each, spack))]
     owners = _Owners(loaded.closure)
-    known = _by_variable(loaded.modifications)
+    known = by_variable(loaded.modifications)
     replaces = []
     recorded: list[Modification] = []
-    for variable, theirs in _by_variable(asked).items():
+    for variable, theirs in by_variable(asked).items():
         ours = known.get(variable, [])
         if variable == LOADED_HASHES or _says_nothing_new(theirs, ours, directories):
             continue
@@ -222,13 +222,6 @@ def _read(item: Any, spack: Path) -> Modification | None:
         raise SpackCommandError(
             f"{spack} gave an answer that cannot be understood: {item!r}", hint=_SKIP
         ) from error
-
-
-def _by_variable(modifications: Iterable[Modification]) -> dict[str, list[Modification]]:
-    groups: dict[str, list[Modification]] = {}
-    for modification in modifications:
-        groups.setdefault(modification.variable, []).append(modification)
-    return groups
 
 
 def _says_nothing_new(

@@ -12,6 +12,8 @@ from .modifications import InvalidModification, Modification
 from .pythonpath import PythonPathEntry
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from .directories import Directories
     from .load import LoadEnvironment
     from .store import Store
@@ -24,7 +26,7 @@ class RecipeEnvironment:
     Attributes
     ----------
     spack_version : str
-        The Spack that said so.
+        The Spack that said so; empty when it was read from the site's configuration.
     modifications : tuple of Modification
         What Spack does after all we know of, variable by variable, in order.
     replaces : tuple of str
@@ -38,6 +40,11 @@ class RecipeEnvironment:
     modifications: tuple[Modification, ...] = ()
     replaces: tuple[str, ...] = ()
     specs: tuple[str, ...] = ()
+
+    @property
+    def variables(self) -> list[str]:
+        """The variables it says something of, sorted."""
+        return sorted({*self.replaces, *(m.variable for m in self.modifications)})
 
     def as_dict(self) -> dict[str, Any]:
         """Return the record as JSON types."""
@@ -92,6 +99,34 @@ def read_recipes(text: str) -> RecipeEnvironment | None:
             f"what is recorded of recipes is not JSON: {error}",
             hint="Make the kernel anew to have Spack asked again.",
         ) from error
+
+
+def recorded_difference(loaded: LoadEnvironment, known: LoadEnvironment) -> RecipeEnvironment:
+    """Return what makes `known` set what `loaded` does, where the two differ.
+
+    Parameters
+    ----------
+    loaded : LoadEnvironment
+        What loading some specs changes by the configuration of a Spack instance.
+    known : LoadEnvironment
+        What it changes by the install trees alone.
+    """
+    theirs, ours = by_variable(loaded.modifications), by_variable(known.modifications)
+    differing = [name for name in {**ours, **theirs} if theirs.get(name) != ours.get(name)]
+    return RecipeEnvironment(
+        "",
+        tuple(m for name in differing for m in theirs.get(name, ())),
+        tuple(differing),
+        tuple(spec.hash for spec in loaded.specs),
+    )
+
+
+def by_variable(modifications: Iterable[Modification]) -> dict[str, list[Modification]]:
+    """Return the modifications of each variable, in order."""
+    groups: dict[str, list[Modification]] = {}
+    for modification in modifications:
+        groups.setdefault(modification.variable, []).append(modification)
+    return groups
 
 
 def with_recipes(

@@ -317,6 +317,42 @@ def test_an_environments_recipes_are_recorded_too(
     assert output == f"{science}/.spack-env/view/share\n"
 
 
+def test_what_a_site_configures_is_recorded_where_nobody_is_asked(
+    on: Runner, demo: Path, spec: Spec, surroundings: Path, tmp_path: Path
+) -> None:
+    """The kernel names the install tree, in which the prefix inspections of a site are unknown."""
+    instance = tmp_path / "instance"
+    (instance / "etc" / "spack" / "defaults").mkdir(parents=True)
+    (instance / "bin").mkdir()
+    (instance / "bin" / "spack").touch()  # not executable
+    (instance / "etc" / "spack" / "config.yaml").write_text(
+        f"config: {{install_tree: {{root: {demo}}}}}\n"
+    )
+    (instance / "etc" / "spack" / "modules.yaml").write_text(
+        "modules: {prefix_inspections: {bin: [PATH], lib: [LD_LIBRARY_PATH]}}\n"
+    )
+    argv = ("--name", "made", "--store", instance, "py-libensemble")
+    result = on("install", "--user", *argv)
+    assert (result.status, result.err) == (0, "")
+    changed = "CMAKE_PREFIX_PATH, LD_LIBRARY_PATH, MANPATH, PKG_CONFIG_PATH"
+    assert f"  recorded     {changed}, as the site's Spack sets them" in result.out.splitlines()
+    assert config_of(surroundings, "made")["store"] == str(demo)
+    words = kernel_json(surroundings, "made")["argv"]
+    code = "import os; print(os.environ['LD_LIBRARY_PATH'], 'CMAKE_PREFIX_PATH' in os.environ)"
+    output = subprocess.run(
+        [*words[: words.index("--") + 1], "python", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(surroundings)},
+    ).stdout
+    libraries, inspected = output.split()
+    assert libraries.split(":")[0] == f"{spec.prefix}/lib"
+    assert inspected == "False"
+    facts = on("show", "--store", instance, "py-libensemble", "--json").json
+    assert facts["env"]["LD_LIBRARY_PATH"] == libraries
+
+
 def test_of_a_view_spack_says_nothing(on: Runner, science: Path) -> None:
     view = science / ".spack-env" / "view"
     result = on("install", "--user", "--view", view, "--spack", "/usr/bin/spack")
