@@ -80,6 +80,7 @@ class QuerySyntaxError(SpackKernelError):
 
 
 def _one_column(character: str) -> str:
+    """Return what stands for a character and takes one column in any terminal."""
     if character.isspace():
         return " "
     wide = east_asian_width(character) in "WF" or combining(character)
@@ -91,10 +92,7 @@ def _pointing(text: str, position: int, length: int) -> tuple[str, str]:
     start = max(0, position - _BEFORE) if len(text) > _WIDTH else 0
     shown = text[start : start + _WIDTH]
     left, right = "... " if start else "", " ..." if len(text) > start + _WIDTH else ""
-    # Whatever it is, a character takes one place in the terminal.
-    shown = "".join(
-        c if c.isprintable() and c.isascii() else "?" if c.strip() else " " for c in shown
-    )
+    shown = "".join(map(_one_column, shown))
     before = len(left) + position - start
     return f"  {left}{shown}{right}", "  " + " " * before + "^" * max(1, min(length, _WIDTH))
 
