@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import lzma
 import os
 import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
-from trees import DATA, make_instance, recorded, unpack, write
+from trees import make_instance, recorded, unpack, write
 
 from spack_kernel.spack.errors import ConfigError, DatabaseError, DatabaseWarning, StoreNotFound
 from spack_kernel.spack.install_tree import padded
-from spack_kernel.spack.providers import Providers
 from spack_kernel.spack.store import Store
 
 
@@ -260,20 +257,6 @@ class TestRealChains:
         for prefix in (hashes[0][:5], hashes[-1][:3], hashes[-1][:1]):
             expected = sorted(h for h in hashes if h.startswith(prefix))
             assert [spec.hash for spec in store.with_hash_prefix(prefix)] == expected
-
-    def test_what_spack_finds_and_loads(self, tmp_path: Path, version: str) -> None:
-        """Queries that Spack was asked with both stores, and what the recipes of it provide."""
-        store = self.open(tmp_path, version)
-        with lzma.open(DATA / version / "chain" / "queries.json.xz") as file:
-            answers = json.load(file)
-        providers = Providers.parse(answers["providers"])
-        assert len(answers["queries"]) > 900
-        for answer in answers["queries"]:
-            found = store.find(answer["query"], providers=providers)
-            assert sorted(spec.hash for spec in found) == sorted(answer["find"]), answer["query"]
-            if answer["load"] is not None:
-                chosen = store.get(answer["query"], providers=providers)
-                assert chosen.hash == answer["load"], answer["query"]
 
 
 class TestChains:
