@@ -75,9 +75,9 @@ class Dialect:
 SPACK_1 = Dialect("Spack 1.0 and newer")
 
 #: Database format 7.
-SPACK_0_22 = replace(
+SPACK_0_21 = replace(
     SPACK_1,
-    name="Spack 0.22 and 0.23",
+    name="Spack 0.21 to 0.23",
     compiler_nodes=False,
     all_edges=True,
     edge_types=False,
@@ -87,8 +87,8 @@ SPACK_0_22 = replace(
 
 #: Database format 6, with build systems recorded as variants.
 SPACK_0_19 = replace(
-    SPACK_0_22,
-    name="Spack 0.19 to 0.21",
+    SPACK_0_21,
+    name="Spack 0.19 and 0.20",
     edge_virtuals=False,
     prereleases=False,
     weak_propagation=False,
@@ -123,5 +123,5 @@ def dialect_of(database_format: str, *, build_systems: bool) -> Dialect:
     if not number.isdecimal() or int(number) >= 8:
         return SPACK_1
     if int(number) == 7:
-        return SPACK_0_22
+        return SPACK_0_21
     return SPACK_0_19 if int(number) == 6 and build_systems else SPACK_0_16

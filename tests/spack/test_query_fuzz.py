@@ -12,12 +12,12 @@ import pytest
 from golden_queries import STORES, read_queries
 
 from spack_kernel.spack import parser
-from spack_kernel.spack.dialects import SPACK_0_16, SPACK_0_19, SPACK_0_22, SPACK_1
+from spack_kernel.spack.dialects import SPACK_0_16, SPACK_0_19, SPACK_0_21, SPACK_1
 from spack_kernel.spack.errors import QuerySyntaxError, SpackKernelError
 from spack_kernel.spack.parser import parse_queries, parse_query
 from spack_kernel.spack.selection import find_specs, get_specs
 
-DIALECTS = (SPACK_0_16, SPACK_0_19, SPACK_0_22, SPACK_1)
+DIALECTS = (SPACK_0_16, SPACK_0_19, SPACK_0_21, SPACK_1)
 INPUTS = int(os.environ.get("SPACK_KERNEL_FUZZ", "20000"))
 
 #: What a mutation puts in: everything that means something, and some that never does.

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from golden_queries import ACCIDENTS, STORES, GoldenQuery, read_queries
-from unanswerable import DIFFERENT, PROVIDERS, UNANSWERABLE, UNINSTALLED
+from unanswerable import (
+    DIFFERENT,
+    PROVIDERS,
+    UNANSWERABLE,
+    UNINSTALLED,
+    UNRECORDED,
+    UNUSED,
+    VERSIONS,
+)
 
 from spack_kernel.spack import drafts, parser
 from spack_kernel.spack.errors import Ambiguous, NoMatch, QuerySyntaxError
@@ -160,3 +170,27 @@ def test_canonical_spelling(store, queries):
             continue
         for query in parsed:
             assert parse_queries(str(query), dialect) == (query,), (golden.query, str(query))
+
+
+def test_documented_counts(golden_store):
+    """docs/queries.md says how many queries a database cannot answer."""
+    text = (Path(__file__).parents[2] / "docs" / "queries.md").read_text(encoding="utf-8")
+    total = 0
+    for release in ("0.16", "0.17", "0.20", "0.23", "1.3"):
+        stores = [name for name in STORES if name.removesuffix("/chain") == release]
+        answered = sum(
+            golden.find is not None
+            for name in stores
+            for golden in read_queries(name, golden_store(name))
+        )
+        total += answered
+        counts = dict.fromkeys((UNRECORDED, VERSIONS, UNUSED), 0)
+        for name in stores:
+            for reason, queries in UNANSWERABLE[name].items():
+                counts[reason] += len(queries)
+        if counts[VERSIONS]:
+            assert f"{release}: {counts[VERSIONS]} of {answered}" in text
+            assert f"{release}: {counts[UNRECORDED] + counts[UNUSED]} of {answered}" in text
+        else:
+            assert f"{release}: {counts[UNRECORDED]} of {answered}" in text
+    assert f"{total:,} queries" in text

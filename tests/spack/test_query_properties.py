@@ -9,7 +9,7 @@ from golden_queries import STORES, read_queries
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spack_kernel.spack.dialects import SPACK_0_16, SPACK_0_19, SPACK_0_22, SPACK_1, Dialect
+from spack_kernel.spack.dialects import SPACK_0_16, SPACK_0_19, SPACK_0_21, SPACK_1, Dialect
 from spack_kernel.spack.errors import QuerySyntaxError
 from spack_kernel.spack.matching import Matcher
 from spack_kernel.spack.parser import parse_queries, parse_query
@@ -18,7 +18,7 @@ from spack_kernel.spack.query import Query
 from spack_kernel.spack.selection import dialect_for, find_specs
 from spack_kernel.spack.store import Store
 
-DIALECTS = (SPACK_0_16, SPACK_0_19, SPACK_0_22, SPACK_1)
+DIALECTS = (SPACK_0_16, SPACK_0_19, SPACK_0_21, SPACK_1)
 
 slowly = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
