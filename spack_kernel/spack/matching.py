@@ -10,6 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from .facets import facet_tests, spec_test, variant_test
+from .query import Query
 from .traversal import RUNTIME_DEPTYPES, depflag
 from .version_lists import ANY_VERSION
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from .dialects import Dialect
     from .providers import Providers
-    from .query import DependencyQuery, Query, VariantQuery
+    from .query import DependencyQuery, VariantQuery
     from .specs import Dependency, Spec
 
 #: The virtual packages that the compiler of a node stands for.
@@ -203,7 +204,7 @@ class Matcher:
         return fits
 
     def _provides_version(self, query: Query) -> Callable[[Spec], bool]:
-        """Return whether a provider of the virtual `query` provides the versions asked for."""
+        """Return whether a spec provides the versions of the virtual `query` asked for."""
         assert query.name is not None
         virtual = query.name
         if virtual in self._providers:
@@ -270,8 +271,15 @@ class Matcher:
     def _classic(self, dependency: DependencyQuery) -> Callable[[Spec], Spec | None]:
         """Spack up to 0.23: anything below may be it, and edges count only for virtuals."""
         query = dependency.query
-        below = self._somewhere(self._node_test(query, named=True))
-        stands_for = self._virtual_edge_test(dependency) if self._dialect.edge_virtuals else None
+        node = self._node_test(query, named=True)
+        stands_for = None
+        if self._dialect.edge_virtuals:
+            stands_for = self._virtual_edge_test(dependency)
+        elif dependency.virtuals:  # not recorded on edges: whoever could is taken to do it
+            providing = [self._provides(virtual) for virtual in dependency.virtuals]
+            named = node
+            node = lambda spec: named(spec) and all(test(spec) for test in providing)  # noqa: E731
+        below = self._somewhere(node)
         any_version = query.versions == ANY_VERSION
         provides = None
         if query.name in self._providers:
@@ -279,7 +287,7 @@ class Matcher:
 
         def find(spec: Spec) -> Spec | None:
             if any(below(edge.hash) for edge in spec.dependencies):
-                found = not dependency.virtuals or (stands_for is not None and stands_for(spec))
+                found = not dependency.virtuals or stands_for is None or stands_for(spec)
             elif query.name is None or (stands_for is not None and not stands_for(spec)):
                 found = False
             elif stands_for is not None and any_version:
@@ -293,6 +301,10 @@ class Matcher:
             return spec if found else None
 
         return find
+
+    def _provides(self, virtual: str) -> Callable[[Spec], bool]:
+        """Return whether a spec provides any version of `virtual`."""
+        return self._provides_version(Query(name=virtual))
 
     def _virtual_edge_test(self, dependency: DependencyQuery) -> Callable[[Spec], bool]:
         """Return whether an edge stands for the virtual packages asked for, by name or as such."""
