@@ -47,6 +47,9 @@ if MYPY:
 
     _Layout = tuple[list[str], "tuple[list[str], list[str]] | None"]
 
+#: The module that starts a kernel.
+KERNEL_MODULE = "ipykernel_launcher"
+
 PATH_VARIABLE = "SPACK_KERNEL_PYTHONPATH"
 INDEX_VARIABLE = "SPACK_KERNEL_IMPORT_INDEX"
 
@@ -222,6 +225,7 @@ def install(index: ImportIndex) -> None:
 def main() -> None:
     """Set the path, install the index and run the module that the arguments name."""
     import runpy  # before the path grows: every import of ours would ask all of it
+    from importlib.util import find_spec
 
     path = os.environ.pop(PATH_VARIABLE, "")
     encoded = os.environ.pop(INDEX_VARIABLE, "")
@@ -236,7 +240,17 @@ def main() -> None:
         # As site.py does: the first of several equal entries stays.
         sys.path[:] = list(OrderedDict.fromkeys(entries + sys.path))
     del sys.argv[0]
-    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    if sys.argv[0] != KERNEL_MODULE:
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+        return
+    # What this module does, without its frame: ipykernel's debugger takes the lowest module's
+    # frame but one for the cell's, and would show the frames of the kernel with those of a cell.
+    spec = find_spec(KERNEL_MODULE)
+    if spec is not None and spec.origin:
+        sys.argv[0] = spec.origin
+    from ipykernel.kernelapp import launch_new_instance
+
+    launch_new_instance()
 
 
 if __name__ == "__main__":
