@@ -30,6 +30,14 @@ _ARGUMENTS = (
 _phase_reports = pytest.StashKey[dict[str, pytest.TestReport]]()
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep only the tests that take pictures, where pictures are wanted."""
+    if os.environ.get(PICTURES_VARIABLE):
+        others = [item for item in items if "picture" not in getattr(item, "fixturenames", ())]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     """Remember how each phase ended, for the picture of a failure."""

@@ -202,7 +202,8 @@ def test_an_interrupt_reaches_the_cell(
     wait_for(started.client, "stream")
     started.process.send_signal(signal.SIGINT)
     assert wait_for(started.client, "error")["ename"] == "KeyboardInterrupt"
-    assert started.client.get_shell_msg(timeout=60)["msg_type"] == "execute_reply"
+    while started.client.get_shell_msg(timeout=60)["msg_type"] != "execute_reply":
+        continue  # answers to what the client asked while it connected
     assert execute(started.client, "print(6 * 7)") == "42"
 
 
@@ -236,8 +237,8 @@ def test_what_is_wrong_is_told_on_standard_error(
     answer = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
     assert answer.returncode == 1
     assert answer.stdout == ""
-    first, *_, last = answer.stderr.splitlines()
-    assert first.startswith("error: ")
-    assert "py-libensemble" in first
-    assert last.startswith("hint: ")
+    lines = answer.stderr.splitlines()
+    assert lines[0].startswith("error: ")
+    assert "py-libensemble" in lines[0]
+    assert any("Nothing that is recorded is called py-libensemble" in line for line in lines)
     assert "Traceback" not in answer.stderr

@@ -29,6 +29,8 @@ from .accounts import Account, closed_to_others, remove_account
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "docs" / "examples"
 
+PROXY = "['configurable-http-proxy', '--proxy-timeout=600000']"
+
 #: Users of a licence of its own; alice is one of them, bob is not.
 GROUP = "sk-licensed"
 
@@ -113,6 +115,9 @@ def site(
             f"--JupyterHub.bind_url={url}",
             f"--JupyterHub.hub_port={hub_port}",
             f"--ConfigurableHTTPProxy.api_url=http://127.0.0.1:{proxy_port}",
+            # The proxy in pure Python gives up after 20 s otherwise, and a server that starts
+            # is one long answer.
+            f"--ConfigurableHTTPProxy.command={PROXY}",
         ],
         env={
             "HOME": str(srv),

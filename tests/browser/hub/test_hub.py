@@ -6,12 +6,18 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
 
-from .conftest import GROUP, Site, Visits
+from .conftest import EXAMPLES, GROUP, Site, Visits
 
 #: What the site's configuration selects, of all that is installed.
 SELECTED = ("py-libensemble 1.5.0", "py-matplotlib 3.10.3")
 
 WHO = "import getpass, os; print(getpass.getuser(), os.getuid() == os.stat(os.getcwd()).st_uid)"
+
+
+def test_the_page_for_admins_shows_the_configuration_that_is_run():
+    page = (EXAMPLES.parent / "jupyterhub.md").read_text(encoding="utf-8")
+    for path in EXAMPLES.glob("*.py"):
+        assert f"```python\n{path.read_text(encoding='utf-8')}```\n" in page
 
 
 def test_each_user_sees_the_sites_kernels_and_their_own(

@@ -147,7 +147,7 @@ def test_a_kernel_that_dies_while_it_starts_is_told_in_the_dialog(
 
 
 def test_a_kernel_that_dies_while_it_restarts_is_told_in_the_notebook(
-    lab: Lab, clone: ClonedStore, install: Install, picture: Picture
+    lab: Lab, clone: ClonedStore, install: Install
 ):
     kernel = install(clone.root, "py-ipykernel")
     lab.open()
