@@ -126,7 +126,9 @@ class _Reasons:
         details.append(f"Nothing that is recorded is called {name}.")
         names = [*self.known, *self.virtuals]
         close = [other for other in (f"py-{name}", f"r-{name}", f"perl-{name}") if other in names]
-        close += [other for other in get_close_matches(name, names, n=3, cutoff=0.7) if other not in close]
+        close += [
+            other for other in get_close_matches(name, names, n=3, cutoff=0.7) if other not in close
+        ]
         if not query.dialect.edge_virtuals:
             details.append(
                 f"If {name} is a virtual package: this database does not record what provides it."
