@@ -224,10 +224,12 @@ def _variant(name: str, value: bool | str, exact: bool, propagate: bool) -> Vari
         return VariantQuery(name, (value,), exact=True, propagate=propagate)
     if value == "*":
         return VariantQuery(name, (), propagate=propagate)
-    values = value.split(",")
+    values = sorted(set(value.split(",")))
     if "*" in values:
         raise Refusal("the value * stands for any, and stands alone", f"Write {name}=* .")
-    return VariantQuery(name, tuple(sorted(set(values))), exact, propagate)
+    if not is_spellable(",".join(values)):
+        raise Refusal("a value cannot end in a backslash")
+    return VariantQuery(name, tuple(values), exact, propagate)
 
 
 def _unquoted(match: re.Match[str]) -> str:

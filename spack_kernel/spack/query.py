@@ -345,15 +345,16 @@ class Query:
             words.append(f"namespace={quoted(self.namespace or '')}")
         for name in sorted(self.flags):
             words += flag_words(name, self.flags[name])
-        arch = (("platform", self.platform), ("os", self.os), ("target", self.target))
-        # An attribute called None is a value only behind another one.
-        for name, value in sorted(arch, key=lambda item: item[1] == "None"):
-            if value is not None:
-                words.append(f"{name}={quoted(value)}")
+        arch = {"platform": self.platform, "os": self.os, "target": self.target}
+        if "None" in arch.values():  # a value only behind another part of the architecture
+            arch = dict(sorted(arch.items(), key=lambda part: (part[1] or "None") == "None"))
+            words += ["target=None"] if set(arch.values()) <= {None, "None"} else []
+        words += [f"{part}={quoted(value)}" for part, value in arch.items() if value is not None]
         if words:
             text += (" " if text else "") + " ".join(words)
         if self.hash:
-            text += f"{' ' if words else ''}/{self.hash}"
+            # A git reference may contain slashes.
+            text += f"{' ' if words or '@git.' in text else ''}/{self.hash}"
         return text
 
 

@@ -74,6 +74,30 @@ def test_anything_parses_or_is_refused(golden_store):
     parser._parsed.cache_clear()
 
 
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("@=git.main/abc", "@git.main /abc"),
+        ("a=b\\", "a=b\\"),
+        ("a=%\\ b='x y'", 'a=%\\ b="x y"'),
+        ("cflags=-a cflags=b\\ +c", "+c cflags=-a cflags=b\\"),
+        ("a=x,b\\,a%", 'a="a%,b\\,x"'),
+        ("zlib os=None platform=None", "zlib target=None platform=None"),
+        ("target=x86_64 platform=None", "target=x86_64 platform=None"),
+        ("^*a=b ^* c=d", "^* a=b ^* c=d"),
+        ("%gcc%c=gcc", "%c=gcc"),
+        ("a.b-c", "a.b-c"),
+        ("namespace=a b", "namespace=a b"),
+        ("zlib namespace='a b'", 'zlib namespace="a b"'),
+        ("+a.b-c~d", "+a.b-c~d"),
+    ],
+)
+def test_spellings_that_were_found_to_be_hard(text, canonical):
+    queries = parse_queries(text)
+    assert " ".join(map(str, queries)) == canonical
+    assert parse_queries(canonical) == queries
+
+
 @pytest.mark.parametrize("version", ["0.17", "0.23", "1.3"])
 def test_anything_that_parses_is_answered(version, golden_store):
     store = golden_store(version)
