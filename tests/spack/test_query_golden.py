@@ -85,6 +85,11 @@ def named(table: dict[str, dict[str, list[str]]], version: str) -> set[str]:
     return {query for queries in table.get(version, {}).values() for query in queries}
 
 
+def test_found_with_what_a_store_knows_by_itself(version, store, queries):
+    """With no recipe at hand, the builtin repository's are known, and nothing differs but this."""
+    assert differing(answer(store, queries, None)) == named(DIFFERENT, version)
+
+
 def test_found_with_what_recipes_say(version, answers):
     """With the providers known there is no difference but those of old Spacks to all others."""
     assert differing(answers) == named(DIFFERENT, version)
