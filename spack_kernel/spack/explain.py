@@ -68,8 +68,8 @@ class _Reasons:
     def __init__(self, store: Store, query: Query, providers: Providers) -> None:
         self.store = store
         self.query = query
-        self.matcher = Matcher(store.by_hash, query.dialect, providers)
         self.known = store.names()
+        self.matcher = Matcher(store.by_hash, query.dialect, providers, self.known)
         self.virtuals = set(recorded_providers(store))
         self.providers = providers
 

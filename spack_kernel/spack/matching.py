@@ -7,6 +7,7 @@ query needs are the only ones that are looked at, and what was found out of a no
 from __future__ import annotations
 
 from collections import deque
+from functools import cache
 from typing import TYPE_CHECKING
 
 from .facets import facet_tests, spec_test, variant_test
@@ -15,7 +16,7 @@ from .traversal import RUNTIME_DEPTYPES, depflag
 from .version_lists import ANY_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
     from .dialects import Dialect
     from .providers import Providers
@@ -37,14 +38,22 @@ class Matcher:
         How queries are read.
     providers : Providers
         What is known of virtual packages.
+    packages : container of str
+        Names that are known to be those of packages, so that `providers`, which may have to read
+        recipes, need not be asked about them.
     """
 
     def __init__(
-        self, lookup: Callable[[str], Spec | None], dialect: Dialect, providers: Providers
+        self,
+        lookup: Callable[[str], Spec | None],
+        dialect: Dialect,
+        providers: Providers,
+        packages: Container[str] = (),
     ) -> None:
         self._lookup = lookup
         self._dialect = dialect
         self._providers = providers
+        self._packages = packages
         #: Virtual packages that were asked for in versions nothing is known of.
         self.unknown_versions: set[str] = set()
 
@@ -281,9 +290,12 @@ class Matcher:
             node = lambda spec: named(spec) and all(test(spec) for test in providing)  # noqa: E731
         below = self._somewhere(node)
         any_version = query.versions == ANY_VERSION
-        provides = None
-        if query.name in self._providers:
-            provides = self._somewhere(self.provider_test(query))
+
+        @cache
+        def provides() -> Callable[[str], bool] | None:
+            if query.name in self._packages or query.name not in self._providers:
+                return None
+            return self._somewhere(self.provider_test(query))
 
         def find(spec: Spec) -> Spec | None:
             if any(below(edge.hash) for edge in spec.dependencies):
@@ -292,8 +304,8 @@ class Matcher:
                 found = False
             elif stands_for is not None and any_version:
                 found = True
-            elif provides is not None:
-                found = any(provides(edge.hash) for edge in spec.dependencies)
+            elif (provider := provides()) is not None:
+                found = any(provider(edge.hash) for edge in spec.dependencies)
             else:
                 if stands_for is not None:
                     self.unknown_versions.add(query.name)

@@ -149,11 +149,10 @@ class Scan:
         sure = not (dependency.virtuals or dependency.deptypes or query.dependencies)
         sure = sure and not any(variant.propagate for variant in query.variants.values())
         stands_for = [query.name in virtuals for _, virtuals in self._kinds]
-        provided = [
-            row
-            for provision in (providers.of(query.name) if query.name is not None else ())
-            for row in self._matching(provision.provider, everything, named=True)
-        ]
+        provided: list[int] = []
+        if not dialect.edge_virtuals and query.name not in (None, *self._columns["name"].values):
+            for provision in providers.of(query.name or ""):
+                provided += self._matching(provision.provider, everything, named=True)
         sure = sure and not provided and not any(stands_for)
         virtual_edges = list(self._edges_of(stands_for))
         seeds = [*nodes, *provided, *(child for _, child in virtual_edges)]

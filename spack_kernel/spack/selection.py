@@ -143,7 +143,8 @@ def _in_state(specs: Iterable[Spec], installed: bool | None) -> Iterator[Spec]:
 
 
 def _select(store: Store, query: Query, installed: bool | None, providers: Providers) -> Selection:
-    matcher = Matcher(store.by_hash, query.dialect, providers)
+    packages = () if query.dialect.compiler_nodes else store.names()
+    matcher = Matcher(store.by_hash, query.dialect, providers, packages)
     if query.name is None and query.hash is None:
         hashes, sure = scan_of(store).candidates(query, installed, providers)
         specs = (store.by_hash(dag_hash) for dag_hash in hashes)
