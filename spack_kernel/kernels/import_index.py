@@ -15,10 +15,13 @@ import zlib
 from typing import TYPE_CHECKING
 
 from . import launcher
-from .launcher import INDEX_VARIABLE, KERNEL_MODULE, PATH_VARIABLE
+from .launcher import INDEX_VARIABLE, PATH_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+
+#: The module that a kernel's command runs with ``-m``.
+KERNEL_MODULE = "ipykernel_launcher"
 
 #: Longest value an environment variable may have is 128 KiB on Linux (MAX_ARG_STRLEN).
 _MAX_LENGTH = 120_000

@@ -28,6 +28,7 @@ if sys.path and __name__ == "__main__":
 import os
 import time
 from collections import OrderedDict
+from importlib.util import find_spec
 from importlib.machinery import (
     BYTECODE_SUFFIXES,
     EXTENSION_SUFFIXES,
@@ -46,9 +47,6 @@ if MYPY:
     from types import FrameType, ModuleType
 
     _Layout = tuple[list[str], "tuple[list[str], list[str]] | None"]
-
-#: The module that starts a kernel.
-KERNEL_MODULE = "ipykernel_launcher"
 
 PATH_VARIABLE = "SPACK_KERNEL_PYTHONPATH"
 INDEX_VARIABLE = "SPACK_KERNEL_IMPORT_INDEX"
@@ -222,11 +220,26 @@ def install(index: ImportIndex) -> None:
     sys.meta_path.insert(place, IndexedFinder(index))
 
 
+def run(name: str) -> None:
+    """Run the module `name` as ``python -m`` does."""
+    spec = find_spec(name)
+    if spec is None or spec.loader is None:
+        raise SystemExit("{}: No module named {}".format(sys.executable, name))
+    code = spec.loader.get_code(name)  # type: ignore[attr-defined]
+    if hasattr(code, "replace"):
+        # ipykernel's debugger takes the lowest frame but one that is called <module> for the
+        # cell's, and the lowest of all is ours.
+        code = code.replace(co_name=name)
+    module = type(sys)("__main__")
+    module.__file__ = sys.argv[0] = spec.origin or name
+    module.__spec__, module.__loader__, module.__package__ = spec, spec.loader, ""
+    module.__builtins__ = __builtins__  # type: ignore[attr-defined]
+    sys.modules["__main__"] = module
+    exec(code, module.__dict__)  # noqa: S102 - what -m does
+
+
 def main() -> None:
     """Set the path, install the index and run the module that the arguments name."""
-    import runpy  # before the path grows: every import of ours would ask all of it
-    from importlib.util import find_spec
-
     path = os.environ.pop(PATH_VARIABLE, "")
     encoded = os.environ.pop(INDEX_VARIABLE, "")
     if path:
@@ -240,17 +253,7 @@ def main() -> None:
         # As site.py does: the first of several equal entries stays.
         sys.path[:] = list(OrderedDict.fromkeys(entries + sys.path))
     del sys.argv[0]
-    if sys.argv[0] != KERNEL_MODULE:
-        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
-        return
-    # What this module does, without its frame: ipykernel's debugger takes the lowest module's
-    # frame but one for the cell's, and would show the frames of the kernel with those of a cell.
-    spec = find_spec(KERNEL_MODULE)
-    if spec is not None and spec.origin:
-        sys.argv[0] = spec.origin
-    from ipykernel.kernelapp import launch_new_instance
-
-    launch_new_instance()
+    run(sys.argv[0])
 
 
 if __name__ == "__main__":
