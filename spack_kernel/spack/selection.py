@@ -179,7 +179,8 @@ def _providing(
     candidates: list[Spec] = []
     if virtual in providers:
         provides = matcher.provider_test(query)
-        candidates = [spec for spec in store if provides(spec)]
+        named = {provision.provider.name or "" for provision in providers.of(virtual)}
+        candidates = [spec for name in named for spec in store.named(name) if provides(spec)]
         packages = {package for package in packages if not providers.knows(package)}
     if packages and query.versions != ANY_VERSION:
         matcher.unknown_versions.add(virtual)
