@@ -16,7 +16,7 @@ How the answer stays Python's: a name is searched by `PathFinder` in those direc
 ``sys.path``. What is not found goes on to the finders behind as it always would, whose
 per-directory finders are ours and skip a directory without the name. The directories are looked
 at again, one stat each, at every import statement of a cell, after `importlib.invalidate_caches`
-and otherwise now and then (a twentieth of the time at most), so that what is added to them later
+and otherwise now and then, so that what is added to them later
 is found. If anything is odd, there is only the PYTHONPATH.
 """
 
@@ -51,8 +51,9 @@ if MYPY:
 PATH_VARIABLE = "SPACK_KERNEL_PYTHONPATH"
 INDEX_VARIABLE = "SPACK_KERNEL_IMPORT_INDEX"
 
-#: Seconds between two looks at the directories that nobody asked for.
-_PERIOD = 30.0
+#: Seconds of this process's CPU time between two looks at the directories that nobody asked for:
+#: a kernel that starts slowly on a slow file system must not ask it more often for that.
+_PERIOD = 10.0
 
 _LOADERS = (
     (ExtensionFileLoader, EXTENSION_SUFFIXES),
@@ -90,11 +91,11 @@ class ImportIndex:
                 self.names[directory].add(name)
         self._in_order = [directory for directory in path if directory in self.position]
         self._layout: "_Layout" = ([], None)
-        self._next_look = time.monotonic() + _PERIOD
+        self._next_look = time.process_time() + _PERIOD
 
     def directories(self, name: str) -> "list[str]":
         """Return the entries of ``sys.path`` that may have `name`, in their order."""
-        if time.monotonic() >= self._next_look or _typed_by_user():
+        if time.process_time() >= self._next_look or _typed_by_user():
             self._look_again()
         path, around = self._layout
         if sys.path != path:
@@ -120,15 +121,13 @@ class ImportIndex:
         return path, None
 
     def _look_again(self) -> None:
-        started = time.monotonic()
-        self._next_look = started + 3600.0  # other threads need not look as well
+        self._next_look = float("inf")  # other threads need not look as well
         for directory, i in self.position.items():
             mtime = _mtime(directory)
             if mtime != self.mtimes[i]:
                 self.mtimes[i] = mtime
                 self._list(directory)
-        ended = time.monotonic()
-        self._next_look = ended + max(_PERIOD, 20 * (ended - started))
+        self._next_look = time.process_time() + _PERIOD
 
     def _list(self, directory: str) -> None:
         try:
