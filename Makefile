@@ -1,5 +1,6 @@
 # make demo    everything once, without Spack: a store, a kernel, a notebook with a plot
 # make test    the checkers and the whole test suite
+# make test-browser   JupyterLab and JupyterHub in Chromium; the hub needs root
 # make docs    the documentation, into site/
 # make clean   remove what these made
 #
@@ -9,7 +10,7 @@ PYTHON ?= python3
 STORE ?= demo-store
 BIN := .venv/bin
 
-.PHONY: demo test docs clean
+.PHONY: demo test test-browser docs clean
 .DELETE_ON_ERROR:
 
 demo: .venv/demo
@@ -24,6 +25,9 @@ test: .venv/test
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+test-browser: .venv/test
+	$(BIN)/python -m pytest tests/browser
 
 docs: .venv/docs
 	$(BIN)/mkdocs build --strict
