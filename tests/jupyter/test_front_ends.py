@@ -1,11 +1,12 @@
-"""The ways people start kernels through Jupyter's own clients: nbclient, console, `jupyter run`."""
+"""The ways people start kernels where no server is asked: by hand, in scripts, in batch jobs."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,11 +16,13 @@ import pexpect
 import pytest
 from nbclient import NotebookClient
 
+from spack_kernel.cli import main
 from spack_kernel.demo import DemoStore
 from spack_kernel.jupyter.failure import KernelStartError
 from spack_kernel.jupyter.kernelspecs import install_kernelspec
 from spack_kernel.kernels.plan import plan_kernel
 from spack_kernel.spack import Store
+from tests.cloned_store import ClonedStore
 from tests.jupyter.conftest import WriteKernel, use_directories
 
 
@@ -99,6 +102,91 @@ def test_jupyter_run_of_a_kernel_that_cannot_start_ends_in_our_text(
     )
     assert answer.returncode != 0
     assert answer.stderr.rstrip().endswith("Did you mean `spec`?")
+
+
+# -- kernels that `spack-kernel sync` wrote --------------------------------------------------------
+
+Command = Callable[[Path, Path, str], list[str]]
+
+#: A notebook executed by each, from one file into another.
+BATCH: dict[str, Command] = {
+    "papermill": lambda source, target, kernel: [
+        *("papermill", str(source), str(target), "-k", kernel, "--no-progress-bar")
+    ],
+    "nbconvert": lambda source, target, kernel: [
+        *("jupyter", "nbconvert", "--to", "notebook", "--execute", str(source)),
+        *(f"--ExecutePreprocessor.kernel_name={kernel}", f"--output={target}"),
+    ],
+}
+
+
+def sync(store: Path) -> None:
+    options = ["--user", "--no-config", "--query", "py-libensemble", "--environment", ""]
+    assert main(["sync", "--store", str(store), *options]) == 0
+
+
+def run_batch(
+    command: Command, directory: Path, kernel: str
+) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """Execute a notebook, written for another kernel; return how it went and where it is."""
+    source, target = directory / "in.ipynb", directory / "out.ipynb"
+    nbformat.write(notebook("python3", "import libensemble\nprint(libensemble.__file__)"), source)
+    ended = subprocess.run(
+        [sys.executable, "-m", *command(source, target, kernel)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    return ended, target
+
+
+def test_jupyter_lists_what_sync_wrote(jupyter_home: Path, demo_store: DemoStore) -> None:
+    sync(demo_store.root)
+    output = subprocess.run(
+        [sys.executable, "-m", "jupyter", "kernelspec", "list", "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout
+    listed = json.loads(output)["kernelspecs"]
+    name = f"spack-py-libensemble-1.5.0-{demo_store.hash('py-libensemble')[:7]}"
+    assert {name, "spack-notebook"} <= set(listed)
+    assert listed[name]["resource_dir"] == str(jupyter_home / "data" / "kernels" / name)
+
+
+@pytest.mark.parametrize("tool", BATCH)
+@pytest.mark.usefixtures("jupyter_home")
+def test_a_notebook_is_executed_in_a_batch_job(
+    tool: str, tmp_path: Path, demo_store: DemoStore
+) -> None:
+    sync(demo_store.root)
+    dag_hash = demo_store.hash("py-libensemble")
+    kernel = f"spack-py-libensemble-1.5.0-{dag_hash[:7]}"
+    ended, target = run_batch(BATCH[tool], tmp_path, kernel)
+    assert ended.returncode == 0, ended.stderr
+    cells = nbformat.read(target, as_version=4).cells
+    (output,) = [cell for cell in cells if cell.cell_type == "code"][-1].outputs
+    assert dag_hash in output.text
+
+
+@pytest.mark.parametrize("tool", BATCH)
+def test_a_batch_job_whose_spec_is_gone_ends_in_our_text(
+    tool: str, tmp_path: Path, jupyter_home: Path, demo_store: DemoStore
+) -> None:
+    store = ClonedStore(demo_store, tmp_path / "store")
+    sync(store.root)
+    kernel = f"spack-py-libensemble-1.5.0-{store.hash('py-libensemble')[:7]}"
+    store.uninstall("py-libensemble")
+    ended, _ = run_batch(BATCH[tool], tmp_path, kernel)
+    assert ended.returncode != 0
+    assert ended.stderr.rstrip().endswith(
+        f"py-libensemble@1.5.0/{kernel[-7:]}, which this kernel is pinned to, is not installed\n"
+        "  `py-libensemble@1.5.0` finds nothing that is installed today\n"
+        f"  asked for by {jupyter_home}/data/kernels/{kernel}/kernel.json\n"
+        "Install it again, or remove this kernel with `spack-kernel remove NAME`."
+    )
 
 
 # -- jupyter_kernel_test's own suite ---------------------------------------------------------------
