@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spack_kernel.kernels import import_index
+from spack_kernel.kernels.probe import probe
 
 from .kernel_process import can_count_calls, first_reply
 from .measure import Comparison, side_by_side
@@ -174,5 +175,5 @@ def commands(python: str, path: Sequence[str], merged: str) -> dict[str, Command
     return {
         "merged": (kernel, {**base, "PYTHONPATH": merged}),
         "plain": (kernel, plain),
-        "indexed": import_index.indexed(kernel, plain),
+        "indexed": import_index.through_launcher(kernel, plain, probe(python)),
     }

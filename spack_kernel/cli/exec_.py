@@ -108,10 +108,12 @@ def run(args: argparse.Namespace) -> int:
     plan = get_plan(args, source, kernel=kernel)
     environment = plan.environment(os.environ, env=chosen)
     command = plan.command(command)
-    if kernel and plan.interpreter is not None and not args.no_import_index:
-        from spack_kernel.kernels.import_index import indexed
+    if kernel and plan.interpreter is not None:
+        from spack_kernel.kernels.import_index import through_launcher
 
-        command, environment = indexed(command, environment, plan.interpreter.facts.modules)
+        command, environment = through_launcher(
+            command, environment, plan.interpreter.facts, index=not args.no_import_index
+        )
     try:
         replace_process(command, environment)
     except CommandError as error:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from jupyter_client.launcher import launch_kernel
 
-from spack_kernel.kernels.import_index import indexed
+from spack_kernel.kernels.import_index import through_launcher
 from spack_kernel.kernels.probe import describe_exit
 from spack_kernel.kernels.site_modules import SETTINGS
 from spack_kernel.spack.errors import SpackKernelError
@@ -107,10 +107,10 @@ class SpackProvisioner(KernelTraits):
             self.log.debug("spack kernel: %s: %s", note.topic, note.text)
         kwargs = await super().pre_launch(env=environment, **encryption, **kwargs)
         command = plan.command(kernel_command(kwargs["cmd"]))
-        if self.import_index and plan.interpreter is not None:
-            modules, environment = plan.interpreter.facts.modules, kwargs["env"]
+        if plan.interpreter is not None:
+            facts, environment = plan.interpreter.facts, kwargs["env"]
             command, kwargs["env"] = await _in_thread(
-                lambda: indexed(command, environment, modules)
+                lambda: through_launcher(command, environment, facts, index=self.import_index)
             )
         kwargs["cmd"] = command
         return kwargs

@@ -20,6 +20,8 @@ from .launcher import INDEX_VARIABLE, PATH_VARIABLE
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from .probe import Facts
+
 #: The module that a kernel's command runs with ``-m``.
 KERNEL_MODULE = "ipykernel_launcher"
 
@@ -63,10 +65,13 @@ def build(path: Sequence[str], standard_library: Collection[str] = ()) -> str | 
     return encoded if len(encoded) <= _MAX_LENGTH else None
 
 
-def indexed(
-    command: Sequence[str], environment: Mapping[str, str], standard_library: Collection[str] = ()
+def through_launcher(
+    command: Sequence[str], environment: Mapping[str, str], facts: Facts, *, index: bool = True
 ) -> tuple[list[str], dict[str, str]]:
-    """Return a command that starts a kernel, and its environment, with an import index.
+    """Return a command that starts a kernel through our launcher, and its environment.
+
+    With ``python -m`` a file of the kernel's name in the working directory would be run in its
+    place: a notebook lies wherever somebody put it. The launcher never looks there.
 
     Parameters
     ----------
@@ -74,19 +79,29 @@ def indexed(
         ``python -m ipykernel_launcher …``; any other command is returned as it is.
     environment : mapping of str to str
         The whole environment of the process.
-    standard_library : collection of str
-        See `build`.
+    facts : Facts
+        What the interpreter says of itself.
+    index : bool
+        Whether it may use an import index; without one it has the plain PYTHONPATH.
     """
     argv, result = list(command), dict(environment)
+    if argv[1:3] != ["-m", KERNEL_MODULE] or not _understands(facts):
+        return argv, result
+    argv[1:2] = [launcher.__file__]
     path = result.get("PYTHONPATH", "")
-    if argv[1:3] != ["-m", KERNEL_MODULE] or os.pathsep not in path:
-        return argv, result
-    table = build(path.split(os.pathsep), standard_library)
-    if table is None:
-        return argv, result
-    del result["PYTHONPATH"]
-    result[PATH_VARIABLE], result[INDEX_VARIABLE] = path, table
-    return [argv[0], launcher.__file__, *argv[2:]], result
+    table = None
+    if index and os.pathsep in path:
+        table = build(path.split(os.pathsep), facts.modules)
+    if table is not None:
+        del result["PYTHONPATH"]
+        result[PATH_VARIABLE], result[INDEX_VARIABLE] = path, table
+    return argv, result
+
+
+def _understands(facts: Facts) -> bool:
+    """Tell whether the launcher is a program for this Python: for 3.6 and later."""
+    major, minor = facts.version.split(".")[:2]
+    return (int(major), int(minor)) >= (3, 6)
 
 
 def encode(mtimes: Sequence[int | None], names: dict[str, list[int]]) -> str:

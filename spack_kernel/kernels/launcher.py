@@ -1,8 +1,8 @@
 """Run a module with a long PYTHONPATH that costs nothing: the one file of ours inside a kernel.
 
 ``python launcher.py MODULE [ARG ...]`` behaves as ``python -m MODULE [ARG ...]`` with PYTHONPATH
-set, but asks one directory for each top-level import instead of every directory in turn.
-Standard library only; Python 3.6 to 3.14.
+set, but asks one directory for each top-level import instead of every directory in turn, and
+never the working directory. Standard library only; Python 3.6 to 3.14.
 
 Two environment variables say what to do, and are gone before the module runs:
 ``SPACK_KERNEL_PYTHONPATH`` is the value PYTHONPATH is to have, here and in every child process;
@@ -22,8 +22,8 @@ is found. If anything is odd, there is only the PYTHONPATH.
 
 import sys
 
-if sys.path and __name__ == "__main__":
-    del sys.path[0]  # the directory of this file, which -m would not have put there
+if __name__ == "__main__" and sys.path and sys.path[0] == __file__.rpartition("/")[0]:
+    del sys.path[0]  # PYTHONSAFEPATH does not put it there
 
 import os
 import time

@@ -11,11 +11,13 @@ import sys
 import sysconfig
 import textwrap
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from spack_kernel.kernels import import_index, launcher
+from spack_kernel.kernels.probe import probe
 
 LAUNCHER = Path(launcher.__file__)
 
@@ -342,6 +344,32 @@ def test_a_listing_is_made_again_when_the_directory_changed(site: Site) -> None:
     site.write(0, "later.py")
     os.utime(site.path[0], ns=(1, 10**18))
     assert import_index.build(site.entries()) != before
+
+
+@pytest.mark.parametrize("index", [True, False])
+@pytest.mark.parametrize("entries", [1, 4])
+@pytest.mark.parametrize("also", [{}, {"PYTHONSAFEPATH": "1"}])
+def test_a_file_in_the_working_directory_is_not_taken_for_the_kernel(
+    site: Site, index: bool, entries: int, also: dict[str, str]
+) -> None:
+    site.write(0, "ipykernel_launcher.py", "import json, sys; print('ours', json.__file__)")
+    trap = site.root / "somebody"
+    trap.mkdir()
+    for name in ("ipykernel_launcher.py", "json.py", "zlib.py", "time.py"):
+        (trap / name).write_text("raise SystemExit('not ours')")
+    plain = {**os.environ, **also, "PYTHONPATH": os.pathsep.join(site.entries()[:entries])}
+    command = [sys.executable, "-m", "ipykernel_launcher", "-f", "x"]
+    argv, env = import_index.through_launcher(command, plain, probe(sys.executable), index=index)
+    assert (launcher.INDEX_VARIABLE in env) == (index and entries > 1)
+    done = subprocess.run(argv, env=env, cwd=trap, capture_output=True, text=True)
+    assert done.stdout == f"ours {json.__file__}\n", done.stderr
+
+
+def test_a_python_too_old_for_the_launcher_is_started_without() -> None:
+    facts = replace(probe(sys.executable), version="2.7.18")
+    command = ["python", "-m", "ipykernel_launcher"]
+    env = {"PYTHONPATH": "/a:/b"}
+    assert import_index.through_launcher(command, env, facts) == (command, env)
 
 
 def test_the_launcher_is_python_3_6() -> None:
