@@ -30,7 +30,9 @@ there is an ipykernel, be it in the closure, in the interpreter itself, or a com
 installed py-ipykernel built for the same python).
 
 Queries select as for `spack find`; several select what any of them matches. Nothing is started
-to find out, so a python that is broken is noticed by `show` and `check`, not here."""
+to find out, so a python that is broken is noticed by `show` and `check`, not here.
+
+--environments lists Spack environments instead: those the Spack instance manages by name."""
 
 _EPILOG = """\
 examples:
@@ -39,6 +41,7 @@ examples:
   spack-kernel list py-numpy ^python@3.11    numpy for Python 3.11
   spack-kernel list --all zlib               others too, with what they lack
   spack-kernel list --loaded-by py-scipy     what `spack load py-scipy` brings
+  spack-kernel list --environments           Spack environments that can be kernels
   spack-kernel list --format '{name}{@version}{/hash:7} {prefix}'
   spack-kernel list --json | jq -r '.[] | select(.python | startswith("3.12")) | .hash'"""
 
@@ -84,6 +87,11 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         metavar="SPEC",
         help="what loading SPEC brings with it: its closure; implies --all",
     )
+    which.add_argument(
+        "--environments",
+        action="store_true",
+        help="the managed Spack environments instead of specs; those that cannot be kernels, too",
+    )
     how = parser.add_argument_group("how to print them").add_mutually_exclusive_group()
     how.add_argument(
         "--format", metavar="FORMAT", help="a line for each, by a format string of `spack find`"
@@ -110,6 +118,12 @@ def run(args: argparse.Namespace) -> int:
     from spack_kernel.spack.format import SpecFormat
 
     console: Console = args.console
+    if args.environments:
+        from .list_environments import list_environments
+
+        _check_alone(args)
+        list_environments(open_store(args), console)
+        return 0
     template = SpecFormat(args.format) if args.format else None
     store = open_store(args)
     specs = _select(store, args)
@@ -129,7 +143,40 @@ def run(args: argparse.Namespace) -> int:
         if console.out.isatty() or not chosen:
             console.out.flush()
             console.note(_tally(chosen, candidates, everything=everything))
+            if not args.query:
+                _tell_environments(store, console)
     return 0
+
+
+def _check_alone(args: argparse.Namespace) -> None:
+    """End with a usage error when ``--environments`` stands beside what selects specs."""
+    also = {
+        "QUERY": args.query,
+        "--explicit": args.explicit is True,
+        "--implicit": args.explicit is False,
+        "--all": args.all,
+        "--loaded": args.loaded,
+        "--loaded-by": args.loaded_by is not None,
+        "--format": args.format,
+    }
+    for option, given in also.items():
+        if given:
+            args.parser.error(f"--environments lists no specs: leave out {option}")
+
+
+def _tell_environments(store: Store, console: Console) -> None:
+    """Say how many Spack environments there are besides, where that can be found out."""
+    from spack_kernel.spack.environments import environment_names
+    from spack_kernel.spack.errors import SpackKernelError
+
+    try:
+        count = len(environment_names(store.config)) if store.config else 0
+    except (SpackKernelError, OSError):
+        return  # nobody asked for them
+    if count:
+        console.note(
+            f"{count} Spack environment{'s' if count > 1 else ''}, too: --environments lists them"
+        )
 
 
 def _select(store: Store, args: argparse.Namespace) -> list[Spec]:
@@ -195,7 +242,7 @@ def _print_table(
         if groups:
             console.print(_rule(*key, console))
         if number == 0:
-            console.print(console.style("dim", _line(_COLUMNS, widths)))
+            console.print(console.style("dim", line(_COLUMNS, widths)))
         for candidate in members:
             cells = [
                 cell.ljust(width) for cell, width in zip(rows[id(candidate)], widths, strict=True)
@@ -211,7 +258,8 @@ def _print_table(
             console.print("  ".join(cells).rstrip())
 
 
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+def line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """Return a row of a table."""
     return "  ".join(c.ljust(width) for c, width in zip(cells, widths, strict=True)).rstrip()
 
 
@@ -221,13 +269,14 @@ def _row(candidate: Candidate) -> tuple[str, ...]:
         spec.hash[:7],
         f"{spec.name}@{spec.version}",
         str(candidate.python.version) if candidate.python else "-",
-        _ipykernel(candidate),
+        ipykernel_text(candidate),
         "yes" if spec.explicit else "no",
         spec.prefix or "-",
     )
 
 
-def _ipykernel(candidate: Candidate) -> str:
+def ipykernel_text(candidate: Candidate) -> str:
+    """Return which ipykernel a candidate uses, or why it cannot, for a column of a table."""
     if candidate.source is None:
         return f"none: {candidate.why_not}"
     version = candidate.ipykernel_version or "unknown version"
@@ -258,7 +307,7 @@ def _tally(
 def _as_dict(candidate: Candidate, store: Store) -> dict[str, Any]:
     from spack_kernel.spack.format import format_compilers
 
-    spec, python, kernel = candidate.spec, candidate.python, candidate.ipykernel
+    spec, python = candidate.spec, candidate.python
     return {
         "name": spec.name,
         "version": str(spec.version),
@@ -270,12 +319,18 @@ def _as_dict(candidate: Candidate, store: Store) -> dict[str, Any]:
         "compilers": format_compilers(spec, store),
         "python": str(python.version) if python else None,
         "python_hash": python.hash if python else None,
-        "ipykernel": {
-            "from": candidate.source,
-            "version": candidate.ipykernel_version or None,
-            "hash": kernel.hash if kernel else None,
-        }
-        if candidate.source
-        else None,
+        "ipykernel": ipykernel_dict(candidate),
         "why_not": candidate.why_not or None,
+    }
+
+
+def ipykernel_dict(candidate: Candidate) -> dict[str, Any] | None:
+    """Return which ipykernel a candidate uses, for programs; None when there is none."""
+    if candidate.source is None:
+        return None
+    kernel = candidate.ipykernel
+    return {
+        "from": candidate.source,
+        "version": candidate.ipykernel_version or None,
+        "hash": kernel.hash if kernel else None,
     }

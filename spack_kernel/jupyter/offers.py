@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spack_kernel.kernels.candidates import Survey
+from spack_kernel.kernels.environment_candidates import EnvironmentSurvey
 from spack_kernel.kernels.shipped import PACKAGES, ShippedKernel, shipped_kernels
 from spack_kernel.spack.environments import (
     LOCK_FILE,
@@ -17,7 +18,6 @@ from spack_kernel.spack.environments import (
     EnvironmentNotReady,
     environment_names,
     environments_root,
-    open_environment,
 )
 from spack_kernel.spack.errors import SpackKernelError
 from spack_kernel.spack.index_file import INDEX_PATH, Stamp
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from spack_kernel.kernels.candidates import Candidate
-    from spack_kernel.spack.environments import SpackEnvironment
     from spack_kernel.spack.specs import Dependency, Spec
     from spack_kernel.spack.store import Store
 
@@ -299,22 +298,22 @@ class _Gatherer:
     # -- environments --
 
     def _environments(self) -> Iterator[Offer]:
+        survey = EnvironmentSurvey(self._store, self._survey, self._selection.kernel_packages)
         for name in self._environment_names():
             try:
-                environment = self._open(name)
-                specs = environment.specs(self._store)
-                candidates = self._candidates(specs)
-                able = [candidate for candidate in candidates if not candidate.why_not]
-                if not able:
-                    continue
+                self._watch_environment(name)
             except (SpackKernelError, OSError) as error:
-                summary = getattr(error, "summary", str(error))
-                self._problems.append(f"the environment {name} is left out: {summary}")
-                self._complete &= isinstance(error, EnvironmentNotReady)
+                self._leave_out(name, error)
+                continue
+            found = survey.candidate(name)
+            if found.error is not None:
+                self._leave_out(name, found.error)
+            environment, able = found.environment, found.able
+            if environment is None or not able:
                 continue
             values = {"name": os.path.basename(environment.name)}  # noqa: PTH119 - also for names
             content = kernel_content(
-                specs,
+                found.specs,
                 self._stores,
                 display_name=ENVIRONMENT_DISPLAY_NAME.format(**values),
                 companion=self._selection.companion,
@@ -324,14 +323,18 @@ class _Gatherer:
             )
             yield Offer(kernel_name(ENVIRONMENT_NAME.format(**values)), content)
 
-    def _open(self, name: str) -> SpackEnvironment:
+    def _leave_out(self, name: str, error: SpackKernelError | OSError) -> None:
+        summary = getattr(error, "summary", str(error))
+        self._problems.append(f"the environment {name} is left out: {summary}")
+        self._complete &= isinstance(error, EnvironmentNotReady)
+
+    def _watch_environment(self, name: str) -> None:
         config = self._store.config
         directory = Path(name) if "/" in name and name[:1] in "/~" else None
         if directory is None:
             directory = environments_root(config, name) / name
         for file in (MANIFEST, LOCK_FILE):
             self._watch(directory.expanduser() / file)
-        return open_environment(name, config)
 
     def _environment_names(self) -> list[str]:
         """Return the names and directories of the environments that are selected."""

@@ -116,14 +116,7 @@ class SpackEnvironment:
         EnvironmentNotReady
             When there are none, or some are not installed in `store`; names them.
         """
-        found: dict[str, Spec] = {}
-        absent: list[LockedRoot] = []
-        for root in self.roots:
-            spec = store.by_hash(root.hash)
-            if spec is not None and spec.installed:
-                found[root.hash] = spec
-            else:
-                absent.append(root)
+        absent = self.missing(store)
         if absent:
             raise EnvironmentNotReady(
                 f"{len(absent)} of the {len(self.roots)} roots of the environment {self.name} "
@@ -131,6 +124,7 @@ class SpackEnvironment:
                 details=[f"  {root.label} for {root.query!r}" for root in absent[:20]],
                 hint=f"Install what is missing with `spack {self.option} install`.",
             )
+        found = {root.hash: spec for root in self.roots if (spec := store.by_hash(root.hash))}
         if not found:
             raise EnvironmentNotReady(
                 f"the environment {self.name} has no specs",
@@ -138,6 +132,14 @@ class SpackEnvironment:
                 "`install`.",
             )
         return tuple(found.values())
+
+    def missing(self, store: Store) -> tuple[LockedRoot, ...]:
+        """Return the roots that are not installed in `store`, in the order of the lock file."""
+        return tuple(
+            root
+            for root in self.roots
+            if (spec := store.by_hash(root.hash)) is None or not spec.installed
+        )
 
     def store(self, store: Store) -> Store:
         """Return the store this environment installs in: `store`, unless its manifest says another.

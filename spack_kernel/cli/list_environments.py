@@ -1,0 +1,121 @@
+"""``spack-kernel list --environments``: the Spack environments of a site, as kernels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .list_ import ipykernel_dict, ipykernel_text, line
+
+if TYPE_CHECKING:
+    from spack_kernel.kernels.environment_candidates import EnvironmentCandidate
+    from spack_kernel.spack.store import Store
+
+    from .console import Console
+
+_COLUMNS = ("ENVIRONMENT", "ROOTS", "INSTALLED", "VIEWS", "PYTHON", "IPYKERNEL")
+
+
+def list_environments(store: Store, console: Console) -> None:
+    """Print the managed environments of the Spack instance that `store` was opened through.
+
+    Raises
+    ------
+    EnvironmentNotFound
+        When the store is an install tree by itself, which knows no environments.
+    ConfigError
+        When the configuration cannot be understood, or the directory not be read.
+    """
+    from spack_kernel.kernels.environment_candidates import EnvironmentSurvey
+    from spack_kernel.spack.environments import (
+        EnvironmentNotFound,
+        environment_names,
+        environments_root,
+    )
+    from spack_kernel.spack.errors import ConfigError
+
+    if store.config is None:
+        raise EnvironmentNotFound(
+            f"{store.root} is an install tree, which does not know Spack environments",
+            hint="Name the root of the Spack instance that manages them, as --store or "
+            "SPACK_ROOT;\none in a directory needs no name: --environment ./DIRECTORY of "
+            "`install` and `show`.",
+        )
+    root = environments_root(store.config)
+    try:
+        names = environment_names(store.config)
+    except OSError as error:
+        raise ConfigError(f"cannot read {error.filename}: {error.strerror}") from error
+    survey = EnvironmentSurvey(store)
+    found = [survey.candidate(name) for name in names]
+    if console.json:
+        console.print_json(
+            [_as_dict(each, str(root / name)) for name, each in zip(names, found, strict=True)]
+        )
+        return
+    if found:
+        _print_table(found, console)
+    if console.out.isatty() or not found:
+        console.out.flush()
+        able = sum(not candidate.why_not for candidate in found)
+        console.note(f"{able} of {len(found)} Spack environments in {root} can be kernels")
+        if not found:
+            console.note("`spack env create NAME` makes one.")
+
+
+def _print_table(found: list[EnvironmentCandidate], console: Console) -> None:
+    rows = [_row(candidate) for candidate in found]
+    widths = [
+        max(len(title), *(len(row[column]) for row in rows))
+        for column, title in enumerate(_COLUMNS)
+    ]
+    console.print(console.style("dim", line(_COLUMNS, widths)))
+    for candidate, row in zip(found, rows, strict=True):
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        cells[0] = console.style("bold", cells[0])
+        if candidate.why_not:
+            cells[-1] = console.style("yellow", cells[-1])
+        console.print("  ".join(cells).rstrip())
+
+
+def _row(candidate: EnvironmentCandidate) -> tuple[str, ...]:
+    able = candidate.able
+    python = able[0].python if able else None
+    environment = candidate.environment
+    return (
+        candidate.name,
+        str(len(environment.roots)) if environment else "-",
+        _installed(candidate),
+        ", ".join(environment.views) or "-" if environment else "-",
+        str(python.version) if python else "-",
+        f"none: {candidate.why_not}" if candidate.why_not else ipykernel_text(able[0]),
+    )
+
+
+def _installed(candidate: EnvironmentCandidate) -> str:
+    if candidate.environment is None or not candidate.environment.roots:
+        return "-"
+    count = len(candidate.environment.roots)
+    if not candidate.missing:
+        return "yes"
+    return f"{count - len(candidate.missing)} of {count}"
+
+
+def _as_dict(candidate: EnvironmentCandidate, directory: str) -> dict[str, Any]:
+    environment, able = candidate.environment, candidate.able
+    python = able[0].python if able else None
+    missing = {root.hash for root in candidate.missing}
+    return {
+        "name": candidate.name,
+        "directory": directory,
+        "roots": [
+            {"query": root.query, "hash": root.hash, "installed": root.hash not in missing}
+            for root in (environment.roots if environment else ())
+        ],
+        "views": {view.name: view.root for view in environment.views.values()}
+        if environment
+        else {},
+        "python": str(python.version) if python else None,
+        "python_hash": python.hash if python else None,
+        "ipykernel": ipykernel_dict(able[0]) if able else None,
+        "why_not": candidate.why_not or None,
+    }

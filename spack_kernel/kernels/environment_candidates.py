@@ -1,0 +1,114 @@
+"""Which Spack environments can be kernels, told as for specs: without starting a process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from spack_kernel.spack.environments import open_environment
+from spack_kernel.spack.errors import ConfigError, SpackKernelError
+
+from .candidates import Survey
+from .shipped import PACKAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from spack_kernel.spack.environments import LockedRoot, SpackEnvironment
+    from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.store import Store
+
+    from .candidates import Candidate
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentCandidate:
+    """A Spack environment, and what kernel it would make.
+
+    Attributes
+    ----------
+    name : str
+        The name of a managed environment, the directory of another.
+    environment : SpackEnvironment or None
+        What its files say; None when they cannot be read, or it was never concretized.
+    missing : tuple of LockedRoot
+        The roots that are not installed.
+    specs : tuple of Spec
+        The roots, when all are installed.
+    candidates : tuple of Candidate
+        What kernels these would make.
+    error : SpackKernelError or None
+        What keeps it from being loaded.
+    """
+
+    name: str
+    environment: SpackEnvironment | None = None
+    missing: tuple[LockedRoot, ...] = ()
+    specs: tuple[Spec, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    error: SpackKernelError | None = None
+
+    @property
+    def able(self) -> tuple[Candidate, ...]:
+        """The roots that can be IPython kernels; one is enough for the environment to be one."""
+        return tuple(candidate for candidate in self.candidates if not candidate.why_not)
+
+    @property
+    def why_not(self) -> str:
+        """Why it cannot be an IPython kernel; empty when it can."""
+        if self.error is not None:
+            return self.error.summary
+        if self.able:
+            return ""
+        return "; ".join(dict.fromkeys(candidate.why_not for candidate in self.candidates))
+
+
+class EnvironmentSurvey:
+    """Answers for the Spack environments of one store.
+
+    Parameters
+    ----------
+    store : Store
+        Where they are installed; its configuration knows managed environments.
+    survey : Survey, optional
+        That of the store, when there is one already.
+    shippers : sequence of str
+        As for `Survey`.
+    """
+
+    def __init__(
+        self, store: Store, survey: Survey | None = None, shippers: Sequence[str] = PACKAGES
+    ) -> None:
+        self._store = store
+        self._shippers = shippers
+        # An environment may have an install tree of its own.
+        self._surveys: dict[str, tuple[Store, Survey | None]] = {store.root: (store, survey)}
+
+    def candidate(self, name: str) -> EnvironmentCandidate:
+        """Return what kernel the environment `name` would make; as for `open_environment`."""
+        environment: SpackEnvironment | None = None
+        missing: tuple[LockedRoot, ...] = ()
+        try:
+            environment = open_environment(name, self._store.config)
+            environment.view()  # or it is not known through which
+            store, survey = self._of(environment.store(self._store))
+            missing = environment.missing(store)
+            specs = environment.specs(store)
+            candidates = tuple(survey.candidates(specs))
+        except SpackKernelError as error:
+            return EnvironmentCandidate(
+                environment.name if environment else name, environment, missing, error=error
+            )
+        except OSError as error:
+            told = ConfigError(f"cannot read {error.filename}: {error.strerror}")
+            return EnvironmentCandidate(name, environment, error=told)
+        return EnvironmentCandidate(
+            environment.name, environment, specs=specs, candidates=candidates
+        )
+
+    def _of(self, store: Store) -> tuple[Store, Survey]:
+        """Return a store with its survey, both made once."""
+        store, survey = self._surveys.get(store.root, (store, None))
+        survey = survey or Survey(store, self._shippers)
+        self._surveys[store.root] = store, survey
+        return store, survey
