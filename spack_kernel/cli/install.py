@@ -170,6 +170,10 @@ def _print(
         console.print(f"  ipykernel    {ipykernel.version or 'unknown version'}, {source}")
     if plan.modules:
         console.print(f"  modules      {' '.join(plan.modules)}")
+    inspected = plan.source.prefix_inspections
+    if inspected is not None:
+        told = ", ".join(f"{where} on {' and '.join(names)}" for where, names in inspected.items())
+        console.print(f"  inspected    {told or 'nothing'}, as the site's modules.yaml says")
     recipes = plan.source.recipes
     if recipes is not None:
         whose = f"Spack {recipes.spack_version}" if recipes.spack_version else "the site's Spack"

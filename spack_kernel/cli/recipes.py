@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     import argparse
 
     from spack_kernel.kernels.sources import Source
-    from spack_kernel.spack.load import LoadEnvironment
     from spack_kernel.spack.recorded import RecipeEnvironment
 
     from .options import Adder
@@ -34,8 +33,6 @@ def add_spack_options(parser: Adder) -> None:
 def ask_recipes(args: argparse.Namespace, source: Source) -> RecipeEnvironment | None:
     """Return what recipes add to a source, asked of Spack once; None when nobody can say.
 
-    Where Spack is not asked, it is what the configuration of the store adds.
-
     Raises
     ------
     SpackCommandError
@@ -47,27 +44,18 @@ def ask_recipes(args: argparse.Namespace, source: Source) -> RecipeEnvironment |
         return None
     from spack_kernel.jupyter.kernel_json import store_paths
     from spack_kernel.spack import Store
-    from spack_kernel.spack.load import load_environment
-    from spack_kernel.spack.recorded import recorded_difference
-
-    # The kernel will know the install trees alone: what the configuration adds is recorded, too.
-    bare = Store.open_all(store_paths(source.store))
-    specs = [spec for root in source.load.specs if (spec := bare.by_hash(root.hash)) is not None]
-    known = load_environment(bare, specs)
-    asked = None if args.no_spack else _ask(args, source, known)
-    if asked is None and source.store.config is not None:
-        return recorded_difference(load_environment(source.store, specs), known)
-    return asked
-
-
-def _ask(
-    args: argparse.Namespace, source: Source, known: LoadEnvironment
-) -> RecipeEnvironment | None:
     from spack_kernel.spack.command import SpackCommandError, ask_spack, find_spack
+    from spack_kernel.spack.load import load_environment
 
+    if args.no_spack:
+        return None
     spack = Path(args.spack).expanduser().absolute() if args.spack else find_spack(source.store)
     if spack is None:
         return None
+    # The kernel will know the install trees alone, and what is recorded beside.
+    bare = Store.open_all(store_paths(source.store))
+    specs = [spec for root in source.load.specs if (spec := bare.by_hash(root.hash)) is not None]
+    known = load_environment(bare, specs, source.prefix_inspections)
     console = args.console
     console.note(f"Asking {spack} what the recipes set; it takes seconds, --no-spack skips it.")
     try:

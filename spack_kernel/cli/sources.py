@@ -5,13 +5,13 @@ Heavy imports stand inside the functions, as in the subcommands.
 
 from __future__ import annotations
 
+import argparse
 import os
 from typing import TYPE_CHECKING
 
 from .options import get_specs
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Mapping, Sequence
 
     from spack_kernel.jupyter.kernelspecs import InstalledKernelSpec
@@ -55,6 +55,8 @@ def add_source_options(parser: Adder) -> None:
         dest="load_modules",
         help="do not load the modules that externals name",
     )
+    # Written into kernelspecs; a person gives the Spack instance itself as the store.
+    parser.add_argument("--prefix-inspections", default="", help=argparse.SUPPRESS)
 
 
 def check_source(args: argparse.Namespace) -> None:
@@ -95,19 +97,23 @@ def get_source(
         When it does not name one installed thing.
     """
     from spack_kernel.kernels import sources
+    from spack_kernel.spack.load import read_inspections
 
+    inspections = read_inspections(args.prefix_inspections)
     if args.environment:
-        return sources.environment_source(store, args.environment, view=args.view, recipes=recipes)
+        return sources.environment_source(
+            store, args.environment, view=args.view, inspections=inspections, recipes=recipes
+        )
     if args.view:
         # A name alone is never a directory of wherever the command happens to run.
         view = os.path.abspath(args.view) if args.view[:1] == "." else args.view  # noqa: PTH100
-        return sources.view_source(store, view)
+        return sources.view_source(store, view, inspections=inspections)
     if not args.query:
         from spack_kernel.kernels.module_source import module_source
 
         return module_source(store, args.modules, os.environ, env=env)
     specs = specs or get_specs(store, args.query)
-    return sources.specs_source(store, specs, recipes=recipes)
+    return sources.specs_source(store, specs, inspections=inspections, recipes=recipes)
 
 
 def get_plan(args: argparse.Namespace, source: Source, *, kernel: bool = True) -> KernelPlan:
@@ -156,7 +162,7 @@ def installed_plan(installed: InstalledKernelSpec) -> KernelPlan:
 
     config = installed.config
     stores = config.get("store", ())
-    recipes = config.get("recipes")
+    recipes, inspections = config.get("recipes"), config.get("prefix_inspections")
     command = kernel_command(KernelSpec.from_resource_dir(installed.resource_dir).argv)
     request = Request(
         spec=config.get("spec", ""),
@@ -167,6 +173,7 @@ def installed_plan(installed: InstalledKernelSpec) -> KernelPlan:
         modules=tuple(config.get("modules", ())),
         load_modules=config.get("load_modules", True),
         recipes=json.dumps(recipes, sort_keys=True) if recipes else "",
+        prefix_inspections="" if inspections is None else json.dumps(inspections),
         stores=(stores,) if isinstance(stores, str) else tuple(stores),
         companion=config.get("companion", "auto"),
         kernel=not command or starts_ipykernel(command),

@@ -19,6 +19,7 @@ from spack_kernel.kernels.shipped import PACKAGES
 from .errors import KernelSpecError
 from .kernel_json import default_display_name, kernel_content, notebook_content
 from .kernelspecs import RESOURCES
+from .loading import Loading
 from .names import (
     DISPLAY_NAME_TEMPLATE,
     NAME_TEMPLATE,
@@ -290,7 +291,9 @@ class SpackKernelSpecManager(KernelSpecManager):
             self._wait()
         offered: dict[str, _Known] = {}
         if self.notebook_kernel:
-            content = notebook_content(NOTEBOOK_DISPLAY_NAME, self._all_stores())
+            first = self._stores()[0].listing if self.stores else None
+            inspections = first.offers.prefix_inspections if first else None
+            content = notebook_content(NOTEBOOK_DISPLAY_NAME, self._all_stores(), inspections)
             offered[NOTEBOOK_NAME] = _Known(Offer(NOTEBOOK_NAME, content), None)
         for watcher in self._stores():
             for offer in watcher.listing.offers.offers if watcher.listing else ():
@@ -384,6 +387,7 @@ class SpackKernelSpecManager(KernelSpecManager):
             # Whether that is true is not known without looking; its start will tell.
             debugger=True,
             encryption=True,
+            loading=Loading(prefix_inspections=watcher.listing.offers.prefix_inspections),
         )
         return Offer(name, content)
 

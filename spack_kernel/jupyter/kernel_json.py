@@ -9,7 +9,7 @@ from spack_kernel.kernels.encryption import METADATA as CAN_ENCRYPT
 from spack_kernel.kernels.plan import KERNEL_COMMAND, is_python
 
 from .isolated import command_line
-from .loading import Loading, source_names
+from .loading import Loading, inspections_config, inspections_words, source_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -179,7 +179,11 @@ def kernel_content(
     }
 
 
-def notebook_content(display_name: str, stores: Sequence[str]) -> dict[str, Any]:
+def notebook_content(
+    display_name: str,
+    stores: Sequence[str],
+    prefix_inspections: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, Any]:
     """Return the content of the kernel.json of a kernel that the notebook itself chooses.
 
     Parameters
@@ -188,11 +192,14 @@ def notebook_content(display_name: str, stores: Sequence[str]) -> dict[str, Any]
         What front ends show.
     stores : sequence of str
         Where the notebook's spec is looked for, the local one first; empty to look for a store.
+    prefix_inspections : mapping, optional
+        What the site inspects in prefixes, where that is not Spack's own.
     """
-    config: dict[str, Any] = {"from_notebook": True}
+    config: dict[str, Any] = {"from_notebook": True, **inspections_config(prefix_inspections)}
     if stores:
         config["store"] = stores[0] if len(stores) == 1 else list(stores)
     words = [word for path in stores for word in ("--store", path)]
+    words += inspections_words(prefix_inspections)
     return {
         "argv": [*command_line(), "exec", *words, "--from-notebook", "--", *KERNEL_COMMAND],
         "display_name": display_name,

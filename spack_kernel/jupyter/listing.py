@@ -163,6 +163,7 @@ def _as_dict(listing: Listing) -> dict[str, Any]:
         "problems": offers.problems,
         "left_out": offers.left_out,
         "complete": offers.complete,
+        "prefix_inspections": offers.prefix_inspections,
     }
 
 
@@ -181,6 +182,9 @@ def _from_dict(answer: Mapping[str, Any], packages: str) -> Listing:
             problems=tuple(answer["problems"]),
             left_out=answer["left_out"],
             complete=answer["complete"],
+            prefix_inspections=None
+            if answer["prefix_inspections"] is None
+            else {where: tuple(v) for where, v in answer["prefix_inspections"].items()},
         ),
         packages,
     )

@@ -36,6 +36,8 @@ class Loading:
         Whether those that externals name are loaded, too.
     recipes : mapping or None
         What was recorded of recipes.
+    prefix_inspections : mapping or None
+        What the site inspects in prefixes, where that is not Spack's own.
     modules_alone : bool
         Whether `modules` are all that is loaded.
     """
@@ -45,6 +47,7 @@ class Loading:
     modules: tuple[str, ...] = ()
     load_modules: bool = True
     recipes: Mapping[str, Any] | None = None
+    prefix_inspections: Mapping[str, Sequence[str]] | None = None
     modules_alone: bool = False
 
     @classmethod
@@ -70,6 +73,7 @@ class Loading:
             modules=tuple(modules),
             load_modules=load_modules,
             recipes=recipes.as_dict() if recipes and recipes.variables else None,
+            prefix_inspections=source.prefix_inspections,
             modules_alone=source.kind == "modules",
         )
 
@@ -91,7 +95,7 @@ class Loading:
             traits["load_modules"] = False
         if self.recipes:
             traits["recipes"] = dict(self.recipes)
-        return traits
+        return traits | inspections_config(self.prefix_inspections)
 
     def words(self) -> list[str]:
         """Return the same as options of `spack-kernel exec`."""
@@ -106,7 +110,21 @@ class Loading:
             words.append("--no-modules")
         if self.recipes:
             words += ["--recipes", json.dumps(self.recipes, separators=(",", ":"))]
-        return words
+        return words + inspections_words(self.prefix_inspections)
+
+
+def inspections_config(inspections: Mapping[str, Sequence[str]] | None) -> dict[str, Any]:
+    """Return the trait of a kernel.json that says what a site inspects; nothing for Spack's own."""
+    if inspections is None:
+        return {}
+    return {"prefix_inspections": {where: list(names) for where, names in inspections.items()}}
+
+
+def inspections_words(inspections: Mapping[str, Sequence[str]] | None) -> list[str]:
+    """Return the same as an option of `spack-kernel exec`."""
+    if inspections is None:
+        return []
+    return ["--prefix-inspections", json.dumps(inspections, separators=(",", ":"))]
 
 
 def source_names(source: Source) -> tuple[str, str] | None:

@@ -21,6 +21,7 @@ from spack_kernel.spack.environments import (
 )
 from spack_kernel.spack.errors import SpackKernelError
 from spack_kernel.spack.index_file import INDEX_PATH, Stamp
+from spack_kernel.spack.load import site_inspections
 
 from .kernel_json import kernel_content, kernel_name, store_paths
 from .loading import ENVIRONMENT_DISPLAY_NAME, ENVIRONMENT_NAME, Loading
@@ -141,6 +142,8 @@ class Offers:
     complete : bool
         Whether all that was asked for could be understood, so that what is not offered is not
         there.
+    prefix_inspections : mapping or None
+        What the site inspects in prefixes, where that is not Spack's own.
     """
 
     offers: tuple[Offer, ...]
@@ -149,6 +152,7 @@ class Offers:
     problems: tuple[str, ...]
     left_out: int
     complete: bool = True
+    prefix_inspections: Mapping[str, Sequence[str]] | None = None
 
 
 def offers_of(store: Store, selection: Selection) -> Offers:
@@ -166,6 +170,7 @@ class _Gatherer:
         self._store = store
         self._selection = selection
         self._stores = store_paths(store)
+        self._inspections = site_inspections(store)
         self._survey = Survey(store, selection.kernel_packages)
         self._shipped: dict[str, list[ShippedKernel]] = {}
         self._problems: list[str] = []
@@ -192,6 +197,7 @@ class _Gatherer:
             problems=tuple(self._problems),
             left_out=left_out,
             complete=self._complete,
+            prefix_inspections=self._inspections,
         )
 
     def _watch(self, path: Path) -> None:
@@ -290,6 +296,7 @@ class _Gatherer:
             debugger=candidate.debugger,
             encryption=candidate.encryption,
             shipped=shipped,
+            loading=Loading(prefix_inspections=self._inspections),
         )
         if shipped is None:
             return Offer(name, content)
@@ -319,7 +326,9 @@ class _Gatherer:
                 companion=self._selection.companion,
                 debugger=any(candidate.debugger for candidate in able),
                 encryption=all(candidate.encryption for candidate in able),
-                loading=Loading(environment=str(environment.path)),
+                loading=Loading(
+                    environment=str(environment.path), prefix_inspections=self._inspections
+                ),
             )
             yield Offer(kernel_name(ENVIRONMENT_NAME.format(**values)), content)
 

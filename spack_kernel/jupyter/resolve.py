@@ -18,6 +18,7 @@ from spack_kernel.kernels.plan import KernelPlan, plan_source
 from spack_kernel.kernels.probe import PROBE_TIMEOUT, probe
 from spack_kernel.kernels.sources import environment_source, specs_source, view_source
 from spack_kernel.spack.errors import Ambiguous, NoMatch, SpackKernelError
+from spack_kernel.spack.load import read_inspections
 from spack_kernel.spack.recorded import read_recipes
 from spack_kernel.spack.store_cache import StoreCache
 
@@ -62,6 +63,8 @@ class Request:
         Whether those that externals name are loaded, too.
     recipes : str
         What was recorded of recipes, as JSON; empty for nothing.
+    prefix_inspections : str
+        What was recorded of the site's prefix inspections, as JSON; empty for the store's.
     stores : tuple of str
         Install trees or Spack roots, the first as the local one; empty to look for one.
     companion : str
@@ -80,6 +83,7 @@ class Request:
     modules: tuple[str, ...] = ()
     load_modules: bool = True
     recipes: str = ""
+    prefix_inspections: str = ""
     stores: tuple[str, ...] = ()
     companion: str = "auto"
     kernel: bool = True
@@ -166,16 +170,18 @@ def source_of(store: Store, request: Request, environ: Mapping[str, str] | None 
     ------
     KernelSpecError
         When the request names nothing, or contradicts itself.
-    InvalidModification
-        When what was recorded of recipes is damaged.
+    InvalidModification, ConfigError
+        When what was recorded of recipes or of the site's configuration is damaged.
     SpackKernelError
         As `resolve`, `environment_source`, `view_source` and `module_source`.
     """
     recipes = read_recipes(request.recipes)
+    inspections = read_inspections(request.prefix_inspections)
     if request.modules and not any(getattr(request, name) for name in NAMING):
         return module_source(store, request.modules, os.environ if environ is None else environ)
     if not request.environment and not request.view:
-        return specs_source(store, resolve(store, request), recipes=recipes)
+        specs = resolve(store, request)
+        return specs_source(store, specs, inspections=inspections, recipes=recipes)
     named = "environment" if request.environment else "view"
     also = [name for name in ("spec", "hash", "specs") if getattr(request, name)]
     if also:
@@ -184,8 +190,14 @@ def source_of(store: Store, request: Request, environ: Mapping[str, str] | None 
             hint=f"Keep `{named}`, or what names specs.",
         )
     if request.environment:
-        return environment_source(store, request.environment, view=request.view, recipes=recipes)
-    return view_source(store, request.view)
+        return environment_source(
+            store,
+            request.environment,
+            view=request.view,
+            inspections=inspections,
+            recipes=recipes,
+        )
+    return view_source(store, request.view, inspections=inspections)
 
 
 def resolve(store: Store, request: Request) -> list[Spec]:

@@ -152,6 +152,7 @@ def wanted_kernels(manager: SpackKernelSpecManager) -> Wanted:
     problems: list[str] = []
     failures: list[tuple[str, SpackKernelError]] = []
     stores: list[str] = []
+    inspections: Mapping[str, Sequence[str]] | None = None
     complete = True
     for paths in manager.store_lists():
         try:
@@ -160,6 +161,9 @@ def wanted_kernels(manager: SpackKernelSpecManager) -> Wanted:
             failures.append((" > ".join(paths) or "the default store", error))
             complete = False
             continue
+        if not stores:
+            # Those of the local store are followed for all that are chained behind it.
+            inspections = listing.offers.prefix_inspections
         stores += listing.offers.stores
         complete &= listing.offers.complete
         problems += listing.offers.problems
@@ -171,7 +175,7 @@ def wanted_kernels(manager: SpackKernelSpecManager) -> Wanted:
         for offer in listing.offers.offers:
             offers.setdefault(offer.name, offer)
     if manager.notebook_kernel and stores:
-        content = notebook_content(NOTEBOOK_DISPLAY_NAME, list(dict.fromkeys(stores)))
+        content = notebook_content(NOTEBOOK_DISPLAY_NAME, list(dict.fromkeys(stores)), inspections)
         offers[NOTEBOOK_NAME] = Offer(NOTEBOOK_NAME, content)
     allowed = manager.allowed_kernelspecs
     kept = [offers[name] for name in sorted(offers) if not allowed or name in allowed]

@@ -74,6 +74,16 @@ class KernelTraits(LocalProvisioner):
         "`spack_version`, `specs` (DAG hashes), `replaces` (variables) and `modifications`, a list "
         "of operations on variables. Left out when it is of other specs.",
     ).tag(config=True)
+    prefix_inspections: Any = Dict(
+        key_trait=Unicode(),
+        value_trait=List(Unicode()),
+        default_value=None,
+        allow_none=True,
+        help="Which subdirectories of prefixes are put on which variables, as `modules:"
+        "prefix_inspections` of the site's Spack says, `./` being the prefix itself; recorded when "
+        "the kernel is made and this is not what Spack does by default. Not set: as the "
+        "configuration of `store` says, else Spack's default.",
+    ).tag(config=True)
     store = Union(
         [Unicode(), List(Unicode())],
         default_value="",
@@ -168,6 +178,9 @@ class KernelTraits(LocalProvisioner):
             modules=tuple(self.modules),
             load_modules=self.load_modules,
             recipes=json.dumps(self.recipes, sort_keys=True) if self.recipes else "",
+            prefix_inspections=""
+            if self.prefix_inspections is None
+            else json.dumps(self.prefix_inspections),
             companion=self.companion,
             kernel=not command or starts_ipykernel(command),
             probe_timeout=self.probe_timeout,

@@ -19,7 +19,7 @@ from spack_kernel.spack.environments import (
     open_environment,
 )
 from spack_kernel.spack.index_file import Stamp
-from spack_kernel.spack.load import load_environment
+from spack_kernel.spack.load import load_environment, site_inspections
 from spack_kernel.spack.recorded import with_recipes
 
 from .errors import gone
@@ -63,6 +63,8 @@ class Source:
         The modules that are all of it; `load` then only says what they give.
     recipes : RecipeEnvironment or None
         What is in `load` of what recipes add.
+    prefix_inspections : mapping of str to tuple of str, or None
+        What the site inspects in prefixes, where that is not Spack's own.
     notes : tuple of str
         What is worth knowing.
     watched : mapping of str to Stamp or None
@@ -80,6 +82,7 @@ class Source:
     view: str = ""
     modules: tuple[str, ...] = ()
     recipes: RecipeEnvironment | None = None
+    prefix_inspections: Mapping[str, tuple[str, ...]] | None = None
     notes: tuple[str, ...] = ()
     watched: Mapping[str, Stamp | None] = field(default_factory=dict)
     directories: Directories = field(default_factory=Directories, repr=False)
@@ -145,11 +148,25 @@ def specs_source(
     if recipes is not None:
         load = with_recipes(load, recipes, store, directories)
     name = " ".join(spec.label for spec in specs)
-    return Source("specs", name, store, load, recipes=recipes, notes=notes, directories=directories)
+    return Source(
+        "specs",
+        name,
+        store,
+        load,
+        recipes=recipes,
+        prefix_inspections=site_inspections(store, inspections),
+        notes=notes,
+        directories=directories,
+    )
 
 
 def environment_source(
-    store: Store, name: str, *, view: str = "", recipes: RecipeEnvironment | None = None
+    store: Store,
+    name: str,
+    *,
+    view: str = "",
+    inspections: Mapping[str, Sequence[str]] | None = None,
+    recipes: RecipeEnvironment | None = None,
 ) -> Source:
     """Return the source that a Spack environment is: through its view when it has one.
 
@@ -163,6 +180,8 @@ def environment_source(
     view : str
         The name or the directory of one of its views; `NO_VIEW` to load its roots; empty for the
         default view, the only one, or none where it has none.
+    inspections : mapping of str to sequence of str, optional
+        As for `spack_kernel.spack.environments.open_environment`; the manifest's own go before.
     recipes : RecipeEnvironment, optional
         What was recorded of the recipes of its roots; left out, with a note, if it is of others.
 
@@ -175,7 +194,8 @@ def environment_source(
     StoreNotFound, DatabaseError, ConfigError, QuerySyntaxError
         When its files or its store cannot be read.
     """
-    environment = open_environment(name, store.config)
+    environment = open_environment(name, store.config, inspections=inspections)
+    inspected = site_inspections(store, inspections)
     watched = {
         path: _stamp(path)
         for path in map(str, (environment.path / MANIFEST, environment.path / LOCK_FILE))
@@ -196,6 +216,7 @@ def environment_source(
         view_name=chosen.name if chosen else NO_VIEW,
         view=chosen.root if chosen else "",
         recipes=recipes,
+        prefix_inspections=inspected,
         notes=notes,
         watched=watched,
         directories=directories,
@@ -238,7 +259,15 @@ def view_source(
     load = replace(load, specs=roots or load.specs)
     # What is shown is told by the metadata in the view: another spec makes it another directory.
     metadata = str(Path(path, ".spack"))
-    return Source("view", path, store, load, view=path, watched={metadata: _stamp(metadata)})
+    return Source(
+        "view",
+        path,
+        store,
+        load,
+        view=path,
+        prefix_inspections=site_inspections(store, inspections),
+        watched={metadata: _stamp(metadata)},
+    )
 
 
 def _require_roots(specs: Sequence[Spec]) -> None:

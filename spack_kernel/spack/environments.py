@@ -21,13 +21,14 @@ from .config import Config
 from .errors import ConfigError, ConfigWarning, SpackKernelError
 from .install_tree import install_tree, upstream_trees
 from .modifications import configured_modifications
-from .scopes import Scope
+from .scopes import Scope, TextScope
 from .store import Store
 from .substitution import Substitution
 from .views import DEFAULT_VIEW, View, read_views
+from .yaml_files import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from .modifications import Modification
     from .specs import Spec
@@ -199,7 +200,11 @@ class SpackEnvironment:
 
 
 def open_environment(
-    name: str, config: Config | None = None, environ: Mapping[str, str] | None = None
+    name: str,
+    config: Config | None = None,
+    environ: Mapping[str, str] | None = None,
+    *,
+    inspections: Mapping[str, Sequence[str]] | None = None,
 ) -> SpackEnvironment:
     """Open the Spack environment `name`.
 
@@ -212,6 +217,8 @@ def open_environment(
         The configuration of the Spack instance; managed environments need one.
     environ : mapping of str to str, optional
         Where variables in paths come from when there is no `config`; by default this process's.
+    inspections : mapping of str to sequence of str, optional
+        The site's ``modules:prefix_inspections``, in the place of those that `config` has.
 
     Raises
     ------
@@ -230,11 +237,17 @@ def open_environment(
     else:
         path = environments_root(config, name) / name
         _check_name(name, path, config)
+    site: list[Scope] = []
+    if inspections is not None:
+        key = Text("prefix_inspections:", path, 0)  # the colon: it replaces
+        content = {key: {where: list(names) for where, names in inspections.items()}}
+        site.append(TextScope("prefix_inspections", {"modules": content}))
     if config is not None:
-        merged = config.with_file(path / MANIFEST, _manifest_keys(path), environment=path)
+        configured = Config([*config.scopes, *site], config.substitution)
+        merged = configured.with_file(path / MANIFEST, _manifest_keys(path), environment=path)
     else:
         scope = Scope(f"env:{path}", path / MANIFEST, _manifest_keys(path))
-        merged = Config([scope], Substitution(path, environ, path))
+        merged = Config([*site, scope], Substitution(path, environ, path))
     managed = config is not None and _is_managed(path, config)
     return SpackEnvironment(
         name=managed or str(path),

@@ -6,11 +6,13 @@ What a package's own recipe adds (``MPICC``, ``R_LIBS`` …) is not in the datab
 
 from __future__ import annotations
 
+import json
 import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .directories import Directories
+from .errors import ConfigError
 from .modifications import (
     Modification,
     apply_modifications,
@@ -171,6 +173,60 @@ def inspections_of(
         "" if (relative := posixpath.normpath(key)) == "." else relative: tuple(variables)
         for key, variables in (DEFAULT_INSPECTIONS if inspections is None else inspections).items()
     }
+
+
+def site_inspections(
+    store: Store, inspections: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, tuple[str, ...]] | None:
+    """Return what the site inspects, as it configures it; None where that is Spack's own.
+
+    A kernel knows its install trees and not the Spack instance they belong to, so it must be told.
+
+    Parameters
+    ----------
+    store : Store
+        The store; its configuration says it.
+    inspections : mapping of str to sequence of str, optional
+        What was recorded, in the place of what is configured.
+
+    Raises
+    ------
+    ConfigError
+        As `inspections_of`.
+    """
+    if inspections is None and store.config is not None:
+        inspections = store.config.prefix_inspections()
+    own = inspections_of(store, DEFAULT_INSPECTIONS)
+    # Their order is that of the directories in a variable.
+    if inspections is None or [*inspections_of(store, inspections).items()] == [*own.items()]:
+        return None
+    return {where: tuple(names) for where, names in inspections.items()}
+
+
+def read_inspections(text: str) -> dict[str, tuple[str, ...]] | None:
+    """Return recorded inspections from JSON; None for an empty text.
+
+    Raises
+    ------
+    ConfigError
+        When it is not a mapping of subdirectories to lists of variables.
+    """
+    if not text:
+        return None
+    try:
+        recorded = json.loads(text)
+        if not all(
+            isinstance(names, list) and all(isinstance(name, str) for name in names)
+            for names in recorded.values()
+        ):
+            raise ValueError("it needs a list of variables for each subdirectory")
+    except (ValueError, AttributeError) as error:
+        raise ConfigError(
+            f"recorded prefix inspections cannot be understood: {error}",
+            details=[f"  {text}"],
+            hint='They look like {"./bin": ["PATH"], "./lib": ["LD_LIBRARY_PATH"]}.',
+        ) from error
+    return {where: tuple(names) for where, names in recorded.items()}
 
 
 def prepend_pythonpath(entries: Sequence[PythonPathEntry]) -> list[Modification]:

@@ -101,26 +101,6 @@ def read_recipes(text: str) -> RecipeEnvironment | None:
         ) from error
 
 
-def recorded_difference(loaded: LoadEnvironment, known: LoadEnvironment) -> RecipeEnvironment:
-    """Return what makes `known` set what `loaded` does, where the two differ.
-
-    Parameters
-    ----------
-    loaded : LoadEnvironment
-        What loading some specs changes by the configuration of a Spack instance.
-    known : LoadEnvironment
-        What it changes by the install trees alone.
-    """
-    theirs, ours = by_variable(loaded.modifications), by_variable(known.modifications)
-    differing = [name for name in {**ours, **theirs} if theirs.get(name) != ours.get(name)]
-    return RecipeEnvironment(
-        "",
-        tuple(m for name in differing for m in theirs.get(name, ())),
-        tuple(differing),
-        tuple(spec.hash for spec in loaded.specs),
-    )
-
-
 def by_variable(modifications: Iterable[Modification]) -> dict[str, list[Modification]]:
     """Return the modifications of each variable, in order."""
     groups: dict[str, list[Modification]] = {}

@@ -83,6 +83,26 @@ class Scope:
         return {key: value for key, value in _mapping(content, path).items() if key == name}
 
 
+class TextScope(Scope):
+    """A scope that lies in no file.
+
+    Parameters
+    ----------
+    name : str
+        As for `Scope`.
+    content : mapping
+        Its sections; a key that replaces, where others are merged, is a `Text` with `override`.
+    """
+
+    def __init__(self, name: str, content: Mapping[str, Any]) -> None:
+        super().__init__(name, Path(name))
+        self._content = content
+
+    def section(self, name: str) -> dict[str, Any]:
+        """Return ``{name: content}`` as this scope has it; empty without."""
+        return {key: value for key, value in self._content.items() if key == name}
+
+
 def scope_stack(
     scopes: Iterable[Scope], substitution: Substitution, below: Iterable[Scope] = ()
 ) -> list[Scope]:

@@ -317,10 +317,9 @@ def test_an_environments_recipes_are_recorded_too(
     assert output == f"{science}/.spack-env/view/share\n"
 
 
-def test_what_a_site_configures_is_recorded_where_nobody_is_asked(
-    on: Runner, demo: Path, spec: Spec, surroundings: Path, tmp_path: Path
-) -> None:
-    """The kernel names the install tree, in which the prefix inspections of a site are unknown."""
+@pytest.fixture
+def instance(demo: Path, tmp_path: Path) -> Path:
+    """Return the root of a Spack instance with prefix inspections of its own."""
     instance = tmp_path / "instance"
     (instance / "etc" / "spack" / "defaults").mkdir(parents=True)
     (instance / "bin").mkdir()
@@ -329,14 +328,28 @@ def test_what_a_site_configures_is_recorded_where_nobody_is_asked(
         f"config: {{install_tree: {{root: {demo}}}}}\n"
     )
     (instance / "etc" / "spack" / "modules.yaml").write_text(
-        "modules: {prefix_inspections: {bin: [PATH], lib: [LD_LIBRARY_PATH]}}\n"
+        "modules: {prefix_inspections: {./bin: [PATH], ./lib: [LD_LIBRARY_PATH]}}\n"
     )
+    return instance
+
+
+#: What Spack puts everywhere by default, and this site nowhere.
+UNUSED = ("CMAKE_PREFIX_PATH", "PKG_CONFIG_PATH", "MANPATH", "ACLOCAL_PATH")
+
+
+def test_what_a_site_inspects_is_recorded(
+    on: Runner, demo: Path, spec: Spec, surroundings: Path, instance: Path
+) -> None:
+    """The kernel names the install tree, in which the prefix inspections of a site are unknown."""
     argv = ("--name", "made", "--store", instance, "py-libensemble")
     result = on("install", "--user", *argv)
     assert (result.status, result.err) == (0, "")
-    changed = "CMAKE_PREFIX_PATH, LD_LIBRARY_PATH, MANPATH, PKG_CONFIG_PATH"
-    assert f"  recorded     {changed}, as the site's Spack sets them" in result.out.splitlines()
-    assert config_of(surroundings, "made")["store"] == str(demo)
+    told = "  inspected    ./bin on PATH, ./lib on LD_LIBRARY_PATH, as the site's modules.yaml says"
+    assert told in result.out.splitlines()
+    config = config_of(surroundings, "made")
+    assert config["store"] == str(demo)
+    assert config["prefix_inspections"] == {"./bin": ["PATH"], "./lib": ["LD_LIBRARY_PATH"]}
+    assert "recipes" not in config
     words = kernel_json(surroundings, "made")["argv"]
     code = "import os; print(os.environ['LD_LIBRARY_PATH'], 'CMAKE_PREFIX_PATH' in os.environ)"
     output = subprocess.run(
@@ -351,6 +364,57 @@ def test_what_a_site_configures_is_recorded_where_nobody_is_asked(
     assert inspected == "False"
     facts = on("show", "--store", instance, "py-libensemble", "--json").json
     assert facts["env"]["LD_LIBRARY_PATH"] == libraries
+
+
+def test_the_environment_is_the_same_whichever_way_a_kernel_is_made(
+    on: Runner, demo: Path, spec: Spec, surroundings: Path, instance: Path
+) -> None:
+    science = make_environment(
+        instance / "var" / "spack" / "environments" / "science", [spec], view=False
+    )
+    manifest = json.loads((science / "spack.yaml").read_text())
+    manifest["spack"]["modules"] = {"prefix_inspections": {"./share": ["XDG_DATA_DIRS"]}}
+    (science / "spack.yaml").write_text(json.dumps(manifest))
+    at = ("--store", instance)
+    assert on("install", "--user", "--name", "made", *at, "py-libensemble").status == 0
+    assert on("install", "--user", "--name", "env", *at, "--environment", "science").status == 0
+    queries = ("--query", "py-libensemble", "--environment", "science")
+    assert on("sync", "--user", "--no-config", *at, *queries).status == 0
+    synced = f"spack-py-libensemble-1.5.0-{spec.hash[:7]}"
+    wanted = on("show", *at, "py-libensemble", "--json").json["env"]
+    assert wanted["LD_LIBRARY_PATH"].split(":")[0] == f"{spec.prefix}/lib"
+    assert not set(UNUSED) & set(wanted)
+    for name in ("made", synced):
+        assert on("show", name, "--json").json["env"] == wanted, name
+    wanted = on("show", *at, "--environment", "science", "--json").json["env"]
+    assert wanted["LD_LIBRARY_PATH"].split(":")[0] == f"{spec.prefix}/lib"
+    assert "/share" in wanted["XDG_DATA_DIRS"], "the manifest adds to what the site says"
+    for name in ("env", "spack-env-science"):
+        assert on("show", name, "--json").json["env"] == wanted, name
+    notebook = config_of(surroundings, "spack-notebook")
+    assert notebook["prefix_inspections"] == config_of(surroundings, synced)["prefix_inspections"]
+    # Without the provisioner it is no other one.
+    code = "import json, os; print(json.dumps(dict(os.environ)))"
+    for name in ("made", synced):
+        words = kernel_json(surroundings, name)["argv"]
+        started = subprocess.run(
+            [*words[: words.index("--") + 1], "python", "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={"PATH": "/usr/bin:/bin", "HOME": str(surroundings)},
+        )
+        found = json.loads(started.stdout)
+        assert found["LD_LIBRARY_PATH"].split(":")[0] == f"{spec.prefix}/lib"
+        assert not set(UNUSED) & set(found)
+
+
+@pytest.mark.parametrize("recorded", ["{", "[]", '{"./bin": "PATH"}'])
+def test_damaged_inspections_are_refused(on: Runner, recorded: str) -> None:
+    result = on("exec", "--prefix-inspections", recorded, "py-libensemble", "--", "true")
+    assert result.status == 1
+    assert "error: recorded prefix inspections cannot be understood" in result.err
+    assert 'hint: They look like {"./bin": ["PATH"], "./lib": ["LD_LIBRARY_PATH"]}.' in result.err
 
 
 def test_of_a_view_spack_says_nothing(on: Runner, science: Path) -> None:

@@ -353,6 +353,36 @@ class TestWaiting:
         until(lambda: len(ours(manager)) == 2)
 
 
+def test_kernels_carry_what_the_site_inspects(
+    sites: tuple[SmallStore, str], tmp_path: Path
+) -> None:
+    """They name install trees, of which nobody can tell what the Spack instance configures."""
+    store, python = sites
+    other = implicit(store, store.add("py-other", "1.0", python))
+    store.write()
+    instance = tmp_path / "instance"
+    for directory in ("bin", "etc/spack/defaults"):
+        (instance / directory).mkdir(parents=True)
+    (instance / "bin" / "spack").touch()
+    (instance / "etc" / "spack" / "config.yaml").write_text(
+        f"config: {{install_tree: {{root: {store.root}}}}}\n"
+    )
+    (instance / "etc" / "spack" / "modules.yaml").write_text(
+        "modules: {prefix_inspections: {./lib: [LD_LIBRARY_PATH]}}\n"
+    )
+    manager = SpackKernelSpecManager(stores=[str(instance)], refresh_interval=3600.0)
+    names = [*ours(manager), "spack-notebook", f"spack-py-other-{other[:7]}"]
+    assert len(names) == 3
+    for name in names:
+        spec = manager.get_kernel_spec(name)
+        config = spec.metadata["kernel_provisioner"]["config"]
+        assert config["store"] == str(store.root)
+        assert config["prefix_inspections"] == {"./lib": ["LD_LIBRARY_PATH"]}, name
+        assert spec.argv[spec.argv.index("--prefix-inspections") + 1] == (
+            '{"./lib":["LD_LIBRARY_PATH"]}'
+        )
+
+
 def test_every_trait_has_help_and_a_row_in_the_documentation() -> None:
     text = (Path(__file__).parents[2] / "docs" / "discovery.md").read_text()
     own = set(SpackKernelSpecManager.class_own_traits(config=True))
