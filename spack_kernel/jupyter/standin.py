@@ -31,6 +31,26 @@ _POLL_INTERVAL = 1000
 
 _Message = dict[str, Any]
 
+#: What widgets send on the shell channel; nothing is replied.
+_COMMS = ("comm_open", "comm_msg", "comm_close")
+
+#: What the debugger, which is not started, tells of itself.
+_DEBUGGER_STATE: dict[str, _Message] = {
+    "debugInfo": {
+        "isStarted": False,
+        "hashMethod": "Murmur2",
+        "hashSeed": 0,
+        "tmpFilePrefix": "",
+        "tmpFileSuffix": ".py",
+        "breakpoints": [],
+        "stoppedThreads": [],
+        "richRendering": False,
+        "exceptionPaths": [],
+        "copyToGlobals": False,
+    },
+    "disconnect": {},
+}
+
 
 class StandIn:
     """The kernel's side of the messaging protocol, for one connection file.
@@ -98,12 +118,14 @@ class StandIn:
             sys.stderr.write(f"spack-kernel stand-in: dropped a message: {error}\n")
             return
         kind = request["msg_type"]
-        if not kind.endswith("_request"):
+        if not kind.endswith("_request") and kind not in _COMMS:
             return
         self._publish("status", {"execution_state": "busy"}, request)
         if abort and kind == "execute_request":
             content: _Message | None = {"status": "aborted"}
         else:
+            if kind == "comm_open":
+                self._close_comm(request)
             answer = getattr(self, f"_{kind}", None)
             content = answer(request) if answer else None
         if content is not None:
@@ -117,6 +139,11 @@ class StandIn:
 
     def _publish(self, kind: str, content: _Message, parent: _Message | None) -> None:
         self._session.send(self._iopub, kind, content, parent=parent, ident=kind.encode())
+
+    def _close_comm(self, request: _Message) -> None:
+        """Say that nothing is at the other end, as a kernel does that does not know the target."""
+        content = {"comm_id": request["content"].get("comm_id", ""), "data": {}}
+        self._publish("comm_close", content, request)
 
     # -- answers, by the name of the request --
 
@@ -186,14 +213,17 @@ class StandIn:
 
     def _debug_request(self, request: _Message) -> _Message:
         asked = request["content"]
-        return {
+        command = asked.get("command", "")
+        reply = {
             "type": "response",
+            "seq": asked.get("seq", 0),
             "request_seq": asked.get("seq", 0),
-            "command": asked.get("command", ""),
-            "success": False,
-            "message": self._text.partition("\n")[0],
-            "body": {},
+            "command": command,
+            "success": command in _DEBUGGER_STATE,
+            "body": _DEBUGGER_STATE.get(command, {}),
         }
+        # Front ends ask for the state by themselves; the rest is asked by somebody who debugs.
+        return reply if reply["success"] else {**reply, "message": self._text.partition("\n")[0]}
 
 
 def main(connection_file: str) -> None:

@@ -118,6 +118,51 @@ def test_what_else_front_ends_ask(standin: Speaking) -> None:
     assert client.is_alive()
 
 
+#: Every request of the messaging protocol, on the channel on which front ends send it.
+REQUESTS: list[tuple[str, str, dict[str, Any]]] = [
+    ("shell", "kernel_info_request", {}),
+    ("shell", "execute_request", {"code": "1", "silent": False}),
+    ("shell", "inspect_request", {"code": "x", "cursor_pos": 1, "detail_level": 0}),
+    ("shell", "complete_request", {"code": "x", "cursor_pos": 1}),
+    ("shell", "history_request", {"hist_access_type": "tail", "n": 3}),
+    ("shell", "is_complete_request", {"code": "x"}),
+    ("shell", "comm_info_request", {}),
+    ("control", "kernel_info_request", {}),
+    ("control", "interrupt_request", {}),
+    ("control", "debug_request", {"type": "request", "seq": 1, "command": "debugInfo"}),
+    ("control", "shutdown_request", {"restart": False}),
+]
+
+
+@pytest.mark.parametrize(("channel", "kind", "content"), REQUESTS)
+def test_each_request_is_answered_between_busy_and_idle(
+    standin: Speaking, channel: str, kind: str, content: dict[str, Any]
+) -> None:
+    client, _ = standin
+    message = client.session.msg(kind, content)
+    sender = client.shell_channel if channel == "shell" else client.control_channel
+    sender.send(message)
+    identity = message["header"]["msg_id"]
+    answer = reply(client, identity, channel)
+    assert answer["msg_type"] == kind.replace("_request", "_reply")
+    states = [m["content"].get("execution_state") for m in iopub(client, identity)]
+    assert (states[0], states[-1]) == ("busy", "idle")
+    assert set(states[1:-1]) <= {None}
+
+
+def test_a_widget_learns_that_nobody_is_there(standin: Speaking) -> None:
+    client, _ = standin
+    content = {"comm_id": "c1", "target_name": "jupyter.widget", "data": {}}
+    opened = client.session.msg("comm_open", content)
+    client.shell_channel.send(opened)
+    messages = iopub(client, opened["header"]["msg_id"])
+    assert [message["msg_type"] for message in messages] == ["status", "comm_close", "status"]
+    assert messages[1]["content"]["comm_id"] == "c1"
+    told = client.session.msg("comm_msg", {"comm_id": "c1", "data": {}})
+    client.shell_channel.send(told)
+    assert len(iopub(client, told["header"]["msg_id"])) == 2
+
+
 def control(client: BlockingKernelClient, kind: str, content: dict[str, Any]) -> dict[str, Any]:
     message = client.session.msg(kind, content)
     client.control_channel.send(message)
@@ -129,7 +174,14 @@ def test_control(standin: Speaking) -> None:
     assert control(client, "interrupt_request", {}) == {"status": "ok"}
     asked = {"type": "request", "seq": 3, "command": "debugInfo"}
     debug = control(client, "debug_request", asked)
-    assert (debug["success"], debug["command"], debug["request_seq"]) == (False, "debugInfo", 3)
+    assert (debug["success"], debug["command"], debug["request_seq"]) == (True, "debugInfo", 3)
+    # What JupyterLab reads of it, and what a kernel's own debugger says before it is started.
+    body = debug["body"]
+    assert (body["isStarted"], body["breakpoints"], body["stoppedThreads"]) == (False, [], [])
+    assert body["hashMethod"] == "Murmur2"
+    asked = {"type": "request", "seq": 4, "command": "initialize"}
+    debug = control(client, "debug_request", asked)
+    assert (debug["success"], debug["message"], debug["body"]) == (False, "py-x is gone", {})
     process.send_signal(2)
     assert control(client, "shutdown_request", {"restart": True})["restart"] is True
     assert process.wait(timeout=10) == 0
