@@ -49,9 +49,15 @@ def no_match(store: Store, selection: Selection, providers: Providers) -> NoMatc
     """Return the error for a query that nothing installed satisfies."""
     query = selection.query
     if query is None:
-        return NoMatch(f"nothing is installed in {store.root}")
+        return NoMatch(
+            f"nothing is installed in {store.root}",
+            hint="Install something with `spack install SPEC`, or name another store (--store).",
+        )
     details, hint = _Reasons(store, query, providers).found()
     details += [f"The database does not record {thing}." for thing in selection.unknown]
+    if not hint:
+        details.append(_looked_in(store))
+        hint = _what_to_type(query)
     return NoMatch(f"no installed spec matches '{query}'", details=details, hint=hint)
 
 
@@ -78,7 +84,11 @@ class _Reasons:
         for query in self.query.walk():
             name = query.name
             if name and not (name in self.known or name in self.virtuals or name in self.providers):
-                return self._unknown_name(query)
+                details, hint = self._unknown_name(query)
+                if hint or self.query.name not in self.known:
+                    return details, hint
+                near, hint = self._near()
+                return details + near, hint
         gone, instead = self._not_installed()
         if gone and self.query.hash:
             return gone, instead
@@ -87,7 +97,7 @@ class _Reasons:
             return self._unknown_hash(dag_hash)
         pool = [spec for spec in self._pool() if spec.installed]
         if not pool:
-            return gone or ["Nothing of that name is installed."], instead
+            return gone or self._none_of_that_name(), instead
         virtual = self.query.name is not None and self.query.name not in self.known
         details = gone
         if virtual:
@@ -99,10 +109,30 @@ class _Reasons:
             details = ["Each of what is asked is true of some installed spec, but not all of one."]
         if self.query.name is None:
             return details, ""
+        near, hint = self._near()
+        return details + near, hint
+
+    def _near(self) -> tuple[list[str], str]:
+        """Return a table of the nearest specs that are installed, and how to take one."""
+        pool = [spec for spec in self._pool() if spec.installed]
+        if not pool:
+            return self._none_of_that_name(), ""
         near = in_find_order(self._nearest(pool), self.store.by_hash)[:_NEAREST]
-        details += ["Installed:" if len(near) == len(pool) else "The nearest that are installed:"]
-        details += table(near, self.store.by_hash, versions=True)
-        return details, f"If one of them will do: {near[0].name}/{short_hashes(near)[0]}"
+        title = "Installed:" if len(near) == len(pool) else "The nearest that are installed:"
+        return [
+            title,
+            *table(near, self.store.by_hash, versions=True),
+        ], f"If one of them will do: {near[0].name}/{short_hashes(near)[0]}"
+
+    def _none_of_that_name(self) -> list[str]:
+        """Say that there is nothing to choose from, and what there was."""
+        name = self.query.name
+        there_were = sorted({spec.label for spec in self._pool()})
+        if name is not None and name not in self.known:
+            return [f"Nothing that provides {name} is installed."]
+        if not there_were:
+            return ["Nothing of that name is installed."]
+        return [f"Nothing of that name is installed any more{_there_was(there_were)}"]
 
     def _pool(self) -> Iterable[Spec]:
         name = self.query.name
@@ -209,7 +239,7 @@ class _Reasons:
 
     def _instead(self, part: Query, pool: Sequence[Spec]) -> str:
         """Return the end of the sentence that says what there is."""
-        if self.query.name is None and not part.target:
+        if self.query.name is None and (part.versions != ANY_VERSION or part.dependencies):
             return "."
         if part.versions != ANY_VERSION:
             versions = sorted({spec.version for spec in pool}, reverse=True)
@@ -220,7 +250,8 @@ class _Reasons:
                 return _there_is(sorted(values))
             names = {variant for spec in pool for variant in spec.variants}
             close = get_close_matches(name, names, n=3)
-            return f": it has no variant {name}" + (
+            who = "it has" if self.query.name else "none has"
+            return f": {who} {'no' if self.query.name else 'a'} variant {name}" + (
                 f"; did you mean {_or(close)}?" if close else "."
             )
         if part.compiler is not None:
@@ -280,6 +311,27 @@ def _there_is(values: Iterable[str]) -> str:
         return "."
     more = f" and {len(listed) - _VALUES} others" if len(listed) > _VALUES else ""
     return f"; there is {', '.join(listed[:_VALUES])}{more}."
+
+
+def _there_was(labels: Sequence[str]) -> str:
+    more = f" and {len(labels) - _VALUES} others" if len(labels) > _VALUES else ""
+    return f"; there was {', '.join(labels[:_VALUES])}{more}."
+
+
+def _looked_in(store: Store) -> str:
+    """Say where was looked: a query is often right, and the store another one than was meant."""
+    told = [f"{len(database):,} in {database.root}" for database in store.databases]
+    return f"Looked among all specs that are recorded: {', '.join(told)}."
+
+
+def _what_to_type(query: Query) -> str:
+    """Return what to do when nothing that is installed is near."""
+    if query.name is None or query.hash is not None:
+        return "Choose from `spack-kernel list --all`, or name another store (--store)."
+    return (
+        f"Install it with `spack install {query}`, choose from `spack-kernel list --all`,\n"
+        "or name another store (--store)."
+    )
 
 
 def _or(values: Sequence[str]) -> str:

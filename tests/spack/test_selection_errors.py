@@ -220,8 +220,107 @@ def test_an_empty_store(tmp_path):
     store = make_store(tmp_path)
     assert store.find("") == []
     assert "Nothing that is recorded is called zlib." in text(store, "zlib")
-    with pytest.raises(NoMatch, match="nothing is installed in"):
+    with pytest.raises(NoMatch, match="nothing is installed in") as caught:
         get_specs(store, " ")
+    assert "`spack install SPEC`" in caught.value.hint
+
+
+# No match: what there is instead, and what to type, whatever is asked
+
+
+HOPELESS = [
+    "zzz-nothing",
+    "zzz-nothing@2+x ^zlib",
+    "builtin.nothing",
+    "^zzz-nothing",
+    "%zzz-nothing",
+    "py-numpy ^zzz-nothing",
+    "zlib %zzz-nothing",
+    "zlib cflags=-O9",
+    "zlib/zzzzzzz",
+    "/zzzzzz",
+    "@99",
+    "+zzz",
+    "zzz=1",
+    "os=zzz",
+    "platform=darwin",
+    "target=zzz",
+    "cflags=-O9",
+    "namespace=zzz",
+    "^zlib@99",
+    "hdf5 ^openmpi@99",
+]
+
+
+@pytest.mark.parametrize("query", HOPELESS)
+@pytest.mark.parametrize("version", ["0.17", "0.23", "1.3"])
+def test_whatever_matches_nothing_says_what_there_is_and_what_to_type(golden_store, version, query):
+    store = golden_store(version)
+    with pytest.raises(NoMatch) as caught:
+        store.get(query)
+    error = caught.value
+    assert error.details
+    near = any(line.startswith(("Installed:", "The nearest")) for line in error.details)
+    assert near or error.details[-1] == (
+        f"Looked among all specs that are recorded: {len(store.databases[0]):,} in {store.root}."
+    )
+    typed = ("If one of them will do: ", "Install it with `spack install", "Choose from `spack-k")
+    assert error.hint.startswith(typed)
+
+
+def test_a_name_that_is_like_no_other(golden_store):
+    store = golden_store("1.3")
+    assert text(store, "zzz-nothing@2:") == (
+        "no installed spec matches 'zzz-nothing@2:'\n"
+        "  zzz-nothing@2:\n"
+        "  ^^^^^^^^^^^\n"
+        "Nothing that is recorded is called zzz-nothing.\n"
+        "If zzz-nothing is a virtual package: no recorded spec uses one for it.\n"
+        f"Looked among all specs that are recorded: {len(store.databases[0]):,} in {store.root}.\n"
+        "Install it with `spack install zzz-nothing@2:`, choose from `spack-kernel list --all`,\n"
+        "or name another store (--store)."
+    )
+
+
+def test_a_dependency_that_is_like_no_other(golden_store):
+    """The package itself is there, so its specs are what is nearest."""
+    lines = text(golden_store("1.3"), "py-libensemble ^zzz-nothing").splitlines()
+    assert lines[3] == "Nothing that is recorded is called zzz-nothing."
+    assert lines[5] == "The nearest that are installed:"
+    assert "py-libensemble" in lines[6]
+    assert lines[-1].startswith("If one of them will do: py-libensemble/")
+
+
+@pytest.mark.parametrize(
+    ("query", "line"),
+    [
+        ("os=rhel8", "No installed spec satisfies os=rhel8; there is debian12, ubuntu22.04."),
+        ("platform=darwin", "No installed spec satisfies platform=darwin; there is linux."),
+        ("namespace=x", "No installed spec satisfies namespace=x; there is builtin, site."),
+        (
+            "+shraed",
+            "No installed spec satisfies +shraed: none has a variant shraed; "
+            "did you mean shared, thread or shadow?",
+        ),
+    ],
+)
+def test_what_there_is_of_what_any_spec_may_have(golden_store, query, line):
+    assert line in text(golden_store("1.3"), query).splitlines()
+
+
+def test_a_chain_says_where_it_looked(golden_store):
+    chain = Store([*golden_store("1.3").databases, *golden_store("0.23").databases])
+    (line,) = [line for line in text(chain, "/zzzzzz").splitlines() if line.startswith("Looked")]
+    sizes = [f"{len(each):,} in {each.root}" for each in chain.databases]
+    assert line == f"Looked among all specs that are recorded: {', '.join(sizes)}."
+
+
+def test_what_was_there_and_is_not_any_more(tmp_path):
+    gone = {**node("zlib", version="1.2"), "installed": False}
+    store = make_store(tmp_path, gone, node("hdf5"))
+    lines = text(store, "zlib@1.3").splitlines()
+    assert lines[1] == "Nothing of that name is installed any more; there was zlib@1.2/zlibaaa."
+    assert lines[-2].startswith("Install it with `spack install zlib@1.3`, ")
 
 
 # Queries that are none
