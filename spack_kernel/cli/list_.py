@@ -182,7 +182,7 @@ def _tell_environments(store: Store, console: Console) -> None:
 def _select(store: Store, args: argparse.Namespace) -> list[Spec]:
     """Return the installed specs that the arguments select, in the order of `spack find`."""
     from spack_kernel.spack import explain, selection
-    from spack_kernel.spack.ordering import in_find_order
+    from spack_kernel.spack.selection import in_find_order
 
     selections = selection.select(store, query_text(args.query))
     found = {spec.hash: spec for selected in selections for spec in selected.specs}
@@ -200,7 +200,7 @@ def _select(store: Store, args: argparse.Namespace) -> list[Spec]:
         roots = selection.get_specs(store, args.loaded_by)
         closure = {spec.hash for spec in store.closure(*roots)}
         specs = [spec for spec in specs if spec.hash in closure]
-    return in_find_order(specs, store.by_hash) if len(selections) > 1 else specs
+    return in_find_order(store, specs) if len(selections) > 1 else specs
 
 
 def _none_can_be(words: Sequence[str], candidates: Sequence[Candidate]) -> Exception:

@@ -34,6 +34,8 @@ CACHED_SPECS = 4096
 _BEGINS = re.compile(rb'\s*\{\s*"spec"\s*:\s*\{\s*"name"\s*:\s*"([\w.+-]+)"').match
 _BEGINS_WRAPPED = re.compile(rb'\s*\{\s*"spec"\s*:\s*\{\s*"([\w.+-]+)"\s*:\s*\{').match
 
+_PACKAGE = re.compile(r"[\w.+-]+", re.ASCII)
+
 
 class _Record(msgspec.Struct, gc=False):
     spec: msgspec.Raw
@@ -81,6 +83,7 @@ class Database:
         self._by_name: dict[str, list[str]] | None = None
         self._sorted_hashes: list[str] | None = None
         self._prefix_asked = False
+        self._scanned: tuple[str, list[str]] | None = None
 
     @classmethod
     def read(cls, root: str | os.PathLike[str]) -> Database:
@@ -153,6 +156,10 @@ class Database:
             self._young[dag_hash] = spec
         return spec
 
+    def record(self, dag_hash: str) -> msgspec.Raw | None:
+        """Return the record of a DAG hash as JSON; None when unknown."""
+        return self._records.get(dag_hash)
+
     def edges(self, dag_hash: str, deptypes: Sequence[str]) -> tuple[str, ...]:
         """Return the hashes of the dependencies of a record that have one of these types.
 
@@ -220,6 +227,18 @@ class Database:
             self._by_name = by_name
         return self._by_name
 
+    def named(self, name: str) -> Sequence[str]:
+        """Return the DAG hashes of a package's records, in recorded order; see `names`."""
+        if self._by_name is None:
+            # For a single question a scan is faster than an index.
+            if self._scanned is None and _PACKAGE.fullmatch(name):
+                self._scanned = name, self._scan_for(name)
+            if self._scanned is not None and self._scanned[0] == name:
+                return self._scanned[1]
+            self.names()
+        assert self._by_name is not None
+        return self._by_name.get(name, ())
+
     def virtuals(self) -> Mapping[str, set[str]]:
         """Return virtual package → packages that stand for it on a recorded edge."""
         if self._virtuals is None:
@@ -273,6 +292,25 @@ class Database:
             else:
                 key = found[1]
                 yield dag_hash, known.get(key) or known.setdefault(key, key.decode("ascii"))
+
+    def _scan_for(self, name: str) -> list[str]:
+        wrapped = self.version == "5"
+        begins = _BEGINS_WRAPPED if wrapped else _BEGINS
+        # A record that begins as it should, and with another name, is not looked at further.
+        other = re.compile(rb'\{"spec":\{"name":"(?!%s")[\w.+-]+"' % re.escape(name).encode()).match
+        hashes = []
+        for dag_hash, raw in self._records.items():
+            if not wrapped and other(raw):
+                continue
+            found = begins(raw)
+            if found is not None:
+                if found[1].decode("ascii") == name:
+                    hashes.append(dag_hash)
+                continue
+            with contextlib.suppress(DatabaseError):
+                if self._decode_spec(dag_hash, raw).name == name:
+                    hashes.append(dag_hash)
+        return hashes
 
     def _check_format(self) -> None:
         oldest, newest = KNOWN_FORMATS

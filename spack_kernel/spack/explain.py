@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from .differences import short_hashes, table
 from .errors import Ambiguous, NoMatch
 from .matching import Matcher
-from .ordering import in_find_order
 from .query import Query
-from .selection import Selection, recorded_providers
+from .selection import Selection, in_find_order, recorded_providers
 from .targets import known_targets, unknown_ends
 from .version_lists import ANY_VERSION
 
@@ -75,7 +74,9 @@ class _Reasons:
         self.store = store
         self.query = query
         self.known = store.names()
-        self.matcher = Matcher(store.by_hash, query.dialect, providers, self.known)
+        self.matcher = Matcher(
+            store.by_hash, query.dialect, providers, is_package=self.known.__contains__
+        )
         self.virtuals = set(recorded_providers(store))
         self.providers = providers
 
@@ -117,7 +118,7 @@ class _Reasons:
         pool = [spec for spec in self._pool() if spec.installed]
         if not pool:
             return self._none_of_that_name(), ""
-        near = in_find_order(self._nearest(pool), self.store.by_hash)[:_NEAREST]
+        near = in_find_order(self.store, self._nearest(pool))[:_NEAREST]
         title = "Installed:" if len(near) == len(pool) else "The nearest that are installed:"
         return [
             title,

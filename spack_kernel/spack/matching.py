@@ -16,7 +16,7 @@ from .traversal import RUNTIME_DEPTYPES, depflag
 from .version_lists import ANY_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container
+    from collections.abc import Callable, Sequence
 
     from .dialects import Dialect
     from .providers import Providers
@@ -38,9 +38,11 @@ class Matcher:
         How queries are read.
     providers : Providers
         What is known of virtual packages.
-    packages : container of str
-        Names that are known to be those of packages, so that `providers`, which may have to read
-        recipes, need not be asked about them.
+    dependencies : callable, optional
+        Gives the edges of a DAG hash, where that is cheaper than to look up its spec.
+    is_package : callable
+        Tells of a name whether it is known to be that of a package, so that `providers`, which
+        may have to read recipes, need not be asked about it.
     """
 
     def __init__(
@@ -48,12 +50,14 @@ class Matcher:
         lookup: Callable[[str], Spec | None],
         dialect: Dialect,
         providers: Providers,
-        packages: Container[str] = (),
+        dependencies: Callable[[str], Sequence[Dependency]] | None = None,
+        is_package: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._lookup = lookup
+        self._dependencies = dependencies or self._looked_up
         self._dialect = dialect
         self._providers = providers
-        self._packages = packages
+        self._is_package = is_package
         #: Virtual packages that were asked for in versions nothing is known of.
         self.unknown_versions: set[str] = set()
 
@@ -105,27 +109,40 @@ class Matcher:
         violates = self._somewhere(
             lambda spec: variant.name in spec.variants and not satisfies(spec.variants)
         )
-        return lambda spec: not violates(spec.hash)
+        return lambda spec: not violates(spec.hash, spec.name)
 
-    def _somewhere(self, holds: Callable[[Spec], bool]) -> Callable[[str], bool]:
-        """Return whether something holds of a node or of anything it needs, by DAG hash."""
+    def _looked_up(self, dag_hash: str) -> Sequence[Dependency]:
+        spec = self._lookup(dag_hash)
+        return spec.dependencies if spec is not None else ()
+
+    def _somewhere(
+        self, holds: Callable[[Spec], bool], name: str | None = None
+    ) -> Callable[[str, str], bool]:
+        """Return whether something holds of a node or of anything it needs.
+
+        Asked with the DAG hash and the name of the node; with `name`, it can hold of that
+        package only.
+        """
         known: dict[str, bool] = {}
 
-        def somewhere(start: str) -> bool:
+        def somewhere(start: str, package: str) -> bool:
             if start in known:
                 return known[start]
             seen = {start}
-            stack = [start]
+            stack = [(start, package)]
             while stack:
-                dag_hash = stack.pop()
-                spec = self._lookup(dag_hash)
-                if known.get(dag_hash) or (spec is not None and holds(spec)):
+                dag_hash, package = stack.pop()
+                answer = known.get(dag_hash)
+                if answer is None and name in (None, package):
+                    spec = self._lookup(dag_hash)
+                    answer = spec is not None and holds(spec)
+                if answer:
                     known[dag_hash] = known[start] = True
                     return True
-                for edge in spec.dependencies if spec is not None else ():
+                for edge in self._dependencies(dag_hash):
                     if edge.hash not in seen and known.get(edge.hash) is not False:
                         seen.add(edge.hash)
-                        stack.append(edge.hash)
+                        stack.append((edge.hash, edge.name))
             known.update(dict.fromkeys(seen, False))
             return False
 
@@ -150,15 +167,17 @@ class Matcher:
         fits = self._edge_test(dependency)
         below = [self._dependency_test(each) for each in query.dependencies]
         wanted = set(RUNTIME_DEPTYPES)
-        maybe = self._edge_somewhere(fits, wanted)
+        maybe = self._edge_somewhere(fits, wanted, query.name)
         compiler = self._compiler_edge_test(dependency)
 
         def child(edge: Dependency) -> Spec | None:
+            if not _may_be(edge, query.name):
+                return None
             spec = self._lookup(edge.hash)
             return spec if spec is not None and fits(edge, spec) else None
 
         def search(spec: Spec) -> Spec | None:
-            for edge in _edges(spec):
+            for edge in _in_order(spec.dependencies):
                 found = child(edge)
                 if found is not None:
                     return found
@@ -166,16 +185,15 @@ class Matcher:
                 return spec
             if dependency.direct or not maybe(spec.hash):
                 return None
-            queue = deque(edge for edge in _edges(spec) if wanted.intersection(edge.deptypes))
+            edges = _in_order(spec.dependencies)
+            queue = deque(edge for edge in edges if wanted.intersection(edge.deptypes))
             seen = {edge.hash for edge in queue}
             while queue:
                 edge = queue.popleft()
-                node = self._lookup(edge.hash)
-                if node is None:
-                    continue
-                if fits(edge, node):
-                    return node
-                for following in _edges(node):
+                found = child(edge)
+                if found is not None:
+                    return found
+                for following in _in_order(self._dependencies(edge.hash)):
                     if following.hash not in seen and wanted.intersection(following.deptypes):
                         seen.add(following.hash)
                         queue.append(following)
@@ -197,7 +215,10 @@ class Matcher:
         virtuals = set(dependency.virtuals)
         deptypes = set(dependency.deptypes) if self._dialect.edge_types else set()
         any_version = query.versions == ANY_VERSION
-        provides = _kept(self._provides_version(query)) if name is not None else None
+
+        @cache
+        def provides() -> Callable[[Spec], bool]:
+            return _kept(self._provides_version(query))
 
         def fits(edge: Dependency, spec: Spec) -> bool:
             other = name is not None and spec.name != name
@@ -208,7 +229,7 @@ class Matcher:
             if not other:
                 return node(spec)
             # A virtual, of which nothing but the version counts.
-            return any_version or (provides is not None and provides(spec))
+            return any_version or provides()(spec)
 
         return fits
 
@@ -226,9 +247,15 @@ class Matcher:
         return unknown
 
     def _edge_somewhere(
-        self, fits: Callable[[Dependency, Spec], bool], deptypes: set[str]
+        self,
+        fits: Callable[[Dependency, Spec], bool],
+        deptypes: set[str],
+        name: str | None = None,
     ) -> Callable[[str], bool]:
-        """Return whether an edge that fits is somewhere below a node, by DAG hash."""
+        """Return whether an edge that fits is somewhere below a node, by DAG hash.
+
+        With `name`, only edges to that package, or that stand for it, can fit.
+        """
         known: dict[str, bool] = {}
 
         def somewhere(start: str) -> bool:
@@ -238,12 +265,14 @@ class Matcher:
             stack = [start]
             while stack:
                 dag_hash = stack.pop()
-                node = self._lookup(dag_hash)
-                for edge in node.dependencies if node is not None else ():
-                    if not deptypes.intersection(edge.deptypes):
+                for edge in self._dependencies(dag_hash):
+                    if deptypes.isdisjoint(edge.deptypes):
                         continue
-                    child = self._lookup(edge.hash)
-                    if known.get(edge.hash) or (child is not None and fits(edge, child)):
+                    found = known.get(edge.hash)
+                    if not found and _may_be(edge, name):
+                        child = self._lookup(edge.hash)
+                        found = child is not None and fits(edge, child)
+                    if found:
                         known[dag_hash] = known[start] = True
                         return True
                     if edge.hash not in seen and known.get(edge.hash) is not False:
@@ -288,24 +317,26 @@ class Matcher:
             providing = [self._provides(virtual) for virtual in dependency.virtuals]
             named = node
             node = lambda spec: named(spec) and all(test(spec) for test in providing)  # noqa: E731
-        below = self._somewhere(node)
+        below = self._somewhere(node, query.name)
         any_version = query.versions == ANY_VERSION
 
         @cache
-        def provides() -> Callable[[str], bool] | None:
-            if query.name in self._packages or query.name not in self._providers:
+        def provides() -> Callable[[str, str], bool] | None:
+            if query.name is None or self._is_package(query.name):
+                return None
+            if query.name not in self._providers:
                 return None
             return self._somewhere(self.provider_test(query))
 
         def find(spec: Spec) -> Spec | None:
-            if any(below(edge.hash) for edge in spec.dependencies):
+            if any(below(edge.hash, edge.name) for edge in spec.dependencies):
                 found = not dependency.virtuals or stands_for is None or stands_for(spec)
             elif query.name is None or (stands_for is not None and not stands_for(spec)):
                 found = False
             elif stands_for is not None and any_version:
                 found = True
             elif (provider := provides()) is not None:
-                found = any(provider(edge.hash) for edge in spec.dependencies)
+                found = any(provider(edge.hash, edge.name) for edge in spec.dependencies)
             else:
                 if stands_for is not None:
                     self.unknown_versions.add(query.name)
@@ -349,9 +380,13 @@ def _kept(test: Callable[[Spec], bool]) -> Callable[[Spec], bool]:
     return kept
 
 
-def _edges(spec: Spec) -> tuple[Dependency, ...] | list[Dependency]:
-    """Return the edges in Spack's order: packages as recorded, edges to one by their types."""
-    edges = spec.dependencies
+def _may_be(edge: Dependency, name: str | None) -> bool:
+    """Tell whether an edge leads to the package `name`, or to what stands for it."""
+    return name is None or name == edge.name or name in edge.virtuals
+
+
+def _in_order(edges: Sequence[Dependency]) -> Sequence[Dependency]:
+    """Return the edges of a node in Spack's order: as recorded, those to one package by types."""
     names = [edge.name for edge in edges]
     if len(set(names)) == len(names):
         return edges

@@ -96,7 +96,7 @@ def find_extensions(graph: Graph, order: Sequence[Spec], store: Store) -> list[E
     store : Store
         Where the specs are recorded; the order of its records matters.
     """
-    knows_venv = PYTHON_VENV in store.names()
+    knows_venv = store.has_package(PYTHON_VENV)
     extensions = []
     for interpreter in order:
         if interpreter.name not in (PYTHON, PYTHON_VENV):
@@ -280,7 +280,7 @@ def _dependents(graph: Graph, node: Spec, store: Store) -> list[tuple[Spec, Depe
 def _first_dependent(store: Store, name: str, dependency: str) -> str | None:
     """Return the first record of the package `name` that depends on `dependency`."""
     for database in reversed(store.databases):  # Spack reads upstreams first
-        for dag_hash in database.names().get(name, ()):
+        for dag_hash in database.named(name):
             if not database.mentions(dag_hash, dependency):
                 continue
             try:

@@ -199,7 +199,7 @@ class InstalledRecipes:
     def _last_installed(self, package: str) -> Spec | None:
         for database in self._store.databases:
             # One record is decoded, seldom more: a large store has thousands of a name.
-            for spec in database.specs(reversed(database.names().get(package, ()))):
+            for spec in database.specs(reversed(database.named(package))):
                 if spec.installed and spec.external is None:
                     return spec
         return None

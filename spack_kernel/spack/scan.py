@@ -8,10 +8,12 @@ which need about a tenth of the memory of the specs.
 
 from __future__ import annotations
 
+import warnings
 from array import array
 from typing import TYPE_CHECKING, Any
 
-from .facets import FACETS, facet_tests, variant_test
+from .errors import DatabaseError, DatabaseWarning
+from .facets import facet_tests, variant_test
 from .traversal import RUNTIME_DEPTYPES
 
 if TYPE_CHECKING:
@@ -20,18 +22,12 @@ if TYPE_CHECKING:
     from .dialects import Dialect
     from .providers import Providers
     from .query import DependencyQuery, Query, VariantQuery
-    from .specs import Spec, VariantValue
+    from .rows import Row, Rows
+    from .specs import VariantValue
 
-_EdgeKind = tuple[tuple[str, ...], tuple[str, ...]]
-
-
-#: What tells the values of a facet apart, where they are not hashable or hash slowly.
-_KEYS: dict[str, Callable[[Any], Hashable]] = {
-    "version": lambda version: version.text,
-    "compiler": lambda compiler: compiler and (compiler.name, compiler.version.text),
-    "variants": lambda variants: tuple(variants.items()),
-    "flags": lambda flags: tuple(flags.items()),
-}
+#: An edge is kept as one number: the row that depends, shifted, and the kind of edge.
+_KIND_BITS = 20
+_KIND_MASK = (1 << _KIND_BITS) - 1
 
 
 class Scan:
@@ -39,50 +35,52 @@ class Scan:
 
     Parameters
     ----------
-    specs : iterable of Spec
-        Every record, each once.
+    hashes : iterable of str
+        The DAG hash of every record, each once.
+    rows : Rows
+        What reads them.
+
+    Warns
+    -----
+    DatabaseWarning
+        For each record that is malformed; it is left out.
     """
 
-    def __init__(self, specs: Iterable[Spec]) -> None:
-        self._hashes: list[str] = []
-        self._installed = bytearray()
-        self._columns = {facet: _Column(_KEYS.get(facet)) for facet in FACETS}
-        edges: list[tuple[tuple[str, int], ...]] = []
-        kinds: dict[_EdgeKind, int] = {}
-        for spec in specs:
-            self._hashes.append(spec.hash)
-            self._installed.append(spec.installed)
-            for facet, column in self._columns.items():
-                column.append(getattr(spec, facet))
-            edges.append(
-                tuple(
-                    (edge.hash, kinds.setdefault((edge.deptypes, edge.virtuals), len(kinds)))
-                    for edge in spec.dependencies
-                )
-            )
-        self._kinds = list(kinds)
+    def __init__(self, hashes: Iterable[str], rows: Rows) -> None:
+        self._hashes = list(hashes)
+        number_of = {dag_hash: number for number, dag_hash in enumerate(self._hashes)}
+        self._installed: list[bool | None] = [None] * len(self._hashes)  # None: left out
+        self._columns = {
+            "name": _Column(lambda row: row.name),
+            "namespace": _Column(lambda row: row.namespace),
+            "version": _Column(rows.version),
+            "compiler": _Column(rows.compiler),
+            "arch": _Column(rows.arch),
+            "variants": _Column(rows.variants),
+            "flags": _Column(rows.flags),
+        }
+        dependents = [array("Q") for _ in self._hashes]
+        columns = list(self._columns.values())
+        for number, dag_hash in enumerate(self._hashes):
+            row, edges = _read(rows, dag_hash)
+            if row is None:
+                for column in columns:
+                    column.leave_out()
+                continue
+            self._installed[number] = row.installed
+            keys = (row.name, row.namespace, row.version, row.compiler, row.arch)
+            for column, key in zip(columns, (*keys, row.parameters, row.parameters), strict=True):
+                column.add(key, row)
+            shifted = number << _KIND_BITS
+            for _, child_hash, kind in edges:
+                child = number_of.get(child_hash)
+                if child is not None:
+                    dependents[child].append(shifted | kind)
+        for column in columns:
+            column.finish()
+        self._dependents = [each[:] for each in dependents]  # without room to grow
+        self._kinds = list(rows.kinds)
         self._runtime = [not set(RUNTIME_DEPTYPES).isdisjoint(types) for types, _ in self._kinds]
-        self._connect(edges)
-
-    def _connect(self, edges: list[tuple[tuple[str, int], ...]]) -> None:
-        """Turn the edges around: per record, who depends on it, and by which kind of edge."""
-        rows = {dag_hash: row for row, dag_hash in enumerate(self._hashes)}
-        known = [[(rows[h], kind) for h, kind in each if h in rows] for each in edges]
-        self._starts = array("L", bytes(array("L").itemsize * (len(rows) + 1)))
-        for each in known:
-            for child, _ in each:
-                self._starts[child + 1] += 1
-        for row in range(len(rows)):
-            self._starts[row + 1] += self._starts[row]
-        free = self._starts[:]
-        total = self._starts[-1]
-        self._parents = array("L", bytes(array("L").itemsize * total))
-        self._edge_kinds = array("L", bytes(array("L").itemsize * total))
-        for row, each in enumerate(known):
-            for child, kind in each:
-                self._parents[free[child]] = row
-                self._edge_kinds[free[child]] = kind
-                free[child] += 1
 
     def candidates(
         self, query: Query, installed: bool | None, providers: Providers
@@ -98,9 +96,8 @@ class Scan:
         providers : Providers
             What is known of virtual packages.
         """
-        rows: Iterable[int] = range(len(self._hashes))
-        if installed is not None:
-            rows = [row for row in rows if self._installed[row] == installed]
+        states = (True, False) if installed is None else (installed,)
+        rows: Iterable[int] = [n for n, state in enumerate(self._installed) if state in states]
         rows = self._matching(query, rows, named=False)
         for variant in query.variants.values():
             if variant.propagate and query.dialect.weak_propagation:
@@ -133,7 +130,7 @@ class Scan:
                 rows = [row for row in rows if test(self._hashes[row])]
                 continue
             column = self._columns[facet]
-            codes, good = column.codes, [test(value) for value in column.values]
+            codes, good = column.codes, column.good(test)
             rows = [row for row in rows if good[codes[row]]]
         return list(rows)
 
@@ -144,7 +141,7 @@ class Scan:
         query = dependency.query
         if dependency.when is not None or (query.name is None and dependency.virtuals):
             return None, False
-        everything = range(len(self._hashes))
+        everything = [n for n, state in enumerate(self._installed) if state is not None]
         nodes = self._matching(query, everything, named=True)
         sure = not (dependency.virtuals or dependency.deptypes or query.dependencies)
         sure = sure and not any(variant.propagate for variant in query.variants.values())
@@ -162,8 +159,8 @@ class Scan:
         if not dependency.direct:
             mask = self._above(seeds, self._runtime)
         for row in nodes:
-            for parent in self._parents[self._starts[row] : self._starts[row + 1]]:
-                mask[parent] = 1
+            for packed in self._dependents[row]:
+                mask[packed >> _KIND_BITS] = 1
         for parent, _ in virtual_edges:
             mask[parent] = 1
         compiled = self._columns["compiler"].rows(lambda compiler: compiler is not None)
@@ -175,45 +172,62 @@ class Scan:
         """Yield parent and child of the edges of these kinds."""
         if not any(kinds):
             return
-        child = 0
-        for position, kind in enumerate(self._edge_kinds):
-            while self._starts[child + 1] <= position:
-                child += 1
-            if kinds[kind]:
-                yield self._parents[position], child
+        for child, dependents in enumerate(self._dependents):
+            for packed in dependents if self._installed[child] is not None else ():
+                if kinds[packed & _KIND_MASK]:
+                    yield packed >> _KIND_BITS, child
 
     def _above(self, seeds: Iterable[int], follow: list[bool] | None = None) -> bytearray:
         """Return which rows depend on `seeds`, over all edges or those of the kinds to `follow`."""
         mask = bytearray(len(self._hashes))
-        starts, parents, kinds = self._starts, self._parents, self._edge_kinds
+        dependents = self._dependents
         stack = list(seeds)
         while stack:
-            row = stack.pop()
-            for position in range(starts[row], starts[row + 1]):
-                parent = parents[position]
-                if not mask[parent] and (follow is None or follow[kinds[position]]):
+            for packed in dependents[stack.pop()]:
+                parent = packed >> _KIND_BITS
+                if not mask[parent] and (follow is None or follow[packed & _KIND_MASK]):
                     mask[parent] = 1
                     stack.append(parent)
         return mask
 
 
+def _read(rows: Rows, dag_hash: str) -> tuple[Row | None, list[tuple[str, str, int]]]:
+    try:
+        row = rows.row(dag_hash)
+        return row, [] if row is None else rows.edges(row)
+    except DatabaseError as error:
+        warnings.warn(f"{error.summary}; it is left out", DatabaseWarning, stacklevel=4)
+        return None, []
+
+
 class _Column:
     """One facet of all records: the distinct values, and per record which of them."""
 
-    def __init__(self, key: Callable[[Any], Hashable] | None) -> None:
+    def __init__(self, value: Callable[[Row], Any]) -> None:
         self.values: list[Any] = []
-        self.codes = array("L")
-        self._key = key
+        #: Per record the position in `values`, counted from 1; 0 for one that is left out.
+        self.codes = array("I")
+        self._value = value
         self._known: dict[Hashable, int] = {}
 
-    def append(self, value: Any) -> None:
-        key = value if self._key is None else self._key(value)
+    def add(self, key: Hashable, row: Row) -> None:
         code = self._known.get(key)
         if code is None:
+            self.values.append(self._value(row))
             code = self._known[key] = len(self.values)
-            self.values.append(value)
         self.codes.append(code)
 
+    def finish(self) -> None:
+        """Forget what only adding needs."""
+        del self._known, self._value
+
+    def leave_out(self) -> None:
+        self.codes.append(0)
+
+    def good(self, test: Callable[[Any], bool]) -> list[bool]:
+        """Return by code whether its value will do."""
+        return [False, *map(test, self.values)]
+
     def rows(self, test: Callable[[Any], bool]) -> list[int]:
-        good = [test(value) for value in self.values]
+        good = self.good(test)
         return [row for row, code in enumerate(self.codes) if good[code]]

@@ -8,9 +8,10 @@ from weakref import WeakKeyDictionary
 
 from .dialects import Dialect, dialect_of
 from .matching import Matcher
-from .ordering import in_find_order
+from .ordering import FindOrder
 from .parser import parse_queries, parse_query
 from .query import Query
+from .rows import Rows
 from .scan import Scan
 from .version_lists import ANY_VERSION
 
@@ -80,7 +81,7 @@ def select(
     queries = parse_queries(text, dialect_for(store))
     if not queries:
         found = _in_state(store, installed)
-        return [Selection(None, tuple(in_find_order(found, store.by_hash)))]
+        return [Selection(None, tuple(in_find_order(store, found)))]
     return [_select(store, query, installed, providers) for query in queries]
 
 
@@ -143,13 +144,12 @@ def _in_state(specs: Iterable[Spec], installed: bool | None) -> Iterator[Spec]:
 
 
 def _select(store: Store, query: Query, installed: bool | None, providers: Providers) -> Selection:
-    packages = () if query.dialect.compiler_nodes else store.names()
-    matcher = Matcher(store.by_hash, query.dialect, providers, packages)
+    dependencies = _rows(store).dependencies
+    matcher = Matcher(store.by_hash, query.dialect, providers, dependencies, store.has_package)
     if query.name is None and query.hash is None:
         hashes, sure = scan_of(store).candidates(query, installed, providers)
-        specs = (store.by_hash(dag_hash) for dag_hash in hashes)
         test = matcher.test(query)
-        found = [spec for spec in specs if spec is not None and (sure or test(spec))]
+        found = [spec for spec in store.specs(hashes) if sure or test(spec)]
     elif query.name is None:
         test = matcher.test(query)
         pool = store.with_hash_prefix(query.hash or "")
@@ -163,7 +163,7 @@ def _select(store: Store, query: Query, installed: bool | None, providers: Provi
         f"which versions of {virtual} its providers provide"
         for virtual in sorted(matcher.unknown_versions)
     ]
-    return Selection(query, tuple(in_find_order(found, store.by_hash)), tuple(unknown))
+    return Selection(query, tuple(in_find_order(store, found)), tuple(unknown))
 
 
 def _providing(
@@ -192,6 +192,7 @@ def _providing(
 
 _dialects: WeakKeyDictionary[Database, Dialect] = WeakKeyDictionary()
 _scans: WeakKeyDictionary[Store, Scan] = WeakKeyDictionary()
+_orders: WeakKeyDictionary[Store, FindOrder] = WeakKeyDictionary()
 
 
 def _dialect(database: Database) -> Dialect:
@@ -210,8 +211,27 @@ def scan_of(store: Store) -> Scan:
     """Return the columns of `store`, read when first asked for and kept as long as it is."""
     known = _scans.get(store)
     if known is None:
-        known = _scans[store] = Scan(store)
+        hashes = dict.fromkeys(h for database in store.databases for h in database)
+        known = _scans[store] = Scan(hashes, _rows(_twin(store)))
     return known
+
+
+def in_find_order(store: Store, specs: Iterable[Spec]) -> list[Spec]:
+    """Return specs of `store`, each once, as `spack find` orders them."""
+    order = _orders.get(store)
+    if order is None:
+        twin = _twin(store)
+        order = _orders[store] = FindOrder(_rows(twin), twin.hashes_named)
+    return order.sorted(specs)
+
+
+def _twin(store: Store) -> Store:
+    """Return another store of the same databases: what is kept for a store must not keep it."""
+    return type(store)(store.databases)
+
+
+def _rows(store: Store) -> Rows:
+    return Rows(store.record, store.by_hash)
 
 
 def recorded_providers(store: Store) -> dict[str, set[str]]:

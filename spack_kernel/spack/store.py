@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    import msgspec
+
     from .config import Config
     from .providers import Providers
     from .specs import Spec
@@ -227,7 +229,30 @@ class Store:
 
     def named(self, name: str) -> list[Spec]:
         """Return every recorded spec of the package `name`, installed or not, in recorded order."""
-        return list(self._specs([database.names().get(name, ()) for database in self.databases]))
+        return list(self._specs(database.named(name) for database in self.databases))
+
+    def hashes_named(self, name: str) -> list[str]:
+        """Return the DAG hashes of all records of the package `name`, each once."""
+        return list(dict.fromkeys(h for base in self.databases for h in base.named(name)))
+
+    def has_package(self, name: str) -> bool:
+        """Tell whether anything of the package `name` is recorded, installed or not."""
+        return any(database.named(name) for database in self.databases)
+
+    def specs(self, hashes: Iterable[str]) -> list[Spec]:
+        """Return the specs with these DAG hashes, without those that are not recorded.
+
+        Malformed records are left out with a `DatabaseWarning`.
+        """
+        return list(self._specs([hashes]))
+
+    def record(self, dag_hash: str) -> msgspec.Raw | None:
+        """Return the one record of a DAG hash as JSON; None where there are none, or several."""
+        if len(self.databases) == 1:
+            return self.databases[0].record(dag_hash)
+        records = [database.record(dag_hash) for database in self.databases]
+        there = [record for record in records if record is not None]
+        return there[0] if len(there) == 1 else None
 
     def names(self) -> set[str]:
         """Return every recorded package name."""

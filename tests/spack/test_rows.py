@@ -1,0 +1,101 @@
+"""Rows say what specs say."""
+
+from __future__ import annotations
+
+import json
+import lzma
+import warnings
+from pathlib import Path
+
+import pytest
+
+from spack_kernel.spack.errors import DatabaseError, DatabaseWarning
+from spack_kernel.spack.rows import Rows
+from spack_kernel.spack.selection import in_find_order, scan_of
+from spack_kernel.spack.store import Store
+from tests.spack.small_stores import dag_hash, make_store, node
+
+DATA = Path(__file__).parents[1] / "data"
+VERSIONS = sorted(path.parent.name for path in DATA.glob("*/index.json.xz"))
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    root = tmp_path_factory.mktemp("tree")
+    (root / ".spack-db").mkdir()
+    content = lzma.decompress((DATA / request.param / "index.json.xz").read_bytes())
+    (root / ".spack-db" / "index.json").write_bytes(content)
+    return Store.open(root)
+
+
+@pytest.mark.parametrize("read", ["the records", "the specs"])
+def test_a_row_is_its_spec(store: Store, read: str) -> None:
+    rows = Rows(store.record if read == "the records" else lambda _: None, store.by_hash)
+    for spec in store:
+        row = rows.row(spec.hash)
+        assert row is not None
+        assert (row.hash, row.name, row.namespace) == (spec.hash, spec.name, spec.namespace)
+        assert rows.version(row).text == spec.version.text
+        assert row.installed == spec.installed
+        assert rows.arch(row) == spec.arch
+        assert rows.compiler(row) == spec.compiler
+        assert rows.variants(row) == spec.variants
+        assert rows.flags(row) == spec.flags
+        assert tuple(rows.dependencies(spec.hash)) == spec.dependencies
+        assert [(n, h, *rows.kinds[code]) for n, h, code in rows.edges(row)] == [
+            (edge.name, edge.hash, edge.deptypes, edge.virtuals) for edge in spec.dependencies
+        ]
+
+
+def test_a_package_is_found_alike_alone_and_through_the_names(store: Store) -> None:
+    names = store.databases[0].names()
+    for name in [*list(names)[::25], "no-such-package"]:
+        fresh = Store.open(store.root).databases[0]
+        assert list(fresh.named(name)) == list(names.get(name, ()))
+        assert list(fresh.named(name)) == list(names.get(name, ()))
+        assert fresh.names() == names
+
+
+def test_the_order_is_the_same_for_a_part_and_for_all(store: Store) -> None:
+    whole = store.find("")
+    again = Store.open(store.root)
+    for name in list(store.names())[::10]:
+        expected = [spec for spec in whole if spec.name == name]
+        part = [again.by_hash(spec.hash) for spec in reversed(expected)][: len(expected) // 3]
+        ordered = in_find_order(again, [spec for spec in part if spec is not None])
+        assert ordered == [spec for spec in expected if spec in part]
+        assert again.find(name) == expected
+
+
+def test_what_is_not_recorded_has_no_row(store: Store) -> None:
+    rows = Rows(store.record, store.by_hash)
+    assert rows.row("a" * 32) is None
+    assert list(rows.dependencies("a" * 32)) == []
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"arch": 5},
+        {"parameters": {"mpi": 5}},
+        {"dependencies": [{"name": "zlib", "hash": dag_hash("zlib"), "parameters": []}]},
+        {"version": 5},
+        {"compiler": []},
+    ],
+    ids=lambda broken: next(iter(broken)),
+)
+def test_a_malformed_record_is_left_out_of_a_scan(tmp_path: Path, broken: dict) -> None:
+    make_store(tmp_path, node("zlib"), node("hdf5"))
+    index = tmp_path / ".spack-db" / "index.json"
+    content = json.loads(index.read_text())
+    content["database"]["installs"][dag_hash("hdf5")]["spec"].update(broken)
+    index.write_text(json.dumps(content))
+    store = Store.open(tmp_path)
+    rows = Rows(store.record, store.by_hash)
+    with pytest.raises(DatabaseError):
+        rows.edges(rows.row(dag_hash("hdf5")))
+    with pytest.warns(DatabaseWarning, match="left out"):
+        scan_of(store)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert [spec.name for spec in store.find("@1:")] == ["zlib"]
