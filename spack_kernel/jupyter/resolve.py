@@ -275,7 +275,12 @@ def _pin_gone(store: Store, request: Request, recorded: list[Spec]) -> NoMatch:
     if not found:
         if query:
             details.append(f"  `{query}` finds nothing that is installed today")
-        hint = "Install it again, or remove this kernel with `spack-kernel remove NAME`."
+        looked = [f"{len(each):,} specs of {each.root}" for each in store.databases]
+        details.append(f"  looked among the {', and the '.join(looked)}")
+        # A record that is left, or what was asked for, is enough for Spack to make it again.
+        wanted = f"/{known.hash[:7]}" if known else query
+        install = f" with `spack install {wanted}`" if wanted else ""
+        hint = f"Install it again{install}, or remove this kernel with `spack-kernel remove NAME`."
         return NoMatch(
             f"{name}, which this kernel is pinned to, is not installed", details=details, hint=hint
         )
