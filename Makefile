@@ -1,6 +1,6 @@
 # make demo    everything once, without Spack: a store, a kernel, a notebook with a plot
 # make test    the checkers and the whole test suite
-# make test-browser   JupyterLab and JupyterHub in Chromium; the hub needs root
+# make test-browser   its part in Chromium alone: JupyterLab and JupyterHub
 # make docs    the documentation, into site/
 # make clean   remove what these made
 #

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,11 +20,15 @@ MISSING = ("missing component: ", "could not import ")
 def demo_store(request: pytest.FixtureRequest) -> demo.DemoStore:
     """Return a complete demo store, made once and kept for later runs.
 
-    It lies in ``$SPACK_KERNEL_DEMO_STORE``, else in pytest's cache directory. Tests only read it.
+    It lies in ``$SPACK_KERNEL_DEMO_STORE``, else in pytest's cache directory, where each Python
+    has its own: the demo's Python is an external one. Tests only read it.
     """
     chosen = os.environ.get("SPACK_KERNEL_DEMO_STORE")
-    directory = Path(chosen) if chosen else request.config.cache.mkdir("demo-store")
-    return demo.build(directory)
+    if chosen:
+        return demo.build(Path(chosen))
+    python = f"{sys.base_prefix} {sys.version}"
+    tag = hashlib.sha256(python.encode()).hexdigest()[:8]
+    return demo.build(Path(request.config.cache.mkdir(f"demo-store-{tag}")))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -22,7 +22,7 @@ from .load import (
     prepend_pythonpath,
 )
 from .modifications import Modification
-from .pythonpath import PYTHON, PythonPathEntry, library_directories
+from .pythonpath import PYTHON, PythonPathEntry, shown_entries
 from .recorded import with_recipes
 from .views import Projection
 
@@ -175,10 +175,7 @@ def load_view(
             hint="Name one that has the packages of one Python.",
         )
     pythonpath = [
-        PythonPathEntry(path, python, reason)
-        for python in pythons
-        for library in library_directories(python, directories)
-        if (path := directories.below(root, library))
+        entry for python in pythons for entry in shown_entries(python, root, reason, directories)
     ]
     return LoadEnvironment(
         specs=specs,

@@ -9,6 +9,7 @@ rules were read off the answers of Spack 0.16 to 1.3; docs/environment.md tells 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from .directories import join
@@ -206,6 +207,34 @@ def _libraries(python: Spec) -> tuple[str, str, str]:
         f"lib64/{name}/site-packages",
         f"local/lib/{name}/dist-packages",
     )
+
+
+def shown_entries(
+    python: Spec, root: str, reason: str, directories: Directories
+) -> list[PythonPathEntry]:
+    """Return what of a view at `root` goes on PYTHONPATH: Spack's directories, then others.
+
+    Parameters
+    ----------
+    python : Spec
+        Whose packages the view shows.
+    root : str
+        The view's directory.
+    reason : str
+        Why its directories are there.
+    directories : Directories
+        Says what exists.
+    """
+    known = library_directories(python, directories)
+    entries = []
+    for library in dict.fromkeys((*known, *_libraries(python))):
+        path = directories.below(root, library)
+        if path and library in known:
+            entries.append(PythonPathEntry(path, python, reason))
+        elif path and not any(Path(path).samefile(entry.path) for entry in entries):
+            text = f"{reason}; Spack does not look in {library}"
+            entries.append(PythonPathEntry(path, python, text, ours=True))
+    return entries
 
 
 def candidate_directories(specs: Sequence[Spec]) -> list[str]:

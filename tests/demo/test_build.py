@@ -47,7 +47,8 @@ def test_console_scripts_name_the_stores_python(demo_store):
     store = Store.open(demo_store.root)
     (venv,) = store.named("python-venv")
     script = Path(store.named("py-numpy")[0].prefix, "bin", "f2py")
-    assert f"{venv.prefix}/bin/python" in script.read_text().splitlines()[0]
+    # A name too long for a first line stands in the second, behind an `exec` of the shell.
+    assert f"{venv.prefix}/bin/python" in "".join(script.read_text().splitlines()[:2])
     version = subprocess.run(
         [f"{venv.prefix}/bin/python", "-c", "import sys; print(sys.prefix)"],
         check=True,
