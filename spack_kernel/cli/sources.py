@@ -5,13 +5,13 @@ Heavy imports stand inside the functions, as in the subcommands.
 
 from __future__ import annotations
 
-import argparse
 import os
 from typing import TYPE_CHECKING
 
 from .options import get_specs
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Mapping, Sequence
 
     from spack_kernel.jupyter.kernelspecs import InstalledKernelSpec
@@ -55,8 +55,13 @@ def add_source_options(parser: Adder) -> None:
         dest="load_modules",
         help="do not load the modules that externals name",
     )
-    # Written into kernelspecs; a person gives the Spack instance itself as the store.
-    parser.add_argument("--prefix-inspections", default="", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--prefix-inspections",
+        metavar="JSON",
+        default="",
+        help="which subdirectories of prefixes are put on which variables, as kernelspecs carry "
+        "it; in the place of what the store is configured to",
+    )
 
 
 def check_source(args: argparse.Namespace) -> None:
