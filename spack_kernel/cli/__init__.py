@@ -8,8 +8,7 @@ that know no provisioners, and pays for each module that is loaded.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -30,6 +29,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 when all is well, 1 for an error, 2 for wrong usage, 130 when interrupted, 141 when
         the reader of the output went away; `exec` gives the command's own.
     """
+    import sys
+
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["exec"]:
+        from .replay import replay
+
+        replay(arguments)
     from .app import run
 
-    return run(argv)
+    return run(arguments)

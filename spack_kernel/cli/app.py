@@ -132,6 +132,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         args = parse(arguments)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0
+    args.arguments = arguments
     console = args.console = Console(
         getattr(args, "color", "auto"),
         json=getattr(args, "json", False),

@@ -48,6 +48,8 @@ class Console:
         self.err = sys.stderr
         self.json = json
         self.verbose = verbose
+        #: Whether there was anything to warn of.
+        self.warned = False
         self._color = {stream: _wants_color(color, stream) for stream in (self.out, self.err)}
 
     def style(self, kind: str, text: str, stream: TextIO | None = None) -> str:
@@ -75,6 +77,7 @@ class Console:
 
     def warn(self, text: str) -> None:
         """Say on standard error what may be wrong."""
+        self.warned = True
         self.note(f"{self.style('yellow', 'warning:', self.err)} {text}")
 
     def error(self, error: SpackKernelError, *, json: bool = True) -> None:

@@ -7,9 +7,7 @@ The command replaces this process, so signals and the exit status are its own. A
 from __future__ import annotations
 
 import os
-import signal
-import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from .options import (
     add_companion_option,
@@ -23,14 +21,12 @@ from .sources import add_source_options, check_source, get_plan, get_source
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from spack_kernel.spack.specs import Spec
     from spack_kernel.spack.store import Store
 
-#: What a shell returns for a command that cannot be run, and for one that is not there.
-EXIT_NOT_EXECUTABLE = 126
-EXIT_NOT_FOUND = 127
+    from .replay import Start
 
 _DESCRIPTION = """\
 Run a command in the environment a kernel for the spec would have. `python` is the kernel's own
@@ -93,32 +89,56 @@ def run(args: argparse.Namespace) -> int:
     elif args.query or args.environment or args.view:
         args.parser.error("the notebook says what to load; leave out everything else")
     chosen = variables(args)
-    from spack_kernel.kernels.plan import is_python
+    from spack_kernel.spack import disk
+    from spack_kernel.spack.errors import SpackKernelError
+
+    from . import replay
+    from .process import CommandError, replace_process
+
+    with disk.Listener() as heard:
+        start = _start(args, chosen)
+    if replay.is_pinned(args) and start.composition and not args.console.warned:
+        replay.remember(args.arguments, start, heard.questions)
+    try:
+        replace_process(start.command, start.environment)
+    except CommandError as error:
+        args.console.error(SpackKernelError(error.summary, details=error.details))
+        return error.status
+
+
+def _start(args: argparse.Namespace, env: Mapping[str, str]) -> Start:
+    """Return what to start."""
+    from spack_kernel.kernels.composition import is_python
+    from spack_kernel.kernels.import_index import through_launcher
     from spack_kernel.kernels.sources import specs_source
+    from spack_kernel.spack.load import read_inspections
     from spack_kernel.spack.recorded import read_recipes
+
+    from .replay import Start
 
     command = args.behind
     # Without ipykernel only this one command cannot work, so only it asks for one.
     kernel = is_python(command[0]) and command[1:3] == ["-m", "ipykernel_launcher"]
     store = open_store(args)
     if args.from_notebook:
-        source = specs_source(store, _from_notebook(store))
+        inspections = read_inspections(args.prefix_inspections)
+        source = specs_source(store, _from_notebook(store), inspections=inspections)
     else:
-        source = get_source(args, store, recipes=read_recipes(args.recipes), env=chosen)
+        source = get_source(args, store, recipes=read_recipes(args.recipes), env=env)
     plan = get_plan(args, source, kernel=kernel)
-    environment = plan.environment(os.environ, env=chosen)
-    command = plan.command(command)
-    if kernel and plan.interpreter is not None:
-        from spack_kernel.kernels.import_index import through_launcher
-
-        command, environment = through_launcher(
-            command, environment, plan.interpreter.facts, index=not args.no_import_index
-        )
-    try:
-        replace_process(command, environment)
-    except CommandError as error:
-        args.console.error(error.reported)
-        return error.status
+    environment = plan.environment(os.environ, env=env)
+    command, python = plan.command(command), plan.interpreter
+    if kernel and python is not None:
+        index = not args.no_import_index
+        command, environment = through_launcher(command, environment, python.facts, index=index)
+    known = not plan.modules and store.config is None and not store.left_out
+    return Start(
+        command,
+        environment,
+        env,
+        python.path if python else "",
+        plan.composition() if known else None,
+    )
 
 
 def _from_notebook(store: Store) -> list[Spec]:
@@ -138,56 +158,3 @@ def _from_notebook(store: Store) -> list[Spec]:
         return resolve(store, Request(wanted.spec, wanted.hash, wanted.specs))
     except SpackKernelError as error:
         raise missing(error, path, wanted) from error
-
-
-class CommandError(Exception):
-    """A command that could not be started: the status to end with, and the error to show."""
-
-    def __init__(self, status: int, summary: str, details: Sequence[str], hint: str = "") -> None:
-        from spack_kernel.spack.errors import SpackKernelError
-
-        super().__init__(summary)
-        self.status = status
-        self.reported = SpackKernelError(summary, details=details, hint=hint)
-
-
-def replace_process(command: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
-    """Run `command` in the place of this process."""
-    name = command[0]
-    path = environment.get("PATH", os.defpath)
-    denied: tuple[str, str] | None = None
-    for candidate in _candidates(name, path):
-        if not os.path.isfile(candidate):  # noqa: PTH113 - a kernel's start does without pathlib
-            if os.path.isdir(candidate) and os.sep in name:  # noqa: PTH112
-                raise CommandError(EXIT_NOT_EXECUTABLE, f"{name} is a directory", ())
-            continue
-        sys.stdout.flush()
-        sys.stderr.flush()
-        # Python ignores these, and what it ignores a new program would, too.
-        for name_of_signal in ("SIGPIPE", "SIGXFSZ"):
-            signal.signal(getattr(signal, name_of_signal), signal.SIG_DFL)
-        try:
-            os.execve(candidate, list(command), dict(environment))  # noqa: S606 - the very purpose
-        except OSError as error:
-            denied = denied or (candidate, error.strerror or str(error))
-    if denied is not None:
-        candidate, reason = denied
-        raise CommandError(
-            EXIT_NOT_EXECUTABLE,
-            f"{name} cannot be executed: {reason}",
-            () if candidate == name else (candidate,),
-        )
-    if os.sep in name:
-        raise CommandError(EXIT_NOT_FOUND, f"there is no file {name}", ())
-    raise CommandError(
-        EXIT_NOT_FOUND,
-        f"there is no command {name!r} on the PATH of this environment",
-        [f"looked in {directory}" for directory in dict.fromkeys(path.split(os.pathsep))],
-    )
-
-
-def _candidates(name: str, path: str) -> list[str]:
-    if os.sep in name:
-        return [name]
-    # An empty entry of PATH means the working directory, which is not to be trusted.
-    return [f"{directory}/{name}" for directory in path.split(os.pathsep) if directory]

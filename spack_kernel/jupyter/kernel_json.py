@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Protocol
 
+from spack_kernel.kernels.composition import is_python
 from spack_kernel.kernels.encryption import METADATA as CAN_ENCRYPT
-from spack_kernel.kernels.plan import KERNEL_COMMAND, is_python
+from spack_kernel.kernels.plan import KERNEL_COMMAND
 
 from .isolated import command_line
 from .loading import Loading, inspections_config, inspections_words, source_names

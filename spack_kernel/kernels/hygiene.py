@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import os
 import sys
-from fnmatch import fnmatchcase
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from collections import namedtuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
@@ -82,7 +81,7 @@ DATA_PATHS = (
 _SYSTEM_PREFIXES = frozenset({"/", "/usr", "/usr/local", "/opt", "/home"})
 
 
-class Removal(NamedTuple):
+class Removal(namedtuple("Removal", ("name", "value", "reason"))):
     """Something taken out of the environment.
 
     Attributes
@@ -95,9 +94,7 @@ class Removal(NamedTuple):
         Why it must not reach the kernel.
     """
 
-    name: str
-    value: str
-    reason: str
+    __slots__ = ()
 
 
 def clean_environment(
@@ -143,7 +140,7 @@ def _reason_to_remove(name: str, value: str, prefixes: Mapping[str, str]) -> str
     if exact:
         return exact
     for pattern, reason in REMOVED_NAMES.items():
-        if pattern.endswith("*") and fnmatchcase(name, pattern):
+        if pattern.endswith("*") and name.startswith(pattern[:-1]):
             return reason
     if name == "MPLBACKEND" and value.startswith("module://"):
         return "names a module of another Python"
@@ -180,11 +177,13 @@ def _owner(path: str, prefixes: Mapping[str, str]) -> str | None:
     """Return the foreign prefix that `path` is, or lies in."""
     if not path.startswith("/"):
         return None
-    normal = Path(os.path.normpath(path))
-    for candidate in (normal, *normal.parents):
-        if str(candidate) in prefixes:
-            return str(candidate)
-    return None
+    candidate = os.path.normpath(path)
+    while candidate not in prefixes:
+        parent = os.path.dirname(candidate)  # noqa: PTH120 - a kernel starts without pathlib
+        if parent == candidate:
+            return None
+        candidate = parent
+    return candidate
 
 
 def _without(name: str, value: str, prefixes: Mapping[str, str], removed: list[Removal]) -> str:

@@ -14,6 +14,8 @@ import threading
 import zlib
 from typing import TYPE_CHECKING
 
+from spack_kernel.spack import disk
+
 from . import launcher
 from .launcher import INDEX_VARIABLE, PATH_VARIABLE
 
@@ -113,7 +115,10 @@ def encode(mtimes: Sequence[int | None], names: dict[str, list[int]]) -> str:
 def _listing(directory: str) -> tuple[int, frozenset[str]] | None:
     """Return modification time and names of `directory`, from memory when it did not change."""
     try:
-        mtime = os.stat(directory).st_mtime_ns  # noqa: PTH116 - one of hundreds, on a hot path
+        stamp = disk.stamp(directory)
+        if stamp is None:
+            return None
+        mtime = stamp[-1]
         with _lock:
             known = _listings.get(directory)
         if known is None or known[0] != mtime:

@@ -11,7 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spack_kernel.spack import disk
+
 from .errors import InterpreterError, gone, repair_hint
+from .prefix import has_prefix
 from .probe import PROBE_TIMEOUT, probe
 
 if TYPE_CHECKING:
@@ -166,12 +169,12 @@ def _executables(prefix: str, version: str) -> list[str]:
         if parts[0] == "2":
             names[1:2] = ["python2"]
     found = (Path(prefix, "bin", name) for name in names)
-    return [str(path) for path in found if os.path.lexists(path)]
+    return [str(path) for path in found if disk.lexists(path)]
 
 
 def _probe_prefix(spec: Spec, python: Spec | None, reason: str, timeout: float) -> Interpreter:
     """Return the first executable below the spec's prefix that is the recorded version."""
-    if not spec.prefix or not Path(spec.prefix).is_dir():
+    if not spec.prefix or not has_prefix(spec):
         raise gone(spec, "the Python of the kernel")
     recorded = str(python.version) if python is not None else ""
     paths = _executables(spec.prefix, recorded)

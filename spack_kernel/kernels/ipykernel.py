@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cmp_to_key
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from .errors import KernelPackageError, gone
 from .interpreter import series
+from .prefix import has_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,7 +83,7 @@ def find_ipykernel(
     """
     for spec in closure:
         if spec.name == PACKAGE:
-            if not spec.prefix or not Path(spec.prefix).is_dir():
+            if not has_prefix(spec):
                 raise gone(spec, "the closure's ipykernel")
             return KernelPackage("closure", str(spec.version), spec, "it is in the closure")
     offered = interpreter.facts.ipykernel
@@ -168,7 +168,7 @@ def _why_unsuitable(store: Store, spec: Spec, interpreter: Interpreter) -> str:
     why_unfit = mismatch(spec, python, interpreter.python or interpreter.spec, interpreter.series)
     if why_unfit:
         return why_unfit
-    if not spec.prefix or not Path(spec.prefix).is_dir():
+    if not has_prefix(spec):
         return f"its directory is gone ({spec.prefix})"
     return ""
 

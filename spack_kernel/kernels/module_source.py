@@ -11,9 +11,9 @@ import os
 import posixpath
 from typing import TYPE_CHECKING
 
+from spack_kernel.spack.applying import apply_modifications
 from spack_kernel.spack.errors import SpackKernelError
 from spack_kernel.spack.load import LoadEnvironment
-from spack_kernel.spack.modifications import apply_modifications
 from spack_kernel.spack.pythonpath import PythonPathEntry
 
 from .hygiene import clean_environment

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
-from pathlib import PurePath
-from string import Template
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from spack_kernel.spack.load import load_environment
 from spack_kernel.spack.modules import external_modules
 
+from .composition import Composition, is_python
 from .encryption import why_not_encrypted
 from .errors import InterpreterError, KernelPackageError
 from .hygiene import Removal, clean_environment
@@ -35,8 +33,6 @@ if TYPE_CHECKING:
 
 #: How ipykernel is started; Jupyter puts the connection file's path in place of the braces.
 KERNEL_COMMAND = ("python", "-m", "ipykernel_launcher", "-f", "{connection_file}")
-
-_PYTHON_NAME = re.compile(r"python(\d+(\.\d+)?)?")
 
 
 class Note(NamedTuple):
@@ -175,23 +171,18 @@ class KernelPlan:
         result, _ = self.cleaned(base, keep=keep)
         if modules:
             result = with_modules(self.modules, result, closure=self.closure, env=env)
-        result = self.load.apply(result)
-        if not any(change.variable == "R_LIBS" for change in self.load.modifications):
-            result.update(r_variables(self.closure))
-        behind = [entry.path for entry in self.pythonpath if entry.origin == "companion"]
-        if behind:
-            loaded = result.get("PYTHONPATH")
-            result["PYTHONPATH"] = os.pathsep.join([*([loaded] if loaded else []), *behind])
-        if user_site is not None:
-            result.pop("PYTHONNOUSERSITE", None)
-            if not user_site:
-                result["PYTHONNOUSERSITE"] = "1"
-        if self.debugger:
-            # Frozen standard library modules start faster; this says debugpy not to warn of them.
-            result.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
-        for name, value in (env or {}).items():
-            result[name] = Template(value).safe_substitute(result)
-        return result
+        return self.composition().apply(result, env=env, user_site=user_site)
+
+    def composition(self) -> Composition:
+        """Return what goes into the environment beside what is there and what modules set."""
+        changes = self.load.modifications
+        sets_libraries = any(change.variable == "R_LIBS" for change in changes)
+        return Composition(
+            changes=list(changes),
+            variables={} if sets_libraries else r_variables(self.closure),
+            behind=[entry.path for entry in self.pythonpath if entry.origin == "companion"],
+            debugger=self.debugger,
+        )
 
     def cleaned(
         self, base: Mapping[str, str], *, keep: Collection[str] = ()
@@ -212,11 +203,6 @@ class KernelPlan:
         of modules; ``modifications`` says of each where it comes from.
         """
         return plan_dict(self)
-
-
-def is_python(command: str) -> bool:
-    """Return whether a command, of whatever directory, is named as a Python is."""
-    return _PYTHON_NAME.fullmatch(PurePath(command).name) is not None
 
 
 def plan_kernel(

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spack_kernel.spack import disk
+
 from .errors import InterpreterError, repair_hint
 from .hygiene import clean_environment
 
@@ -105,7 +107,7 @@ class Facts:
     modules: frozenset[str] = frozenset()
 
 
-_Stamps = tuple[tuple[int, int, int] | None, ...]
+_Stamps = list[list[int] | None]
 _answers: dict[str, tuple[_Stamps, Facts]] = {}
 _lock = threading.Lock()
 
@@ -142,15 +144,7 @@ def _stamps(path: str, facts: Facts) -> _Stamps:
     """Return what changes when the executable or what it offers does."""
     # purelib is among them: `pip install` into an external Python changes what it offers.
     watched = (path, f"{facts.prefix}/pyvenv.cfg", facts.purelib, facts.platlib)
-    return tuple(_stamp(name) for name in dict.fromkeys(watched))
-
-
-def _stamp(path: str) -> tuple[int, int, int] | None:
-    try:
-        stat = os.stat(path)  # noqa: PTH116 - Path() costs more than the call here
-    except OSError:
-        return None
-    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+    return [disk.stamp(name) for name in dict.fromkeys(watched)]
 
 
 def _ask(path: str, timeout: float, owner: Spec | None) -> Facts:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import gone
+from .prefix import has_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,7 +62,7 @@ def require_prefixes(closure: Sequence[Spec], entries: Sequence[PathEntry]) -> N
         if spec.hash in present or spec.external or not spec.prefix:
             continue
         extends = any(edge.name in ("python", "python-venv") for edge in spec.dependencies)
-        if extends and not Path(spec.prefix).is_dir():
+        if extends and not has_prefix(spec):
             raise gone(spec, f"needed by {closure[0].label}")
 
 

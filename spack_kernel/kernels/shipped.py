@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spack_kernel.spack.modifications import is_system_directory
+from spack_kernel.spack.applying import is_system_directory
+from spack_kernel.spack.disk import is_dir
 
 from .errors import ShippedKernelError
 
@@ -165,7 +166,7 @@ def r_variables(closure: Sequence[Spec]) -> dict[str, str]:
         path
         for spec in closure
         if spec.name.startswith("r-") and spec.prefix and not is_system_directory(spec.prefix)
-        if Path(path := f"{spec.prefix.rstrip('/')}/{R_LIBRARIES[0]}").is_dir()
+        if is_dir(path := f"{spec.prefix.rstrip('/')}/{R_LIBRARIES[0]}")
     ]
     return {"R_LIBS": ":".join(libraries)} if libraries else {}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spack_kernel.spack.modifications import apply_modifications
+from spack_kernel.spack.applying import apply_modifications
 from spack_kernel.spack.modules import ModulesError, load_modules
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ and what is asked in bulk is asked from several threads as soon as the first ans
 
 from __future__ import annotations
 
-import os
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
+
+from .disk import is_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -29,7 +29,7 @@ class Directories:
         Tells whether one absolute path is a directory; called once a path, also from threads.
     """
 
-    def __init__(self, isdir: Callable[[str], bool] = os.path.isdir) -> None:
+    def __init__(self, isdir: Callable[[str], bool] = is_dir) -> None:
         self._isdir = isdir
         self._known: dict[str, bool] = {}
         self._below: dict[str, dict[str, str | None]] = {}
@@ -73,6 +73,8 @@ class Directories:
         start = time.perf_counter()
         self._known.update([(path, self._isdir(path)) for path in sample])
         if time.perf_counter() - start > _SLOW * len(sample) > 0:
+            from concurrent.futures import ThreadPoolExecutor  # slow to import, and seldom needed
+
             with ThreadPoolExecutor(_WORKERS) as pool:
                 self._known.update(zip(rest, pool.map(self._isdir, rest), strict=True))
         else:

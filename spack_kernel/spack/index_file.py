@@ -16,6 +16,7 @@ from typing import NamedTuple, NoReturn
 
 import msgspec
 
+from . import disk
 from .errors import DatabaseError
 
 #: Where an install tree keeps its database.
@@ -89,6 +90,7 @@ def read_index(root: Path) -> tuple[str, dict[str, msgspec.Raw], Stamp]:
                 if last or not differs(path, stamp):
                     _refuse_undecodable(path, data, error)
             else:
+                disk.note("stamp", path, list(stamp))
                 return str(body.version), body.installs, stamp
         time.sleep(RETRY_PAUSE * 2 ** (attempt - 1))
     raise AssertionError("unreachable")

@@ -11,14 +11,10 @@ import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .applying import apply_modifications, is_system_directory
 from .directories import Directories
 from .errors import ConfigError
-from .modifications import (
-    Modification,
-    apply_modifications,
-    configured_modifications,
-    is_system_directory,
-)
+from .modifications import Modification, configured_modifications
 from .pythonpath import PYTHON_VENV, candidate_directories, find_extensions, python_path
 from .traversal import ALL_DEPTYPES, reach, rule_for, topological, use_order
 

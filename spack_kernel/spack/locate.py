@@ -11,6 +11,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from . import disk
 from .errors import DatabaseError, DatabaseWarning, StoreNotFound
 from .index_file import INDEX_PATH
 from .install_tree import install_tree, padded_trees, upstream_trees
@@ -76,7 +77,7 @@ def tree_at(path: str | os.PathLike[str]) -> Path:
     """
     root = _absolute(path)
     try:
-        if (root / INDEX_PATH.parent).is_dir():
+        if _is_dir(root / INDEX_PATH.parent):
             return root
         trees = padded_trees(root)
     except PermissionError as error:
@@ -138,7 +139,13 @@ def discover(environ: Mapping[str, str]) -> Place:
 
 def is_spack_root(path: Path) -> bool:
     """Return whether `path` is the root of a Spack instance, by what Spack itself ships there."""
-    return (path / "etc" / "spack" / "defaults").is_dir() and (path / "bin" / "spack").exists()
+    return _is_dir(path / "etc" / "spack" / "defaults") and (path / "bin" / "spack").exists()
+
+
+def _is_dir(path: Path) -> bool:
+    answer = path.is_dir()
+    disk.note("dir", path, answer)
+    return answer
 
 
 def _absolute(path: str | os.PathLike[str]) -> Path:

@@ -7,15 +7,12 @@ each operation knows which spec asked for it and why. The meaning of each is tha
 
 from __future__ import annotations
 
-import posixpath
-from collections import deque
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from .errors import SpackKernelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
 Operation = Literal[
     "set",
@@ -31,13 +28,6 @@ Operation = Literal[
     "prune",
 ]
 OPERATIONS: tuple[Operation, ...] = get_args(Operation)
-
-#: Directories every program searches anyway; Spack keeps them out of what it prepends.
-SYSTEM_DIRECTORIES = frozenset(
-    posixpath.normpath(posixpath.join(root, directory))
-    for root in ("/", "/usr", "/usr/local")
-    for directory in ("", "bin", "bin64", "include", "lib", "lib64")
-)
 
 # The words of `environment:` in an external's extra attributes, and of environments' `env_vars:`.
 _CONFIGURED: Mapping[str, Operation] = {
@@ -168,90 +158,3 @@ def configured_modifications(
             for name, value in pairs
         ]
     return modifications
-
-
-@lru_cache(maxsize=8192)
-def is_system_directory(path: str) -> bool:
-    """Tell whether `path` is one of the directories Spack never prepends."""
-    return posixpath.normpath(path) in SYSTEM_DIRECTORIES if path else False
-
-
-def apply_modifications(
-    modifications: Iterable[Modification], environment: Mapping[str, str]
-) -> dict[str, str]:
-    """Return `environment` with `modifications` made, in order; the argument stays as it is.
-
-    As in Spack, prepending and appending normalise the path and keep duplicates, and a ``MANPATH``
-    that was extended ends in a separator, so that ``man`` still finds the system's pages.
-    """
-    result = dict(environment)
-    groups: dict[str, list[Modification]] = {}
-    for modification in modifications:
-        groups.setdefault(modification.variable, []).append(modification)
-    for variable, group in groups.items():
-        value = _apply_group(group, result.get(variable))
-        if value is None:
-            result.pop(variable, None)
-        else:
-            result[variable] = value
-    extended = any(m.operation not in ("set", "unset") for m in groups.get("MANPATH", ()))
-    if extended and not result.get("MANPATH", ":").endswith(":"):
-        result["MANPATH"] += ":"
-    return result
-
-
-def _apply_group(group: list[Modification], value: str | None) -> str | None:
-    """Apply the modifications of one variable, joining runs of prepends in one go."""
-    pending: deque[str] = deque()
-    separator = ":"
-    for modification in group:
-        if pending and (modification.operation != "prepend" or modification.separator != separator):
-            value = _join(pending, value, separator)
-            pending.clear()
-        if modification.operation == "prepend":
-            separator = modification.separator
-            pending.appendleft(posixpath.normpath(modification.value))
-        else:
-            value = _apply_one(modification, value)
-    return _join(pending, value, separator) if pending else value
-
-
-def _join(entries: Iterable[str], value: str | None, separator: str) -> str:
-    return separator.join([*entries, value] if value else entries)
-
-
-def _apply_one(modification: Modification, value: str | None) -> str | None:
-    operation, _, text, separator = modification[:4]
-    if operation == "set":
-        return text
-    if operation == "unset":
-        return None
-    if operation == "append":
-        return (
-            _join([value], posixpath.normpath(text), separator)
-            if value
-            else posixpath.normpath(text)
-        )
-    if operation == "append-flags":
-        return f"{value}{separator}{text}" if value else text
-    entries = value.split(separator) if value else []
-    if operation == "remove-flags":
-        return separator.join(entry for entry in entries if entry != text)
-    entries = [posixpath.normpath(entry) for entry in entries if entry]
-    if operation == "prune":
-        entries = list(dict.fromkeys(entries))
-    elif operation == "system-last":
-        entries.sort(key=is_system_directory)
-    else:
-        _remove(operation, entries, posixpath.normpath(text))
-    return separator.join(entries)
-
-
-def _remove(operation: str, entries: list[str], path: str) -> None:
-    if operation == "remove":
-        entries[:] = [entry for entry in entries if entry != path]
-    elif path in entries:
-        if operation == "remove-last":
-            del entries[len(entries) - 1 - entries[::-1].index(path)]
-        else:
-            entries.remove(path)

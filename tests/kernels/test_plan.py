@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from spack_kernel.demo import DemoStore
+from spack_kernel.kernels.composition import is_python
 from spack_kernel.kernels.errors import InterpreterError, PrefixGoneError
-from spack_kernel.kernels.plan import KernelPlan, is_python, plan_kernel
+from spack_kernel.kernels.plan import KernelPlan, plan_kernel
 from spack_kernel.spack import Spec, Store
 from tests.small_store import SmallStore, python_prefix
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from small_stores import dag_hash, make_store, node
 
-from spack_kernel.spack.modifications import apply_modifications
+from spack_kernel.spack.applying import apply_modifications
 from spack_kernel.spack.modules import (
     ModulesError,
     ModuleSystem,

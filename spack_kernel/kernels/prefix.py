@@ -1,0 +1,26 @@
+"""Whether what a database records is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spack_kernel.spack import disk
+
+if TYPE_CHECKING:
+    from spack_kernel.spack.specs import Spec
+
+
+def has_prefix(spec: Spec) -> bool:
+    """Return whether the install directory of a spec exists.
+
+    Raises
+    ------
+    PermissionError
+        When a directory above it is closed to this user.
+    """
+    if not spec.prefix:
+        return False
+    there = Path(spec.prefix).is_dir()
+    disk.note("dir", spec.prefix, there)
+    return there

@@ -1,0 +1,111 @@
+"""Making changes to environment variables, as ``spack.util.environment`` does.
+
+Light: it is all that a kernel whose plan is known needs of this package.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections import deque
+from functools import lru_cache
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any, TypeAlias
+
+    #: A `Modification`, or its operation, variable, value and separator alone.
+    Change: TypeAlias = "Sequence[Any]"
+
+#: Directories every program searches anyway; Spack keeps them out of what it prepends.
+SYSTEM_DIRECTORIES = frozenset(
+    posixpath.normpath(posixpath.join(root, directory))
+    for root in ("/", "/usr", "/usr/local")
+    for directory in ("", "bin", "bin64", "include", "lib", "lib64")
+)
+
+
+@lru_cache(maxsize=8192)
+def is_system_directory(path: str) -> bool:
+    """Tell whether `path` is one of the directories Spack never prepends."""
+    return posixpath.normpath(path) in SYSTEM_DIRECTORIES if path else False
+
+
+def apply_modifications(
+    modifications: Iterable[Change], environment: Mapping[str, str]
+) -> dict[str, str]:
+    """Return `environment` with `modifications` made, in order; the argument stays as it is.
+
+    As in Spack, prepending and appending normalise the path and keep duplicates, and a ``MANPATH``
+    that was extended ends in a separator, so that ``man`` still finds the system's pages.
+    """
+    result = dict(environment)
+    groups: dict[str, list[Change]] = {}
+    for change in modifications:
+        groups.setdefault(change[1], []).append(change)
+    for variable, group in groups.items():
+        value = _apply_group(group, result.get(variable))
+        if value is None:
+            result.pop(variable, None)
+        else:
+            result[variable] = value
+    extended = any(change[0] not in ("set", "unset") for change in groups.get("MANPATH", ()))
+    if extended and not result.get("MANPATH", ":").endswith(":"):
+        result["MANPATH"] += ":"
+    return result
+
+
+def _apply_group(group: list[Change], value: str | None) -> str | None:
+    """Apply the changes of one variable, joining runs of prepends in one go."""
+    pending: deque[str] = deque()
+    separator = ":"
+    for operation, _, text, between, *_ in group:
+        if pending and (operation != "prepend" or between != separator):
+            value = _join(pending, value, separator)
+            pending.clear()
+        if operation == "prepend":
+            separator = between
+            pending.appendleft(posixpath.normpath(text))
+        else:
+            value = _apply_one(operation, text, between, value)
+    return _join(pending, value, separator) if pending else value
+
+
+def _join(entries: Iterable[str], value: str | None, separator: str) -> str:
+    return separator.join([*entries, value] if value else entries)
+
+
+def _apply_one(operation: str, text: str, separator: str, value: str | None) -> str | None:
+    if operation == "set":
+        return text
+    if operation == "unset":
+        return None
+    if operation == "append":
+        return (
+            _join([value], posixpath.normpath(text), separator)
+            if value
+            else posixpath.normpath(text)
+        )
+    if operation == "append-flags":
+        return f"{value}{separator}{text}" if value else text
+    entries = value.split(separator) if value else []
+    if operation == "remove-flags":
+        return separator.join(entry for entry in entries if entry != text)
+    entries = [posixpath.normpath(entry) for entry in entries if entry]
+    if operation == "prune":
+        entries = list(dict.fromkeys(entries))
+    elif operation == "system-last":
+        entries.sort(key=is_system_directory)
+    else:
+        _remove(operation, entries, posixpath.normpath(text))
+    return separator.join(entries)
+
+
+def _remove(operation: str, entries: list[str], path: str) -> None:
+    if operation == "remove":
+        entries[:] = [entry for entry in entries if entry != path]
+    elif path in entries:
+        if operation == "remove-last":
+            del entries[len(entries) - 1 - entries[::-1].index(path)]
+        else:
+            entries.remove(path)
