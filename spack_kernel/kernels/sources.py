@@ -10,14 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from spack_kernel.spack.activation import ViewNotFound, activate, load_view
 from spack_kernel.spack.directories import Directories
-from spack_kernel.spack.environments import (
-    LOCK_FILE,
-    MANIFEST,
-    EnvironmentNotReady,
-    open_environment,
-)
 from spack_kernel.spack.index_file import Stamp
 from spack_kernel.spack.load import load_environment, site_inspections
 from spack_kernel.spack.recorded import with_recipes
@@ -194,6 +187,10 @@ def environment_source(
     StoreNotFound, DatabaseError, ConfigError, QuerySyntaxError
         When its files or its store cannot be read.
     """
+    # Here and below: they bring YAML along, and kernels for specs start without.
+    from spack_kernel.spack.activation import activate
+    from spack_kernel.spack.environments import LOCK_FILE, MANIFEST, open_environment
+
     environment = open_environment(name, store.config, inspections=inspections)
     inspected = site_inspections(store, inspections)
     watched = {
@@ -244,6 +241,8 @@ def view_source(
     ViewNotFound
         When there is none, or it has several Pythons.
     """
+    from spack_kernel.spack.activation import ViewNotFound, load_view
+
     path = os.path.expanduser(directory)  # noqa: PTH111 - must stay a string as it is
     if not os.path.isabs(path):  # noqa: PTH117
         raise ViewNotFound(
@@ -287,6 +286,8 @@ def _view_of(environment: SpackEnvironment, wanted: str) -> View | None:
     for view in environment.views.values():
         if Path(view.root) == directory:
             return view
+    from spack_kernel.spack.environments import EnvironmentNotReady
+
     raise EnvironmentNotReady(
         f"the environment {environment.name} has no view at {wanted}",
         details=[f"  {view.name}: {view.root}" for view in environment.views.values()],

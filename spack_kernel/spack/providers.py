@@ -7,12 +7,13 @@ to ``packages.yaml``, whose readers fill a `Providers`.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from .version_lists import ANY_VERSION, VersionList
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from .query import Query
 
@@ -85,6 +86,39 @@ class Providers:
     def listed(self, virtual: str) -> frozenset[str]:  # noqa: ARG002 - for who knows some
         """Return packages known to provide some version of `virtual`, perhaps not all of them."""
         return frozenset()
+
+
+class DeferredProviders(Providers):
+    """What is read when it is first asked for, which most queries never do.
+
+    Parameters
+    ----------
+    read : callable
+        Returns what is known.
+    """
+
+    def __init__(self, read: Callable[[], Providers]) -> None:
+        super().__init__()
+        self._read = read
+
+    @cached_property
+    def _providers(self) -> Providers:
+        return self._read()
+
+    def __contains__(self, virtual: object) -> bool:
+        return virtual in self._providers
+
+    def of(self, virtual: str) -> tuple[Provision, ...]:
+        """Return everything that provides `virtual`; empty when nothing does or is known."""
+        return self._providers.of(virtual)
+
+    def knows(self, package: str) -> bool:
+        """Return whether what `package` provides is known, be it nothing."""
+        return self._providers.knows(package)
+
+    def listed(self, virtual: str) -> frozenset[str]:
+        """Return packages known to provide some version of `virtual`, perhaps not all of them."""
+        return self._providers.listed(virtual)
 
 
 #: Nothing is known.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+import weakref
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from . import locate, selection
 from .database import Database
 from .errors import DatabaseError, DatabaseWarning, StoreNotFound
 from .index_file import INDEX_PATH
+from .providers import NO_PROVIDERS, DeferredProviders
 from .traversal import RUNTIME_DEPTYPES, reach, rule_for, topological
 
 if TYPE_CHECKING:
@@ -168,9 +170,16 @@ class Store:
         the recipes Spack leaves in the prefixes; read when it is first needed, which is only for
         names that no package has, and for versions of virtual packages.
         """
-        from .repositories import SiteProviders  # needed seldom, and brings a parser along
+        # The store keeps what is made here: without a weak reference neither would be freed.
+        reference = weakref.ref(self)
 
-        return SiteProviders.of_store(self)
+        def read() -> Providers:
+            from .repositories import SiteProviders  # needed seldom, and brings a parser along
+
+            store = reference()
+            return NO_PROVIDERS if store is None else SiteProviders.of_store(store)
+
+        return DeferredProviders(read)
 
     def changed(self) -> bool:
         """Return whether a database differs from when it was read. One stat for each."""
