@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,14 @@ def demo_store(request: pytest.FixtureRequest) -> demo.DemoStore:
     python = f"{sys.base_prefix} {sys.version}"
     tag = hashlib.sha256(python.encode()).hexdigest()[:8]
     return demo.build(Path(request.config.cache.mkdir(f"demo-store-{tag}")))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_kept() -> Iterator[None]:
+    """Neither use nor fill the cache of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPACK_KERNEL_CACHE", "")
+        yield
 
 
 @pytest.hookimpl(wrapper=True)

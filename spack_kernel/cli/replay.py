@@ -6,21 +6,17 @@ every question that was asked of the file system on the way and its answer: the 
 own files' inode, size and time, which directories there are, what the interpreter looks like. It
 is used again when all the answers are the same, and made anew when one is not.
 
-The files lie in ``$SPACK_KERNEL_CACHE``, else in ``spack-kernel`` of the user's cache directory,
-readable by their owner alone; nobody else's are trusted. They may be deleted at any time, and an
-empty ``$SPACK_KERNEL_CACHE`` does without them.
+Where it is kept, see `spack_kernel.kernels.kept`.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
-import zlib
 from collections import namedtuple
-from contextlib import suppress
 
+from spack_kernel.kernels import kept
 from spack_kernel.kernels.composition import Composition, is_python
 from spack_kernel.kernels.hygiene import clean_environment
 from spack_kernel.spack import disk
@@ -35,13 +31,8 @@ if TYPE_CHECKING:
 
     from spack_kernel.spack.disk import Question
 
-CACHE_VARIABLE = "SPACK_KERNEL_CACHE"
-
-#: How many starts are kept; the ones that were made longest ago go.
-_KEPT = 100
-
-#: What else decides how an interpreter answers.
-_LOADER = ("LD_LIBRARY_PATH", "LD_PRELOAD")
+#: What kind of thing is kept.
+KIND = "exec"
 
 _PINNED = re.compile(r"[\w.+-]*(@[\w.,:=-]+)?/[a-z0-9]+", re.ASCII)
 
@@ -97,9 +88,6 @@ def remember(arguments: Sequence[str], start: Start, questions: Sequence[Questio
         return
     cut = list(arguments).index("--")
     key = _key(arguments[:cut], list(arguments[cut + 1 :]))
-    path = _path(key)
-    if path is None:
-        return
     from spack_kernel.kernels.launcher import INDEX_VARIABLE, PATH_VARIABLE
 
     launch = None
@@ -113,15 +101,13 @@ def remember(arguments: Sequence[str], start: Start, questions: Sequence[Questio
     changes, *rest = start.composition
     asked = {(kind, path): answer for kind, path, answer in (*ours, *questions)}
     record = {
-        "key": key,
         "questions": [(*question, answer) for question, answer in asked.items()],
         "python": start.python,
         "env": start.env,
         "composition": [[change[:4] for change in changes], *rest],
         "launch": launch,
     }
-    with suppress(OSError):
-        _write(path, json.dumps(record, separators=(",", ":")))
+    kept.write(KIND, key, record)
 
 
 def replay(arguments: Sequence[str]) -> None:
@@ -135,7 +121,7 @@ def replay(arguments: Sequence[str]) -> None:
     cut = arguments.index("--")
     command = list(arguments[cut + 1 :])
     key = _key(arguments[:cut], command)
-    record = _read(key)
+    record = kept.read(KIND, key)
     if record is None or not command or not disk.unchanged(record["questions"]):
         return
     cleaned, _ = clean_environment(os.environ)
@@ -162,52 +148,4 @@ def _key(arguments: Sequence[str], command: Sequence[str]) -> list[Any]:
     kernel = (
         bool(command) and is_python(command[0]) and command[1:3] == ["-m", "ipykernel_launcher"]
     )
-    return [list(arguments), kernel, sys.prefix, [os.environ.get(name) for name in _LOADER]]
-
-
-def _path(key: list[Any]) -> str | None:
-    directory = os.environ.get(CACHE_VARIABLE)
-    if directory is None:
-        base = os.environ.get("XDG_CACHE_HOME", "")
-        if not base.startswith("/"):
-            base = os.path.expanduser("~/.cache")  # noqa: PTH111 - a kernel starts without pathlib
-        directory = f"{base}/spack-kernel"
-    if not directory.startswith("/"):
-        return None
-    text = json.dumps(key).encode()
-    return f"{directory}/exec-{zlib.crc32(text):08x}{zlib.adler32(text):08x}.json"
-
-
-def _read(key: list[Any]) -> dict[str, Any] | None:
-    """Return what was kept for `key`, unless somebody else could have written it."""
-    path = _path(key)
-    if path is None:
-        return None
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            if status.st_uid != os.geteuid() or status.st_mode & 0o022:
-                return None
-            record: dict[str, Any] | object = json.loads(file.read())
-    except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) and record.get("key") == key else None
-
-
-def _write(path: str, text: str) -> None:
-    directory = os.path.dirname(path)  # noqa: PTH120
-    os.makedirs(directory, mode=0o700, exist_ok=True)  # noqa: PTH103
-    scratch = f"{path}.{os.getpid()}"
-    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(scratch, path)  # noqa: PTH105
-    except OSError:
-        os.unlink(scratch)  # noqa: PTH108
-        raise
-    kept = [entry for entry in os.scandir(directory) if entry.name.startswith("exec-")]
-    kept.sort(key=lambda entry: entry.stat().st_mtime_ns, reverse=True)
-    for entry in kept[_KEPT:]:
-        os.unlink(entry.path)  # noqa: PTH108
+    return [list(arguments), kernel, sys.prefix, kept.loader_settings()]

@@ -8,12 +8,14 @@ import os
 import signal
 import subprocess
 import threading
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spack_kernel.spack import disk
 
+from . import kept
 from .errors import InterpreterError, repair_hint
 from .hygiene import clean_environment
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 #: Seconds a Python may take to say its version. Generous: a cold parallel file system is slow.
 PROBE_TIMEOUT = 30.0
+
+#: What kind of thing is kept.
+KIND = "python"
 
 _MARK = "spack-kernel-probe:"
 
@@ -115,7 +120,9 @@ _lock = threading.Lock()
 def probe(path: str, *, timeout: float = PROBE_TIMEOUT, owner: Spec | None = None) -> Facts:
     """Ask the Python at `path` what it is; the answer is kept while its files do not change.
 
-    The process starts isolated from the environment and the working directory, in ``/``.
+    It is kept on disk, too (`spack_kernel.kernels.kept`): on a slow file system a Python takes
+    seconds to start. The process starts isolated from the environment and the working directory,
+    in ``/``.
 
     Parameters
     ----------
@@ -134,20 +141,36 @@ def probe(path: str, *, timeout: float = PROBE_TIMEOUT, owner: Spec | None = Non
     known = _answers.get(path)
     if known is not None and known[0] == _stamps(path, known[1]):
         return known[1]
-    facts = _ask(path, timeout, owner)
+    key = [path, zlib.crc32(_PROBE.encode()), kept.loader_settings()]
+    facts = _remembered(path, kept.read(KIND, key))
+    if facts is None:
+        answer = _ask(path, timeout, owner)
+        facts = _facts(answer)
+        kept.write(KIND, key, {"facts": answer, "stamps": _stamps(path, facts)})
     with _lock:
         _answers[path] = (_stamps(path, facts), facts)
     return facts
 
 
+def _remembered(path: str, value: dict[str, Any] | None) -> Facts | None:
+    """Return what an earlier process was answered, if the files are those that answered."""
+    if value is None:
+        return None
+    try:
+        facts = _facts(value["facts"])
+    except (KeyError, TypeError, AttributeError):
+        return None
+    return facts if _stamps(path, facts) == value.get("stamps") else None
+
+
 def _stamps(path: str, facts: Facts) -> _Stamps:
     """Return what changes when the executable or what it offers does."""
-    # purelib is among them: `pip install` into an external Python changes what it offers.
-    watched = (path, f"{facts.prefix}/pyvenv.cfg", facts.purelib, facts.platlib)
+    # `pip install` into an external Python changes what one of its directories offers.
+    watched = (path, f"{facts.prefix}/pyvenv.cfg", facts.purelib, facts.platlib, *facts.path)
     return [disk.stamp(name) for name in dict.fromkeys(watched)]
 
 
-def _ask(path: str, timeout: float, owner: Spec | None) -> Facts:
+def _ask(path: str, timeout: float, owner: Spec | None) -> dict[str, Any]:
     whose = f"the Python of {owner.label}" if owner else "this Python"
     hint = repair_hint(owner) if owner else "Try to start it in a terminal."
     environment, _ = clean_environment(os.environ)
@@ -187,16 +210,17 @@ def _ask(path: str, timeout: float, owner: Spec | None) -> Facts:
             details=[f"  {path}", *last_lines(errors.decode("utf-8", "replace"))],
             hint=hint,
         )
-    return _facts(json.loads(answer))
+    facts: dict[str, Any] = json.loads(answer)
+    return facts
 
 
 def _facts(answer: dict[str, Any]) -> Facts:
-    ipykernel, debugpy = answer.pop("ipykernel"), answer.pop("debugpy")
-    path, modules = tuple(answer.pop("path")), frozenset(answer.pop("modules"))
+    ipykernel, debugpy = answer["ipykernel"], answer["debugpy"]
+    plain = ("version", "implementation", "prefix", "base_prefix", "purelib", "platlib")
     return Facts(
-        **answer,
-        path=path,
-        modules=modules,
+        **{name: answer[name] for name in plain},
+        path=tuple(answer["path"]),
+        modules=frozenset(answer["modules"]),
         ipykernel=Offered(**ipykernel) if ipykernel else None,
         debugpy=Offered(**debugpy) if debugpy else None,
     )

@@ -87,7 +87,7 @@ def test_a_kernel_is_started_through_the_launcher_again(site: Site) -> None:
     assert not site.is_replayed(), "without a kernel nothing is known of ipykernel"
     assert site.start(*kernel).stdout == first.stdout
     (kept,) = site.kept()
-    launch = json.loads(kept.read_text())["launch"]
+    launch = json.loads(kept.read_text())["value"]["launch"]
     assert launch["launcher"].endswith("launcher.py")
     assert set(launch["variables"]) == {"SPACK_KERNEL_PYTHONPATH", "SPACK_KERNEL_IMPORT_INDEX"}
 
@@ -187,7 +187,7 @@ def test_a_command_that_is_not_there_is_told_as_ever(site: Site) -> None:
     assert "there is no command 'no-such-command'" in done.stderr
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"key": 5}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"key": 5}', "[" * 100_000])
 def test_a_broken_file_is_made_anew(site: Site, text: str) -> None:
     first = site.asked()
     (kept,) = site.kept()
@@ -289,7 +289,7 @@ def test_every_look_at_the_disk_is_kept(site: Site, tmp_path: Path, words: tuple
         if looked or found[2].startswith(str(site.store.root)):
             looked[found[2]] = None
     (kept,) = site.kept()
-    known = {path for _, path, _ in json.loads(kept.read_text())["questions"]}
+    known = {path for _, path, _ in json.loads(kept.read_text())["value"]["questions"]}
     assert len([path for path in looked if path.startswith(str(site.store.root))]) > 50
     # The root and what is above it is looked at for the database alone, which is stamped, and the
     # rest are imports of ours.

@@ -3,10 +3,13 @@ from __future__ import annotations
 import os
 import sys
 import time
+import venv
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from spack_kernel.kernels import probe as probing
 from spack_kernel.kernels.errors import InterpreterError, PrefixGoneError
 from spack_kernel.kernels.interpreter import Interpreter, find_interpreter
 from spack_kernel.kernels.probe import probe
@@ -244,3 +247,37 @@ def test_a_package_installed_later_is_seen(tmp_path: Path) -> None:
     offered = probe(path).ipykernel
     assert offered is not None
     assert (offered.version, offered.location) == ("6.29.5", facts.purelib)
+
+
+def test_what_an_interpreter_says_is_kept_for_other_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPACK_KERNEL_CACHE", str(tmp_path / "cache"))
+    venv.create(tmp_path / "venv", symlinks=True)
+    python = str(tmp_path / "venv" / "bin" / "python")
+    facts = probe(python)
+    asked: list[str] = []
+    really_ask = probing._ask
+
+    def ask(path: str, *rest: Any) -> dict[str, Any]:
+        asked.append(path)
+        return really_ask(path, *rest)
+
+    monkeypatch.setattr(probing, "_ask", ask)
+    monkeypatch.setattr(probing, "_answers", {})  # as in a new process
+    assert probe(python) == facts
+    assert asked == []
+
+    monkeypatch.setattr(probing, "_answers", {})
+    Path(facts.purelib, "ipykernel").mkdir()
+    Path(facts.purelib, "ipykernel", "__init__.py").touch()
+    changed = probe(python)
+    assert asked == [python]
+    assert changed.ipykernel is not None
+
+    monkeypatch.setattr(probing, "_answers", {})
+    (kept,) = (tmp_path / "cache").glob("python-*.json")
+    for text in ('{"key": []}', kept.read_text().replace('"facts"', '"fact"')):
+        kept.write_text(text)
+        monkeypatch.setattr(probing, "_answers", {})
+        assert probe(python) == changed

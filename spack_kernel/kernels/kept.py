@@ -1,0 +1,115 @@
+"""What was found out once and is kept on disk: private files, one for each thing.
+
+They lie in ``$SPACK_KERNEL_CACHE``, else in ``spack-kernel`` of the user's cache directory
+(``$XDG_CACHE_HOME``, ``~/.cache``), readable by their owner alone; nobody else's are trusted. They
+may be deleted at any time, and an empty ``$SPACK_KERNEL_CACHE`` does without them. Whoever keeps
+something keeps with it what tells whether it is still true. Light: `exec` reads one at every start.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+CACHE_VARIABLE = "SPACK_KERNEL_CACHE"
+
+#: How many things of a kind are kept; the ones that were written longest ago go.
+KEPT = 100
+
+
+def read(kind: str, key: list[Any]) -> dict[str, Any] | None:
+    """Return what was kept, unless somebody else could have written it.
+
+    Parameters
+    ----------
+    kind : str
+        The first word of the file's name.
+    key : list
+        What it was kept for, as JSON types.
+    """
+    path = _path(kind, key)
+    if path is None:
+        return None
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+                return None
+            content: object = json.loads(file.read())
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(content, dict) or content.get("key") != key:
+        return None
+    value = content.get("value")
+    return value if isinstance(value, dict) else None
+
+
+def write(kind: str, key: list[Any], value: dict[str, Any]) -> None:
+    """Keep something; a directory that cannot be written to is no error.
+
+    Parameters
+    ----------
+    kind, key
+        As for `read`.
+    value : dict
+        As JSON types.
+    """
+    path = _path(kind, key)
+    if path is None:
+        return
+    directory = os.path.dirname(path)  # noqa: PTH120 - a kernel starts without pathlib
+    scratch = f"{path}.{os.getpid()}"
+    try:
+        os.makedirs(directory, mode=0o700, exist_ok=True)  # noqa: PTH103
+        descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:
+            json.dump({"key": key, "value": value}, file, separators=(",", ":"))
+        os.replace(scratch, path)  # noqa: PTH105
+        scratch = ""
+        _prune(directory, kind)
+    except OSError:
+        if scratch:
+            _unlink(scratch)
+
+
+def loader_settings() -> list[str | None]:
+    """Return the variables that decide which libraries an interpreter is made of."""
+    return [os.environ.get(name) for name in ("LD_LIBRARY_PATH", "LD_PRELOAD")]
+
+
+def _path(kind: str, key: list[Any]) -> str | None:
+    directory = os.environ.get(CACHE_VARIABLE)
+    if directory is None:
+        base = os.environ.get("XDG_CACHE_HOME", "")
+        if not base.startswith("/"):
+            base = os.path.expanduser("~/.cache")  # noqa: PTH111
+        directory = f"{base}/spack-kernel"
+    if not directory.startswith("/"):
+        return None
+    text = json.dumps(key).encode()
+    return f"{directory}/{kind}-{zlib.crc32(text):08x}{zlib.adler32(text):08x}.json"
+
+
+def _prune(directory: str, kind: str) -> None:
+    with os.scandir(directory) as entries:
+        ours = [entry for entry in entries if entry.name.startswith(f"{kind}-")]
+    if len(ours) > KEPT:
+        ours.sort(key=lambda entry: entry.stat(follow_symlinks=False).st_mtime_ns, reverse=True)
+        for entry in ours[KEPT:]:
+            _unlink(entry.path)
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)  # noqa: PTH108
+    except OSError:
+        return
