@@ -131,14 +131,10 @@ def _start(args: argparse.Namespace, env: Mapping[str, str]) -> Start:
     if kernel and python is not None:
         index = not args.no_import_index
         command, environment = through_launcher(command, environment, python.facts, index=index)
-    known = not plan.modules and store.config is None and not store.left_out
-    return Start(
-        command,
-        environment,
-        env,
-        python.path if python else "",
-        plan.composition() if known else None,
-    )
+    # Modules, and the configuration of a Spack instance, can be others at the next start.
+    lasting = not plan.modules and store.config is None and not store.left_out
+    composition = plan.composition() if lasting else None
+    return Start(command, environment, env, python.path if python else "", composition)
 
 
 def _from_notebook(store: Store) -> list[Spec]:

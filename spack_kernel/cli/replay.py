@@ -120,27 +120,39 @@ def replay(arguments: Sequence[str]) -> None:
         return
     cut = arguments.index("--")
     command = list(arguments[cut + 1 :])
-    key = _key(arguments[:cut], command)
-    record = kept.read(KIND, key)
-    if record is None or not command or not disk.unchanged(record["questions"]):
+    record = kept.read(KIND, _key(arguments[:cut], command))
+    if record is None or not command:
         return
+    try:
+        prepared = _prepare(record, command)
+    except (KeyError, TypeError, ValueError):  # of another version, or damaged
+        return
+    if prepared is None:
+        return
+    try:
+        replace_process(*prepared)
+    except CommandError:
+        return
+
+
+def _prepare(record: dict[str, Any], command: list[str]) -> tuple[list[str], dict[str, str]] | None:
+    """Return the command and its environment; None where it must be planned anew."""
+    if not disk.unchanged(record["questions"]):
+        return None
     cleaned, _ = clean_environment(os.environ)
     environment = Composition(*record["composition"]).apply(cleaned, env=record["env"])
     if is_python(command[0]):
         if not record["python"]:
-            return
+            return None
         command[0] = record["python"]
     launch = record["launch"]
     if launch is not None:
         command[1:2] = [launch["launcher"]]
         if launch["variables"]:
             if environment.pop("PYTHONPATH", None) != launch["pythonpath"]:
-                return
+                return None
             environment.update(launch["variables"])
-    try:
-        replace_process(command, environment)
-    except CommandError:
-        return
+    return command, environment
 
 
 def _key(arguments: Sequence[str], command: Sequence[str]) -> list[Any]:

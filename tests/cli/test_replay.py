@@ -196,6 +196,17 @@ def test_a_broken_file_is_made_anew(site: Site, text: str) -> None:
     assert json.loads(kept.read_text())["key"]
 
 
+@pytest.mark.parametrize("lost", ["questions", "composition", "launch", "env", "python"])
+def test_a_record_of_another_version_is_made_anew(site: Site, lost: str) -> None:
+    first = site.asked()
+    (kept,) = site.kept()
+    content = json.loads(kept.read_text())
+    del content["value"][lost]
+    kept.write_text(json.dumps(content))
+    assert site.asked() == first
+    assert lost in json.loads(kept.read_text())["value"]
+
+
 def test_only_the_owner_reads_and_writes(site: Site) -> None:
     site.start("true")
     (kept,) = site.kept()
