@@ -109,6 +109,16 @@ class ImportIndex:
         """Look at the directories again before the next answer."""
         self._next_look = 0.0
 
+    def loaded_elsewhere(self) -> bool:
+        """Tell whether a module of ours was imported at Python's start from another place."""
+        for name, module in list(sys.modules.items()):
+            spec = getattr(module, "__spec__", None)
+            if name in self._ordered and spec is not None and spec.has_location:
+                ours = PathFinder.find_spec(name, self._ordered[name])
+                if ours is not None and ours.has_location and ours.origin != spec.origin:
+                    return True
+        return False
+
     def _divide(self, path: "list[str]") -> "_Layout":
         """Return `path` and what stands before and behind our run in it, if there is one run."""
         texts = _texts(path)
@@ -222,6 +232,9 @@ def install(index: ImportIndex) -> None:
 def run(name: str) -> None:
     """Run the module `name` as ``python -m`` does."""
     spec = find_spec(name)
+    if spec is not None and spec.submodule_search_locations is not None:
+        name += ".__main__"
+        spec = find_spec(name)
     if spec is None or spec.loader is None:
         raise SystemExit("{}: No module named {}".format(sys.executable, name))
     code = spec.loader.get_code(name)  # type: ignore[attr-defined]
@@ -231,10 +244,31 @@ def run(name: str) -> None:
         code = code.replace(co_name=name)
     module = type(sys)("__main__")
     module.__file__ = sys.argv[0] = spec.origin or name
-    module.__spec__, module.__loader__, module.__package__ = spec, spec.loader, ""
+    module.__spec__, module.__loader__, module.__package__ = spec, spec.loader, spec.parent
     module.__builtins__ = __builtins__  # type: ignore[attr-defined]
     sys.modules["__main__"] = module
     exec(code, module.__dict__)  # noqa: S102 - what -m does
+
+
+def _absolute(entry: str) -> str:
+    """Return what site.py makes of an entry of PYTHONPATH."""
+    try:
+        return os.path.abspath(entry)
+    except OSError:  # there is no working directory
+        return entry
+
+
+def _activate(path: str, encoded: str, first: bool) -> None:
+    """Install the index that is `encoded`, if it may be; start Python again if it must be."""
+    entries = path.split(os.pathsep)
+    if not all(os.path.isabs(entry) or not entry for entry in entries):
+        return  # listed from another working directory
+    index = decode([_absolute(entry) for entry in entries], encoded)
+    if first and sys.executable and index.loaded_elsewhere():
+        # A .pth file imported what PYTHONPATH, had it been in force, would have given.
+        again = dict(os.environ, **{INDEX_VARIABLE: encoded})
+        os.execve(sys.executable, [sys.executable, *sys.argv], again)  # noqa: S606 - no shell
+    install(index)
 
 
 def main() -> None:
@@ -243,12 +277,13 @@ def main() -> None:
     encoded = os.environ.pop(INDEX_VARIABLE, "")
     if path:
         os.environ["PYTHONPATH"] = path
-        entries = path.split(os.pathsep)
-        try:
-            if encoded:
-                install(decode(entries, encoded))
+    if encoded:
+        try:  # before the path is set: what this imports would ask every directory
+            _activate(os.environ.get("PYTHONPATH", ""), encoded, first=bool(path))
         except Exception as error:  # a kernel without the index is a kernel
             sys.stderr.write("spack-kernel: no import index: {!r}\n".format(error))
+    if path:
+        entries = [_absolute(entry) for entry in path.split(os.pathsep)]
         # As site.py does: the first of several equal entries stays.
         sys.path[:] = list(OrderedDict.fromkeys(entries + sys.path))
     del sys.argv[0]

@@ -32,6 +32,7 @@ class Site:
             directory.mkdir(parents=True)
         self.programs = root / "programs"
         self.programs.mkdir()
+        self.python = sys.executable
 
     def write(self, number: int, name: str, text: str = "") -> Path:
         file = self.path[number] / name
@@ -56,10 +57,10 @@ class Site:
         environ = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
         environ.update(env or {})
         if index is None:
-            argv = [sys.executable, "-m", "prog_ram"]
+            argv = [self.python, "-m", "prog_ram"]
             environ["PYTHONPATH"] = os.pathsep.join(site)
         else:
-            argv = [sys.executable, str(LAUNCHER), "prog_ram"]
+            argv = [self.python, str(LAUNCHER), "prog_ram"]
             environ[launcher.PATH_VARIABLE] = os.pathsep.join(site)
             environ[launcher.INDEX_VARIABLE] = index
         done = subprocess.run(
@@ -111,6 +112,66 @@ def test_the_first_entry_of_the_path_wins_and_missing_names_are_missing(site: Si
         """
     )
     assert printed.startswith("1 ")
+
+
+@pytest.mark.parametrize("entry", ["{}/", "{}/../site-packages", "", ".", "relative"])
+def test_an_oddly_written_entry_is_the_one_that_python_makes_of_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch, entry: str
+) -> None:
+    site.write(1, "here.py")
+    for place in ("relative", "server/relative"):
+        (site.root / place).mkdir(parents=True)
+    (site.root / "relative" / "there.py").touch()
+    monkeypatch.chdir(site.root / "server")  # the table is made in another working directory
+    odd = entry.format(site.path[1])
+    monkeypatch.setattr(site, "entries", lambda: [str(site.path[0]), odd, str(site.path[1])])
+    printed = site.both(
+        """
+        import importlib.util, os, sys
+        if sys.path[0] in ("", os.getcwd()):
+            del sys.path[0]
+        for spec in map(importlib.util.find_spec, ("here", "there")):
+            print(sys.path, spec and spec.origin)
+        """
+    )
+    assert ("there.py" in printed) == (entry == "relative")
+
+
+def test_what_is_imported_at_the_start_of_python_comes_from_the_path(site: Site) -> None:
+    site.python = sys._base_executable  # a virtual environment has no packages of the user
+    base = str(site.root / "user")
+    scheme = "osx_framework_user" if sys.platform == "darwin" else "posix_user"
+    user = Path(sysconfig.get_path("purelib", scheme, {"userbase": base}))
+    user.mkdir(parents=True)
+    (user / "start.pth").write_text("import shared, users_own\n")
+    (user / "shared.py").touch()
+    (user / "users_own.py").touch()
+    ours = site.write(2, "shared.py")
+    report = """
+        import sys, os, shared, users_own
+        print(shared.__file__, users_own.__file__)
+        print([name for name in os.environ if name.startswith("SPACK_KERNEL")])
+        """
+    env = {"PYTHONUSERBASE": base}
+    assert str(ours) in site.both(report, env=env)
+    index = site.index("import sys; print([type(f).__name__ for f in sys.meta_path])")
+    assert "IndexedFinder" in site.run(index=index, env=env)
+
+
+def test_a_package_is_run_as_python_runs_it(site: Site) -> None:
+    site.write(0, "package/__init__.py", "print('imported')")
+    site.write(0, "package/other.py", "WHERE = 'beside'")
+    text = (
+        "import sys; from .other import WHERE; print(WHERE, sys.argv, __package__, __spec__.name)"
+    )
+    site.write(0, "package/__main__.py", text)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(site.entries())}
+    plain, ours = (
+        subprocess.check_output([*command, "package", "x"], env=env, cwd=site.root, text=True)
+        for command in ([sys.executable, "-m"], [sys.executable, str(LAUNCHER)])
+    )
+    assert ours == plain
+    assert ours.startswith("imported\nbeside")
 
 
 def test_namespace_packages_of_all_three_kinds_spread_over_prefixes(site: Site) -> None:
