@@ -8,22 +8,18 @@ import os
 import statistics
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spack_kernel import demo
-from spack_kernel.kernels.plan import plan_kernel
-from spack_kernel.spack import Store
+from spack_kernel.spack import SpackKernelError, Store
 
-from . import discovery, imports, kernels, resolving
-from .generate import generate
+from . import beside_spack, commands, discovery, imports, kernels, launching, resolving
 from .measure import Comparison, machine
+from .stores import Stores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-#: As many as the golden database of Spack 1.3 has: generated, it is that database.
-GOLDEN_RECORDS = 1302
 
 DESCRIPTION = """\
 Measures spack-kernel beside what a user would do instead, both in turns in one run, and prints
@@ -31,97 +27,127 @@ the ratio: below 1, ours takes less. The two numbers behind a ratio are its leas
 over the rounds; where they lie far apart, the machine was noisy and the ratio says little.
 """
 
+#: The width of a ratio with its least and greatest.
+_RATIO_WIDTH = 28
+
 
 class Benchmarks:
-    """The sections, and the stores that they share.
+    """The sections.
 
     Parameters
     ----------
-    directory : Path
-        For everything that is made on the way.
-    store : Path or None
-        A demo store or an install tree to use instead of a new demo store.
+    stores : Stores
+        What they measure on.
     spack : Path or None
         The root of a Spack instance to hold ours against.
-    records : int
-        How many specs the large store has.
     rounds : int
-        How often each pair is measured.
+        How often each is measured at most.
     """
 
-    def __init__(
-        self, directory: Path, store: Path | None, spack: Path | None, records: int, rounds: int
-    ) -> None:
-        self._directory = directory
-        self._rounds = rounds
-        self._records = records
-        self._root = store
+    def __init__(self, stores: Stores, spack: Path | None, rounds: int) -> None:
+        self._stores = stores
         self._spack = spack
-
-    @property
-    def root(self) -> Path:
-        """The install tree with real packages in it."""
-        if self._root is None:
-            print("  making a demo store (a minute or two) …", file=sys.stderr)
-            self._root = demo.build(self._directory / "demo").root
-        return self._root
+        self._rounds = rounds
 
     def resolving(self) -> Iterator[Comparison]:
         """From a query to specs and environments."""
-        golden = self._directory / "golden"
-        generate(golden, GOLDEN_RECORDS)
-        large = self._directory / "large"
-        generate(large, self._records)
-        yield from resolving.environments(golden, self._rounds)
-        yield from resolving.environments(large, self._rounds)
-        yield from resolving.commands(self.root, "py-libensemble", self._rounds)
-        yield from resolving.queries(golden, self._rounds)
-        yield from resolving.queries(large, self._rounds)
-        if self._spack is not None:
-            tree = Path(Store.open(self._spack).root)
-            yield from resolving.beside_spack(self._spack, tree, self._rounds)
+        for root in (self._stores.golden, self._stores.large):
+            yield from resolving.compare(root, self._rounds)
+
+    def commands(self) -> Iterator[Comparison]:
+        """Run commands."""
+        for root in (self._stores.ordinary, self._stores.large_with_prefixes):
+            yield from commands.compare(root, self._stores.pinned, self._rounds)
+
+    def spack(self) -> Iterator[Comparison]:
+        """Ask a real Spack the same."""
+        if self._spack is None:
+            print("  (no Spack: give --spack or set SPACK_ROOT)", file=sys.stderr)
+            return
+        stores = self._stores
+        try:
+            own = Path(Store.open(self._spack).root)
+        except SpackKernelError as error:
+            print(f"  (Spack's own store is left out: {error.summary})", file=sys.stderr)
+        else:
+            asked = beside_spack.Spack(self._spack, own, own=True)
+            yield from beside_spack.compare(asked, stores.directory, self._rounds)
+        for root in (stores.ordinary, stores.golden, stores.large):
+            asked = beside_spack.Spack(self._spack, root, own=False)
+            pinned = stores.pinned if root == stores.ordinary else None
+            yield from beside_spack.compare(asked, stores.directory, self._rounds, pinned=pinned)
+
+    def launching(self) -> Iterator[Comparison]:
+        """From `start_kernel` to the child's exec."""
+        yield from launching.compare(self._stores.ordinary, self._stores.pinned, self._rounds)
 
     def kernels(self) -> Iterator[Comparison]:
         """Kernels to their first reply."""
-        store = Store.open(self.root)
-        yield from kernels.compare(
-            store, "py-libensemble", self._directory / "merged", self._rounds
-        )
+        stores = self._stores
+        merged = stores.directory / "merged"
+        yield from kernels.compare(stores.real, stores.pinned, merged, self._rounds)
 
     def imports(self) -> Iterator[Comparison]:
         """Long PYTHONPATHs."""
-        python, packages = self._ipykernel()
-        directory = self._directory / "prefixes"
-        yield from imports.compare(python, packages, directory, (60, 200), self._rounds)
+        python, _ = self._stores.ipykernel
+        yield from imports.compare(python, self._stores.prefixes, (60, 200), self._rounds)
 
     def slow(self) -> Iterator[Comparison]:
         """Long PYTHONPATHs on a slow file system."""
-        python, packages = self._ipykernel()
-        yield from imports.compare_slow(python, packages, self._directory / "slow", 200)
+        python, _ = self._stores.ipykernel
+        mountpoint = self._stores.directory / "slow"
+        yield from imports.compare_slow(python, self._stores.prefixes(200), mountpoint)
 
     def discovery(self) -> Iterator[Comparison]:
         """Ask a server for its kernels."""
-        large = self._directory / "offered"
-        generate(large, self._records)
-        yield from discovery.compare(large, self._directory / "servers", min(self._rounds, 3))
-
-    def _ipykernel(self) -> tuple[str, list[Path]]:
-        """Return the store's interpreter and the directories that make an ipykernel for it."""
-        store = Store.open(self.root)
-        plan = plan_kernel(store, store.named("py-ipykernel")[:1])
-        assert plan.interpreter is not None
-        return plan.interpreter.path, [Path(entry.path) for entry in plan.pythonpath]
+        directory = self._stores.directory / "servers"
+        yield from discovery.compare(self._stores.large, directory, min(self._rounds, 2))
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the sections that are asked for and print the table."""
     sections: dict[str, Callable[[Benchmarks], Iterator[Comparison]]] = {
         "resolving": Benchmarks.resolving,
+        "commands": Benchmarks.commands,
+        "spack": Benchmarks.spack,
+        "launching": Benchmarks.launching,
         "kernels": Benchmarks.kernels,
         "imports": Benchmarks.imports,
         "slow": Benchmarks.slow,
         "discovery": Benchmarks.discovery,
     }
+    args = _arguments(list(sections), argv)
+    rows: list[Comparison] = []
+    taken: dict[str, float] = {}
+    with tempfile.TemporaryDirectory(prefix="spack-kernel-benchmarks-") as directory:
+        stores = Stores(Path(directory), args.store, args.records)
+        benchmarks = Benchmarks(stores, args.spack, args.rounds)
+        for name in args.only or sections:
+            print(f"{name} …", file=sys.stderr, flush=True)
+            started = time.monotonic()
+            for row in sections[name](benchmarks):
+                if not args.json:
+                    if not rows or rows[-1].section != row.section:
+                        print(f"\n{row.section}")
+                    print(_line(row), flush=True)
+                rows.append(row)
+            taken[name] = time.monotonic() - started
+            print(f"{name}: {taken[name]:.0f} s", file=sys.stderr, flush=True)
+    facts = machine()
+    if args.json:
+        result = {"machine": facts, "seconds": taken, "rows": [row.as_dict() for row in rows]}
+        json.dump(result, sys.stdout, indent=2)
+        print()
+    else:
+        print(
+            f"\n{facts['cores']} cores, load {facts['load']:.1f}; "
+            f"the same loop took 1 to {facts['noise']:.2f} times as long; "
+            f"all this took {sum(taken.values()):.0f} s"
+        )
+    return 0
+
+
+def _arguments(sections: list[str], argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=DESCRIPTION,
@@ -130,60 +156,48 @@ def main() -> int:
     parser.add_argument(
         "--only", action="append", choices=sections, metavar="SECTION", help=", ".join(sections)
     )
-    parser.add_argument("--rounds", type=int, default=5, help="rounds for each pair (5)")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="rounds at most; of what is slow there are fewer (5)"
+    )
     parser.add_argument(
         "--store", type=Path, help="an install tree with py-libensemble and py-ipykernel"
     )
     parser.add_argument(
         "--records", type=int, default=50_000, help="specs in the large store (50,000)"
     )
+    spack = os.environ.get("SPACK_ROOT")
     parser.add_argument(
         "--spack",
         type=Path,
-        default=os.environ.get("SPACK_ROOT"),
+        default=Path(spack) if spack else None,
         help="a Spack root to measure beside ($SPACK_ROOT)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    args = parser.parse_args()
-    rows = []
-    with tempfile.TemporaryDirectory(prefix="spack-kernel-benchmarks-") as directory:
-        benchmarks = Benchmarks(Path(directory), args.store, args.spack, args.records, args.rounds)
-        for name in args.only or sections:
-            print(f"{name} …", file=sys.stderr)
-            for row in sections[name](benchmarks):
-                if not args.json:
-                    if not rows or rows[-1].section != row.section:
-                        print(f"\n{row.section}")
-                    print(_line(row), flush=True)
-                rows.append(row)
-    if args.json:
-        json.dump(
-            {"machine": machine(), "rows": [row.as_dict() for row in rows]}, sys.stdout, indent=2
-        )
-        print()
-    else:
-        facts = machine()
-        print(
-            f"\n{facts['cores']} cores, load {facts['load']:.1f}; "
-            f"the same loop took 1 to {facts['noise']:.2f} times as long"
-        )
-    return 0
+    args = parser.parse_args(argv)
+    if args.rounds < 1:
+        parser.error("--rounds: at least 1")
+    return args
 
 
 def _line(row: Comparison) -> str:
     ratios = row.ratios
+    spread = f"({_ratio(ratios[0])} to {_ratio(ratios[-1])})" if len(ratios) > 1 else "(once)"
+    left = f"{_ratio(statistics.median(ratios)):>8} {spread}"
     return (
-        f"{statistics.median(ratios):8.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f})  "
-        f"{_value(row.ours_values, row.unit)} {row.ours}\n"
-        f"{'':27}{_value(row.other_values, row.unit)} {row.other}"
+        f"{left:{_RATIO_WIDTH}} {_value(row.ours_values, row.unit)} {row.ours}\n"
+        f"{'':{_RATIO_WIDTH}} {_value(row.other_values, row.unit)} {row.other}"
     )
+
+
+def _ratio(ratio: float) -> str:
+    return f"{ratio:.3f}" if abs(ratio) >= 0.1 else f"{ratio:.2g}"
 
 
 def _value(values: tuple[float, ...], unit: str) -> str:
     value = statistics.median(values)
     if unit == "s":
         return f"{value * 1000:10.2f} ms"
-    return f"{value:10.4g} {unit}"
+    return f"{value:10,.0f} {unit}" if value >= 100 else f"{value:10.4g} {unit}"
 
 
 if __name__ == "__main__":

@@ -26,7 +26,9 @@ _HASH = re.compile("(?<![a-z0-9])([a-z2-7]{32})(?![a-z0-9=])")
 _VERSION = "@VERSION@"
 
 
-def generate(root: Path, records: int, source: Path = SOURCE) -> Path:
+def generate(
+    root: Path, records: int, source: Path = SOURCE, *, before: Path | None = None
+) -> Path:
     """Make `root` an install tree with a database of so many records.
 
     Parameters
@@ -37,6 +39,9 @@ def generate(root: Path, records: int, source: Path = SOURCE) -> Path:
         How many records; every dependency of a record is among them.
     source : Path
         The database to clone, compressed with xz.
+    before : Path, optional
+        An install tree whose records come first; they keep their prefixes. Where its database is
+        of another version, or has that many records already, it alone is copied.
 
     Returns
     -------
@@ -44,12 +49,20 @@ def generate(root: Path, records: int, source: Path = SOURCE) -> Path:
         The file, about 1.7 kB a record.
     """
     body = json.loads(lzma.decompress(source.read_bytes()))["database"]
+    there: list[str] = []
+    if before is not None:
+        text = (before / ".spack-db" / "index.json").read_text(encoding="utf-8")
+        first = json.loads(text)["database"]
+        there = [_member(dag_hash, record) for dag_hash, record in first["installs"].items()]
+        records -= len(there)
+        if str(first["version"]) != str(body["version"]) or records < 0:
+            body, records = {**first, "installs": {}}, 0
     index = root / ".spack-db" / "index.json"
     index.parent.mkdir(parents=True, exist_ok=True)
     scratch = index.with_suffix(".new")
     with scratch.open("w", encoding="utf-8") as file:
         file.write('{"database":{"version":' + json.dumps(body["version"]) + ',"installs":{')
-        file.write(",".join(_records(body["installs"], str(root), records)))
+        file.write(",".join([*there, *_records(body["installs"], str(root), records)]))
         file.write("}}}")
     scratch.replace(index)
     return index
@@ -84,6 +97,10 @@ def _template(dag_hash: str, record: dict[str, Any], root: str) -> str:
         directory = f"{spec['arch']['platform']}-{_target(spec)}"
         path = f"{root}/{directory}/{spec['name']}-{_VERSION}-{dag_hash}"
         record = {**record, "spec": {**spec, "version": _VERSION}, "path": path}
+    return _member(dag_hash, record)
+
+
+def _member(dag_hash: str, record: dict[str, Any]) -> str:
     return json.dumps({dag_hash: record}, separators=(",", ":"))[1:-1]
 
 
@@ -124,8 +141,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("directory", type=Path, help="the install tree to make")
     parser.add_argument("--records", type=int, default=50_000)
     parser.add_argument("--source", type=Path, default=SOURCE, help="a database, xz-compressed")
+    parser.add_argument("--before", type=Path, help="an install tree whose records come first")
     options = parser.parse_args(argv)
-    index = generate(options.directory.absolute(), options.records, options.source)
+    index = generate(
+        options.directory.absolute(), options.records, options.source, before=options.before
+    )
     print(f"{index}: {options.records} records, {index.stat().st_size / 1e6:.0f} MB")
     return 0
 

@@ -14,11 +14,11 @@ from spack_kernel.kernels import import_index
 from spack_kernel.kernels.probe import probe
 
 from .kernel_process import can_count_calls, first_reply
-from .measure import Comparison, side_by_side
+from .measure import BUDGET, Comparison, in_turns
 from .slow_filesystem import is_possible, slow_mount
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 Command = tuple[list[str], dict[str, str]]
 
@@ -32,6 +32,8 @@ class Prefixes:
 
     Attributes
     ----------
+    root : Path
+        What they lie in.
     path : list of str
         The site-packages directories of the prefixes.
     merged : str
@@ -39,6 +41,7 @@ class Prefixes:
     """
 
     def __init__(self, root: Path, site_packages: Sequence[Path], count: int) -> None:
+        self.root = root
         # As deep as the prefixes: every part of a path costs on a slow file system.
         self.merged = str(root / "merged" / "site-packages")
         Path(self.merged).mkdir(parents=True)
@@ -79,7 +82,7 @@ def _spread(real: list[str], fillers: list[str]) -> Iterator[str]:
 
 
 def compare(
-    python: str, site_packages: Sequence[Path], directory: Path, counts: Sequence[int], rounds: int
+    python: str, layout: Callable[[int], Prefixes], counts: Sequence[int], rounds: int
 ) -> Iterator[Comparison]:
     """Yield calls and CPU of a kernel with many prefixes against the merged directory.
 
@@ -87,79 +90,78 @@ def compare(
     ----------
     python : str
         The interpreter.
-    site_packages : sequence of Path
-        Directories that together hold an ipykernel for it, one a package.
-    directory : Path
-        Where to lay out the copies.
+    layout : callable
+        Returns so many prefixes that together hold an ipykernel for it, compiled.
     counts : sequence of int
         How many prefixes.
     rounds : int
-        How often to start each kernel.
+        How often to start each kernel at most.
     """
     if not can_count_calls():
         print("  (no strace here: file-system calls are not counted)", file=sys.stderr)
     for count in counts:
-        prefixes = Prefixes(directory / str(count), site_packages, count)
-        prefixes.compile(python)
+        prefixes = layout(count)
         ways = commands(python, prefixes.path, prefixes.merged)
-
-        def cpu(way: str, ways: Mapping[str, Command] = ways) -> float:
-            return first_reply(*ways[way]).cpu
-
-        def calls(way: str, ways: Mapping[str, Command] = ways) -> float:
-            return float(first_reply(*ways[way], count_calls=True).calls)
-
         merged = f"the same packages in one directory ({count})"
-        for way in _NAMES:
-            what = f"{count} prefixes, {_NAMES[way]}"
-            yield side_by_side(
-                _SECTION,
-                f"{what}: CPU to the first reply",
-                partial(cpu, way),
-                merged,
-                partial(cpu, "merged"),
-                rounds=rounds,
-            )
-            if can_count_calls():
-                ours, other = calls(way), calls("merged")
-                what = f"{what}: file-system calls to the first reply"
-                yield Comparison(_SECTION, what, merged, (ours,), (other,), "calls")
+
+        def cpu(command: Command) -> float:
+            return first_reply(*command).cpu
+
+        calls = {}
+        for way, command in ways.items():
+            traced = can_count_calls()
+            calls[way] = float(first_reply(*command, count_calls=traced).calls)
+        values = in_turns(
+            {way: partial(cpu, command) for way, command in ways.items()},
+            rounds=rounds,
+            budget=1.5 * rounds if count == max(counts) else BUDGET,
+            warm=True,
+        )
+        for way, name in _NAMES.items():
+            what = f"{count} prefixes, {name}"
+            first = f"{what}: CPU to the first reply"
+            yield Comparison(_SECTION, first, merged, values[way], values["merged"])
+            if calls[way]:
+                first = f"{what}: file-system calls to the first reply"
+                pair = (calls[way],), (calls["merged"],)
+                yield Comparison(_SECTION, first, merged, *pair, "calls")
 
 
-def compare_slow(
-    python: str,
-    site_packages: Sequence[Path],
-    directory: Path,
-    count: int,
-    ways: Sequence[str] = ("indexed", "plain"),
-) -> Iterator[Comparison]:
+def compare_slow(python: str, prefixes: Prefixes, mountpoint: Path) -> Iterator[Comparison]:
     """Yield the same on a file system on which every metadata call takes half a millisecond.
 
-    Parameters are those of `compare`. Each kernel is started once: on such a file system the
-    number of calls decides, and it does not vary.
+    Each kernel is started once: on such a file system the number of calls decides, and it does
+    not vary.
+
+    Parameters
+    ----------
+    python : str
+        The interpreter.
+    prefixes : Prefixes
+        An ipykernel for it.
+    mountpoint : Path
+        A directory that is not there yet.
     """
     if not is_possible():
         print("  (no FUSE here: left out)", file=sys.stderr)
         return
-    prefixes = Prefixes(directory / "source", site_packages, count)
-    prefixes.compile(python)
     results: dict[str, tuple[float, float]] = {}
-    for way in ("merged", *ways):
-        with slow_mount(directory / "source", directory / "mount") as mount:
+    for way in ("merged", *_NAMES):
+        with slow_mount(prefixes.root, mountpoint) as mount:
             there = [
-                path.replace(str(directory / "source"), str(mount.directory), 1)
+                path.replace(str(prefixes.root), str(mount.directory), 1)
                 for path in (*prefixes.path, prefixes.merged)
             ]
             argv, env = commands(python, there[:-1], there[-1])[way]
             wall = first_reply(argv, env).wall
         results[way] = wall, float(mount.metadata_calls)
+    count = len(prefixes.path)
     merged = f"the same packages in one directory ({count})"
-    for way in ways:
-        what = f"{count} prefixes, {_NAMES[way]}"
+    for way, name in _NAMES.items():
         for number, figure, unit in ((1, "metadata calls", "calls"), (0, "time", "s")):
             yield Comparison(
                 "slow file system (+0.5 ms a metadata call)",
-                f"{what}: {figure} to the first reply",
+                f"{count} prefixes, {name}: {figure} to the first reply",
                 merged,
                 (results[way][number],),
                 (results["merged"][number],),

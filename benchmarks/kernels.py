@@ -2,42 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from typing import TYPE_CHECKING
 
-from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
-from jupyter_client.manager import KernelManager
-
 from spack_kernel.kernels.plan import plan_kernel
+from spack_kernel.spack import Store
 
-from .measure import Comparison, side_by_side
+from .launching import clean_environment, kernelspecs, manager_of
+from .measure import Comparison, beside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from spack_kernel.spack import Store
-
-_SECTION = "kernel start"
+    from jupyter_client.kernelspec import KernelSpec
 
 
-class _OneKernel(KernelSpecManager):
-    """A manager that knows one kernelspec, which lies in no file."""
-
-    kernel: KernelSpec
-
-    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        return self.kernel
-
-
-def _first_reply(spec: KernelSpec, env: Mapping[str, str]) -> float:
-    specs = _OneKernel()
-    specs.kernel = spec
-    manager = KernelManager(kernel_spec_manager=specs, kernel_name="benchmark")
+def _first_reply(spec: KernelSpec) -> float:
+    manager = manager_of(spec)
     started = time.perf_counter()
-    manager.start_kernel(env=dict(env))
+    manager.start_kernel(env=clean_environment())
     client = manager.client()
     try:
         client.start_channels()
@@ -49,46 +34,31 @@ def _first_reply(spec: KernelSpec, env: Mapping[str, str]) -> float:
         manager.shutdown_kernel(now=True)
 
 
-def compare(store: Store, query: str, directory: Path, rounds: int) -> Iterator[Comparison]:
+def compare(root: Path, pinned: str, directory: Path, rounds: int) -> Iterator[Comparison]:
     """Yield a kernel's time to its first reply against a plain one in the same Python.
 
     Parameters
     ----------
-    store : Store
-        Where to find the spec.
-    query : str
-        What the kernel is for.
+    root : Path
+        The install tree.
+    pinned : str
+        The DAG hash of what the kernel is for.
     directory : Path
         Where the merged copy of the same packages goes.
     rounds : int
         How often to start each.
     """
-    plan = plan_kernel(store, [store.get(query)])
-    assert plan.interpreter is not None
+    store = Store.open(root)
+    plan = plan_kernel(store, [store.get(f"/{pinned}")])
     for entry in plan.pythonpath:
         shutil.copytree(entry.path, directory, symlinks=True, dirs_exist_ok=True)
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-    provisioner = {
-        "provisioner_name": "spack-provisioner",
-        "config": {"hash": plan.specs[0].hash, "store": store.root},
-    }
-    ours = KernelSpec(
-        argv=list(plan.argv),
-        display_name="ours",
-        language="python",
-        metadata={"kernel_provisioner": provisioner},
-    )
-    plain = KernelSpec(
-        argv=[plan.interpreter.path, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-        display_name="plain",
-        language="python",
-        env={"PYTHONPATH": str(directory)},
-    )
-    yield side_by_side(
-        _SECTION,
-        f"{plan.specs[0].name}, {len(plan.pythonpath)} prefixes, through the provisioner",
-        lambda: _first_reply(ours, clean),
+    ours, plain = kernelspecs(root, pinned, str(directory))
+    name = f"{plan.specs[0].name}, {len(plan.pythonpath)} prefixes, through the provisioner"
+    yield from beside(
+        "kernel start, to the first reply",
+        {name: lambda: _first_reply(ours)},
         "plain ipykernel, same Python, the same packages in one directory",
-        lambda: _first_reply(plain, clean),
+        lambda: _first_reply(plain),
         rounds=rounds,
+        budget=2.5 * rounds,
     )

@@ -1,17 +1,21 @@
-"""Two things measured side by side, so that a noisy machine disturbs both alike."""
+"""Things measured side by side, so that a noisy machine disturbs all of them alike."""
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+#: Seconds that one measure may take in all beside its first run; see `in_turns`.
+BUDGET = 4.0
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class Comparison:
     section, ours, other : str
         What belongs together, what was measured, and what it is held against.
     ours_values, other_values : tuple of float
-        One value a round, in `unit`; equally many.
+        One value a round, in `unit`; of what is slow there may be fewer.
     unit : str
         ``s``, ``MB``, ``calls`` or ``1/s``.
     """
@@ -37,9 +41,14 @@ class Comparison:
 
     @property
     def ratios(self) -> list[float]:
-        """Ours divided by the other, round by round, sorted."""
-        pairs = zip(self.ours_values, self.other_values, strict=True)
-        return sorted(ours / other for ours, other in pairs)
+        """Ours divided by the other, sorted: round by round, or by the median of fewer rounds."""
+        ours, others = self.ours_values, self.other_values
+        if len(ours) != len(others):
+            middle = statistics.median(others)
+            if len(ours) < len(others):
+                return sorted(value / middle for value in ours)
+            others = (middle,) * len(ours)
+        return sorted(value / other for value, other in zip(ours, others, strict=True))
 
     def as_dict(self) -> dict[str, object]:
         """Return the row as JSON types."""
@@ -51,6 +60,8 @@ class Comparison:
             "unit": self.unit,
             "ours_median": statistics.median(self.ours_values),
             "other_median": statistics.median(self.other_values),
+            "ours_values": self.ours_values,
+            "other_values": self.other_values,
             "ratio_median": statistics.median(ratios),
             "ratio_min": ratios[0],
             "ratio_max": ratios[-1],
@@ -58,39 +69,75 @@ class Comparison:
         }
 
 
-def side_by_side(
+def in_turns(
+    measures: Mapping[str, Callable[[], float]],
+    *,
+    rounds: int,
+    budget: float = BUDGET,
+    warm: bool = False,
+) -> dict[str, tuple[float, ...]]:
+    """Measure each once a round, after a first run of each that does not count.
+
+    Parameters
+    ----------
+    measures : mapping of str to callable
+        What each is called, and what measures it once and returns the value.
+    rounds : int
+        How many rounds at most, 1 or more.
+    budget : float
+        Seconds: what is slow is left out of later rounds, so that it takes no longer in all. What
+        does not fit in once has been measured already, by its first run.
+    warm : bool
+        Whether everything has run before, so that the first run counts as the first round.
+
+    Returns
+    -------
+    dict of str to tuple of float
+        The values of each.
+    """
+    values: dict[str, list[float]] = {}
+    wanted: dict[str, int] = {}
+    for name, measure in measures.items():
+        started = time.perf_counter()
+        first = measure()
+        wanted[name] = min(rounds, int(budget / (time.perf_counter() - started + 1e-9)))
+        values[name] = [first] if warm or not wanted[name] else []
+    for number in range(1 if warm else 0, rounds):
+        # Every second round the other way round: none always finds the caches warmer.
+        for name in reversed(list(measures)) if number % 2 else measures:
+            if number < wanted[name]:
+                values[name].append(measures[name]())
+    return {name: tuple(found) for name, found in values.items()}
+
+
+def beside(
     section: str,
-    ours: str,
-    measure_ours: Callable[[], float],
+    ours: Mapping[str, Callable[[], float]],
     other: str,
     measure_other: Callable[[], float],
     *,
     rounds: int,
     unit: str = "s",
-) -> Comparison:
-    """Measure one after the other, `rounds` times, after one round that does not count."""
-    measure_ours()
-    measure_other()
-    ours_values, other_values = [], []
-    for number in range(rounds):
-        # Every second round the other way round: neither always finds the caches warmer.
-        if number % 2:
-            other_values.append(measure_other())
-            ours_values.append(measure_ours())
-        else:
-            ours_values.append(measure_ours())
-            other_values.append(measure_other())
-    return Comparison(section, ours, other, tuple(ours_values), tuple(other_values), unit)
+    budget: float = BUDGET,
+) -> list[Comparison]:
+    """Measure several of ours beside one and the same other, as `in_turns`."""
+    values = in_turns({**ours, other: measure_other}, rounds=rounds, budget=budget)
+    return [
+        Comparison(section, name, other, values[name], values[other], unit=unit) for name in ours
+    ]
 
 
-def seconds(function: Callable[[], object], *, times: int = 1) -> Callable[[], float]:
-    """Return a measure of the wall time of one call, taken over `times` calls."""
+def seconds(function: Callable[[], object], *, at_least: float = 0.0) -> Callable[[], float]:
+    """Return a measure of the wall time of one call, over calls that take `at_least` seconds."""
 
     def measure() -> float:
+        times, elapsed = 0, 0.0
         started = time.perf_counter()
-        for _ in range(times):
+        while not times or elapsed < at_least:
             function()
-        return (time.perf_counter() - started) / times
+            times += 1
+            elapsed = time.perf_counter() - started
+        return elapsed / times
 
     return measure
 
@@ -106,22 +153,44 @@ def command(argv: Sequence[str], env: Mapping[str, str] | None = None) -> Callab
     return measure
 
 
-def peak_memory(argv: Sequence[str], env: Mapping[str, str] | None = None) -> Callable[[], float]:
-    """Return a measure of the peak resident memory of a command, in MB."""
+class Cost(NamedTuple):
+    """What a command took: wall time in seconds, and peak resident memory in MB."""
 
-    def measure() -> float:
-        # By way of a small process: a child's peak counts what its parent had when it forked.
-        code = (
-            "import resource, subprocess, sys; "
-            "subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True); "
-            "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
-        )
-        done = subprocess.run(
-            [sys.executable, "-c", code, *argv], env=env, capture_output=True, text=True, check=True
-        )
-        return int(done.stdout) / 1024
+    seconds: float
+    peak: float
 
-    return measure
+
+def cost(argv: Sequence[str], env: Mapping[str, str] | None = None) -> Cost:
+    """Run a command and return what it took.
+
+    Raises
+    ------
+    RuntimeError
+        When it fails; with what it wrote to its standard error.
+    """
+    # By way of a small process: a child's peak counts what its parent had when it forked.
+    code = (
+        "import json, resource, subprocess, sys, time; "
+        "started = time.perf_counter(); "
+        "done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL); "
+        "seconds = time.perf_counter() - started; "
+        "peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024; "
+        "print(json.dumps([seconds, peak])); "
+        "sys.exit(done.returncode)"
+    )
+    return Cost(*_answer([sys.executable, "-c", code, *argv], env))
+
+
+def in_new_process(code: str, *arguments: str) -> Any:
+    """Run Python code in a process of its own and return what it printed, as JSON."""
+    return _answer([sys.executable, "-c", code, *arguments], None)
+
+
+def _answer(argv: Sequence[str], env: Mapping[str, str] | None) -> Any:
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(argv[3:])} failed:\n{done.stderr}")
+    return json.loads(done.stdout)
 
 
 def machine() -> dict[str, object]:

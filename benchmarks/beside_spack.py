@@ -1,0 +1,211 @@
+"""Our commands and our library beside a real Spack's, about the same stores."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from spack_kernel.spack import Store
+from spack_kernel.spack.load import load_environment
+
+from .commands import CACHE_VARIABLE, spack_kernel
+from .measure import Comparison, cost, in_new_process, in_turns, seconds
+from .resolving import sampled_queries, size_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+_QUERY = "py-numpy"
+_FORMAT = "{name}/{hash:7}"
+
+#: Seconds that Spack is asked one query after the other.
+_ASKING = 5.0
+
+# What Spack cannot answer says nothing of either; we are asked what it has answered.
+_IN_SPACK = """
+import json, sys, time
+import spack.store
+query, sample, limit = sys.argv[1], json.loads(sys.argv[2]), float(sys.argv[3])
+database = spack.store.STORE.db
+def seconds(query):
+    started = time.perf_counter()
+    database.query(query)
+    return time.perf_counter() - started
+cold, warm = seconds(query), seconds(query)
+asked, taken = [], 0
+for each in sample:
+    try:
+        taken += seconds(each)
+        asked.append(each)
+    except Exception:
+        pass
+    if taken > limit:
+        break
+print(json.dumps({"cold": cold, "warm": warm, "taken": taken, "asked": asked}))
+"""
+
+_IN_OURS = """
+import json, sys, time
+import spack_kernel.spack.selection
+from spack_kernel.spack import Store
+root, query, sample = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+started = time.perf_counter()
+store = Store.open(root)
+store.find(query)
+cold = time.perf_counter() - started
+def seconds(query):
+    started = time.perf_counter()
+    store.find(query)
+    return time.perf_counter() - started
+warm = seconds(query)
+print(json.dumps({"cold": cold, "warm": warm, "taken": sum(map(seconds, sample))}))
+"""
+
+
+class Spack:
+    """A real Spack, asked about one store.
+
+    Parameters
+    ----------
+    root : Path
+        Its own root. It runs with the configuration it has, in the environment there is.
+    tree : Path
+        The install tree.
+    own : bool
+        Whether that is the one it is configured to; else it is told.
+    """
+
+    def __init__(self, root: Path, tree: Path, *, own: bool) -> None:
+        setting = [] if own else ["-c", f"config:install_tree:root:{tree}"]
+        self.command = [str(root / "bin" / "spack"), *setting]
+        self.tree = tree
+        run = subprocess.run(
+            [*self.command, "--version"], capture_output=True, text=True, check=False
+        )
+        self.section = f"beside Spack {run.stdout.split()[0]} ({size_of(tree)})"
+
+
+def compare(
+    spack: Spack, scratch: Path, rounds: int, *, pinned: str | None = None
+) -> Iterator[Comparison]:
+    """Yield ours beside Spack's.
+
+    Parameters
+    ----------
+    spack : Spack
+        Whom to ask about what.
+    scratch : Path
+        A directory for a script.
+    rounds : int
+        How often to measure at most.
+    pinned : str, optional
+        The DAG hash of a spec whose prefixes are there, to load.
+    """
+    tree = str(spack.tree)
+    listing = ["--format", _FORMAT, _QUERY]
+    yield from _commands(
+        spack.section,
+        f"spack-kernel list {_QUERY}",
+        [*spack_kernel(), "list", "--store", tree, *listing],
+        {f"in-process: open the store, find {_QUERY}": lambda: Store.open(tree).find(_QUERY)},
+        f"spack find {_QUERY}",
+        [*spack.command, "find", *listing],
+        rounds,
+    )
+    if pinned is not None:
+        yield from _commands(
+            spack.section,
+            "spack-kernel exec /HASH -- env",
+            [*spack_kernel(), "exec", "--store", tree, f"/{pinned}", "--", "env"],
+            {"in-process: open the store, find /HASH, environment": partial(_load, tree, pinned)},
+            "spack load --sh /HASH",
+            [*spack.command, "load", "--sh", f"/{pinned}"],
+            rounds,
+        )
+    yield from _in_process(spack, scratch)
+
+
+def _load(tree: str, pinned: str) -> object:
+    store = Store.open(tree)
+    return load_environment(store, [store.get(f"/{pinned}")]).apply(os.environ)
+
+
+def _commands(
+    section: str,
+    name: str,
+    ours: Sequence[str],
+    in_process: Mapping[str, Callable[[], object]],
+    other: str,
+    theirs: Sequence[str],
+    rounds: int,
+) -> Iterator[Comparison]:
+    """Yield the time of a command of ours and of its work in-process, and the command's memory."""
+    peaks: dict[str, list[float]] = {name: [], other: []}
+    # Nothing remembered: as it is for a command that was never given before.
+    env = {**os.environ, CACHE_VARIABLE: ""}
+
+    def measure(what: str, argv: Sequence[str]) -> float:
+        taken = cost(argv, env)
+        peaks[what].append(taken.peak)
+        return taken.seconds
+
+    values = in_turns(
+        {
+            name: partial(measure, name, ours),
+            **{what: seconds(function) for what, function in in_process.items()},
+            other: partial(measure, other, theirs),
+        },
+        rounds=rounds,
+    )
+    for what in (name, *in_process):
+        yield Comparison(section, what, other, values[what], values[other])
+    highest = (max(peaks[name]),), (max(peaks[other]),)
+    yield Comparison(section, f"{name}: peak memory", other, *highest, "MB")
+
+
+def _in_process(spack: Spack, scratch: Path) -> Iterator[Comparison]:
+    """Yield what a query takes where each of both has started already."""
+    script = scratch / "ask.py"
+    script.write_text(_IN_SPACK)
+    done = subprocess.run(
+        [
+            *spack.command,
+            "python",
+            str(script),
+            _QUERY,
+            json.dumps(sampled_queries()),
+            f"{_ASKING}",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        last = (done.stderr.strip() or "nothing").splitlines()[-1]
+        print(f"  (`spack python` says {last}: left out)", file=sys.stderr)
+        return
+    theirs: dict[str, Any] = json.loads(done.stdout)
+    asked = theirs["asked"]
+    ours = in_new_process(_IN_OURS, str(spack.tree), _QUERY, json.dumps(asked))
+    for name, key in (("cold: read the database, find", "cold"), ("warm: find", "warm")):
+        yield Comparison(
+            spack.section,
+            f"in a Python that runs, {name} {_QUERY}",
+            "spack python: database.query",
+            (ours[key],),
+            (theirs[key],),
+        )
+    if asked:
+        yield Comparison(
+            spack.section,
+            f"queries per second, warm, the same {len(asked)} of all kinds (more is better)",
+            "spack python: database.query",
+            (len(asked) / ours["taken"],),
+            (len(asked) / theirs["taken"],),
+            "1/s",
+        )

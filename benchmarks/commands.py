@@ -1,0 +1,77 @@
+"""``spack-kernel exec`` as a command, beside what starting Python costs anyway."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spack_kernel.kernels.plan import plan_kernel
+from spack_kernel.spack import Store
+
+from .measure import Comparison, command, in_turns, seconds
+from .resolving import index_of, size_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Where `exec` remembers what it planned for a pinned spec; empty for nowhere.
+CACHE_VARIABLE = "SPACK_KERNEL_CACHE"
+
+_PYTHON = "python -c 'import json'"
+_JSON = "python -c 'json.load(…)'"
+_RESOLVING = "the resolving, in-process: open, find the hash, plan, environment"
+
+
+def spack_kernel() -> list[str]:
+    """Return the command as users have it: the script beside this Python, where there is one."""
+    script = Path(sys.executable).with_name("spack-kernel")
+    return [str(script)] if script.exists() else [sys.executable, "-m", "spack_kernel"]
+
+
+def compare(root: Path, pinned: str, rounds: int) -> Iterator[Comparison]:
+    """Yield what `exec` costs on one store, and of it the resolving.
+
+    Parameters
+    ----------
+    root : Path
+        An install tree.
+    pinned : str
+        The DAG hash of a spec whose prefixes are there.
+    rounds : int
+        How often to measure.
+    """
+    section = f"command ({size_of(root)})"
+    run = [*spack_kernel(), "exec", "--store", str(root), f"/{pinned}", "--", "true"]
+    read = f"import json; json.load(open({str(index_of(root))!r}))"
+
+    def resolve() -> object:
+        store = Store.open(root)
+        return plan_kernel(store, [store.get(f"/{pinned}")], kernel=False).environment(os.environ)
+
+    with tempfile.TemporaryDirectory() as cache:
+        values = in_turns(
+            {
+                "exec": command(run, {**os.environ, CACHE_VARIABLE: ""}),
+                "again": command(run, {**os.environ, CACHE_VARIABLE: cache}),
+                _RESOLVING: seconds(resolve),
+                _PYTHON: command([sys.executable, "-c", "import json"]),
+                _JSON: command([sys.executable, "-c", read]),
+            },
+            rounds=rounds,
+        )
+    python = values[_PYTHON]
+    first = "spack-kernel exec /HASH -- true, nothing remembered"
+    again = "spack-kernel exec /HASH -- true, planned before"
+    for name, key in ((first, "exec"), (again, "again")):
+        yield Comparison(section, name, _PYTHON, values[key], python)
+        yield Comparison(section, name, _JSON, values[key], values[_JSON])
+    yield Comparison(section, _RESOLVING, _PYTHON, values[_RESOLVING], python)
+    allowed = [
+        1.5 * start + resolving for start, resolving in zip(python, values[_RESOLVING], strict=True)
+    ]
+    yield Comparison(
+        section, first, f"1.5 × {_PYTHON} + the resolving", values["exec"], tuple(allowed)
+    )
