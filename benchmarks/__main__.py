@@ -70,12 +70,17 @@ class Benchmarks:
         except SpackKernelError as error:
             print(f"  (Spack's own store is left out: {error.summary})", file=sys.stderr)
         else:
-            asked = beside_spack.Spack(self._spack, own, own=True)
-            yield from beside_spack.compare(asked, stores.directory, self._rounds)
+            yield from self._beside(beside_spack.Spack(self._spack, own, own=True))
         for root in (stores.ordinary, stores.golden, stores.large):
-            asked = beside_spack.Spack(self._spack, root, own=False)
             pinned = stores.pinned if root == stores.ordinary else None
-            yield from beside_spack.compare(asked, stores.directory, self._rounds, pinned=pinned)
+            yield from self._beside(beside_spack.Spack(self._spack, root, own=False), pinned)
+
+    def _beside(self, spack: beside_spack.Spack, pinned: str | None = None) -> Iterator[Comparison]:
+        directory = self._stores.directory
+        try:
+            yield from beside_spack.compare(spack, directory, self._rounds, pinned=pinned)
+        except RuntimeError as error:
+            print(f"  ({spack.section}, left out from here on: {error})", file=sys.stderr)
 
     def launching(self) -> Iterator[Comparison]:
         """From `start_kernel` to the child's exec."""

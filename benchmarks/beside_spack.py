@@ -110,8 +110,8 @@ def compare(
     listing = ["--format", _FORMAT, _QUERY]
     yield from _commands(
         spack.section,
-        f"spack-kernel list {_QUERY}",
-        [*spack_kernel(), "list", "--store", tree, *listing],
+        f"spack-kernel list --all {_QUERY}",
+        [*spack_kernel(), "list", "--all", "--store", tree, *listing],
         {f"in-process: open the store, find {_QUERY}": lambda: Store.open(tree).find(_QUERY)},
         f"spack find {_QUERY}",
         [*spack.command, "find", *listing],

@@ -50,10 +50,12 @@ def generate(
     """
     body = json.loads(lzma.decompress(source.read_bytes()))["database"]
     there: list[str] = []
+    taken: set[str] = set()
     if before is not None:
         text = (before / ".spack-db" / "index.json").read_text(encoding="utf-8")
         first = json.loads(text)["database"]
         there = [_member(dag_hash, record) for dag_hash, record in first["installs"].items()]
+        taken = set(first["installs"])
         records -= len(there)
         if str(first["version"]) != str(body["version"]) or records < 0:
             body, records = {**first, "installs": {}}, 0
@@ -62,14 +64,17 @@ def generate(
     scratch = index.with_suffix(".new")
     with scratch.open("w", encoding="utf-8") as file:
         file.write('{"database":{"version":' + json.dumps(body["version"]) + ',"installs":{')
-        file.write(",".join([*there, *_records(body["installs"], str(root), records)]))
+        file.write(",".join([*there, *_records(body["installs"], str(root), records, taken)]))
         file.write("}}}")
     scratch.replace(index)
     return index
 
 
-def _records(installs: dict[str, Any], root: str, wanted: int) -> Iterator[str]:
-    """Yield `wanted` records as JSON, clone after clone, dependencies before dependents."""
+def _records(installs: dict[str, Any], root: str, wanted: int, taken: set[str]) -> Iterator[str]:
+    """Yield `wanted` records as JSON, clone after clone, dependencies before dependents.
+
+    Those whose hashes are `taken` are left out.
+    """
     order = _dependencies_first(installs)
     shared = {dag_hash for dag_hash in order if installs[dag_hash]["spec"].get("external")}
     versions = {dag_hash: installs[dag_hash]["spec"]["version"] for dag_hash in order}
@@ -80,7 +85,7 @@ def _records(installs: dict[str, Any], root: str, wanted: int) -> Iterator[str]:
     while wanted > 0:
         hashes = {h: h if clone == 0 or h in shared else _rehash(h, clone) for h in order}
         for dag_hash in order:
-            if clone and dag_hash in shared:
+            if (clone and dag_hash in shared) or hashes[dag_hash] in taken:
                 continue
             if wanted == 0:
                 return

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import json
 import lzma
+import tempfile
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from spack_kernel.spack import Store
 from spack_kernel.spack.load import load_environment
 
-from .generate import SOURCE
-from .measure import Comparison, beside, in_new_process, in_turns, seconds
+from . import fresh
+from .generate import SOURCE, generate
+from .mark import MARK, mark
+from .measure import Comparison, beside, in_turns, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 _JSON = "json.load of index.json"
-
-#: What no reader of a whole database can do without.
-MARK = "the mark: read the file, msgspec decodes the outer records, nodes undecoded"
 
 #: Queries of each kind that the golden and the generated store answer.
 QUERIES = {
@@ -35,77 +33,6 @@ QUERIES = {
 #: What a real Spack was asked about the golden store, and how many of these we ask.
 _ASKED = SOURCE.parent / "queries.json.xz"
 _SAMPLE = 40
-
-# Of a process itself: the peak that getrusage(2) tells began with what its parent had.
-_PEAK = """
-def peak():
-    with open("/proc/self/status") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 1024
-"""
-
-_LOAD_JSON = (
-    _PEAK
-    + """
-import json, sys, time
-with open(sys.argv[1]) as file:
-    started = time.perf_counter()
-    data = json.load(file)
-    seconds = time.perf_counter() - started
-print(json.dumps({"seconds": seconds, "peak": peak()}))
-"""
-)
-
-_DECODE = (
-    _PEAK
-    + """
-import json, sys
-import msgspec
-class Record(msgspec.Struct):
-    spec: msgspec.Raw = msgspec.Raw()
-class Body(msgspec.Struct):
-    installs: dict[str, Record]
-class File(msgspec.Struct):
-    database: Body
-with open(sys.argv[1], "rb") as file:
-    data = msgspec.json.decode(file.read(), type=File)
-print(json.dumps(peak()))
-"""
-)
-
-# What a process has before it opens the store is not the store's; what it has afterwards, with
-# every answer given up, is what a server goes on having.
-_ASK = (
-    _PEAK
-    + """
-import gc, json, resource, sys
-from spack_kernel.spack import Store
-import spack_kernel.spack.selection
-def resident():
-    gc.collect()
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * resource.getpagesize() / 1024**2
-before = resident()
-store = Store.open(sys.argv[1])
-kept = []
-for queries in json.loads(sys.argv[2]):
-    for query in queries:
-        store.find(query)
-    kept.append(resident() - before)
-print(json.dumps({"peak": peak(), "kept": kept}))
-"""
-)
-
-
-class _Record(msgspec.Struct):
-    spec: msgspec.Raw = msgspec.Raw()
-
-
-class _Body(msgspec.Struct):
-    installs: dict[str, _Record]
-
-
-class _File(msgspec.Struct):
-    database: _Body
 
 
 def index_of(root: Path) -> Path:
@@ -120,11 +47,6 @@ def size_of(root: Path) -> str:
     return f"{records:,} records, {index_of(root).stat().st_size / 1e6:.1f} MB"
 
 
-def mark(root: Path) -> object:
-    """Read a database as far as nobody can do without."""
-    return msgspec.json.decode(index_of(root).read_bytes(), type=_File)
-
-
 def compare(root: Path, rounds: int) -> Iterator[Comparison]:
     """Yield everything about one store: environments, queries, memory.
 
@@ -136,26 +58,27 @@ def compare(root: Path, rounds: int) -> Iterator[Comparison]:
         How often to measure.
     """
     size = size_of(root)
-    loads: list[dict[str, float]] = []
-    yield from _environments(root, f"environment ({size})", rounds, loads)
-    yield from _queries(root, f"queries ({size})", rounds)
-    yield from _memory(root, f"memory ({size})", max(load["peak"] for load in loads))
+    yield from _environments(root, f"environment ({size})", rounds)
+    with tempfile.TemporaryDirectory() as directory:
+        small = Path(directory, "small")
+        generate(small, 20)
+        yield from _cold_queries(root, small, size, rounds)
+    yield from _warm_queries(root, f"warm queries ({size})", rounds)
 
 
-def _environments(
-    root: Path, section: str, rounds: int, loads: list[dict[str, float]]
-) -> Iterator[Comparison]:
-    """Yield environments; what reading the whole file took is added to `loads`."""
+def _environments(root: Path, section: str, rounds: int) -> Iterator[Comparison]:
     store = Store.open(root)
     spec = next(spec for spec in store.named("py-libensemble") if spec.installed)
     query = f"{spec.name}/{spec.hash[:12]}"
+    peaks = []
 
     def environment(store: Store) -> object:
         return load_environment(store, [store.get(query)]).apply({})
 
     def load() -> float:
-        loads.append(in_new_process(_LOAD_JSON, str(index_of(root))))
-        return loads[-1]["seconds"]
+        answer = fresh.run("json", index_of(root))
+        peaks.append(answer["peak"])
+        return float(answer["seconds"])
 
     yield from beside(
         section,
@@ -169,64 +92,70 @@ def _environments(
         load,
         rounds=rounds,
     )
+    ours = fresh.run("ask", root, json.dumps([[query]]), str(root))["peak"]
+    name = "peak memory of a process that does the latter"
+    yield Comparison(section, name, _JSON, (ours,), (max(peaks),), "MB")
 
 
-def _queries(root: Path, section: str, rounds: int) -> Iterator[Comparison]:
+def _cold_queries(root: Path, small: Path, size: str, rounds: int) -> Iterator[Comparison]:
+    """Yield the time and the memory of queries, each in a new process."""
     asked = _asked(root)
-    cold: dict[str, Callable[[], float]] = {
-        f"cold, {kind}: open, find {query}": seconds(
-            lambda query=query: Store.open(root).find(query)  # type: ignore[misc]
-        )
-        for kind, query in asked.items()
-    }
-    yield from beside(section, cold, MARK, seconds(lambda: mark(root)), rounds=rounds)
-    store = Store.open(root)
-    warm: dict[str, Callable[[], float]] = {}
-    for kind, query in asked.items():
-        found = len(store.find(query))
-        name = f"warm, {kind}: {query} ({found:,} found)"
-        warm[name] = seconds(partial(store.find, query), at_least=0.02)
-    yield from beside(section, warm, MARK, seconds(lambda: mark(root)), rounds=rounds)
-    sample = sampled_queries()
-    values = in_turns(
-        {
-            "ours": seconds(lambda: [store.find(query) for query in sample]),
-            MARK: seconds(lambda: mark(root)),
-        },
-        rounds=rounds,
-    )
-    yield Comparison(
-        section,
-        f"queries per second, warm, {len(sample)} real ones of all kinds (more is better)",
-        f"{MARK}; so often per second",
-        tuple(len(sample) / value for value in values["ours"]),
-        tuple(1 / value for value in values[MARK]),
-        "1/s",
-    )
+    peaks: dict[str, float] = {}
 
+    def measure(kind: str) -> float:
+        if kind == MARK:
+            answer = fresh.run("mark", index_of(root))
+        else:
+            answer = fresh.run("ask", root, json.dumps([[asked[kind]]]), str(small))
+        peaks[kind] = max(peaks.get(kind, 0), answer["peak"])
+        return float(answer["seconds"])
 
-def _memory(root: Path, section: str, json_peak: float) -> Iterator[Comparison]:
-    mark_peak = in_new_process(_DECODE, str(index_of(root)))
-    asked = _asked(root)
+    values = in_turns({kind: partial(measure, kind) for kind in (*asked, MARK)}, rounds=rounds)
+    section = f"cold queries ({size})"
     for kind, query in asked.items():
-        ours = in_new_process(_ASK, str(root), json.dumps([[query]]))["peak"]
-        name = f"peak of a process: open, {kind}"
-        yield Comparison(section, name, "the mark in a process", (ours,), (mark_peak,), "MB")
-        if kind == "a name":
-            other = f"{_JSON} in a process"
-            yield Comparison(section, name, other, (ours,), (json_peak,), "MB")
+        name = f"{kind}: open the store, find {query}"
+        yield Comparison(section, name, MARK, values[kind], values[MARK])
+    section = f"memory ({size})"
+    for kind in asked:
+        name = f"peak of a process that opens the store and asks {kind}"
+        yield Comparison(section, name, MARK, (peaks[kind],), (peaks[MARK],), "MB")
     named = list(asked)[:3]
     steps = {
         ", ".join(named): [asked[kind] for kind in named],
         "the anonymous ones": [query for kind, query in asked.items() if kind not in named],
         f"{_SAMPLE} real ones of all kinds": sampled_queries(),
     }
-    kept = in_new_process(_ASK, str(root), json.dumps(list(steps.values())))["kept"]
+    kept = fresh.run("ask", root, json.dumps(list(steps.values())), str(small))["kept"]
     file_size = index_of(root).stat().st_size / 1024**2
     then = "what a process keeps of a store after asking"
     for step, value in zip(steps, kept, strict=True):
         name, then = f"{then} {step}", "and then"
         yield Comparison(section, name, "the size of index.json", (value,), (file_size,), "MB")
+
+
+def _warm_queries(root: Path, section: str, rounds: int) -> Iterator[Comparison]:
+    store = Store.open(root)
+    warm: dict[str, Callable[[], float]] = {}
+    for kind, query in _asked(root).items():
+        found = len(store.find(query))
+        warm[f"{kind}: {query} ({found:,} found)"] = seconds(
+            partial(store.find, query), at_least=0.02
+        )
+    sample = sampled_queries()
+    mixed = seconds(lambda: [store.find(query) for query in sample])
+    values = in_turns(
+        {**warm, "mixed": mixed, MARK: seconds(lambda: mark(index_of(root)))}, rounds=rounds
+    )
+    for name in warm:
+        yield Comparison(section, name, MARK, values[name], values[MARK])
+    yield Comparison(
+        section,
+        f"queries per second, {len(sample)} real ones of all kinds (more is better)",
+        f"{MARK}: so often per second",
+        tuple(len(sample) / value for value in values["mixed"]),
+        tuple(1 / value for value in values[MARK]),
+        "1/s",
+    )
 
 
 def _asked(root: Path) -> dict[str, str]:

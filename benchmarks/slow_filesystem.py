@@ -54,7 +54,7 @@ def is_possible() -> bool:
     if not os.access("/dev/fuse", os.R_OK | os.W_OK) or not shutil.which("fusermount3"):
         return False
     try:
-        import mfusepy  # noqa: F401
+        import mfusepy  # type: ignore[import-not-found,import-untyped,unused-ignore]  # noqa: F401
     except (ImportError, OSError):
         return False
     return True

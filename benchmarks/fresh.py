@@ -1,0 +1,110 @@
+"""What must be measured in a process of its own, where no other figure has left anything behind.
+
+``python -m benchmarks.fresh KIND INDEX-OR-STORE [QUERIES] [WARM-UP]`` prints JSON: ``seconds``,
+the time of the thing itself; ``peak``, the process's own greatest resident memory in MB.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+def load_json(index: str) -> dict[str, Any]:
+    """Read a database with `json`."""
+    started = time.perf_counter()
+    with open(index) as file:
+        data = json.load(file)
+    taken = time.perf_counter() - started
+    del data
+    return {"seconds": taken}
+
+
+def decode(index: str) -> dict[str, Any]:
+    """Read a database as far as nobody can do without."""
+    from .mark import mark
+
+    started = time.perf_counter()
+    data = mark(Path(index))
+    taken = time.perf_counter() - started
+    del data
+    return {"seconds": taken}
+
+
+def ask(root: str, queries: str, warm_up: str) -> dict[str, Any]:
+    """Open a store and ask it.
+
+    Parameters
+    ----------
+    root : str
+        An install tree.
+    queries : str
+        Groups of queries, as JSON.
+    warm_up : str
+        A small install tree that is asked the first query before, so that all is imported.
+
+    Returns
+    -------
+    dict
+        Also ``kept``: what the process has after each group beyond what it had before, in MB.
+    """
+    from spack_kernel.spack import Store
+
+    groups = json.loads(queries)
+    Store.open(warm_up).find(groups[0][0])
+    before = _resident()
+    taken, kept = 0.0, []
+    started = time.perf_counter()
+    store = Store.open(root)
+    for group in groups:
+        for query in group:
+            store.find(query)
+        taken += time.perf_counter() - started
+        kept.append(_resident() - before)
+        started = time.perf_counter()
+    return {"seconds": taken, "kept": kept}
+
+
+def run(kind: str, where: Path, *arguments: str) -> Any:
+    """Return what a new process prints."""
+    argv = [sys.executable, "-m", "benchmarks.fresh", kind, str(where), *arguments]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{kind} {where} failed:\n{done.stderr}")
+    return json.loads(done.stdout)
+
+
+def _resident() -> float:
+    gc.collect()
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize() / 1024**2
+
+
+def _peak() -> float:
+    # Of this process itself: the peak that getrusage(2) tells began with what its parent had.
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 1024
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Do one thing and print what it took."""
+    kinds: dict[str, Callable[..., dict[str, Any]]] = {
+        "json": load_json,
+        "mark": decode,
+        "ask": ask,
+    }
+    result = kinds[arguments[0]](*arguments[1:])
+    print(json.dumps({**result, "peak": _peak()}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
