@@ -122,7 +122,7 @@ def _cold_queries(root: Path, small: Path, size: str, rounds: int) -> Iterator[C
     named = list(asked)[:3]
     steps = {
         ", ".join(named): [asked[kind] for kind in named],
-        "the anonymous ones": [query for kind, query in asked.items() if kind not in named],
+        **{kind: [query] for kind, query in asked.items() if kind not in named},
         f"{_SAMPLE} real ones of all kinds": sampled_queries(),
     }
     kept = fresh.run("ask", root, json.dumps(list(steps.values())), str(small))["kept"]
