@@ -20,7 +20,9 @@ from trees import FORMATS, recorded, unpack, write
 from spack_kernel.spack import index_file
 from spack_kernel.spack.database import CACHED_SPECS, Database
 from spack_kernel.spack.errors import DatabaseError, DatabaseWarning, SpackKernelError
+from spack_kernel.spack.rows import Rows
 from spack_kernel.spack.specs import FLAG_NAMES, Compiler, Dependency, External, Spec
+from spack_kernel.spack.store import Store
 from spack_kernel.spack.versions import Version
 
 
@@ -664,6 +666,27 @@ def mutate_tree(value: Any, rng: random.Random) -> Any:
     return value
 
 
+def survey(database: Database, good: set[str]) -> None:
+    """Hold what is read of a whole store against the specs that can be read."""
+    store = Store([database])
+    rows = Rows(store.record, store.by_hash)
+    for dag_hash in database:
+        with contextlib.suppress(SpackKernelError):
+            row = rows.row(dag_hash)
+            assert row is not None
+            edges = rows.edges(row)
+            dependencies = rows.dependencies(dag_hash)
+            assert len(edges) == len(dependencies)
+            if dag_hash in good:
+                spec = database.get(dag_hash)
+                assert spec is not None
+                assert (row.name, row.version) == (spec.name, spec.version.text)
+                assert (rows.arch(row), rows.variants(row)) == (spec.arch, spec.variants)
+                assert tuple(dependencies) == spec.dependencies
+    for query in ("", "^python", "arch=linux-debian12-x86_64"):
+        assert {spec.hash for spec in store.find(query, installed=None)} <= good
+
+
 @pytest.mark.timeout(3600)
 def test_no_input_raises_anything_but_our_errors(tmp_path: Path) -> None:
     rng = random.Random(20240607)
@@ -698,6 +721,7 @@ def test_no_input_raises_anything_but_our_errors(tmp_path: Path) -> None:
             malformed += len(good) < len(database)
             assert {h for hashes in names.values() for h in hashes} >= good
             database.with_hash_prefix(next(iter(database), "")[:3])
+            survey(database, good)
             read += 1
     # The mutations must reach every outcome, or they test nothing.
     assert min(refused, read, malformed) > FUZZ_RUNS / 100
