@@ -303,13 +303,17 @@ def test_every_look_at_the_disk_is_kept(site: Site, tmp_path: Path, words: tuple
     (kept,) = site.kept()
     known = {path for _, path, _ in json.loads(kept.read_text())["value"]["questions"]}
     assert len([path for path in looked if path.startswith(str(site.store.root))]) > 50
-    # The root and what is above it is looked at for the database alone, which is stamped, and the
-    # rest are imports of ours.
-    above = {str(site.store.root), *map(str, site.store.root.parents)}
-    imports = (sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), *sys.path)
+    # The root and what is above it is looked at for the database alone, which is stamped; the rest
+    # are imports of ours.
+    imports = list(
+        filter(None, (sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), *sys.path))
+    )
+    above = {
+        str(up) for each in (site.store.root / "x", *map(Path, imports)) for up in each.parents
+    }
     unkept = {
         path
         for path in looked.keys() - known - above - {*words, "/dev/null"}
-        if not path.startswith((*filter(None, imports), str(site.cache), "/proc/", "/etc/"))
+        if not path.startswith((*imports, str(site.cache), "/proc/", "/etc/"))
     }
     assert unkept == set()
