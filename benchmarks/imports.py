@@ -114,7 +114,7 @@ def compare(
         values = in_turns(
             {way: partial(cpu, command) for way, command in ways.items()},
             rounds=rounds,
-            budget=1.5 * rounds if count == max(counts) else BUDGET,
+            budget=1.2 * rounds if count == max(counts) else BUDGET,
             warm=True,
         )
         for way, name in _NAMES.items():
