@@ -25,9 +25,9 @@ _TOKEN = "benchmark"
 #: JupyterLab asks every ten seconds for every user; here a few hundred users ask in turn.
 _REQUESTS = 100
 
-#: Seconds of asking around a change of the database at least and at most. The server that offers
-#: the store must have read it again within them: they are what it took from its start to offering.
-_AROUND_CHANGE = (3.0, 10.0)
+#: Seconds of asking around a change of the database, at least and at most. The server that offers
+#: the store should have read it again within them: they are what it took from start to offering.
+_AROUND_CHANGE = (3.0, 5.0)
 
 _CONFIG = """
 c.ServerApp.kernel_spec_manager_class = "spack_kernel.jupyter.discovery.SpackKernelSpecManager"

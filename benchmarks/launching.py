@@ -123,7 +123,7 @@ def compare(root: Path, pinned: str, rounds: int) -> Iterator[Comparison]:
             "new plain": lambda: _in_new_process(plain),
         },
         rounds=rounds,
-        budget=2 * rounds,
+        budget=1.2 * rounds,
     )
     for key, name in names.items():
         others = values["new plain" if key == "new" else "plain"]

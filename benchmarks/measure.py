@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 #: Seconds that one measure may take in all beside its first run; see `in_turns`.
-BUDGET = 3.0
+BUDGET = 2.0
 
 
 @dataclass(frozen=True)
