@@ -190,8 +190,9 @@ class IndexedFileFinder(FileFinder):
 def _typed_by_user() -> bool:
     """Tell whether the import under way stands in a cell, not in a module."""
     main = sys.modules.get("__main__")
-    # The module that -m or runpy runs has a __spec__; the namespace of the cells has none.
-    if main is None or getattr(main, "__spec__", None) is not None:
+    # The module that -m or runpy runs has a __spec__; the namespace of the cells has none, and
+    # neither has this file before it runs the module.
+    if main is None or getattr(main, "__spec__", None) is not None or vars(main) is globals():
         return False
     frame: "FrameType | None" = sys._getframe(3)
     while frame is not None and "importlib" in frame.f_code.co_filename:

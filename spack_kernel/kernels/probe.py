@@ -47,6 +47,15 @@ def offered(name):
                 return {"version": stem.split("-")[1], "location": entry}
         return {"version": "", "location": entry}
     return None
+standard = set(getattr(sys, "stdlib_module_names", ()))
+if not standard:  # before 3.10
+    standard.update(sys.builtin_module_names)
+    for place in (paths["stdlib"], os.path.join(paths["platstdlib"], "lib-dynload")):
+        for entry in os.listdir(place) if os.path.isdir(place) else ():
+            stem, suffix = os.path.splitext(entry)
+            package = os.path.join(place, entry, "__init__.py")
+            if suffix in (".py", ".so") or os.path.isfile(package):
+                standard.add(stem.split(".")[0])
 facts = {
     "version": "%d.%d.%d" % sys.version_info[:3],
     "implementation": getattr(getattr(sys, "implementation", None), "name", "cpython"),
@@ -57,8 +66,7 @@ facts = {
     "path": sys.path,
     "ipykernel": offered("ipykernel"),
     "debugpy": offered("debugpy"),
-    "modules": sorted(set(sys.builtin_module_names).union(
-        entry.split(".")[0] for entry in os.listdir(paths["stdlib"]) if entry[0].isalpha())),
+    "modules": sorted(standard),
 }
 sys.stdout.write("\n" + "@MARK@" + json.dumps(facts) + "\n")
 """.replace("@MARK@", _MARK)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from golden_environments import DATA, ORDERED, Golden, open_golden, read
+from golden_environments import ORDERED, Golden, materialise, open_golden, read
 from small_stores import dag_hash, make, make_store, node
 
 from spack_kernel.spack.command import (
@@ -311,41 +311,3 @@ def test_a_real_spack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert asked.spack_version[0].isdigit()
         if name == "py-ipykernel":
             assert variables == expected
-
-
-def materialise(version: str, root: Path) -> Path:
-    """Make the store of `version` real below `root`, with stand-ins for its Pythons."""
-    import lzma
-
-    answers = read(f"{version}/load.json.xz")
-    with lzma.open(DATA / version / "index.json.xz") as file:
-        text = file.read().decode().replace(f"{answers['root']}/", f"{root}/")
-    (root / ".spack-db").mkdir(parents=True)
-    (root / ".spack-db/index.json").write_text(text)
-    for prefix, relatives in answers["directories"].items():
-        for relative in relatives:
-            (root / prefix / relative).mkdir(parents=True, exist_ok=True)
-    store = Store.open(root)
-    for venv in store.named("python-venv"):
-        python = next(
-            spec
-            for e in venv.dependencies
-            if (spec := store.by_hash(e.hash)) and e.name == "python"
-        )
-        series = ".".join(str(python.version).split(".")[:2])
-        lib64 = Path(python.prefix or "", f"lib64/python{series}/site-packages").is_dir()
-        for spec in (venv, python):
-            if spec.external or not spec.prefix:
-                continue
-            executable = Path(spec.prefix, "bin", "python3")
-            executable.parent.mkdir(parents=True, exist_ok=True)
-            executable.write_text(
-                "#!/bin/sh\n"
-                'case "$*" in\n'
-                f"*purelib*) echo {venv.prefix}/lib/python{series}/site-packages;;\n"
-                f"*platlib*) echo {venv.prefix}/{'lib64' if lib64 else 'lib'}/python{series}"
-                "/site-packages;;\n"
-                "*) exit 1;;\nesac\n"
-            )
-            executable.chmod(0o755)
-    return root
