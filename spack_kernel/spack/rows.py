@@ -41,11 +41,17 @@ class _Node(msgspec.Struct, gc=False):
     dependencies: tuple[_Edge, ...] | None = None
     compiler: msgspec.Raw = msgspec.Raw()
     annotations: msgspec.Raw = msgspec.Raw()
+    external: msgspec.Raw = msgspec.Raw()
 
 
 class _Record(msgspec.Struct, gc=False):
     spec: _Node
     installed: bool = False
+    # Not asked for, but where one is malformed so is the record.
+    path: str | None = None
+    explicit: bool | None = False
+    deprecated_for: str | None = None
+    installation_time: float | None = 0.0
 
 
 class _EdgesNode(msgspec.Struct, gc=False):
@@ -106,6 +112,7 @@ class Rows:
         self._arches: dict[Text, Arch] = {}
         self._compilers: dict[Text, Compiler | None] = {}
         self._parameters: dict[Text, tuple[Any, Any]] = {}
+        self._externals = {b""}
         self._codes: dict[bytes, int] = {}
         #: By their numbers, deptypes and virtual packages of the kinds of edges met so far.
         self.kinds: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
@@ -138,12 +145,15 @@ class Rows:
             bytes(node.parameters) + bytes(node.patches),
             node.dependencies or (),
         )
+        external = bytes(node.external)
         if not (
             row.arch in self._arches
             and row.compiler in self._compilers
             and row.parameters in self._parameters
+            and external in self._externals
         ):
             self._learn(row)
+            self._externals.add(external)
         return row
 
     def edges(self, row: Row) -> list[tuple[str, str, int]]:

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from .specs import VariantValue
 
 #: An edge is kept as one number: the row that depends, shifted, and the kind of edge.
-_KIND_BITS = 20
-_KIND_MASK = (1 << _KIND_BITS) - 1
+KIND_BITS = 20
+KIND_MASK = (1 << KIND_BITS) - 1
+
+_NOT_INSTALLED, _INSTALLED, _LEFT_OUT = range(3)
 
 
 class Scan:
@@ -47,10 +49,10 @@ class Scan:
     """
 
     def __init__(self, hashes: Iterable[str], rows: Rows) -> None:
-        self._hashes = list(hashes)
-        number_of = {dag_hash: number for number, dag_hash in enumerate(self._hashes)}
-        self._installed: list[bool | None] = [None] * len(self._hashes)  # None: left out
-        self._columns = {
+        self.hashes = list(hashes)
+        number_of = {dag_hash: number for number, dag_hash in enumerate(self.hashes)}
+        recorded = len(self.hashes)
+        self.columns = {
             "name": _Column(lambda row: row.name),
             "namespace": _Column(lambda row: row.namespace),
             "version": _Column(rows.version),
@@ -59,33 +61,53 @@ class Scan:
             "variants": _Column(rows.variants),
             "flags": _Column(rows.flags),
         }
-        dependents = [array("Q") for _ in self._hashes]
-        columns = list(self._columns.values())
-        for number, dag_hash in enumerate(self._hashes):
-            row, edges = _read(rows, dag_hash)
+        #: Per record one of `_NOT_INSTALLED`, `_INSTALLED` and `_LEFT_OUT`.
+        self._states = bytearray()
+        dependencies: list[array[int]] = []
+        dependents = [array("Q") for _ in self.hashes]
+        columns = list(self.columns.values())
+        #: What edges call nodes without a row.
+        self.edge_names: dict[int, str] = {}
+        # What is not recorded, or is left out, is a node without a row: others may depend on it.
+        for number, dag_hash in enumerate(self.hashes):
+            row, edges = _read(rows, dag_hash) if number < recorded else (None, [])
+            dependencies.append(array("Q"))
             if row is None:
+                self._states.append(_LEFT_OUT)
                 for column in columns:
                     column.leave_out()
                 continue
-            self._installed[number] = row.installed
+            self._states.append(row.installed)
             keys = (row.name, row.namespace, row.version, row.compiler, row.arch)
             for column, key in zip(columns, (*keys, row.parameters, row.parameters), strict=True):
                 column.add(key, row)
-            shifted = number << _KIND_BITS
-            for _, child_hash, kind in edges:
+            shifted = number << KIND_BITS
+            for name, child_hash, kind in edges:
                 child = number_of.get(child_hash)
-                if child is not None:
-                    dependents[child].append(shifted | kind)
+                if child is None:
+                    child = number_of[child_hash] = len(self.hashes)
+                    self.hashes.append(child_hash)
+                    dependents.append(array("Q"))
+                    self.edge_names[child] = name
+                dependents[child].append(shifted | kind)
+                dependencies[number].append(child << KIND_BITS | kind)
+        for number in range(recorded):
+            if self._states[number] == _LEFT_OUT and dependents[number]:
+                _, edges = _read(rows, self.hashes[dependents[number][0] >> KIND_BITS])
+                called = {child_hash: name for name, child_hash, _ in edges}
+                self.edge_names[number] = called[self.hashes[number]]
         for column in columns:
             column.finish()
-        self._dependents = [each[:] for each in dependents]  # without room to grow
-        self._kinds = list(rows.kinds)
-        self._runtime = [not set(RUNTIME_DEPTYPES).isdisjoint(types) for types, _ in self._kinds]
+        # Copies have no room to grow.
+        self._dependents = [each[:] for each in dependents]
+        self.dependencies = [each[:] for each in dependencies]
+        self.kinds = list(rows.kinds)
+        self._runtime = [not set(RUNTIME_DEPTYPES).isdisjoint(types) for types, _ in self.kinds]
 
     def candidates(
         self, query: Query, installed: bool | None, providers: Providers
-    ) -> tuple[list[str], bool]:
-        """Return the hashes of what may satisfy `query`, and whether that is sure.
+    ) -> tuple[list[int], bool]:
+        """Return the numbers of what may satisfy `query`, and whether that is sure.
 
         Parameters
         ----------
@@ -96,9 +118,7 @@ class Scan:
         providers : Providers
             What is known of virtual packages.
         """
-        states = (True, False) if installed is None else (installed,)
-        rows: Iterable[int] = [n for n, state in enumerate(self._installed) if state in states]
-        rows = self._matching(query, rows, named=False)
+        rows = self._matching(query, self._in_state(installed), named=False)
         for variant in query.variants.values():
             if variant.propagate and query.dialect.weak_propagation:
                 bad = self._violating(variant, query.dialect)
@@ -109,7 +129,20 @@ class Scan:
             sure = sure and exact
             if mask is not None:
                 rows = [row for row in rows if mask[row]]
-        return [self._hashes[row] for row in rows], sure
+        return rows, sure
+
+    def by_name(self, rows: Iterable[int]) -> dict[str, list[int]]:
+        """Return rows by package name."""
+        column = self.columns["name"]
+        groups: dict[int, list[int]] = {}
+        for row in rows:
+            groups.setdefault(column.codes[row], []).append(row)
+        return {column.values[code - 1]: group for code, group in groups.items()}
+
+    def _in_state(self, installed: bool | None) -> list[int]:
+        if installed is None:
+            return [row for row, state in enumerate(self._states) if state != _LEFT_OUT]
+        return [row for row, state in enumerate(self._states) if state == installed]
 
     def _violating(self, variant: VariantQuery, dialect: Dialect) -> bytearray:
         """Return which rows have the variant otherwise, or depend on what has it otherwise."""
@@ -118,7 +151,7 @@ class Scan:
         def otherwise(variants: dict[str, VariantValue]) -> bool:
             return name in variants and not wanted(variants)
 
-        violating = self._columns["variants"].rows(otherwise)
+        violating = self.columns["variants"].rows(otherwise)
         mask = self._above(violating)
         for row in violating:
             mask[row] = 1
@@ -127,9 +160,9 @@ class Scan:
     def _matching(self, query: Query, rows: Iterable[int], *, named: bool) -> list[int]:
         for facet, test in facet_tests(query, query.dialect, named=named):
             if facet == "hash":
-                rows = [row for row in rows if test(self._hashes[row])]
+                rows = [row for row in rows if test(self.hashes[row])]
                 continue
-            column = self._columns[facet]
+            column = self.columns[facet]
             codes, good = column.codes, column.good(test)
             rows = [row for row in rows if good[codes[row]]]
         return list(rows)
@@ -141,13 +174,13 @@ class Scan:
         query = dependency.query
         if dependency.when is not None or (query.name is None and dependency.virtuals):
             return None, False
-        everything = [n for n, state in enumerate(self._installed) if state is not None]
+        everything = self._in_state(None)
         nodes = self._matching(query, everything, named=True)
         sure = not (dependency.virtuals or dependency.deptypes or query.dependencies)
         sure = sure and not any(variant.propagate for variant in query.variants.values())
-        stands_for = [query.name in virtuals for _, virtuals in self._kinds]
+        stands_for = [query.name in virtuals for _, virtuals in self.kinds]
         provided: list[int] = []
-        if not dialect.edge_virtuals and query.name not in (None, *self._columns["name"].values):
+        if not dialect.edge_virtuals and query.name not in (None, *self.columns["name"].values):
             for provision in providers.of(query.name or ""):
                 provided += self._matching(provision.provider, everything, named=True)
         sure = sure and not provided and not any(stands_for)
@@ -155,15 +188,15 @@ class Scan:
         seeds = [*nodes, *provided, *(child for _, child in virtual_edges)]
         if not dialect.compiler_nodes:
             return self._above(seeds), sure
-        mask = bytearray(len(self._hashes))
+        mask = bytearray(len(self.hashes))
         if not dependency.direct:
             mask = self._above(seeds, self._runtime)
         for row in nodes:
             for packed in self._dependents[row]:
-                mask[packed >> _KIND_BITS] = 1
+                mask[packed >> KIND_BITS] = 1
         for parent, _ in virtual_edges:
             mask[parent] = 1
-        compiled = self._columns["compiler"].rows(lambda compiler: compiler is not None)
+        compiled = self.columns["compiler"].rows(lambda compiler: compiler is not None)
         for row in compiled:
             mask[row] = 1
         return mask, sure and not compiled
@@ -173,19 +206,19 @@ class Scan:
         if not any(kinds):
             return
         for child, dependents in enumerate(self._dependents):
-            for packed in dependents if self._installed[child] is not None else ():
-                if kinds[packed & _KIND_MASK]:
-                    yield packed >> _KIND_BITS, child
+            for packed in dependents if self._states[child] != _LEFT_OUT else ():
+                if kinds[packed & KIND_MASK]:
+                    yield packed >> KIND_BITS, child
 
     def _above(self, seeds: Iterable[int], follow: list[bool] | None = None) -> bytearray:
         """Return which rows depend on `seeds`, over all edges or those of the kinds to `follow`."""
-        mask = bytearray(len(self._hashes))
+        mask = bytearray(len(self.hashes))
         dependents = self._dependents
         stack = list(seeds)
         while stack:
             for packed in dependents[stack.pop()]:
-                parent = packed >> _KIND_BITS
-                if not mask[parent] and (follow is None or follow[packed & _KIND_MASK]):
+                parent = packed >> KIND_BITS
+                if not mask[parent] and (follow is None or follow[packed & KIND_MASK]):
                     mask[parent] = 1
                     stack.append(parent)
         return mask

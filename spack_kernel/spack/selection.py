@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
 from .dialects import Dialect, dialect_of
 from .matching import Matcher
-from .ordering import FindOrder
+from .ordering import FindOrder, RowNodes
 from .parser import parse_queries, parse_query
 from .query import Query
 from .rows import Rows
 from .scan import Scan
+from .scan_order import ScanNodes
+from .specs import deferred
 from .version_lists import ANY_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from .database import Database
     from .providers import Providers
@@ -80,8 +82,10 @@ def select(
     providers = store.providers if providers is None else providers
     queries = parse_queries(text, dialect_for(store))
     if not queries:
-        found = _in_state(store, installed)
-        return [Selection(None, tuple(in_find_order(store, found)))]
+        everything = Query(dialect=dialect_for(store))
+        matcher = Matcher(store.by_hash, everything.dialect, providers)
+        found = _scanned(store, everything, installed, providers, matcher)
+        return [replace(found, query=None)]
     return [_select(store, query, installed, providers) for query in queries]
 
 
@@ -147,10 +151,8 @@ def _select(store: Store, query: Query, installed: bool | None, providers: Provi
     dependencies = _rows(store).dependencies
     matcher = Matcher(store.by_hash, query.dialect, providers, dependencies, store.has_package)
     if query.name is None and query.hash is None:
-        hashes, sure = scan_of(store).candidates(query, installed, providers)
-        test = matcher.test(query)
-        found = [spec for spec in store.specs(hashes) if sure or test(spec)]
-    elif query.name is None:
+        return _scanned(store, query, installed, providers, matcher)
+    if query.name is None:
         test = matcher.test(query)
         pool = store.with_hash_prefix(query.hash or "")
         found = [spec for spec in _in_state(pool, installed) if test(spec)]
@@ -159,11 +161,30 @@ def _select(store: Store, query: Query, installed: bool | None, providers: Provi
         found = [spec for spec in _in_state(store.named(query.name), installed) if test(spec)]
         if not found:
             found = _providing(store, query, installed, providers, matcher)
-    unknown = [
+    return Selection(query, tuple(in_find_order(store, found)), _unknown(matcher))
+
+
+def _scanned(
+    store: Store, query: Query, installed: bool | None, providers: Providers, matcher: Matcher
+) -> Selection:
+    """Return what of the whole store satisfies a query without a name."""
+    scanned = _scan_of(store)
+    scan = scanned.scan
+    rows, sure = scan.candidates(query, installed, providers)
+    if not sure:
+        test = matcher.test(query)
+        good = {spec.hash for spec in store.specs([scan.hashes[row] for row in rows]) if test(spec)}
+        rows = [row for row in rows if scan.hashes[row] in good]
+    ordered = scanned.order.sorted(scan.by_name(rows))
+    specs = tuple([scanned.make(scan.hashes[row]) for row in ordered])
+    return Selection(query, specs, _unknown(matcher))
+
+
+def _unknown(matcher: Matcher) -> tuple[str, ...]:
+    return tuple(
         f"which versions of {virtual} its providers provide"
         for virtual in sorted(matcher.unknown_versions)
-    ]
-    return Selection(query, tuple(in_find_order(store, found)), tuple(unknown))
+    )
 
 
 def _providing(
@@ -191,8 +212,8 @@ def _providing(
 
 
 _dialects: WeakKeyDictionary[Database, Dialect] = WeakKeyDictionary()
-_scans: WeakKeyDictionary[Store, Scan] = WeakKeyDictionary()
-_orders: WeakKeyDictionary[Store, FindOrder] = WeakKeyDictionary()
+_scans: WeakKeyDictionary[Store, _Scanned] = WeakKeyDictionary()
+_orders: WeakKeyDictionary[Store, FindOrder[str]] = WeakKeyDictionary()
 
 
 def _dialect(database: Database) -> Dialect:
@@ -207,22 +228,54 @@ def _dialect(database: Database) -> Dialect:
     return known
 
 
+class _Scanned(NamedTuple):
+    """A store that was read as a whole.
+
+    Attributes
+    ----------
+    scan : Scan
+        What was read.
+    order : FindOrder
+        The order of its rows.
+    make : callable
+        Makes a spec of a DAG hash, to be read when it is looked at.
+    """
+
+    scan: Scan
+    order: FindOrder[int]
+    make: Callable[[str], Spec]
+
+
 def scan_of(store: Store) -> Scan:
     """Return the columns of `store`, read when first asked for and kept as long as it is."""
+    return _scan_of(store).scan
+
+
+def _scan_of(store: Store) -> _Scanned:
     known = _scans.get(store)
     if known is None:
+        twin = _twin(store)
         hashes = dict.fromkeys(h for database in store.databases for h in database)
-        known = _scans[store] = Scan(hashes, _rows(_twin(store)))
+        scan = Scan(hashes, _rows(twin))
+        nodes = ScanNodes(scan)
+        known = _Scanned(scan, FindOrder(nodes, nodes.package), deferred(twin.by_hash))
+        _scans[store] = known
     return known
 
 
 def in_find_order(store: Store, specs: Iterable[Spec]) -> list[Spec]:
     """Return specs of `store`, each once, as `spack find` orders them."""
+    by_hash = {spec.hash: spec for spec in specs}
+    if len(by_hash) < 2:
+        return list(by_hash.values())
     order = _orders.get(store)
     if order is None:
         twin = _twin(store)
-        order = _orders[store] = FindOrder(_rows(twin), twin.hashes_named)
-    return order.sorted(specs)
+        order = _orders[store] = FindOrder(RowNodes(_rows(twin)), twin.hashes_named)
+    by_name: dict[str, list[str]] = {}
+    for spec in by_hash.values():
+        by_name.setdefault(spec.name, []).append(spec.hash)
+    return [by_hash[dag_hash] for dag_hash in order.sorted(by_name)]
 
 
 def _twin(store: Store) -> Store:

@@ -6,7 +6,7 @@ out here, so that nothing above needs to know which Spack wrote a record.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -15,7 +15,7 @@ import msgspec
 from .versions import Version
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from typing_extensions import Unpack
 
@@ -207,6 +207,39 @@ class Spec:
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
             raise ValueError(str(error)) from error
         return _spec(dag_hash, name or known.name, known, record)
+
+
+def deferred(lookup: Callable[[str], Spec | None]) -> Callable[[str], Spec]:
+    """Return a function that makes specs which are read when they are first looked at.
+
+    Parameters
+    ----------
+    lookup : callable
+        Gives the spec of a DAG hash; called once for each that is looked at, and must know it.
+    """
+
+    class Deferred(Spec):
+        __slots__ = ()
+
+        def __getattr__(self, name: str) -> Any:
+            if name not in _FIELDS:
+                raise AttributeError(name)
+            spec = lookup(self.hash)
+            assert spec is not None
+            for field_name in _FIELDS:
+                object.__setattr__(self, field_name, getattr(spec, field_name))
+            object.__setattr__(self, "__class__", Spec)
+            return getattr(self, name)
+
+    def make(dag_hash: str) -> Spec:
+        spec = object.__new__(Deferred)
+        object.__setattr__(spec, "hash", dag_hash)
+        return spec
+
+    return make
+
+
+_FIELDS = tuple(each.name for each in fields(Spec) if each.name != "hash")
 
 
 # What JSON must look like. Keys that are not named here are ignored: newer Spacks add some.
