@@ -56,12 +56,17 @@ class FindOrder(Generic[Node]):
         What is sorted.
     package : callable
         Gives all nodes of a package.
+    ranks : mutable mapping or array
+        Where the place of each node among those of its package is kept.
     """
 
-    def __init__(self, nodes: Nodes[Node], package: Callable[[str], Sequence[Node]]) -> None:
+    def __init__(
+        self, nodes: Nodes[Node], package: Callable[[str], Sequence[Node]], ranks: Any
+    ) -> None:
         self._nodes = nodes
         self._package = package
-        self._ranks: dict[str, dict[Node, int]] = {}
+        self._ranks = ranks
+        self._ranked: set[str] = set()
         self._asked: Counter[str] = Counter()
 
     def sorted(self, by_name: Mapping[str, Collection[Node]]) -> list[Node]:
@@ -74,15 +79,16 @@ class FindOrder(Generic[Node]):
         return ordered
 
     def _sort(self, name: str, group: list[Node], sorting: _Sorting[Node]) -> list[Node]:
-        ranks = self._ranks.get(name)
-        if ranks is None:
+        if name not in self._ranked:
             package = self._package(name)
             self._asked[name] += 1
             if self._asked[name] == 1 and len(group) < len(package) / 2:
                 return sorting.sorted(group)
-            known = sorting.sorted(dict.fromkeys([*package, *group]))
-            ranks = self._ranks[name] = {node: rank for rank, node in enumerate(known)}
-        return sorted(group, key=ranks.__getitem__)
+            everything = dict.fromkeys([*package, *group])
+            for rank, node in enumerate(sorting.sorted(everything)):
+                self._ranks[node] = rank
+            self._ranked.add(name)
+        return sorted(group, key=self._ranks.__getitem__)
 
 
 class _Sorting(Generic[Node]):

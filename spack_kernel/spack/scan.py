@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import warnings
 from array import array
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from .errors import DatabaseError, DatabaseWarning
@@ -59,50 +60,54 @@ class Scan:
             "compiler": _Column(rows.compiler),
             "arch": _Column(rows.arch),
             "variants": _Column(rows.variants),
-            "flags": _Column(rows.flags),
         }
-        #: Per record one of `_NOT_INSTALLED`, `_INSTALLED` and `_LEFT_OUT`.
-        self._states = bytearray()
-        dependencies: list[array[int]] = []
-        dependents = [array("Q") for _ in self.hashes]
-        columns = list(self.columns.values())
+        # The same text says variants and flags.
+        self.columns["flags"] = self.columns["variants"].twin(rows.flags)
         #: What edges call nodes without a row.
         self.edge_names: dict[int, str] = {}
+        #: Per record one of `_NOT_INSTALLED`, `_INSTALLED` and `_LEFT_OUT`.
+        self._states = bytearray()
+        edges = _Edges()
+        columns = [column for facet, column in self.columns.items() if facet != "flags"]
+        adders = [(column.known.get, column.codes.append, column) for column in columns]
         # What is not recorded, or is left out, is a node without a row: others may depend on it.
         for number, dag_hash in enumerate(self.hashes):
-            row, edges = _read(rows, dag_hash) if number < recorded else (None, [])
-            dependencies.append(array("Q"))
+            row, recorded_edges = _read(rows, dag_hash) if number < recorded else (None, [])
             if row is None:
                 self._states.append(_LEFT_OUT)
                 for column in columns:
                     column.leave_out()
+                edges.end()
                 continue
             self._states.append(row.installed)
-            keys = (row.name, row.namespace, row.version, row.compiler, row.arch)
-            for column, key in zip(columns, (*keys, row.parameters, row.parameters), strict=True):
-                column.add(key, row)
-            shifted = number << KIND_BITS
-            for name, child_hash, kind in edges:
+            keys = (row.name, row.namespace, row.version, row.compiler, row.arch, row.parameters)
+            for (known, append, column), key in zip(adders, keys, strict=True):
+                append(known(key) or column.learn(key, row))
+            for name, child_hash, kind in recorded_edges:
                 child = number_of.get(child_hash)
                 if child is None:
                     child = number_of[child_hash] = len(self.hashes)
                     self.hashes.append(child_hash)
-                    dependents.append(array("Q"))
                     self.edge_names[child] = name
-                dependents[child].append(shifted | kind)
-                dependencies[number].append(child << KIND_BITS | kind)
-        for number in range(recorded):
-            if self._states[number] == _LEFT_OUT and dependents[number]:
-                _, edges = _read(rows, self.hashes[dependents[number][0] >> KIND_BITS])
-                called = {child_hash: name for name, child_hash, _ in edges}
-                self.edge_names[number] = called[self.hashes[number]]
-        for column in columns:
+                edges.append(child << KIND_BITS | kind)
+            edges.end()
+        for column in self.columns.values():
             column.finish()
-        # Copies have no room to grow.
-        self._dependents = [each[:] for each in dependents]
-        self.dependencies = [each[:] for each in dependencies]
+        self.dependencies = edges
         self.kinds = list(rows.kinds)
         self._runtime = [not set(RUNTIME_DEPTYPES).isdisjoint(types) for types, _ in self.kinds]
+        self._name_what_is_left_out(recorded, rows)
+
+    def _name_what_is_left_out(self, recorded: int, rows: Rows) -> None:
+        for number in range(recorded):
+            if self._states[number] == _LEFT_OUT and self._dependents[number]:
+                _, edges = _read(rows, self.hashes[self._dependents[number][0] >> KIND_BITS])
+                called = {child_hash: name for name, child_hash, _ in edges}
+                self.edge_names[number] = called[self.hashes[number]]
+
+    @cached_property
+    def _dependents(self) -> _Edges:
+        return self.dependencies.reversed()
 
     def candidates(
         self, query: Query, installed: bool | None, providers: Providers
@@ -205,8 +210,8 @@ class Scan:
         """Yield parent and child of the edges of these kinds."""
         if not any(kinds):
             return
-        for child, dependents in enumerate(self._dependents):
-            for packed in dependents if self._states[child] != _LEFT_OUT else ():
+        for child, state in enumerate(self._states):
+            for packed in self._dependents[child] if state != _LEFT_OUT else ():
                 if kinds[packed & KIND_MASK]:
                     yield packed >> KIND_BITS, child
 
@@ -233,6 +238,42 @@ def _read(rows: Rows, dag_hash: str) -> tuple[Row | None, list[tuple[str, str, i
         return None, []
 
 
+class _Edges:
+    """The edges of each node, in one array; a node's number and the kind make up an entry."""
+
+    def __init__(self) -> None:
+        self._entries = array("Q")
+        self._starts = array("I", [0])
+        self.append = self._entries.append
+
+    def end(self) -> None:
+        """End the edges of a node, and begin those of the next one."""
+        self._starts.append(len(self._entries))
+
+    def __getitem__(self, node: int) -> array[int]:
+        return self._entries[self._starts[node] : self._starts[node + 1]]
+
+    def reversed(self) -> _Edges:
+        """Return the edges from their other ends."""
+        count = len(self._starts) - 1
+        starts = array("I", bytes(4 * (count + 1)))
+        for entry in self._entries:
+            starts[(entry >> KIND_BITS) + 1] += 1
+        for node in range(count):
+            starts[node + 1] += starts[node]
+        free = starts[:]
+        entries = array("Q", bytes(8 * len(self._entries)))
+        for node in range(count):
+            shifted = node << KIND_BITS
+            for entry in self[node]:
+                end = entry >> KIND_BITS
+                entries[free[end]] = shifted | entry & KIND_MASK
+                free[end] += 1
+        edges = _Edges()
+        edges._entries, edges._starts = entries, starts
+        return edges
+
+
 class _Column:
     """One facet of all records: the distinct values, and per record which of them."""
 
@@ -240,19 +281,28 @@ class _Column:
         self.values: list[Any] = []
         #: Per record the position in `values`, counted from 1; 0 for one that is left out.
         self.codes = array("I")
+        #: What was added so far.
+        self.known: dict[Hashable, int] = {}
         self._value = value
-        self._known: dict[Hashable, int] = {}
+        self._twin: _Column | None = None
 
-    def add(self, key: Hashable, row: Row) -> None:
-        code = self._known.get(key)
-        if code is None:
-            self.values.append(self._value(row))
-            code = self._known[key] = len(self.values)
-        self.codes.append(code)
+    def twin(self, value: Callable[[Row], Any]) -> _Column:
+        """Return a column of other values of the same texts."""
+        twin = self._twin = _Column(value)
+        twin.codes = self.codes
+        return twin
+
+    def learn(self, key: Hashable, row: Row) -> int:
+        """Return the code for a new key."""
+        self.values.append(self._value(row))
+        if self._twin is not None:
+            self._twin.values.append(self._twin._value(row))
+        self.known[key] = len(self.values)
+        return len(self.values)
 
     def finish(self) -> None:
         """Forget what only adding needs."""
-        del self._known, self._value
+        del self.known, self._value
 
     def leave_out(self) -> None:
         self.codes.append(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -44,13 +45,16 @@ class ScanNodes:
         ]
         self._names = scan.columns["name"]
         self._kinds = [(depflag(deptypes), virtuals) for deptypes, virtuals in scan.kinds]
-        self._packages: dict[str, list[int]] | None = None
+        self._packages: dict[str, array[int]] | None = None
+        #: Room for the place of each row among those of its package.
+        self.ranks = array("I", bytes(4 * len(scan.hashes)))
 
     def package(self, name: str) -> Sequence[int]:
         """Return all rows of a package."""
         if self._packages is None:
             codes = self._names.codes
-            self._packages = self._scan.by_name(row for row, code in enumerate(codes) if code)
+            rows = self._scan.by_name(row for row, code in enumerate(codes) if code)
+            self._packages = {name: array("I", group) for name, group in rows.items()}
         return self._packages.get(name, ())
 
     def key(self, node: int) -> tuple[Any, ...]:

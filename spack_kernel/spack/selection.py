@@ -258,7 +258,7 @@ def _scan_of(store: Store) -> _Scanned:
         hashes = dict.fromkeys(h for database in store.databases for h in database)
         scan = Scan(hashes, _rows(twin))
         nodes = ScanNodes(scan)
-        known = _Scanned(scan, FindOrder(nodes, nodes.package), deferred(twin.by_hash))
+        known = _Scanned(scan, FindOrder(nodes, nodes.package, nodes.ranks), deferred(twin.by_hash))
         _scans[store] = known
     return known
 
@@ -271,7 +271,7 @@ def in_find_order(store: Store, specs: Iterable[Spec]) -> list[Spec]:
     order = _orders.get(store)
     if order is None:
         twin = _twin(store)
-        order = _orders[store] = FindOrder(RowNodes(_rows(twin)), twin.hashes_named)
+        order = _orders[store] = FindOrder(RowNodes(_rows(twin)), twin.hashes_named, {})
     by_name: dict[str, list[str]] = {}
     for spec in by_hash.values():
         by_name.setdefault(spec.name, []).append(spec.hash)

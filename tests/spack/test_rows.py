@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import lzma
 import warnings
@@ -12,6 +13,7 @@ import pytest
 from spack_kernel.spack.errors import DatabaseError, DatabaseWarning
 from spack_kernel.spack.rows import Rows
 from spack_kernel.spack.selection import in_find_order, scan_of
+from spack_kernel.spack.specs import Spec, deferred
 from spack_kernel.spack.store import Store
 from tests.spack.small_stores import dag_hash, make_store, node
 
@@ -65,6 +67,32 @@ def test_the_order_is_the_same_for_a_part_and_for_all(store: Store) -> None:
         ordered = in_find_order(again, [spec for spec in part if spec is not None])
         assert ordered == [spec for spec in expected if spec in part]
         assert again.find(name) == expected
+
+
+def test_a_spec_is_read_when_it_is_looked_at(store: Store) -> None:
+    asked: list[str] = []
+
+    def lookup(dag_hash: str) -> Spec | None:
+        asked.append(dag_hash)
+        return store.by_hash(dag_hash)
+
+    make = deferred(lookup)
+    for known in list(store)[::20]:
+        spec = make(known.hash)
+        assert isinstance(spec, Spec)
+        assert spec == known
+        assert {spec} == {known}
+        assert not asked
+        with pytest.raises(AttributeError):
+            spec.nothing  # type: ignore[attr-defined]  # noqa: B018
+        assert (spec.label, str(spec)) == (known.label, str(known))
+        assert repr(spec) == repr(known)
+        assert asked == [known.hash]
+        assert type(spec) is Spec
+        assert copy.copy(spec).prefix == known.prefix
+        with pytest.raises(AttributeError):
+            spec.name = "other"  # type: ignore[misc]
+        asked.clear()
 
 
 def test_what_is_not_recorded_has_no_row(store: Store) -> None:
