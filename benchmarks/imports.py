@@ -127,7 +127,9 @@ def compare(
                 yield Comparison(_SECTION, first, merged, *pair, "calls")
 
 
-def compare_slow(python: str, prefixes: Prefixes, mountpoint: Path) -> Iterator[Comparison]:
+def compare_slow(
+    python: str, prefixes: Prefixes, mountpoint: Path, ways: Sequence[str] = tuple(_NAMES)
+) -> Iterator[Comparison]:
     """Yield the same on a file system on which every metadata call takes half a millisecond.
 
     Each kernel is started once: on such a file system the number of calls decides, and it does
@@ -141,12 +143,14 @@ def compare_slow(python: str, prefixes: Prefixes, mountpoint: Path) -> Iterator[
         An ipykernel for it.
     mountpoint : Path
         A directory that is not there yet.
+    ways : sequence of str
+        What to hold against the merged directory.
     """
     if not is_possible():
         print("  (no FUSE here: left out)", file=sys.stderr)
         return
     results: dict[str, tuple[float, float]] = {}
-    for way in ("merged", *_NAMES):
+    for way in ("merged", *ways):
         with slow_mount(prefixes.root, mountpoint) as mount:
             there = [
                 path.replace(str(prefixes.root), str(mount.directory), 1)
@@ -157,7 +161,8 @@ def compare_slow(python: str, prefixes: Prefixes, mountpoint: Path) -> Iterator[
         results[way] = wall, float(mount.metadata_calls)
     count = len(prefixes.path)
     merged = f"the same packages in one directory ({count})"
-    for way, name in _NAMES.items():
+    for way in ways:
+        name = _NAMES[way]
         for number, figure, unit in ((1, "metadata calls", "calls"), (0, "time", "s")):
             yield Comparison(
                 "slow file system (+0.5 ms a metadata call)",
