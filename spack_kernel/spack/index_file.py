@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import stat as stat_module
+import threading
 import time
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -18,6 +19,7 @@ import msgspec
 
 from . import disk
 from .errors import DatabaseError
+from .index_parts import split
 
 #: Where an install tree keeps its database.
 INDEX_PATH = Path(".spack-db", "index.json")
@@ -28,6 +30,10 @@ REBUILD = "`spack reindex` writes the database anew from what is installed."
 #: How often a file that changes while it is read is read again, and the first pause in seconds.
 READ_ATTEMPTS = 5
 RETRY_PAUSE = 0.02
+
+
+#: Bytes above which a database is decoded in parts where other threads may wait.
+_LARGE = 5_000_000
 
 
 class _Body(msgspec.Struct):
@@ -125,6 +131,17 @@ def _decode(data: bytes) -> _Body:
 
     Raises ValueError with what is wrong.
     """
+    if len(data) > _LARGE and threading.current_thread() is not threading.main_thread():
+        parts = split(data)
+        if parts is not None:
+            records, rest = parts
+            body = _decode_at_once(rest)
+            records.update(body.installs)
+            return _Body(body.version, records)
+    return _decode_at_once(data)
+
+
+def _decode_at_once(data: bytes) -> _Body:
     try:
         try:
             return _decode_file(data).database
