@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         Sequence,
     )
 
-    from .rows import Row, Rows, Text
+    from .rows import Rows, Text
     from .specs import Arch, Compiler, VariantValue
 
 _Key = tuple[Any, ...]
@@ -202,7 +202,10 @@ class RowNodes:
 
     def key(self, node: str) -> _Key:
         """Return what a node says of itself; nothing for one that is not recorded."""
-        row = self._row(node)
+        try:
+            row = self._rows.bare_row(node)
+        except DatabaseError:  # a dependency that is malformed; the specs themselves are not
+            row = None
         if row is None:
             return ()
         rows = self._rows
@@ -222,24 +225,13 @@ class RowNodes:
 
     def edges(self, node: str) -> list[tuple[str, int, tuple[str, ...], str]]:
         """Return package, deptypes, virtuals and hash of the edges, as Spack visits them."""
-        row = self._row(node)
         try:
-            recorded = self._rows.edges(row) if row is not None else []
+            dependencies = self._rows.dependencies(node)
         except DatabaseError:
-            recorded = []
-        kinds = self._rows.kinds
-        edges = []
-        for name, child, code in recorded:
-            deptypes, virtuals = kinds[code]
-            edges.append((name, depflag(deptypes), virtuals, child))
+            return []
+        edges = [(e.name, depflag(e.deptypes), e.virtuals, e.hash) for e in dependencies]
         edges.sort(key=itemgetter(0, 1, 2))
         return edges
-
-    def _row(self, node: str) -> Row | None:
-        try:
-            return self._rows.row(node)
-        except DatabaseError:  # a dependency that is malformed; the specs themselves are not
-            return None
 
 
 def variants_key(variants: Mapping[str, VariantValue]) -> _Key:

@@ -54,6 +54,23 @@ class _Record(msgspec.Struct, gc=False):
     installation_time: float | None = 0.0
 
 
+class _BareNode(msgspec.Struct, gc=False):
+    name: str
+    version: str
+    arch: msgspec.Raw
+    namespace: str | None = None
+    parameters: msgspec.Raw = msgspec.Raw()
+    patches: msgspec.Raw = msgspec.Raw()
+    compiler: msgspec.Raw = msgspec.Raw()
+    annotations: msgspec.Raw = msgspec.Raw()
+    external: msgspec.Raw = msgspec.Raw()
+
+
+class _BareRecord(msgspec.Struct, gc=False):
+    spec: _BareNode
+    installed: bool = False
+
+
 class _EdgesNode(msgspec.Struct, gc=False):
     name: str  # a node of format 1 has none here, and no edges either
     dependencies: tuple[_Edge, ...] = ()
@@ -64,6 +81,7 @@ class _EdgesRecord(msgspec.Struct, gc=False):
 
 
 _decode = msgspec.json.Decoder(_Record).decode
+_decode_bare = msgspec.json.Decoder(_BareRecord).decode
 _decode_edges = msgspec.json.Decoder(_EdgesRecord).decode
 
 
@@ -133,17 +151,40 @@ class Rows:
         if decoded is None or not decoded.spec.name:  # an old shape, or malformed
             spec = self._spec(dag_hash)
             return None if spec is None else self._row_of(spec)
-        node = decoded.spec
+        return self._known(dag_hash, decoded.spec, decoded.installed, decoded.spec.dependencies)
+
+    def bare_row(self, dag_hash: str) -> Row | None:
+        """Return the row of a DAG hash without its dependencies, which are not looked at.
+
+        Otherwise as `row`.
+        """
+        record = self._record(dag_hash)
+        try:
+            decoded = None if record is None else _decode_bare(record)
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+            decoded = None
+        if decoded is None or not decoded.spec.name:
+            return self.row(dag_hash)
+        return self._known(dag_hash, decoded.spec, decoded.installed, ())
+
+    def _known(
+        self,
+        dag_hash: str,
+        node: _Node | _BareNode,
+        installed: bool,
+        dependencies: tuple[_Edge, ...] | None,
+    ) -> Row:
+        """Return a row whose texts are known."""
         row = Row(
             dag_hash,
             node.name,
             node.namespace or "builtin",
             node.version,
-            decoded.installed,
+            installed,
             bytes(node.arch),
             bytes(node.compiler) + bytes(node.annotations),
             bytes(node.parameters) + bytes(node.patches),
-            node.dependencies or (),
+            dependencies or (),
         )
         external = bytes(node.external)
         if not (
