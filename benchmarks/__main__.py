@@ -162,13 +162,13 @@ def _arguments(sections: list[str], argv: list[str] | None) -> argparse.Namespac
         "--only", action="append", choices=sections, metavar="SECTION", help=", ".join(sections)
     )
     parser.add_argument(
-        "--rounds", type=int, default=5, help="rounds at most; of what is slow there are fewer (5)"
+        "--rounds", type=int, default=3, help="rounds at most; of what is slow there are fewer (3)"
     )
     parser.add_argument(
         "--store", type=Path, help="an install tree with py-libensemble and py-ipykernel"
     )
     parser.add_argument(
-        "--records", type=int, default=50_000, help="specs in the large store (50,000)"
+        "--records", type=int, default=30_000, help="specs in the large store (50,000)"
     )
     spack = os.environ.get("SPACK_ROOT")
     parser.add_argument(

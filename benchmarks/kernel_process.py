@@ -56,7 +56,8 @@ def first_reply(
         trace = Path(directory, "trace")
         if count_calls:
             what = "trace=%file,fstat,getdents64"
-            command = [_strace(), "-f", "-qq", "-c", "-e", what, "-o", str(trace), *command]
+            options = ["-f", "--seccomp-bpf", "-qq", "-c", "-e", what, "-o", str(trace)]
+            command = [_strace(), *options, *command]
         started = time.perf_counter()
         process = subprocess.Popen(
             command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
