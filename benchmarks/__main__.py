@@ -168,7 +168,7 @@ def _arguments(sections: list[str], argv: list[str] | None) -> argparse.Namespac
         "--store", type=Path, help="an install tree with py-libensemble and py-ipykernel"
     )
     parser.add_argument(
-        "--records", type=int, default=30_000, help="specs in the large store (50,000)"
+        "--records", type=int, default=50_000, help="specs in the large store (50,000)"
     )
     spack = os.environ.get("SPACK_ROOT")
     parser.add_argument(
