@@ -156,12 +156,26 @@ def _select(store: Store, query: Query, installed: bool | None, providers: Provi
         test = matcher.test(query)
         pool = store.with_hash_prefix(query.hash or "")
         found = [spec for spec in _in_state(pool, installed) if test(spec)]
+    elif query == Query(name=query.name) and (found := _of_package(store, query.name, installed)):
+        return Selection(query, tuple(found))
     else:
         test = matcher.test(query, named=False)
         found = [spec for spec in _in_state(store.named(query.name), installed) if test(spec)]
         if not found:
             found = _providing(store, query, installed, providers, matcher)
     return Selection(query, tuple(in_find_order(store, found)), _unknown(matcher))
+
+
+def _of_package(store: Store, name: str, installed: bool | None) -> list[Spec]:
+    """Return the specs of a package in find order, to be read when they are looked at."""
+    known = _packages.get(store)
+    if known is None:
+        known = _packages[store] = _Packages({}, deferred(_twin(store).by_hash))
+    if name not in known.states:
+        specs = in_find_order(store, store.named(name))
+        known.states[name] = [(spec.hash, spec.installed) for spec in specs]
+    states = (True, False) if installed is None else (installed,)
+    return [known.make(dag_hash) for dag_hash, state in known.states[name] if state in states]
 
 
 def _scanned(
@@ -211,9 +225,25 @@ def _providing(
     return [spec for spec in _in_state(candidates, installed) if rest(spec)]
 
 
+class _Packages(NamedTuple):
+    """Packages that were asked for by name alone.
+
+    Attributes
+    ----------
+    states : dict of str to list of (str, bool)
+        The DAG hashes of each in find order, with whether they are installed.
+    make : callable
+        Makes a spec of a DAG hash, to be read when it is looked at.
+    """
+
+    states: dict[str, list[tuple[str, bool]]]
+    make: Callable[[str], Spec]
+
+
 _dialects: WeakKeyDictionary[Database, Dialect] = WeakKeyDictionary()
 _scans: WeakKeyDictionary[Store, _Scanned] = WeakKeyDictionary()
 _orders: WeakKeyDictionary[Store, FindOrder[str]] = WeakKeyDictionary()
+_packages: WeakKeyDictionary[Store, _Packages] = WeakKeyDictionary()
 
 
 def _dialect(database: Database) -> Dialect:
