@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     Variants = Mapping[str, VariantValue]
     Flags = Mapping[str, tuple[str, ...]]
 
-#: The attributes of `Spec` that facet tests look at, the hash apart.
-FACETS = ("name", "namespace", "version", "compiler", "arch", "variants", "flags")
-
 
 class FacetTest(NamedTuple):
     """A test of one attribute of a spec.
@@ -33,7 +30,8 @@ class FacetTest(NamedTuple):
     Attributes
     ----------
     facet : str
-        The attribute: ``hash`` or one of `FACETS`.
+        The attribute: ``hash``, ``name``, ``namespace``, ``version``, ``compiler``, ``arch``,
+        ``variants`` or ``flags``.
     test : callable
         Says of a value of it whether it will do.
     """

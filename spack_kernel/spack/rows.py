@@ -31,29 +31,6 @@ class _Edge(msgspec.Struct, gc=False):
     parameters: msgspec.Raw = msgspec.Raw()  # from format 4 on
 
 
-class _Node(msgspec.Struct, gc=False):
-    name: str
-    version: str
-    arch: msgspec.Raw
-    namespace: str | None = None
-    parameters: msgspec.Raw = msgspec.Raw()
-    patches: msgspec.Raw = msgspec.Raw()
-    dependencies: tuple[_Edge, ...] | None = None
-    compiler: msgspec.Raw = msgspec.Raw()
-    annotations: msgspec.Raw = msgspec.Raw()
-    external: msgspec.Raw = msgspec.Raw()
-
-
-class _Record(msgspec.Struct, gc=False):
-    spec: _Node
-    installed: bool = False
-    # Not asked for, but where one is malformed so is the record.
-    path: str | None = None
-    explicit: bool | None = False
-    deprecated_for: str | None = None
-    installation_time: float | None = 0.0
-
-
 class _BareNode(msgspec.Struct, gc=False):
     name: str
     version: str
@@ -64,6 +41,20 @@ class _BareNode(msgspec.Struct, gc=False):
     compiler: msgspec.Raw = msgspec.Raw()
     annotations: msgspec.Raw = msgspec.Raw()
     external: msgspec.Raw = msgspec.Raw()
+
+
+class _Node(_BareNode, gc=False):
+    dependencies: tuple[_Edge, ...] | None = None
+
+
+class _Record(msgspec.Struct, gc=False):
+    spec: _Node
+    installed: bool = False
+    # Not asked for, but where one is malformed so is the record.
+    path: str | None = None
+    explicit: bool | None = False
+    deprecated_for: str | None = None
+    installation_time: float | None = 0.0
 
 
 class _BareRecord(msgspec.Struct, gc=False):
@@ -170,7 +161,7 @@ class Rows:
     def _known(
         self,
         dag_hash: str,
-        node: _Node | _BareNode,
+        node: _BareNode,
         installed: bool,
         dependencies: tuple[_Edge, ...] | None,
     ) -> Row:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from golden_queries import open_store
+from trees import FORMATS, unpack
+
+from spack_kernel.spack.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from spack_kernel.spack.store import Store
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +23,9 @@ def golden_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], St
     """
     directory = tmp_path_factory.mktemp("golden-stores")
     return cache(lambda version: open_store(version, directory))
+
+
+@pytest.fixture(scope="module", params=sorted(FORMATS))
+def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Return the store of each Spack version in turn, opened by itself."""
+    return Store.open(unpack(request.param, tmp_path_factory.mktemp("tree")))

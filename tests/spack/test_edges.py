@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import lzma
 from pathlib import Path
 
 import pytest
@@ -12,18 +11,6 @@ from spack_kernel.spack.errors import DatabaseError
 from spack_kernel.spack.store import Store
 from spack_kernel.spack.traversal import RUNTIME_DEPTYPES
 from tests.spack.small_stores import dag_hash, make_store, node
-
-DATA = Path(__file__).parents[1] / "data"
-VERSIONS = sorted(path.parent.name for path in DATA.glob("*/index.json.xz"))
-
-
-@pytest.fixture(scope="module", params=VERSIONS)
-def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    root = tmp_path_factory.mktemp("tree")
-    (root / ".spack-db").mkdir()
-    content = lzma.decompress((DATA / request.param / "index.json.xz").read_bytes())
-    (root / ".spack-db" / "index.json").write_bytes(content)
-    return Store.open(root)
 
 
 @pytest.mark.parametrize("deptypes", [RUNTIME_DEPTYPES, ("build",), ("build", "test")])

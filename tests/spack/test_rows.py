@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import lzma
 import warnings
 from pathlib import Path
 
@@ -16,18 +15,6 @@ from spack_kernel.spack.selection import in_find_order, scan_of
 from spack_kernel.spack.specs import Spec, deferred
 from spack_kernel.spack.store import Store
 from tests.spack.small_stores import dag_hash, make_store, node
-
-DATA = Path(__file__).parents[1] / "data"
-VERSIONS = sorted(path.parent.name for path in DATA.glob("*/index.json.xz"))
-
-
-@pytest.fixture(scope="module", params=VERSIONS)
-def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    root = tmp_path_factory.mktemp("tree")
-    (root / ".spack-db").mkdir()
-    content = lzma.decompress((DATA / request.param / "index.json.xz").read_bytes())
-    (root / ".spack-db" / "index.json").write_bytes(content)
-    return Store.open(root)
 
 
 @pytest.mark.parametrize("read", ["the records", "the specs"])
