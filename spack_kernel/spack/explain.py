@@ -10,13 +10,14 @@ from .differences import short_hashes, table
 from .errors import Ambiguous, NoMatch
 from .matching import Matcher
 from .query import Query
-from .selection import Selection, in_find_order, recorded_providers
+from .selection import in_find_order, recorded_providers
 from .targets import known_targets, unknown_ends
 from .version_lists import ANY_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from .memory import Selection
     from .providers import Providers
     from .specs import Spec
     from .store import Store

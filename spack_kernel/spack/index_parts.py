@@ -23,12 +23,12 @@ _BETWEEN = re.compile(rb'\}\s*(,)\s*"[a-z0-9]{32}"\s*:\s*\{\s*"spec"\s*:')
 _decode_part = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-def split(data: bytes) -> tuple[dict[str, msgspec.Raw], bytes] | None:
+def split(data: bytes | memoryview) -> tuple[dict[str, msgspec.Raw], bytes] | None:
     """Return the first records of a database, and a database with the rest of them.
 
     Parameters
     ----------
-    data : bytes
+    data : bytes or memoryview
         The content of an ``index.json``.
 
     Returns

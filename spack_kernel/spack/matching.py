@@ -177,7 +177,7 @@ class Matcher:
             return spec if spec is not None and fits(edge, spec) else None
 
         def search(spec: Spec) -> Spec | None:
-            for edge in _in_order(spec.dependencies):
+            for edge in _in_order(self._dependencies(spec.hash)):
                 found = child(edge)
                 if found is not None:
                     return found
@@ -185,7 +185,7 @@ class Matcher:
                 return spec
             if dependency.direct or not maybe(spec.hash):
                 return None
-            edges = _in_order(spec.dependencies)
+            edges = _in_order(self._dependencies(spec.hash))
             queue = deque(edge for edge in edges if wanted.intersection(edge.deptypes))
             seen = {edge.hash for edge in queue}
             while queue:
@@ -329,14 +329,15 @@ class Matcher:
             return self._somewhere(self.provider_test(query))
 
         def find(spec: Spec) -> Spec | None:
-            if any(below(edge.hash, edge.name) for edge in spec.dependencies):
+            if any(below(edge.hash, edge.name) for edge in self._dependencies(spec.hash)):
                 found = not dependency.virtuals or stands_for is None or stands_for(spec)
             elif query.name is None or (stands_for is not None and not stands_for(spec)):
                 found = False
             elif stands_for is not None and any_version:
                 found = True
             elif (provider := provides()) is not None:
-                found = any(provider(edge.hash, edge.name) for edge in spec.dependencies)
+                edges = self._dependencies(spec.hash)
+                found = any(provider(edge.hash, edge.name) for edge in edges)
             else:
                 if stands_for is not None:
                     self.unknown_versions.add(query.name)
@@ -362,7 +363,8 @@ class Matcher:
         runtime = self._edge_somewhere(fits, set(RUNTIME_DEPTYPES))
 
         def stands_for(spec: Spec) -> bool:
-            return any(fits(edge, spec) for edge in spec.dependencies) or runtime(spec.hash)
+            edges = self._dependencies(spec.hash)
+            return any(fits(edge, spec) for edge in edges) or runtime(spec.hash)
 
         return stands_for
 

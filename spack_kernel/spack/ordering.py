@@ -8,7 +8,9 @@ order that changed from run to run.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
+from functools import cache
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
         Sequence,
     )
 
-    from .rows import Rows, Text
+    from .rows import Row, Rows, Text
     from .specs import Arch, Compiler, VariantValue
 
 _Key = tuple[Any, ...]
@@ -40,11 +42,14 @@ Node = TypeVar("Node", bound="Hashable")
 class Nodes(Protocol[Node]):
     """What is asked of nodes to sort them."""
 
-    def key(self, node: Node) -> _Key:
-        """Return what a node says of itself; nothing for one that is not recorded."""
+    def key(self, node: Node) -> Any:
+        """Return what sorts as the node by what it says of itself; least when not recorded."""
 
-    def edges(self, node: Node) -> list[tuple[str, int, tuple[str, ...], Node]]:
-        """Return package, deptypes, virtuals and end of the edges, as Spack visits them."""
+    def children(self, node: Node) -> list[Node]:
+        """Return the ends of the edges of a node, as Spack visits them."""
+
+    def edges(self, node: Node) -> list[tuple[int, tuple[str, ...], Node]]:
+        """Return deptypes, virtuals and end of the edges, as Spack visits them."""
 
 
 class FindOrder(Generic[Node]):
@@ -52,27 +57,30 @@ class FindOrder(Generic[Node]):
 
     Parameters
     ----------
-    nodes : Nodes
-        What is sorted.
     package : callable
         Gives all nodes of a package.
     ranks : mutable mapping or array
         Where the place of each node among those of its package is kept.
     """
 
-    def __init__(
-        self, nodes: Nodes[Node], package: Callable[[str], Sequence[Node]], ranks: Any
-    ) -> None:
-        self._nodes = nodes
+    def __init__(self, package: Callable[[str], Sequence[Node]], ranks: Any) -> None:
         self._package = package
         self._ranks = ranks
         self._ranked: set[str] = set()
         self._asked: Counter[str] = Counter()
 
-    def sorted(self, by_name: Mapping[str, Collection[Node]]) -> list[Node]:
-        """Return nodes, which are given by package, as `spack find` orders them."""
+    def sorted(self, nodes: Nodes[Node], by_name: Mapping[str, Collection[Node]]) -> list[Node]:
+        """Return nodes as `spack find` orders them.
+
+        Parameters
+        ----------
+        nodes : Nodes
+            What is asked about them.
+        by_name : mapping of str to collection
+            The nodes by package.
+        """
         ordered: list[Node] = []
-        sorting = _Sorting(self._nodes)
+        sorting = _Sorting(nodes)
         for name in sorted(by_name):
             group = by_name[name]
             ordered += self._sort(name, list(group), sorting) if len(group) > 1 else group
@@ -95,12 +103,12 @@ class _Sorting(Generic[Node]):
     """One sorting: what it comes to is asked once."""
 
     def __init__(self, nodes: Nodes[Node]) -> None:
-        self._nodes = nodes
-        self._keys: dict[Node, _Key] = {}
-        self._children: dict[Node, list[Node]] = {}
+        self._key = cache(nodes.key)
+        self.children = cache(nodes.children)
+        self.edges = nodes.edges
 
     def sorted(self, nodes: Iterable[Node]) -> list[Node]:
-        keyed = sorted(((self.key(node), node) for node in nodes), key=itemgetter(0))
+        keyed = sorted(((self._key(node), node) for node in nodes), key=itemgetter(0))
         ordered: list[Node] = []
         for _, group in groupby(keyed, key=itemgetter(0)):
             alike = [node for _, node in group]
@@ -115,41 +123,36 @@ class _Sorting(Generic[Node]):
             if len(walks) == 1:
                 yield walks[0].root
                 continue
-            ends = {walk.node(position) for walk in walks}
-            if ends == {None}:  # the edges tell apart those whose nodes are alike to the end
+            ahead = [walk.ahead(position) for walk in walks]
+            if not any(ahead):  # the edges tell apart those whose nodes are alike to the end
                 yield from (walk.root for walk in sorted(walks, key=_Walk.edges))
                 continue
+            ranks, compared = self._compared(ahead)
             parts: dict[int, list[_Walk[Node]]] = {}
-            ranks = self._ranks(ends)
-            for walk in walks:
-                parts.setdefault(ranks[walk.node(position)], []).append(walk)
-            stack += [(parts[rank], position + 1) for rank in sorted(parts, reverse=True)]
+            for walk, rank in zip(walks, ranks, strict=True):
+                parts.setdefault(rank, []).append(walk)
+            stack += [(parts[rank], position + compared) for rank in sorted(parts, reverse=True)]
 
-    def _ranks(self, nodes: set[Node | None]) -> dict[Node | None, int]:
-        """Return the places of some nodes; a walk that has ended is before the others."""
-        if len(nodes) == 1:
-            return dict.fromkeys(nodes, 0)
-        ranks: dict[Node | None, int] = {None: -1}
-        keyed = sorted(((self.key(n), n) for n in nodes if n is not None), key=itemgetter(0))
+    def _compared(self, ahead: list[list[Node]]) -> tuple[Sequence[int], int]:
+        """Return the places of some walks by the first nodes that differ, and how far that is."""
+        compared = 0
+        for nodes in zip(*ahead, strict=False):
+            compared += 1
+            different = set(nodes)
+            if len(different) > 1:
+                ranks = self._ranks(different)
+                if any(ranks.values()):
+                    return [ranks[node] for node in nodes], compared
+        # A walk that has ended is before the others.
+        return ([0] * len(ahead), compared) if compared else ([len(nodes) for nodes in ahead], 0)
+
+    def _ranks(self, nodes: Iterable[Node]) -> dict[Node, int]:
+        """Return the places of some nodes, counted from 0."""
+        ranks: dict[Node, int] = {}
+        keyed = sorted(((self._key(node), node) for node in nodes), key=itemgetter(0))
         for rank, (_, group) in enumerate(groupby(keyed, key=itemgetter(0))):
             ranks.update((node, rank) for _, node in group)
         return ranks
-
-    def key(self, node: Node) -> _Key:
-        key = self._keys.get(node)
-        if key is None:
-            key = self._keys[node] = self._nodes.key(node)
-        return key
-
-    def children(self, node: Node) -> list[Node]:
-        """Return the ends of the edges of a node, as Spack visits them."""
-        children = self._children.get(node)
-        if children is None:
-            children = self._children[node] = [edge[-1] for edge in self.edges(node)]
-        return children
-
-    def edges(self, node: Node) -> list[tuple[str, int, tuple[str, ...], Node]]:
-        return self._nodes.edges(node)
 
 
 class _Walk(Generic[Node]):
@@ -162,28 +165,25 @@ class _Walk(Generic[Node]):
         self._seen = {root}
         self._next = 0  # the node whose dependencies were not looked at yet
 
-    def node(self, position: int) -> Node | None:
-        """Return the dependency at `position`; None behind the last one."""
+    def ahead(self, position: int) -> list[Node]:
+        """Return some dependencies from `position` on; none behind the last one."""
         nodes, seen = self._nodes, self._seen
-        while len(nodes) <= position + 1:
-            if self._next == len(nodes):
-                return None
+        while len(nodes) <= position + 1 and self._next < len(nodes):
             for child in self._sorting.children(nodes[self._next]):
                 if child not in seen:
                     seen.add(child)
                     nodes.append(child)
             self._next += 1
-        return nodes[position + 1]
+        return nodes[position + 1 :]
 
     def edges(self) -> list[_Key]:
         """Return all edges in the order of the walk, each by the numbers of its ends."""
-        while self.node(len(self._nodes)) is not None:
-            pass
+        self.ahead(sys.maxsize - 1)
         numbers = {node: number for number, node in enumerate(self._nodes)}
         return [
             (number, numbers[child], depflags, virtuals)
             for parent, number in numbers.items()
-            for _, depflags, virtuals, child in self._sorting.edges(parent)
+            for depflags, virtuals, child in self._sorting.edges(parent)
         ]
 
 
@@ -194,44 +194,51 @@ class RowNodes:
     ----------
     rows : Rows
         What reads them.
+    known : mapping of str to Row
+        Some that it has read.
     """
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: Rows, known: Mapping[str, Row]) -> None:
         self._rows = rows
-        self._parameters: dict[Text, tuple[_Key, _Key]] = {}
+        self._known = known
+        self._keys: dict[tuple[Text, Text, Text], tuple[_Key, _Key, _Key, _Key]] = {}
+        self._kinds: list[tuple[int, tuple[str, ...]]] = []
 
     def key(self, node: str) -> _Key:
         """Return what a node says of itself; nothing for one that is not recorded."""
         try:
-            row = self._rows.bare_row(node)
+            row = self._known.get(node) or self._rows.bare_row(node)
         except DatabaseError:  # a dependency that is malformed; the specs themselves are not
             row = None
         if row is None:
             return ()
         rows = self._rows
-        parameters = self._parameters.get(row.parameters)
-        if parameters is None:
-            parameters = variants_key(rows.variants(row)), flags_key(rows.flags(row))
-            self._parameters[row.parameters] = parameters
-        return (
-            row.name,
-            row.namespace,
-            rows.version(row),
-            parameters[0],
-            compiler_key(rows.compiler(row)),
-            parameters[1],
-            arch_key(rows.arch(row)),
-        )
+        keys = self._keys.get(row.texts)
+        if keys is None:
+            keys = self._keys[row.texts] = (
+                variants_key(rows.variants(row)),
+                compiler_key(rows.compiler(row)),
+                flags_key(rows.flags(row)),
+                arch_key(rows.arch(row)),
+            )
+        return row.name, row.namespace, rows.version(row).order, *keys
 
-    def edges(self, node: str) -> list[tuple[str, int, tuple[str, ...], str]]:
-        """Return package, deptypes, virtuals and hash of the edges, as Spack visits them."""
+    def children(self, node: str) -> list[str]:
+        """Return the hashes of the ends of the edges of a node, as Spack visits them."""
+        return [end for _, _, end in self.edges(node)]
+
+    def edges(self, node: str) -> list[tuple[int, tuple[str, ...], str]]:
+        """Return deptypes, virtuals and hash of the edges, as Spack visits them."""
         try:
-            dependencies = self._rows.dependencies(node)
+            recorded = self._rows.edges_of(node)
         except DatabaseError:
             return []
-        edges = [(e.name, depflag(e.deptypes), e.virtuals, e.hash) for e in dependencies]
+        kinds = self._kinds
+        for deptypes, virtuals in self._rows.kinds[len(kinds) :]:
+            kinds.append((depflag(deptypes), virtuals))
+        edges = [(name, *kinds[code], end) for name, end, code in recorded]
         edges.sort(key=itemgetter(0, 1, 2))
-        return edges
+        return [edge[1:] for edge in edges]
 
 
 def variants_key(variants: Mapping[str, VariantValue]) -> _Key:
@@ -246,7 +253,7 @@ def flags_key(flags: Mapping[str, tuple[str, ...]]) -> _Key:
 
 def compiler_key(compiler: Compiler | None) -> _Key:
     """Return what compilers of nodes are ordered by."""
-    return () if compiler is None else (compiler.name, compiler.version)
+    return () if compiler is None else (compiler.name, compiler.version.order)
 
 
 def arch_key(arch: Arch) -> _Key:

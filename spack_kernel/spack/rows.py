@@ -16,19 +16,25 @@ from .specs import Dependency
 from .versions import Version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from .specs import Arch, Compiler, Spec, VariantValue
 
 #: A text of a record, or what stands for it where the record had to be decoded.
 Text = bytes | tuple[str, str]
 
+#: How many bits of a packed edge are its kind; the others are the number of its end.
+KIND_BITS = 20
+KIND_MASK = (1 << KIND_BITS) - 1
+
+_NOTHING = msgspec.Raw()
+
 
 class _Edge(msgspec.Struct, gc=False):
     hash: str
     name: str = ""
-    type: msgspec.Raw = msgspec.Raw()  # specfile formats 1 to 3
-    parameters: msgspec.Raw = msgspec.Raw()  # from format 4 on
+    type: msgspec.Raw = _NOTHING  # specfile formats 1 to 3
+    parameters: msgspec.Raw = _NOTHING  # from format 4 on
 
 
 class _BareNode(msgspec.Struct, gc=False):
@@ -36,11 +42,11 @@ class _BareNode(msgspec.Struct, gc=False):
     version: str
     arch: msgspec.Raw
     namespace: str | None = None
-    parameters: msgspec.Raw = msgspec.Raw()
-    patches: msgspec.Raw = msgspec.Raw()
-    compiler: msgspec.Raw = msgspec.Raw()
-    annotations: msgspec.Raw = msgspec.Raw()
-    external: msgspec.Raw = msgspec.Raw()
+    parameters: msgspec.Raw = _NOTHING
+    patches: msgspec.Raw = _NOTHING
+    compiler: msgspec.Raw = _NOTHING
+    annotations: msgspec.Raw = _NOTHING
+    external: msgspec.Raw = _NOTHING
 
 
 class _Node(_BareNode, gc=False):
@@ -85,7 +91,7 @@ class Row(NamedTuple):
         As of its spec.
     installed : bool
         Likewise.
-    arch, compiler, parameters : Text
+    texts : tuple of (Text, Text, Text)
         What `Rows` makes its architecture, its compiler, and its variants and flags from.
     dependencies : sequence
         What `Rows.edges` makes its edges from.
@@ -96,9 +102,7 @@ class Row(NamedTuple):
     namespace: str
     version: str
     installed: bool
-    arch: Text
-    compiler: Text
-    parameters: Text
+    texts: tuple[Text, Text, Text]
     dependencies: Sequence[_Edge | Dependency]
 
 
@@ -121,8 +125,12 @@ class Rows:
         self._arches: dict[Text, Arch] = {}
         self._compilers: dict[Text, Compiler | None] = {}
         self._parameters: dict[Text, tuple[Any, Any]] = {}
-        self._externals = {b""}
+        #: Of which everything above is known.
+        self._known_texts: set[tuple[Text, Text, Text]] = set()
+        self._externals: set[bytes] = set()
         self._codes: dict[bytes, int] = {}
+        self._edges: dict[str, list[tuple[str, str, int]]] = {}
+        self._dependencies: dict[str, Sequence[Dependency]] = {}
         #: By their numbers, deptypes and virtual packages of the kinds of edges met so far.
         self.kinds: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
 
@@ -166,26 +174,32 @@ class Rows:
         dependencies: tuple[_Edge, ...] | None,
     ) -> Row:
         """Return a row whose texts are known."""
+        compiler, parameters = bytes(node.compiler), bytes(node.parameters)
+        if node.annotations is not _NOTHING:
+            compiler += bytes(node.annotations)
+        if node.patches is not _NOTHING:
+            parameters += bytes(node.patches)
+        texts = bytes(node.arch), compiler, parameters
         row = Row(
             dag_hash,
             node.name,
             node.namespace or "builtin",
             node.version,
             installed,
-            bytes(node.arch),
-            bytes(node.compiler) + bytes(node.annotations),
-            bytes(node.parameters) + bytes(node.patches),
+            texts,
             dependencies or (),
         )
-        external = bytes(node.external)
-        if not (
-            row.arch in self._arches
-            and row.compiler in self._compilers
-            and row.parameters in self._parameters
-            and external in self._externals
-        ):
+        if texts not in self._known_texts:
+            if not (
+                texts[0] in self._arches
+                and compiler in self._compilers
+                and parameters in self._parameters
+            ):
+                self._learn(row)
+            self._known_texts.add(texts)
+        if node.external is not _NOTHING and (text := bytes(node.external)) not in self._externals:
             self._learn(row)
-            self._externals.add(external)
+            self._externals.add(text)
         return row
 
     def edges(self, row: Row) -> list[tuple[str, str, int]]:
@@ -205,6 +219,56 @@ class Rows:
         except (KeyError, AttributeError):  # a kind that is new, or edges of a spec
             return self._learn_edges(row)
 
+    def packed(self, row: Row, numbers: Mapping[str, int]) -> list[int]:
+        """Return the edges of a row as numbers: the end's, shifted by `KIND_BITS`, and the kind.
+
+        Parameters
+        ----------
+        row : Row
+            Of whose edges.
+        numbers : mapping of str to int
+            DAG hash → number.
+
+        Raises
+        ------
+        KeyError
+            When a DAG hash has no number.
+        DatabaseError
+            When the record of the row is malformed.
+        """
+        codes = self._codes
+        try:
+            return [
+                numbers[edge.hash] << KIND_BITS | codes[bytes(edge.parameters) or bytes(edge.type)]  # type: ignore[union-attr]
+                for edge in row.dependencies
+            ]
+        except (KeyError, AttributeError):
+            return [numbers[end] << KIND_BITS | code for _, end, code in self.edges(row)]
+
+    def edges_of(self, dag_hash: str) -> list[tuple[str, str, int]]:
+        """Return what `edges` does for a DAG hash; nothing where nothing is recorded.
+
+        Raises
+        ------
+        DatabaseError
+            When its record is malformed.
+        """
+        edges = self._edges.get(dag_hash)
+        if edges is None:
+            edges = self._edges[dag_hash] = self._read_edges(dag_hash)
+        return edges
+
+    def _read_edges(self, dag_hash: str) -> list[tuple[str, str, int]]:
+        record, codes = self._record(dag_hash), self._codes
+        if record is not None:
+            with suppress(msgspec.MsgspecError, RecursionError, UnicodeDecodeError, KeyError):
+                return [
+                    (edge.name, edge.hash, codes[bytes(edge.parameters) or bytes(edge.type)])
+                    for edge in _decode_edges(record).spec.dependencies
+                ]
+        row = self.row(dag_hash)
+        return [] if row is None else self.edges(row)
+
     def dependencies(self, dag_hash: str) -> Sequence[Dependency]:
         """Return the edges of a DAG hash as its spec has them; none where nothing is recorded.
 
@@ -213,39 +277,29 @@ class Rows:
         DatabaseError
             When its record is malformed.
         """
-        record = self._record(dag_hash)
-        kinds, codes = self.kinds, self._codes
-        if record is not None:
-            with suppress(msgspec.MsgspecError, RecursionError, UnicodeDecodeError, KeyError):
-                return [
-                    Dependency(
-                        edge.name,
-                        edge.hash,
-                        *kinds[codes[bytes(edge.parameters) or bytes(edge.type)]],
-                    )
-                    for edge in _decode_edges(record).spec.dependencies
-                ]
-        row = self.row(dag_hash)
-        if row is None:
-            return ()
-        return [Dependency(name, h, *kinds[code]) for name, h, code in self.edges(row)]
+        known = self._dependencies.get(dag_hash)
+        if known is None:
+            edges, kinds = self.edges_of(dag_hash), self.kinds
+            known = [Dependency(name, end, *kinds[code]) for name, end, code in edges]
+            self._dependencies[dag_hash] = known
+        return known
 
     def arch(self, row: Row) -> Arch:
         """Return the architecture of a row."""
-        return self._arches[row.arch]
+        return self._arches[row.texts[0]]
 
     def compiler(self, row: Row) -> Compiler | None:
         """Return the compiler of a row."""
-        return self._compilers[row.compiler]
+        return self._compilers[row.texts[1]]
 
     def variants(self, row: Row) -> dict[str, VariantValue]:
         """Return the variants of a row."""
-        variants: dict[str, VariantValue] = self._parameters[row.parameters][0]
+        variants: dict[str, VariantValue] = self._parameters[row.texts[2]][0]
         return variants
 
     def flags(self, row: Row) -> dict[str, tuple[str, ...]]:
         """Return the compiler flags of a row."""
-        flags: dict[str, tuple[str, ...]] = self._parameters[row.parameters][1]
+        flags: dict[str, tuple[str, ...]] = self._parameters[row.texts[2]][1]
         return flags
 
     def version(self, row: Row) -> Version:
@@ -255,9 +309,10 @@ class Rows:
     def _learn(self, row: Row) -> Spec:
         spec = self._spec(row.hash)
         assert spec is not None
-        self._arches.setdefault(row.arch, spec.arch)
-        self._compilers.setdefault(row.compiler, spec.compiler)
-        self._parameters.setdefault(row.parameters, (spec.variants, spec.flags))
+        arch, compiler, parameters = row.texts
+        self._arches.setdefault(arch, spec.arch)
+        self._compilers.setdefault(compiler, spec.compiler)
+        self._parameters.setdefault(parameters, (spec.variants, spec.flags))
         return spec
 
     def _learn_edges(self, row: Row) -> list[tuple[str, str, int]]:
@@ -284,12 +339,10 @@ class Rows:
             spec.namespace,
             spec.version.text,
             spec.installed,
-            own,
-            own,
-            own,
+            (own, own, own),
             spec.dependencies,
         )
-        self._arches[row.arch] = spec.arch
-        self._compilers[row.compiler] = spec.compiler
-        self._parameters[row.parameters] = spec.variants, spec.flags
+        self._arches[own] = spec.arch
+        self._compilers[own] = spec.compiler
+        self._parameters[own] = spec.variants, spec.flags
         return row

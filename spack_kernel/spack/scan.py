@@ -11,10 +11,12 @@ from __future__ import annotations
 import warnings
 from array import array
 from functools import cached_property
+from itertools import accumulate, chain, pairwise
 from typing import TYPE_CHECKING, Any
 
 from .errors import DatabaseError, DatabaseWarning
 from .facets import facet_tests, variant_test
+from .rows import KIND_BITS, KIND_MASK
 from .traversal import RUNTIME_DEPTYPES
 
 if TYPE_CHECKING:
@@ -25,10 +27,6 @@ if TYPE_CHECKING:
     from .query import DependencyQuery, Query, VariantQuery
     from .rows import Row, Rows
     from .specs import VariantValue
-
-#: An edge is kept as one number: the row that depends, shifted, and the kind of edge.
-KIND_BITS = 20
-KIND_MASK = (1 << KIND_BITS) - 1
 
 _NOT_INSTALLED, _INSTALLED, _LEFT_OUT = range(3)
 
@@ -51,59 +49,89 @@ class Scan:
 
     def __init__(self, hashes: Iterable[str], rows: Rows) -> None:
         self.hashes = list(hashes)
-        number_of = {dag_hash: number for number, dag_hash in enumerate(self.hashes)}
-        recorded = len(self.hashes)
-        self.columns = {
-            "name": _Column(lambda row: row.name),
-            "namespace": _Column(lambda row: row.namespace),
-            "version": _Column(rows.version),
-            "compiler": _Column(rows.compiler),
-            "arch": _Column(rows.arch),
-            "variants": _Column(rows.variants),
-        }
-        # The same text says variants and flags.
-        self.columns["flags"] = self.columns["variants"].twin(rows.flags)
+        self._number_of = {dag_hash: number for number, dag_hash in enumerate(self.hashes)}
         #: What edges call nodes without a row.
         self.edge_names: dict[int, str] = {}
         #: Per record one of `_NOT_INSTALLED`, `_INSTALLED` and `_LEFT_OUT`.
         self._states = bytearray()
+        self.columns = {
+            "name": _Column(lambda row: row.name),
+            "namespace": _Column(lambda row: row.namespace),
+            "version": _Column(rows.version),
+            "arch": _Column(rows.arch),
+            "compiler": _Column(rows.compiler),
+            "variants": _Column(rows.variants),
+        }
+        # The same text says variants and flags.
+        self.columns["flags"] = self.columns["variants"].twin(rows.flags)
+        recorded = len(self.hashes)
+        self.dependencies = self._survey(rows)
+        self.kinds = list(rows.kinds)
+        self._runtime = [not set(RUNTIME_DEPTYPES).isdisjoint(types) for types, _ in self.kinds]
+        del self._number_of
+        for column in self.columns.values():
+            column.finish()
+        for number in range(recorded):
+            if self._states[number] == _LEFT_OUT and self._dependents[number]:
+                dependent = self.hashes[self._dependents[number][0] >> KIND_BITS]
+                called = {edge.hash: edge.name for edge in rows.dependencies(dependent)}
+                self.edge_names[number] = called[self.hashes[number]]
+
+    def _survey(self, rows: Rows) -> _Edges:
+        """Fill the columns, and return the edges."""
+        recorded = len(self.hashes)
         edges = _Edges()
         columns = [column for facet, column in self.columns.items() if facet != "flags"]
-        adders = [(column.known.get, column.codes.append, column) for column in columns]
-        # What is not recorded, or is left out, is a node without a row: others may depend on it.
-        for number, dag_hash in enumerate(self.hashes):
-            row, recorded_edges = _read(rows, dag_hash) if number < recorded else (None, [])
+        names, namespaces, versions, *others = columns
+        add_name, add_namespace, add_version, add_arch, add_compiler, add_variants = [
+            column.codes.append for column in columns
+        ]
+        by_texts: dict[object, list[int]] = {}
+        for dag_hash in self.hashes[:recorded]:
+            try:
+                row = rows.row(dag_hash)
+                packed = [] if row is None else self._packed(rows, row)
+            except DatabaseError as error:
+                warnings.warn(f"{error.summary}; it is left out", DatabaseWarning, stacklevel=6)
+                row = None
             if row is None:
                 self._states.append(_LEFT_OUT)
                 for column in columns:
-                    column.leave_out()
-                edges.end()
+                    column.codes.append(0)
+                edges.add(())
                 continue
-            self._states.append(row.installed)
-            keys = (row.name, row.namespace, row.version, row.compiler, row.arch, row.parameters)
-            for (known, append, column), key in zip(adders, keys, strict=True):
-                append(known(key) or column.learn(key, row))
-            for name, child_hash, kind in recorded_edges:
-                child = number_of.get(child_hash)
-                if child is None:
-                    child = number_of[child_hash] = len(self.hashes)
-                    self.hashes.append(child_hash)
-                    self.edge_names[child] = name
-                edges.append(child << KIND_BITS | kind)
-            edges.end()
-        for column in self.columns.values():
-            column.finish()
-        self.dependencies = edges
-        self.kinds = list(rows.kinds)
-        self._runtime = [not set(RUNTIME_DEPTYPES).isdisjoint(types) for types, _ in self.kinds]
-        self._name_what_is_left_out(recorded, rows)
+            _, name, namespace, version, installed, texts, _ = row
+            codes = by_texts.get(texts)
+            if codes is None:
+                codes = [column.code(key, row) for column, key in zip(others, texts, strict=True)]
+                by_texts[texts] = codes
+            self._states.append(installed)
+            add_name(names.known.get(name) or names.code(name, row))
+            add_namespace(namespaces.known.get(namespace) or namespaces.code(namespace, row))
+            add_version(versions.known.get(version) or versions.code(version, row))
+            add_arch(codes[0])
+            add_compiler(codes[1])
+            add_variants(codes[2])
+            edges.add(packed)
+        # What is not recorded is a node without a row: others may depend on it.
+        for _ in self.hashes[recorded:]:
+            self._states.append(_LEFT_OUT)
+            for column in columns:
+                column.codes.append(0)
+            edges.add(())
+        return edges
 
-    def _name_what_is_left_out(self, recorded: int, rows: Rows) -> None:
-        for number in range(recorded):
-            if self._states[number] == _LEFT_OUT and self._dependents[number]:
-                _, edges = _read(rows, self.hashes[self._dependents[number][0] >> KIND_BITS])
-                called = {child_hash: name for name, child_hash, _ in edges}
-                self.edge_names[number] = called[self.hashes[number]]
+    def _packed(self, rows: Rows, row: Row) -> list[int]:
+        """Return the edges of a row; an end without a record gets a number."""
+        try:
+            return rows.packed(row, self._number_of)
+        except KeyError:
+            for name, end, _ in rows.edges(row):
+                if end not in self._number_of:
+                    number = self._number_of[end] = len(self.hashes)
+                    self.hashes.append(end)
+                    self.edge_names[number] = name
+            return rows.packed(row, self._number_of)
 
     @cached_property
     def _dependents(self) -> _Edges:
@@ -229,25 +257,16 @@ class Scan:
         return mask
 
 
-def _read(rows: Rows, dag_hash: str) -> tuple[Row | None, list[tuple[str, str, int]]]:
-    try:
-        row = rows.row(dag_hash)
-        return row, [] if row is None else rows.edges(row)
-    except DatabaseError as error:
-        warnings.warn(f"{error.summary}; it is left out", DatabaseWarning, stacklevel=4)
-        return None, []
-
-
 class _Edges:
     """The edges of each node, in one array; a node's number and the kind make up an entry."""
 
     def __init__(self) -> None:
         self._entries = array("Q")
         self._starts = array("I", [0])
-        self.append = self._entries.append
 
-    def end(self) -> None:
-        """End the edges of a node, and begin those of the next one."""
+    def add(self, packed: Iterable[int]) -> None:
+        """Add the edges of the next node."""
+        self._entries.extend(packed)
         self._starts.append(len(self._entries))
 
     def __getitem__(self, node: int) -> array[int]:
@@ -255,22 +274,16 @@ class _Edges:
 
     def reversed(self) -> _Edges:
         """Return the edges from their other ends."""
-        count = len(self._starts) - 1
-        starts = array("I", bytes(4 * (count + 1)))
-        for entry in self._entries:
-            starts[(entry >> KIND_BITS) + 1] += 1
-        for node in range(count):
-            starts[node + 1] += starts[node]
-        free = starts[:]
-        entries = array("Q", bytes(8 * len(self._entries)))
-        for node in range(count):
+        entries, starts = self._entries.tolist(), self._starts.tolist()
+        found: list[list[int]] = [[] for _ in starts[1:]]
+        add = [each.append for each in found]
+        for node, (start, end) in enumerate(pairwise(starts)):
             shifted = node << KIND_BITS
-            for entry in self[node]:
-                end = entry >> KIND_BITS
-                entries[free[end]] = shifted | entry & KIND_MASK
-                free[end] += 1
+            for entry in entries[start:end]:
+                add[entry >> KIND_BITS](shifted | entry & KIND_MASK)
         edges = _Edges()
-        edges._entries, edges._starts = entries, starts
+        edges._entries.extend(chain.from_iterable(found))
+        edges._starts.extend(accumulate(map(len, found)))
         return edges
 
 
@@ -292,8 +305,11 @@ class _Column:
         twin.codes = self.codes
         return twin
 
-    def learn(self, key: Hashable, row: Row) -> int:
-        """Return the code for a new key."""
+    def code(self, key: Hashable, row: Row) -> int:
+        """Return the code for a key, which is that of `row`."""
+        code = self.known.get(key)
+        if code is not None:
+            return code
         self.values.append(self._value(row))
         if self._twin is not None:
             self._twin.values.append(self._twin._value(row))
@@ -303,9 +319,6 @@ class _Column:
     def finish(self) -> None:
         """Forget what only adding needs."""
         del self.known, self._value
-
-    def leave_out(self) -> None:
-        self.codes.append(0)
 
     def good(self, test: Callable[[Any], bool]) -> list[bool]:
         """Return by code whether its value will do."""

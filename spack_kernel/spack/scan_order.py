@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from array import array
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any
 
 from .ordering import arch_key, compiler_key, flags_key, variants_key
-from .scan import KIND_BITS, KIND_MASK
+from .rows import KIND_BITS, KIND_MASK
 from .traversal import depflag
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _FACETS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
     ("name", str),
     ("namespace", str),
-    ("version", lambda version: version),
+    ("version", attrgetter("order")),
     ("variants", variants_key),
     ("compiler", compiler_key),
     ("flags", flags_key),
@@ -39,12 +39,18 @@ class ScanNodes:
 
     def __init__(self, scan: Scan) -> None:
         self._scan = scan
-        self._places = [
-            (scan.columns[facet].codes, _places(scan.columns[facet].values, key))
-            for facet, key in _FACETS
-        ]
-        self._names = scan.columns["name"]
+        self._keys = _keys(scan)
+        #: By row what sorts it; 0 for one that is left out.
+        self.key = self._keys.__getitem__
         self._kinds = [(depflag(deptypes), virtuals) for deptypes, virtuals in scan.kinds]
+        self._kind_places = _places(self._kinds, tuple)
+        names = scan.columns["name"]
+        called = sorted({*names.values, *scan.edge_names.values()})
+        place_of = {name: place for place, name in enumerate(called)}
+        by_code = [0, *map(place_of.__getitem__, names.values)]
+        self._name_places = array("I", map(by_code.__getitem__, names.codes))
+        for row, name in scan.edge_names.items():
+            self._name_places[row] = place_of[name]
         self._packages: dict[str, array[int]] | None = None
         #: Room for the place of each row among those of its package.
         self.ranks = array("I", bytes(4 * len(scan.hashes)))
@@ -52,28 +58,38 @@ class ScanNodes:
     def package(self, name: str) -> Sequence[int]:
         """Return all rows of a package."""
         if self._packages is None:
-            codes = self._names.codes
+            codes = self._scan.columns["name"].codes
             rows = self._scan.by_name(row for row, code in enumerate(codes) if code)
             self._packages = {name: array("I", group) for name, group in rows.items()}
         return self._packages.get(name, ())
 
-    def key(self, node: int) -> tuple[Any, ...]:
-        """Return what a node says of itself; nothing for one without a row."""
-        if not self._names.codes[node]:
-            return ()
-        return tuple([places[codes[node]] for codes, places in self._places])
+    def children(self, node: int) -> list[int]:
+        """Return the rows of the ends of the edges of a node, as Spack visits them."""
+        return [packed >> KIND_BITS for packed in self._visited(node)]
 
-    def edges(self, node: int) -> list[tuple[str, int, tuple[str, ...], int]]:
-        """Return package, deptypes, virtuals and row of the edges, as Spack visits them."""
-        codes, values = self._names.codes, self._names.values
-        edges = []
-        for packed in self._scan.dependencies[node]:
-            child = packed >> KIND_BITS
-            code = codes[child]
-            name = values[code - 1] if code else self._scan.edge_names[child]
-            edges.append((name, *self._kinds[packed & KIND_MASK], child))
-        edges.sort(key=itemgetter(0, 1, 2))
-        return edges
+    def edges(self, node: int) -> list[tuple[int, tuple[str, ...], int]]:
+        """Return deptypes, virtuals and row of the edges, as Spack visits them."""
+        kinds = self._kinds
+        return [(*kinds[p & KIND_MASK], p >> KIND_BITS) for p in self._visited(node)]
+
+    def _visited(self, node: int) -> list[int]:
+        """Return the packed edges of a node by name, deptypes and virtuals."""
+        names, kinds = self._name_places, self._kind_places
+        return sorted(
+            self._scan.dependencies[node],
+            key=lambda p: names[p >> KIND_BITS] << KIND_BITS | kinds[(p & KIND_MASK) + 1],
+        )
+
+
+def _keys(scan: Scan) -> list[int]:
+    """Return by row a number that sorts as what the row says of itself; 0 for one left out."""
+    keys = [1 if code else 0 for code in scan.columns["name"].codes]
+    for facet, sorts_by in _FACETS:
+        column = scan.columns[facet]
+        places = _places(column.values, sorts_by)
+        count = max(places) + 1
+        keys = [key * count + places[code] for key, code in zip(keys, column.codes, strict=True)]
+    return keys
 
 
 def _places(values: Sequence[Any], key: Callable[[Any], Any]) -> list[int]:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from .dialects import Dialect, dialect_of
 from .matching import Matcher
-from .ordering import FindOrder, RowNodes
+from .memory import Selection, memory_of
 from .parser import parse_queries, parse_query
 from .query import Query
-from .rows import Rows
-from .scan import Scan
-from .scan_order import ScanNodes
-from .specs import deferred
 from .version_lists import ANY_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from .database import Database
     from .providers import Providers
@@ -27,26 +23,6 @@ if TYPE_CHECKING:
 
 #: How many records are looked at to tell which Spack wrote a database of format 6.
 _SAMPLE = 64
-
-
-@dataclass(frozen=True)
-class Selection:
-    """What satisfies a query.
-
-    Attributes
-    ----------
-    query : Query or None
-        The query; None for blank text, which everything satisfies.
-    specs : tuple of Spec
-        In the order in which `spack find` lists them.
-    unknown : tuple of str
-        What would have to be known to be sure of the answer; empty when the database says it
-        all. Each completes "the database does not record ...".
-    """
-
-    query: Query | None
-    specs: tuple[Spec, ...]
-    unknown: tuple[str, ...] = ()
 
 
 def dialect_for(store: Store) -> Dialect:
@@ -79,7 +55,19 @@ def select(
     QuerySyntaxError
         When `text` does not parse.
     """
-    providers = store.providers if providers is None else providers
+    if providers is not None:
+        return _select_all(store, text, installed, providers)
+    memory = memory_of(store)
+    selections = memory.answered(text, installed)
+    if selections is None:
+        selections = _select_all(store, text, installed, store.providers)
+        memory.keep(text, installed, selections)
+    return selections
+
+
+def _select_all(
+    store: Store, text: str, installed: bool | None, providers: Providers
+) -> list[Selection]:
     queries = parse_queries(text, dialect_for(store))
     if not queries:
         everything = Query(dialect=dialect_for(store))
@@ -119,8 +107,8 @@ def get_specs(store: Store, text: str, *, providers: Providers | None = None) ->
     Ambiguous
         When more than one does.
     """
-    providers = store.providers if providers is None else providers
-    return [_the_one(store, s, providers) for s in select(store, text, providers=providers)]
+    found = select(store, text, providers=providers)
+    return [_the_one(store, each, providers or store.providers) for each in found]
 
 
 def get_spec(store: Store, text: str, *, providers: Providers | None = None) -> Spec:
@@ -128,9 +116,8 @@ def get_spec(store: Store, text: str, *, providers: Providers | None = None) -> 
 
     Errors are those of `get_specs`; no or several queries are a QuerySyntaxError.
     """
-    providers = store.providers if providers is None else providers
-    query = parse_query(text, dialect_for(store))
-    return _the_one(store, _select(store, query, True, providers), providers)
+    parse_query(text, dialect_for(store))  # one it must be
+    return get_specs(store, text, providers=providers)[0]
 
 
 def _the_one(store: Store, selection: Selection, providers: Providers) -> Spec:
@@ -148,50 +135,40 @@ def _in_state(specs: Iterable[Spec], installed: bool | None) -> Iterator[Spec]:
 
 
 def _select(store: Store, query: Query, installed: bool | None, providers: Providers) -> Selection:
-    dependencies = _rows(store).dependencies
-    matcher = Matcher(store.by_hash, query.dialect, providers, dependencies, store.has_package)
-    if query.name is None and query.hash is None:
-        return _scanned(store, query, installed, providers, matcher)
-    if query.name is None:
-        test = matcher.test(query)
-        pool = store.with_hash_prefix(query.hash or "")
-        found = [spec for spec in _in_state(pool, installed) if test(spec)]
-    elif query == Query(name=query.name) and (found := _of_package(store, query.name, installed)):
-        return Selection(query, tuple(found))
-    else:
+    memory = memory_of(store)
+    name = query.name
+    if name is not None and query == Query(name=name) and (all_ := memory.package(name, installed)):
+        return Selection(query, tuple(all_))
+    by_name = name is not None and query.hash is None
+    rows, known = memory.rows_named(name) if name and by_name else (memory.rows(), {})
+    matcher = Matcher(store.by_hash, query.dialect, providers, rows.dependencies, store.has_package)
+    pool: Iterable[Spec]
+    if by_name:
         test = matcher.test(query, named=False)
-        found = [spec for spec in _in_state(store.named(query.name), installed) if test(spec)]
-        if not found:
-            found = _providing(store, query, installed, providers, matcher)
-    return Selection(query, tuple(in_find_order(store, found)), _unknown(matcher))
-
-
-def _of_package(store: Store, name: str, installed: bool | None) -> list[Spec]:
-    """Return the specs of a package in find order, to be read when they are looked at."""
-    known = _packages.get(store)
-    if known is None:
-        known = _packages[store] = _Packages({}, deferred(_twin(store).by_hash))
-    if name not in known.states:
-        specs = in_find_order(store, store.named(name))
-        known.states[name] = [(spec.hash, spec.installed) for spec in specs]
-    states = (True, False) if installed is None else (installed,)
-    return [known.make(dag_hash) for dag_hash, state in known.states[name] if state in states]
+        pool = (memory.spec(row, rows) for row in known.values())
+    elif query.hash is not None:
+        test = matcher.test(query)
+        pool = store.with_hash_prefix(query.hash)
+    else:
+        return _scanned(store, query, installed, providers, matcher)
+    found = [spec for spec in _in_state(pool, installed) if test(spec)]
+    if not found and name is not None:
+        found = _providing(store, query, installed, providers, matcher)
+    return Selection(query, tuple(memory.in_find_order(found, rows, known)), _unknown(matcher))
 
 
 def _scanned(
     store: Store, query: Query, installed: bool | None, providers: Providers, matcher: Matcher
 ) -> Selection:
     """Return what of the whole store satisfies a query without a name."""
-    scanned = _scan_of(store)
-    scan = scanned.scan
+    memory = memory_of(store)
+    scan = memory.scan
     rows, sure = scan.candidates(query, installed, providers)
     if not sure:
         test = matcher.test(query)
         good = {spec.hash for spec in store.specs([scan.hashes[row] for row in rows]) if test(spec)}
         rows = [row for row in rows if scan.hashes[row] in good]
-    ordered = scanned.order.sorted(scan.by_name(rows))
-    specs = tuple([scanned.make(scan.hashes[row]) for row in ordered])
-    return Selection(query, specs, _unknown(matcher))
+    return Selection(query, tuple(memory.scanned(rows)), _unknown(matcher))
 
 
 def _unknown(matcher: Matcher) -> tuple[str, ...]:
@@ -225,25 +202,7 @@ def _providing(
     return [spec for spec in _in_state(candidates, installed) if rest(spec)]
 
 
-class _Packages(NamedTuple):
-    """Packages that were asked for by name alone.
-
-    Attributes
-    ----------
-    states : dict of str to list of (str, bool)
-        The DAG hashes of each in find order, with whether they are installed.
-    make : callable
-        Makes a spec of a DAG hash, to be read when it is looked at.
-    """
-
-    states: dict[str, list[tuple[str, bool]]]
-    make: Callable[[str], Spec]
-
-
 _dialects: WeakKeyDictionary[Database, Dialect] = WeakKeyDictionary()
-_scans: WeakKeyDictionary[Store, _Scanned] = WeakKeyDictionary()
-_orders: WeakKeyDictionary[Store, FindOrder[str]] = WeakKeyDictionary()
-_packages: WeakKeyDictionary[Store, _Packages] = WeakKeyDictionary()
 
 
 def _dialect(database: Database) -> Dialect:
@@ -258,63 +217,9 @@ def _dialect(database: Database) -> Dialect:
     return known
 
 
-class _Scanned(NamedTuple):
-    """A store that was read as a whole.
-
-    Attributes
-    ----------
-    scan : Scan
-        What was read.
-    order : FindOrder
-        The order of its rows.
-    make : callable
-        Makes a spec of a DAG hash, to be read when it is looked at.
-    """
-
-    scan: Scan
-    order: FindOrder[int]
-    make: Callable[[str], Spec]
-
-
-def scan_of(store: Store) -> Scan:
-    """Return the columns of `store`, read when first asked for and kept as long as it is."""
-    return _scan_of(store).scan
-
-
-def _scan_of(store: Store) -> _Scanned:
-    known = _scans.get(store)
-    if known is None:
-        twin = _twin(store)
-        hashes = dict.fromkeys(h for database in store.databases for h in database)
-        scan = Scan(hashes, _rows(twin))
-        nodes = ScanNodes(scan)
-        known = _Scanned(scan, FindOrder(nodes, nodes.package, nodes.ranks), deferred(twin.by_hash))
-        _scans[store] = known
-    return known
-
-
 def in_find_order(store: Store, specs: Iterable[Spec]) -> list[Spec]:
     """Return specs of `store`, each once, as `spack find` orders them."""
-    by_hash = {spec.hash: spec for spec in specs}
-    if len(by_hash) < 2:
-        return list(by_hash.values())
-    order = _orders.get(store)
-    if order is None:
-        twin = _twin(store)
-        order = _orders[store] = FindOrder(RowNodes(_rows(twin)), twin.hashes_named, {})
-    by_name: dict[str, list[str]] = {}
-    for spec in by_hash.values():
-        by_name.setdefault(spec.name, []).append(spec.hash)
-    return [by_hash[dag_hash] for dag_hash in order.sorted(by_name)]
-
-
-def _twin(store: Store) -> Store:
-    """Return another store of the same databases: what is kept for a store must not keep it."""
-    return type(store)(store.databases)
-
-
-def _rows(store: Store) -> Rows:
-    return Rows(store.record, store.by_hash)
+    return memory_of(store).in_find_order(specs)
 
 
 def recorded_providers(store: Store) -> dict[str, set[str]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 import msgspec
 
@@ -209,7 +209,14 @@ class Spec:
         return _spec(dag_hash, name or known.name, known, record)
 
 
-def deferred(lookup: Callable[[str], Spec | None]) -> Callable[[str], Spec]:
+class MakeSpec(Protocol):
+    """Makes a spec that is read when it is first looked at, of its DAG hash and what is known."""
+
+    def __call__(self, dag_hash: str, /, **known: Any) -> Spec:
+        """Return the spec; `known` are attributes of `Spec` that it need not be read for."""
+
+
+def deferred(lookup: Callable[[str], Spec | None]) -> MakeSpec:
     """Return a function that makes specs which are read when they are first looked at.
 
     Parameters
@@ -231,9 +238,13 @@ def deferred(lookup: Callable[[str], Spec | None]) -> Callable[[str], Spec]:
             object.__setattr__(self, "__class__", Spec)
             return getattr(self, name)
 
-    def make(dag_hash: str) -> Spec:
-        spec = object.__new__(Deferred)
-        object.__setattr__(spec, "hash", dag_hash)
+    new, set_attribute = object.__new__, object.__setattr__
+
+    def make(dag_hash: str, /, **known: Any) -> Spec:
+        spec = new(Deferred)
+        set_attribute(spec, "hash", dag_hash)
+        for name, value in known.items():
+            set_attribute(spec, name, value)
         return spec
 
     return make

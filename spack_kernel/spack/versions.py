@@ -127,15 +127,16 @@ class Version:
     def __lt__(self, other: object) -> bool:
         if not isinstance(other, Version):
             return NotImplemented
-        return self._order < other._order
+        return self.order < other.order
 
     @cached_property
-    def _order(self) -> tuple[VersionKey, bool, str]:
+    def order(self) -> tuple[VersionKey, bool, str]:
+        """What sorts as the version itself, and faster where there are many."""
         # A git reference comes directly behind the version it stands for.
         return self.key, self.ref is not None, self.ref or ""
 
     def __hash__(self) -> int:
-        return hash(self._order)
+        return hash(self.order)
 
 
 @lru_cache(maxsize=1 << 16)

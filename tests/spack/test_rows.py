@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from spack_kernel.spack.errors import DatabaseError, DatabaseWarning
+from spack_kernel.spack.memory import memory_of
 from spack_kernel.spack.rows import Rows
-from spack_kernel.spack.selection import in_find_order, scan_of
+from spack_kernel.spack.selection import in_find_order
 from spack_kernel.spack.specs import Spec, deferred
 from spack_kernel.spack.store import Store
 from tests.spack.small_stores import dag_hash, make_store, node
@@ -110,7 +111,7 @@ def test_a_malformed_record_is_left_out_of_a_scan(tmp_path: Path, broken: dict) 
     with pytest.raises(DatabaseError):
         rows.edges(rows.row(dag_hash("hdf5")))
     with pytest.warns(DatabaseWarning, match="left out"):
-        scan_of(store)
+        memory_of(store).scan  # noqa: B018
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert [spec.name for spec in store.find("@1:")] == ["zlib"]

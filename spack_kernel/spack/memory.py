@@ -1,0 +1,223 @@
+"""What is kept of a store between queries: its columns, and the orders of its packages."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+from weakref import WeakKeyDictionary
+
+from .errors import DatabaseError, DatabaseWarning
+from .ordering import FindOrder, RowNodes
+from .rows import Rows
+from .scan import Scan
+from .scan_order import ScanNodes
+from .specs import deferred
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from .query import Query
+    from .rows import Row
+    from .specs import Spec
+    from .store import Store
+
+
+#: How many specs the answers that are kept of a store may have together; 8 bytes each.
+ANSWERED_SPECS = 250_000
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What satisfies a query.
+
+    Attributes
+    ----------
+    query : Query or None
+        The query; None for blank text, which everything satisfies.
+    specs : tuple of Spec
+        In the order in which `spack find` lists them.
+    unknown : tuple of str
+        What would have to be known to be sure of the answer; empty when the database says it
+        all. Each completes "the database does not record ...".
+    """
+
+    query: Query | None
+    specs: tuple[Spec, ...]
+    unknown: tuple[str, ...] = ()
+
+
+class _Answer(NamedTuple):
+    """A selection by the DAG hashes of its specs."""
+
+    query: Query | None
+    hashes: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+
+def _size(answers: Sequence[_Answer]) -> int:
+    """Return what answers take of the room for them; one without specs takes some, too."""
+    return sum(64 + len(answer.hashes) for answer in answers)
+
+
+class Memory:
+    """What is kept of one store.
+
+    Parameters
+    ----------
+    store : Store
+        Another store of the same databases than the one that this is kept for, which it would
+        otherwise keep.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._make = deferred(store.by_hash)
+        self._order: FindOrder[str] = FindOrder(store.hashes_named, {})
+        self._packages: dict[str, list[tuple[str, bool]]] = {}
+        self._recent: tuple[str, Rows, dict[str, Row]] | None = None
+        self._answers: dict[tuple[str, bool | None], list[_Answer]] = {}
+        self._room = ANSWERED_SPECS
+        self._lock = threading.Lock()
+
+    def rows(self) -> Rows:
+        """Return what reads the rows of the store; what it learns goes with it."""
+        store = self._store
+        record = store.databases[0].record if len(store.databases) == 1 else store.record
+        return Rows(record, store.by_hash)
+
+    # Answers
+
+    def answered(self, text: str, installed: bool | None) -> list[Selection] | None:
+        """Return what the queries in `text` select, if that was kept; specs to be read if asked."""
+        answers = self._answers.get((text, installed))
+        if answers is None:
+            return None
+        return [
+            Selection(answer.query, tuple(map(self._make, answer.hashes)), answer.unknown)
+            for answer in answers
+        ]
+
+    def keep(self, text: str, installed: bool | None, selections: Iterable[Selection]) -> None:
+        """Keep what the queries in `text` select, and no more than `ANSWERED_SPECS` of all."""
+        answers = [
+            _Answer(each.query, tuple([spec.hash for spec in each.specs]), each.unknown)
+            for each in selections
+        ]
+        needed = _size(answers)
+        if needed > ANSWERED_SPECS:
+            return
+        with self._lock:
+            while self._answers and needed > self._room:
+                self._room += _size(self._answers.pop(next(iter(self._answers))))
+            if self._answers.setdefault((text, installed), answers) is answers:
+                self._room -= needed
+
+    # Specs of one package
+
+    def rows_named(self, name: str) -> tuple[Rows, dict[str, Row]]:
+        """Return the rows of a package by DAG hash, in recorded order, and what has read them.
+
+        Warns
+        -----
+        DatabaseWarning
+            For each record that is malformed; it is left out.
+        """
+        recent = self._recent
+        if recent is not None and recent[0] == name:
+            return recent[1:]
+        rows, named = self.rows(), {}
+        for dag_hash in self._store.hashes_named(name):
+            try:
+                row = rows.row(dag_hash)
+            except DatabaseError as error:
+                warnings.warn(f"{error.summary}; it is left out", DatabaseWarning, stacklevel=3)
+                continue
+            if row is not None:
+                named[dag_hash] = row
+        self._recent = name, rows, named
+        return rows, named
+
+    def spec(self, row: Row, rows: Rows) -> Spec:
+        """Return the spec of a row; of its record is read what the row does not say, if asked."""
+        return self._make(
+            row.hash,
+            name=row.name,
+            namespace=row.namespace,
+            version=rows.version(row),
+            variants=rows.variants(row),
+            flags=rows.flags(row),
+            arch=rows.arch(row),
+            compiler=rows.compiler(row),
+            installed=row.installed,
+        )
+
+    def package(self, name: str, installed: bool | None) -> list[Spec]:
+        """Return the specs of a package in find order, to be read when they are looked at."""
+        if name not in self._packages:
+            rows, named = self.rows_named(name)
+            ordered = self._order.sorted(RowNodes(rows, named), {name: named})
+            self._packages[name] = [(dag_hash, named[dag_hash].installed) for dag_hash in ordered]
+        states = (True, False) if installed is None else (installed,)
+        return [self._make(h) for h, state in self._packages[name] if state in states]
+
+    def in_find_order(
+        self,
+        specs: Iterable[Spec],
+        rows: Rows | None = None,
+        known: Mapping[str, Row] | None = None,
+    ) -> list[Spec]:
+        """Return specs of the store, each once, as `spack find` orders them.
+
+        Parameters
+        ----------
+        specs : iterable of Spec
+            What is to be ordered.
+        rows : Rows, optional
+            What has read rows already.
+        known : mapping of str to Row, optional
+            Rows that it has read, by DAG hash.
+        """
+        by_hash = {spec.hash: spec for spec in specs}
+        if len(by_hash) < 2:
+            return list(by_hash.values())
+        by_name: dict[str, list[str]] = {}
+        for spec in by_hash.values():
+            by_name.setdefault(spec.name, []).append(spec.hash)
+        nodes = RowNodes(rows or self.rows(), known or {})
+        return [by_hash[dag_hash] for dag_hash in self._order.sorted(nodes, by_name)]
+
+    # The whole store
+
+    @cached_property
+    def scan(self) -> Scan:
+        """The columns of the store."""
+        hashes = dict.fromkeys(h for database in self._store.databases for h in database)
+        return Scan(hashes, self.rows())
+
+    @cached_property
+    def _scan_nodes(self) -> ScanNodes:
+        return ScanNodes(self.scan)
+
+    @cached_property
+    def _scan_order(self) -> FindOrder[int]:
+        return FindOrder(self._scan_nodes.package, self._scan_nodes.ranks)
+
+    def scanned(self, rows: Iterable[int]) -> list[Spec]:
+        """Return the specs of rows of `scan` in find order, to be read when they are looked at."""
+        hashes, make = self.scan.hashes, self._make
+        ordered = self._scan_order.sorted(self._scan_nodes, self.scan.by_name(rows))
+        return [make(hashes[row]) for row in ordered]
+
+
+_memories: WeakKeyDictionary[Store, Memory] = WeakKeyDictionary()
+
+
+def memory_of(store: Store) -> Memory:
+    """Return what is kept of `store`, as long as it is."""
+    known = _memories.get(store)
+    if known is None:
+        known = _memories[store] = Memory(type(store)(store.databases))
+    return known

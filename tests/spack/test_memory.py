@@ -1,0 +1,79 @@
+"""What is kept between queries changes no answer."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from spack_kernel.spack import memory
+from spack_kernel.spack.errors import QuerySyntaxError
+from spack_kernel.spack.providers import Providers
+from spack_kernel.spack.selection import select
+from spack_kernel.spack.specs import Spec
+from spack_kernel.spack.store import Store
+from tests.spack.small_stores import dag_hash, make_store, node
+
+QUERIES = ("zlib", "zlib@1:", "hdf5 ^zlib", "^zlib", "%gcc", "", "/ab", "mpi", "python py-numpy@1:")
+
+
+def test_an_answer_is_the_same_the_second_time(store: Store) -> None:
+    some = next(iter(store))
+    queries = [*QUERIES, f"/{some.hash[:8]}", f"{some.name}/{some.hash[:8]}", f"zlib/{some.hash}"]
+    first = {text: select(store, text) for text in queries}
+    random.Random(1).shuffle(queries)
+    for text in queries:
+        again = select(store, text)
+        assert again == first[text], text
+        assert again == select(Store.open(store.root), text), text
+        assert all(spec.installed for each in again for spec in each.specs)
+    assert store.find("zlib", installed=None) == Store.open(store.root).find("zlib", installed=None)
+
+
+def test_a_kept_answer_reads_no_record(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = store.find("python@3:")
+    assert first
+    monkeypatch.setattr(memory, "Rows", None)
+    again = store.find("python@3:")
+    assert {type(spec) for spec in again} != {Spec}  # to be read when they are looked at
+    assert [spec.label for spec in again] == [spec.label for spec in first]
+
+
+def test_other_providers_are_asked_anew(tmp_path: Path) -> None:
+    make_store(tmp_path, node("mpich"), node("hdf5", ("mpich", "link")))
+    store = Store.open(tmp_path)
+    assert store.find("tuner") == []
+    assert [
+        s.name for s in store.find("tuner", providers=Providers.parse({"tuner": ["mpich"]}))
+    ] == ["mpich"]
+    assert store.find("tuner") == []
+
+
+def test_the_room_for_answers_is_limited(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "ANSWERED_SPECS", 400)
+    fresh = Store.open(store.root)
+    names = sorted(fresh.names())[:40]
+    whole = store.find("")
+    for name in [*names, *names]:
+        assert fresh.find(name) == [spec for spec in whole if spec.name == name]
+    kept = memory.memory_of(fresh)
+    assert kept.answered(names[-1], True) is not None
+    assert kept.answered(names[0], True) is None
+
+
+def test_a_hash_with_a_name_reads_no_other_spec_of_the_package(tmp_path: Path) -> None:
+    make_store(tmp_path, node("zlib"), node("hdf5", ("zlib", "link")))
+    store = Store.open(tmp_path)
+    assert store.get(f"hdf5/{dag_hash('hdf5')[:6]}").name == "hdf5"
+    assert store.find(f"zlib/{dag_hash('hdf5')[:6]}") == []
+    assert store.find(f"hdf5@2/{dag_hash('hdf5')[:6]}") == []
+
+
+@pytest.mark.parametrize("text", ["", "zlib hdf5"])
+def test_exactly_one_query_is_wanted(tmp_path: Path, text: str) -> None:
+    make_store(tmp_path, node("zlib"), node("hdf5"))
+    store = Store.open(tmp_path)
+    store.find(text)
+    with pytest.raises(QuerySyntaxError):
+        store.get(text)
