@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 KNOWN_FORMATS = (5, 8)
 
 #: Decoded specs kept by one database; about 4 kB each.
-CACHED_SPECS = 2048
+CACHED_SPECS = 1024
 
 # How a record begins; format 5 wraps a node as {name: node}. Spack up to 0.20 writes blanks.
 _BEGINS = re.compile(rb'\s*\{\s*"spec"\s*:\s*\{\s*"name"\s*:\s*"([\w.+-]+)"').match

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -14,10 +14,10 @@ from .ordering import FindOrder, RowNodes
 from .rows import Rows
 from .scan import Scan
 from .scan_order import ScanNodes
-from .specs import deferred
+from .specs import DeferredSpecs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from .query import Query
     from .rows import Row
@@ -74,10 +74,9 @@ class Memory:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._make = deferred(store.by_hash)
+        self._deferred = DeferredSpecs(store.by_hash)
         self._order: FindOrder[str] = FindOrder(store.hashes_named, {})
         self._packages: dict[str, list[tuple[str, bool]]] = {}
-        self._recent: tuple[str, Rows, dict[str, Row]] | None = None
         self._answers: dict[tuple[str, bool | None], list[_Answer]] = {}
         self._room = ANSWERED_SPECS
         self._lock = threading.Lock()
@@ -96,7 +95,7 @@ class Memory:
         if answers is None:
             return None
         return [
-            Selection(answer.query, tuple(map(self._make, answer.hashes)), answer.unknown)
+            Selection(answer.query, tuple(self._deferred.all(answer.hashes)), answer.unknown)
             for answer in answers
         ]
 
@@ -125,9 +124,6 @@ class Memory:
         DatabaseWarning
             For each record that is malformed; it is left out.
         """
-        recent = self._recent
-        if recent is not None and recent[0] == name:
-            return recent[1:]
         rows, named = self.rows(), {}
         for dag_hash in self._store.hashes_named(name):
             try:
@@ -137,12 +133,21 @@ class Memory:
                 continue
             if row is not None:
                 named[dag_hash] = row
-        self._recent = name, rows, named
         return rows, named
+
+    def lookup(self, rows: Rows) -> Callable[[str], Spec | None]:
+        """Return what gives the spec of a DAG hash, or None, and reads no more than its row."""
+
+        @cache
+        def lookup(dag_hash: str) -> Spec | None:
+            row = rows.bare_row(dag_hash)
+            return None if row is None else self.spec(row, rows)
+
+        return lookup
 
     def spec(self, row: Row, rows: Rows) -> Spec:
         """Return the spec of a row; of its record is read what the row does not say, if asked."""
-        return self._make(
+        return self._deferred.one(
             row.hash,
             name=row.name,
             namespace=row.namespace,
@@ -161,7 +166,8 @@ class Memory:
             ordered = self._order.sorted(RowNodes(rows, named), {name: named})
             self._packages[name] = [(dag_hash, named[dag_hash].installed) for dag_hash in ordered]
         states = (True, False) if installed is None else (installed,)
-        return [self._make(h) for h, state in self._packages[name] if state in states]
+        hashes = [dag_hash for dag_hash, state in self._packages[name] if state in states]
+        return self._deferred.all(hashes)
 
     def in_find_order(
         self,
@@ -207,9 +213,8 @@ class Memory:
 
     def scanned(self, rows: Iterable[int]) -> list[Spec]:
         """Return the specs of rows of `scan` in find order, to be read when they are looked at."""
-        hashes, make = self.scan.hashes, self._make
         ordered = self._scan_order.sorted(self._scan_nodes, self.scan.by_name(rows))
-        return [make(hashes[row]) for row in ordered]
+        return self._deferred.all(map(self.scan.hashes.__getitem__, ordered))
 
 
 _memories: WeakKeyDictionary[Store, Memory] = WeakKeyDictionary()

@@ -7,7 +7,6 @@ the meaning of a text is taken once from the spec of a row that has it.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -126,7 +125,7 @@ class Rows:
         self._compilers: dict[Text, Compiler | None] = {}
         self._parameters: dict[Text, tuple[Any, Any]] = {}
         #: Of which everything above is known.
-        self._known_texts: set[tuple[Text, Text, Text]] = set()
+        self._known_texts: dict[tuple[Text, Text, Text], tuple[Text, Text, Text]] = {}
         self._externals: set[bytes] = set()
         self._codes: dict[bytes, int] = {}
         self._edges: dict[str, list[tuple[str, str, int]]] = {}
@@ -180,23 +179,24 @@ class Rows:
         if node.patches is not _NOTHING:
             parameters += bytes(node.patches)
         texts = bytes(node.arch), compiler, parameters
+        known = self._known_texts.get(texts)
         row = Row(
             dag_hash,
             node.name,
             node.namespace or "builtin",
             node.version,
             installed,
-            texts,
+            known or texts,  # the same in all rows that have them
             dependencies or (),
         )
-        if texts not in self._known_texts:
+        if known is None:
             if not (
                 texts[0] in self._arches
                 and compiler in self._compilers
                 and parameters in self._parameters
             ):
                 self._learn(row)
-            self._known_texts.add(texts)
+            self._known_texts[texts] = texts
         if node.external is not _NOTHING and (text := bytes(node.external)) not in self._externals:
             self._learn(row)
             self._externals.add(text)
@@ -261,11 +261,13 @@ class Rows:
     def _read_edges(self, dag_hash: str) -> list[tuple[str, str, int]]:
         record, codes = self._record(dag_hash), self._codes
         if record is not None:
-            with suppress(msgspec.MsgspecError, RecursionError, UnicodeDecodeError, KeyError):
+            try:
                 return [
                     (edge.name, edge.hash, codes[bytes(edge.parameters) or bytes(edge.type)])
                     for edge in _decode_edges(record).spec.dependencies
                 ]
+            except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, KeyError):
+                pass  # a kind that is new, an old shape, or malformed
         row = self.row(dag_hash)
         return [] if row is None else self.edges(row)
 

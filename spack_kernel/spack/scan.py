@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import warnings
 from array import array
+from bisect import bisect_right
 from functools import cached_property
 from itertools import accumulate, chain, pairwise
 from typing import TYPE_CHECKING, Any
@@ -195,9 +196,14 @@ class Scan:
             if facet == "hash":
                 rows = [row for row in rows if test(self.hashes[row])]
                 continue
-            column = self.columns[facet]
-            codes, good = column.codes, column.good(test)
-            rows = [row for row in rows if good[codes[row]]]
+            column, rows = self.columns[facet], list(rows)
+            codes = column.codes
+            if len(rows) < len(column.values):
+                good = column.good_of({codes[row] for row in rows}, test)
+                rows = [row for row in rows if codes[row] in good]
+            else:
+                by_code = column.good(test)
+                rows = [row for row in rows if by_code[codes[row]]]
         return list(rows)
 
     def _depending(
@@ -224,9 +230,8 @@ class Scan:
         mask = bytearray(len(self.hashes))
         if not dependency.direct:
             mask = self._above(seeds, self._runtime)
-        for row in nodes:
-            for packed in self._dependents[row]:
-                mask[packed >> KIND_BITS] = 1
+        for row in self._parents(nodes):
+            mask[row] = 1
         for parent, _ in virtual_edges:
             mask[parent] = 1
         compiled = self.columns["compiler"].rows(lambda compiler: compiler is not None)
@@ -236,12 +241,16 @@ class Scan:
 
     def _edges_of(self, kinds: list[bool]) -> Iterator[tuple[int, int]]:
         """Yield parent and child of the edges of these kinds."""
-        if not any(kinds):
-            return
-        for child, state in enumerate(self._states):
-            for packed in self._dependents[child] if state != _LEFT_OUT else ():
-                if kinds[packed & KIND_MASK]:
-                    yield packed >> KIND_BITS, child
+        if any(kinds):
+            yield from self.dependencies.ends(lambda packed: kinds[packed & KIND_MASK])
+
+    def _parents(self, nodes: Iterable[int]) -> Iterable[int]:
+        """Return which rows have an edge to one of `nodes`."""
+        if "_dependents" in self.__dict__:
+            return [packed >> KIND_BITS for node in nodes for packed in self._dependents[node]]
+        # Turning all edges round takes several times as long as looking at them.
+        ends = set(nodes)
+        return [row for row, _ in self.dependencies.ends(lambda p: p >> KIND_BITS in ends)]
 
     def _above(self, seeds: Iterable[int], follow: list[bool] | None = None) -> bytearray:
         """Return which rows depend on `seeds`, over all edges or those of the kinds to `follow`."""
@@ -271,6 +280,13 @@ class _Edges:
 
     def __getitem__(self, node: int) -> array[int]:
         return self._entries[self._starts[node] : self._starts[node + 1]]
+
+    def ends(self, test: Callable[[int], bool]) -> Iterator[tuple[int, int]]:
+        """Yield both ends of the edges that `test` is true of."""
+        starts = self._starts
+        for position, entry in enumerate(self._entries):
+            if test(entry):
+                yield bisect_right(starts, position) - 1, entry >> KIND_BITS
 
     def reversed(self) -> _Edges:
         """Return the edges from their other ends."""
@@ -323,6 +339,10 @@ class _Column:
     def good(self, test: Callable[[Any], bool]) -> list[bool]:
         """Return by code whether its value will do."""
         return [False, *map(test, self.values)]
+
+    def good_of(self, codes: Iterable[int], test: Callable[[Any], bool]) -> set[int]:
+        """Return which of some codes have a value that will do."""
+        return {code for code in codes if code and test(self.values[code - 1])}
 
     def rows(self, test: Callable[[Any], bool]) -> list[int]:
         good = self.good(test)

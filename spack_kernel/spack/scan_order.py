@@ -81,15 +81,17 @@ class ScanNodes:
         )
 
 
-def _keys(scan: Scan) -> list[int]:
+def _keys(scan: Scan) -> Sequence[int]:
     """Return by row a number that sorts as what the row says of itself; 0 for one left out."""
+    greatest = 1
     keys = [1 if code else 0 for code in scan.columns["name"].codes]
     for facet, sorts_by in _FACETS:
         column = scan.columns[facet]
         places = _places(column.values, sorts_by)
         count = max(places) + 1
+        greatest = greatest * count + count
         keys = [key * count + places[code] for key, code in zip(keys, column.codes, strict=True)]
-    return keys
+    return array("Q", keys) if greatest < 1 << 64 else keys
 
 
 def _places(values: Sequence[Any], key: Callable[[Any], Any]) -> list[int]:

@@ -141,7 +141,8 @@ def _select(store: Store, query: Query, installed: bool | None, providers: Provi
         return Selection(query, tuple(all_))
     by_name = name is not None and query.hash is None
     rows, known = memory.rows_named(name) if name and by_name else (memory.rows(), {})
-    matcher = Matcher(store.by_hash, query.dialect, providers, rows.dependencies, store.has_package)
+    lookup = memory.lookup(rows)
+    matcher = Matcher(lookup, query.dialect, providers, rows.dependencies, store.has_package)
     pool: Iterable[Spec]
     if by_name:
         test = matcher.test(query, named=False)

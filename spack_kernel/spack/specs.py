@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import msgspec
 
 from .versions import Version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from typing_extensions import Unpack
 
@@ -209,15 +209,8 @@ class Spec:
         return _spec(dag_hash, name or known.name, known, record)
 
 
-class MakeSpec(Protocol):
-    """Makes a spec that is read when it is first looked at, of its DAG hash and what is known."""
-
-    def __call__(self, dag_hash: str, /, **known: Any) -> Spec:
-        """Return the spec; `known` are attributes of `Spec` that it need not be read for."""
-
-
-def deferred(lookup: Callable[[str], Spec | None]) -> MakeSpec:
-    """Return a function that makes specs which are read when they are first looked at.
+class DeferredSpecs:
+    """Makes specs that are read when they are first looked at.
 
     Parameters
     ----------
@@ -225,31 +218,48 @@ def deferred(lookup: Callable[[str], Spec | None]) -> MakeSpec:
         Gives the spec of a DAG hash; called once for each that is looked at, and must know it.
     """
 
-    class Deferred(Spec):
-        __slots__ = ()
+    def __init__(self, lookup: Callable[[str], Spec | None]) -> None:
+        class Deferred(Spec):
+            __slots__ = ()
 
-        def __getattr__(self, name: str) -> Any:
-            if name not in _FIELDS:
-                raise AttributeError(name)
-            spec = lookup(self.hash)
-            assert spec is not None
-            for field_name in _FIELDS:
-                object.__setattr__(self, field_name, getattr(spec, field_name))
-            object.__setattr__(self, "__class__", Spec)
-            return getattr(self, name)
+            def __getattr__(self, name: str) -> Any:
+                if name not in _FIELDS:
+                    raise AttributeError(name)
+                spec = lookup(self.hash)
+                assert spec is not None
+                for field_name in _FIELDS:
+                    object.__setattr__(self, field_name, getattr(spec, field_name))
+                object.__setattr__(self, "__class__", Spec)
+                return getattr(self, name)
 
-    new, set_attribute = object.__new__, object.__setattr__
+        self._class = Deferred
 
-    def make(dag_hash: str, /, **known: Any) -> Spec:
-        spec = new(Deferred)
-        set_attribute(spec, "hash", dag_hash)
+    def all(self, hashes: Iterable[str]) -> list[Spec]:
+        """Return the specs of these DAG hashes."""
+        deferred, new, specs = self._class, object.__new__, []
+        for dag_hash in hashes:
+            spec: Spec = new(deferred)
+            _set_hash(spec, dag_hash)
+            specs.append(spec)
+        return specs
+
+    def one(self, dag_hash: str, **known: Any) -> Spec:
+        """Return the spec of a DAG hash.
+
+        Parameters
+        ----------
+        dag_hash : str
+            The DAG hash.
+        **known
+            Attributes of `Spec` that it need not be read for.
+        """
+        spec = self.all([dag_hash])[0]
         for name, value in known.items():
-            set_attribute(spec, name, value)
+            object.__setattr__(spec, name, value)
         return spec
 
-    return make
 
-
+_set_hash = Spec.__dict__["hash"].__set__  # specs are frozen, and there may be 50,000
 _FIELDS = tuple(each.name for each in fields(Spec) if each.name != "hash")
 
 

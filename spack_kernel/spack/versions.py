@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import string
-from functools import cached_property, lru_cache, total_ordering
+from functools import lru_cache, total_ordering
 from typing import Final
 
 #: Names of moving targets, oldest meaning first; all are newer than any number.
@@ -27,6 +27,9 @@ _Component = tuple[int, "int | str"]
 
 #: What versions are ordered by: the components of the release, then the pre-release.
 VersionKey = tuple[tuple[_Component, ...], tuple[int, ...]]
+
+# One for all, since a store has thousands of versions.
+_RELEASE: Final[tuple[int, ...]] = (_FINAL,)
 
 _SEGMENT = re.compile(r"([0-9]+)|([A-Za-z]+)")
 _COMMIT = re.compile(r"[a-f0-9]{40}")
@@ -56,7 +59,10 @@ class Version:
         40 characters of a commit.
     """
 
+    __slots__ = ("_order", "text")
+
     text: str
+    _order: tuple[VersionKey, bool, str] | None
 
     def __new__(cls, text: str) -> Version:
         """Return the shared version spelled `text`."""
@@ -65,7 +71,7 @@ class Version:
     def __reduce__(self) -> tuple[type[Version], tuple[str]]:
         return Version, (self.text,)
 
-    @cached_property
+    @property
     def _parts(self) -> tuple[str | None, str]:
         if not is_git(self.text):
             return None, self.text
@@ -75,7 +81,8 @@ class Version:
     @property
     def ref(self) -> str | None:
         """The branch, tag or commit of a git reference; None for other versions."""
-        return self._parts[0]
+        _, is_reference, ref = self.order
+        return ref if is_reference else None
 
     @property
     def is_placed(self) -> bool:
@@ -84,14 +91,14 @@ class Version:
         False for a git reference that does not say which version it stands for: only the
         package's repository knows. It sorts before everything and is in no range but ``:``.
         """
-        return self._parts[0] is None or bool(self._parts[1])
+        return self.ref is None or bool(self._parts[1])
 
-    @cached_property
+    @property
     def key(self) -> VersionKey:
         """What versions are ordered by: the components of the release, then the pre-release."""
-        return version_key(self._parts[1])
+        return self.order[0]
 
-    @cached_property
+    @property
     def plain_key(self) -> VersionKey:
         """The same in the order of Spack 0.21 and older, which knew no pre-releases."""
         return version_key(self._parts[1], prereleases=False)
@@ -122,18 +129,22 @@ class Version:
             return True
         if not isinstance(other, Version):
             return NotImplemented
-        return self.key == other.key and self.ref == other.ref
+        return self.order == other.order
 
     def __lt__(self, other: object) -> bool:
         if not isinstance(other, Version):
             return NotImplemented
         return self.order < other.order
 
-    @cached_property
+    @property
     def order(self) -> tuple[VersionKey, bool, str]:
         """What sorts as the version itself, and faster where there are many."""
-        # A git reference comes directly behind the version it stands for.
-        return self.key, self.ref is not None, self.ref or ""
+        order = self._order
+        if order is None:
+            ref, stands_for = self._parts
+            # A git reference comes directly behind the version it stands for.
+            order = self._order = version_key(stands_for), ref is not None, ref or ""
+        return order
 
     def __hash__(self) -> int:
         return hash(self.order)
@@ -143,6 +154,7 @@ class Version:
 def _shared(text: str) -> Version:
     version = object.__new__(Version)
     version.text = text
+    version._order = None
     return version
 
 
@@ -162,7 +174,7 @@ def version_key(text: str, prereleases: bool = True) -> VersionKey:
         False for the order of Spack 0.21 and older, which knew no pre-releases.
     """
     segments: list[tuple[str, str]] = _SEGMENT.findall(text)
-    prerelease: tuple[int, ...] = (_FINAL,)
+    prerelease = _RELEASE
     if not prereleases:
         pass
     elif len(segments) >= 3 and segments[-1][0] and segments[-2][1] in _PRERELEASES:
@@ -174,6 +186,7 @@ def version_key(text: str, prereleases: bool = True) -> VersionKey:
     return tuple([_component(number, word) for number, word in segments]), prerelease
 
 
+@lru_cache(maxsize=1 << 12)
 def _component(number: str, word: str) -> _Component:
     if number:
         return _NUMBER, _number(number)

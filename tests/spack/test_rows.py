@@ -13,7 +13,7 @@ from spack_kernel.spack.errors import DatabaseError, DatabaseWarning
 from spack_kernel.spack.memory import memory_of
 from spack_kernel.spack.rows import Rows
 from spack_kernel.spack.selection import in_find_order
-from spack_kernel.spack.specs import Spec, deferred
+from spack_kernel.spack.specs import DeferredSpecs, Spec
 from spack_kernel.spack.store import Store
 from tests.spack.small_stores import dag_hash, make_store, node
 
@@ -64,7 +64,7 @@ def test_a_spec_is_read_when_it_is_looked_at(store: Store) -> None:
         asked.append(dag_hash)
         return store.by_hash(dag_hash)
 
-    make = deferred(lookup)
+    make = DeferredSpecs(lookup).one
     for known in list(store)[::20]:
         spec = make(known.hash)
         assert isinstance(spec, Spec)
