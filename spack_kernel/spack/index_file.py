@@ -21,7 +21,6 @@ import msgspec
 
 from . import disk
 from .errors import DatabaseError
-from .index_parts import split
 
 if TYPE_CHECKING:
     from io import FileIO
@@ -160,6 +159,8 @@ def _decode(data: bytes | memoryview) -> _Body:
     Raises ValueError with what is wrong.
     """
     if len(data) > _LARGE and threading.current_thread() is not threading.main_thread():
+        from .index_parts import split  # seldom needed, and its patterns take milliseconds
+
         parts = split(data)
         if parts is not None:
             records, rest = parts

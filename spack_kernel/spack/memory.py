@@ -1,26 +1,28 @@
-"""What is kept of a store between queries: its columns, and the orders of its packages."""
+"""What is kept of a store between queries: its columns, and the orders of its packages.
+
+What reads and orders many specs is imported where it is needed: a command that names one by hash
+needs none of it.
+"""
 
 from __future__ import annotations
 
 import threading
 import warnings
-from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
 from .errors import DatabaseError, DatabaseWarning
-from .ordering import FindOrder, RowNodes
-from .rows import Rows
-from .scan import Scan
-from .scan_order import ScanNodes
 from .specs import DeferredSpecs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from .ordering import FindOrder
     from .query import Query
-    from .rows import Row
+    from .rows import Row, Rows
+    from .scan import Scan
+    from .scan_order import ScanNodes
     from .specs import Spec
     from .store import Store
 
@@ -29,8 +31,7 @@ if TYPE_CHECKING:
 ANSWERED_SPECS = 250_000
 
 
-@dataclass(frozen=True)
-class Selection:
+class Selection(NamedTuple):
     """What satisfies a query.
 
     Attributes
@@ -75,7 +76,6 @@ class Memory:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._deferred = DeferredSpecs(store.by_hash)
-        self._order: FindOrder[str] = FindOrder(store.hashes_named, {})
         self._packages: dict[str, list[tuple[str, bool]]] = {}
         self._answers: dict[tuple[str, bool | None], list[_Answer]] = {}
         self._room = ANSWERED_SPECS
@@ -83,6 +83,8 @@ class Memory:
 
     def rows(self) -> Rows:
         """Return what reads the rows of the store; what it learns goes with it."""
+        from .rows import Rows
+
         store = self._store
         record = store.databases[0].record if len(store.databases) == 1 else store.record
         return Rows(record, store.by_hash)
@@ -115,6 +117,12 @@ class Memory:
                 self._room -= needed
 
     # Specs of one package
+
+    @cached_property
+    def _order(self) -> FindOrder[str]:
+        from .ordering import FindOrder
+
+        return FindOrder(self._store.hashes_named, {})
 
     def rows_named(self, name: str) -> tuple[Rows, dict[str, Row]]:
         """Return the rows of a package by DAG hash, in recorded order, and what has read them.
@@ -162,6 +170,8 @@ class Memory:
     def package(self, name: str, installed: bool | None) -> list[Spec]:
         """Return the specs of a package in find order, to be read when they are looked at."""
         if name not in self._packages:
+            from .ordering import RowNodes
+
             rows, named = self.rows_named(name)
             ordered = self._order.sorted(RowNodes(rows, named), {name: named})
             self._packages[name] = [(dag_hash, named[dag_hash].installed) for dag_hash in ordered]
@@ -189,6 +199,8 @@ class Memory:
         by_hash = {spec.hash: spec for spec in specs}
         if len(by_hash) < 2:
             return list(by_hash.values())
+        from .ordering import RowNodes
+
         by_name: dict[str, list[str]] = {}
         for spec in by_hash.values():
             by_name.setdefault(spec.name, []).append(spec.hash)
@@ -200,15 +212,21 @@ class Memory:
     @cached_property
     def scan(self) -> Scan:
         """The columns of the store."""
+        from .scan import Scan
+
         hashes = dict.fromkeys(h for database in self._store.databases for h in database)
         return Scan(hashes, self.rows())
 
     @cached_property
     def _scan_nodes(self) -> ScanNodes:
+        from .scan_order import ScanNodes
+
         return ScanNodes(self.scan)
 
     @cached_property
     def _scan_order(self) -> FindOrder[int]:
+        from .ordering import FindOrder
+
         return FindOrder(self._scan_nodes.package, self._scan_nodes.ranks)
 
     def scanned(self, rows: Iterable[int]) -> list[Spec]:

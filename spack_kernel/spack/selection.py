@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from .dialects import Dialect, dialect_of
-from .matching import Matcher
 from .memory import Selection, memory_of
 from .parser import parse_queries, parse_query
 from .query import Query
@@ -17,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from .database import Database
+    from .matching import Matcher
     from .providers import Providers
     from .specs import Spec
     from .store import Store
@@ -70,10 +69,12 @@ def _select_all(
 ) -> list[Selection]:
     queries = parse_queries(text, dialect_for(store))
     if not queries:
+        from .matching import Matcher
+
         everything = Query(dialect=dialect_for(store))
         matcher = Matcher(store.by_hash, everything.dialect, providers)
         found = _scanned(store, everything, installed, providers, matcher)
-        return [replace(found, query=None)]
+        return [found._replace(query=None)]
     return [_select(store, query, installed, providers) for query in queries]
 
 
@@ -139,6 +140,11 @@ def _select(store: Store, query: Query, installed: bool | None, providers: Provi
     name = query.name
     if name is not None and query == Query(name=name) and (all_ := memory.package(name, installed)):
         return Selection(query, tuple(all_))
+    if query.hash is not None and query == Query(hash=query.hash):
+        same = list(_in_state(store.with_hash_prefix(query.hash), installed))
+        return Selection(query, tuple(memory.in_find_order(same)))
+    from .matching import Matcher  # for a hash alone it is not needed
+
     by_name = name is not None and query.hash is None
     rows, known = memory.rows_named(name) if name and by_name else (memory.rows(), {})
     lookup = memory.lookup(rows)

@@ -34,7 +34,7 @@ def test_an_answer_is_the_same_the_second_time(store: Store) -> None:
 def test_a_kept_answer_reads_no_record(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     first = store.find("python@3:")
     assert first
-    monkeypatch.setattr(memory, "Rows", None)
+    monkeypatch.setattr(memory.Memory, "rows", None)
     again = store.find("python@3:")
     assert {type(spec) for spec in again} != {Spec}  # to be read when they are looked at
     assert [spec.label for spec in again] == [spec.label for spec in first]
