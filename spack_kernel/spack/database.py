@@ -22,7 +22,7 @@ from .specs import Spec
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 #: The database formats whose records are known, oldest and newest.
 KNOWN_FORMATS = (5, 8)
@@ -83,6 +83,7 @@ class Database:
         self._by_name: dict[str, list[str]] | None = None
         self._sorted_hashes: list[str] | None = None
         self._prefix_asked = False
+        self._names_asked = False
         self._scanned: tuple[str, list[str]] | None = None
 
     @classmethod
@@ -239,6 +240,17 @@ class Database:
         assert self._by_name is not None
         return self._by_name.get(name, ())
 
+    def named_among(self, names: Collection[str]) -> Mapping[str, Sequence[str]]:
+        """Return what `names` does, but perhaps only for the packages `names`."""
+        if self._by_name is None and not self._names_asked:
+            # For a single question this takes half the time of an index.
+            self._names_asked = True
+            found: dict[str, list[str]] = {}
+            for dag_hash, name in self._read_names(names):
+                found.setdefault(name, []).append(dag_hash)
+            return found
+        return self.names()
+
     def virtuals(self) -> Mapping[str, set[str]]:
         """Return virtual package → packages that stand for it on a recorded edge."""
         if self._virtuals is None:
@@ -280,18 +292,24 @@ class Database:
                 f"the record of /{dag_hash} in {self.path} is malformed: {error}", hint=REBUILD
             ) from error
 
-    def _read_names(self) -> Iterator[tuple[str, str]]:
+    def _read_names(self, among: Collection[str] | None = None) -> Iterator[tuple[str, str]]:
+        """Yield DAG hash and name of all records, or of those with a name that is `among` some."""
         # Where a record does not begin with its name (another key order, escapes) it is decoded.
         match = _BEGINS_WRAPPED if self.version == "5" else _BEGINS
-        known: dict[bytes, str] = {}
+        known = {name.encode(): name for name in among or ()}
         for dag_hash, raw in self._records.items():
             found = match(raw)
             if found is None:
                 with contextlib.suppress(DatabaseError):
-                    yield dag_hash, self._decode_spec(dag_hash, raw).name
+                    name = self._decode_spec(dag_hash, raw).name
+                    if among is None or name in among:
+                        yield dag_hash, name
             else:
                 key = found[1]
-                yield dag_hash, known.get(key) or known.setdefault(key, key.decode("ascii"))
+                if key in known:
+                    yield dag_hash, known[key]
+                elif among is None:
+                    yield dag_hash, known.setdefault(key, key.decode("ascii"))
 
     def _scan_for(self, name: str) -> list[str]:
         wrapped = self.version == "5"
