@@ -10,6 +10,7 @@ import contextlib
 import re
 import warnings
 from bisect import bisect_left
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from .specs import Spec
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 #: The database formats whose records are known, oldest and newest.
 KNOWN_FORMATS = (5, 8)
@@ -30,11 +31,11 @@ KNOWN_FORMATS = (5, 8)
 #: Decoded specs kept by one database; about 4 kB each.
 CACHED_SPECS = 1024
 
-# How a record begins; format 5 wraps a node as {name: node}. Spack up to 0.20 writes blanks.
+# How a record begins; format 5 wraps a node as {name: node}. Spack up to 0.20 writes blanks, and
+# what allows for them takes longer.
+_BEGINS_TIGHT = re.compile(rb'\{"spec":\{"name":"([\w.+-]+)"').match
 _BEGINS = re.compile(rb'\s*\{\s*"spec"\s*:\s*\{\s*"name"\s*:\s*"([\w.+-]+)"').match
 _BEGINS_WRAPPED = re.compile(rb'\s*\{\s*"spec"\s*:\s*\{\s*"([\w.+-]+)"\s*:\s*\{').match
-
-_PACKAGE = re.compile(r"[\w.+-]+", re.ASCII)
 
 
 class _Record(msgspec.Struct, gc=False):
@@ -80,11 +81,9 @@ class Database:
         self._young: dict[str, Spec] = {}
         self._old: dict[str, Spec] = {}
         self._virtuals: dict[str, set[str]] | None = None
-        self._by_name: dict[str, list[str]] | None = None
+        self._by_name: Mapping[str, Sequence[str]] | None = None
         self._sorted_hashes: list[str] | None = None
         self._prefix_asked = False
-        self._names_asked = False
-        self._scanned: tuple[str, list[str]] | None = None
 
     @classmethod
     def read(cls, root: str | os.PathLike[str]) -> Database:
@@ -218,38 +217,22 @@ class Database:
         malformed have no name.
         """
         if self._by_name is None:
-            by_name: dict[str, list[str]] = {}
-            for dag_hash, name in self._read_names():
-                hashes = by_name.get(name)
-                if hashes is None:
-                    by_name[name] = [dag_hash]
+            # One that does not begin with its name (another key order, escapes) is decoded.
+            loose = _BEGINS_WRAPPED if self.version == "5" else _BEGINS
+            groups: defaultdict[bytes, list[str]] = defaultdict(list)
+            for dag_hash, raw in self._records.items():
+                found = _BEGINS_TIGHT(raw) or loose(raw)
+                if found is not None:
+                    groups[found[1]].append(dag_hash)
                 else:
-                    hashes.append(dag_hash)
-            self._by_name = by_name
+                    with contextlib.suppress(DatabaseError):
+                        groups[self._decode_spec(dag_hash, raw).name.encode()].append(dag_hash)
+            self._by_name = {name.decode(): hashes for name, hashes in groups.items()}
         return self._by_name
 
     def named(self, name: str) -> Sequence[str]:
         """Return the DAG hashes of a package's records, in recorded order; see `names`."""
-        if self._by_name is None:
-            # For a single question a scan is faster than an index.
-            if self._scanned is None and _PACKAGE.fullmatch(name):
-                self._scanned = name, self._scan_for(name)
-            if self._scanned is not None and self._scanned[0] == name:
-                return self._scanned[1]
-            self.names()
-        assert self._by_name is not None
-        return self._by_name.get(name, ())
-
-    def named_among(self, names: Collection[str]) -> Mapping[str, Sequence[str]]:
-        """Return what `names` does, but perhaps only for the packages `names`."""
-        if self._by_name is None and not self._names_asked:
-            # For a single question this takes half the time of an index.
-            self._names_asked = True
-            found: dict[str, list[str]] = {}
-            for dag_hash, name in self._read_names(names):
-                found.setdefault(name, []).append(dag_hash)
-            return found
-        return self.names()
+        return self.names().get(name, ())
 
     def virtuals(self) -> Mapping[str, set[str]]:
         """Return virtual package → packages that stand for it on a recorded edge."""
@@ -291,44 +274,6 @@ class Database:
             raise DatabaseError(
                 f"the record of /{dag_hash} in {self.path} is malformed: {error}", hint=REBUILD
             ) from error
-
-    def _read_names(self, among: Collection[str] | None = None) -> Iterator[tuple[str, str]]:
-        """Yield DAG hash and name of all records, or of those with a name that is `among` some."""
-        # Where a record does not begin with its name (another key order, escapes) it is decoded.
-        match = _BEGINS_WRAPPED if self.version == "5" else _BEGINS
-        known = {name.encode(): name for name in among or ()}
-        for dag_hash, raw in self._records.items():
-            found = match(raw)
-            if found is None:
-                with contextlib.suppress(DatabaseError):
-                    name = self._decode_spec(dag_hash, raw).name
-                    if among is None or name in among:
-                        yield dag_hash, name
-            else:
-                key = found[1]
-                if key in known:
-                    yield dag_hash, known[key]
-                elif among is None:
-                    yield dag_hash, known.setdefault(key, key.decode("ascii"))
-
-    def _scan_for(self, name: str) -> list[str]:
-        wrapped = self.version == "5"
-        begins = _BEGINS_WRAPPED if wrapped else _BEGINS
-        # A record that begins as it should, and with another name, is not looked at further.
-        other = re.compile(rb'\{"spec":\{"name":"(?!%s")[\w.+-]+"' % re.escape(name).encode()).match
-        hashes = []
-        for dag_hash, raw in self._records.items():
-            if not wrapped and other(raw):
-                continue
-            found = begins(raw)
-            if found is not None:
-                if found[1].decode("ascii") == name:
-                    hashes.append(dag_hash)
-                continue
-            with contextlib.suppress(DatabaseError):
-                if self._decode_spec(dag_hash, raw).name == name:
-                    hashes.append(dag_hash)
-        return hashes
 
     def _check_format(self) -> None:
         oldest, newest = KNOWN_FORMATS

@@ -97,17 +97,11 @@ def find_extensions(graph: Graph, order: Sequence[Spec], store: Store) -> list[E
     store : Store
         Where the specs are recorded; the order of its records matters.
     """
-    interpreters = [spec for spec in order if spec.name in (PYTHON, PYTHON_VENV)]
-    hashes = {spec.hash for spec in interpreters}
-    names = {
-        graph.nodes[parent].name
-        for parent, edges in graph.edges.items()
-        if any(edge.hash in hashes for edge in edges)
-    }
-    records = _Records(store, {*names, PYTHON_VENV})
-    knows_venv = records.has(PYTHON_VENV)
+    knows_venv = store.has_package(PYTHON_VENV)
     extensions = []
-    for interpreter in interpreters:
+    for interpreter in order:
+        if interpreter.name not in (PYTHON, PYTHON_VENV):
+            continue
         python = interpreter
         if interpreter.name == PYTHON_VENV:
             found = [edge for edge in graph.edges[interpreter.hash] if edge.name == PYTHON]
@@ -116,7 +110,7 @@ def find_extensions(graph: Graph, order: Sequence[Spec], store: Store) -> list[E
             python = graph.nodes[found[0].hash]
         extensions += [
             Extension(spec, python, interpreter)
-            for spec, edge in _dependents(graph, interpreter, records)
+            for spec, edge in _dependents(graph, interpreter, store)
             if interpreter.name == PYTHON_VENV or _extends(spec, edge, knows_venv)
         ]
     return extensions
@@ -281,7 +275,7 @@ def _extends(spec: Spec, edge: Dependency, knows_venv: bool) -> bool:
     return not knows_venv and "run" in edge.deptypes
 
 
-def _dependents(graph: Graph, node: Spec, records: _Records) -> list[tuple[Spec, Dependency]]:
+def _dependents(graph: Graph, node: Spec, store: Store) -> list[tuple[Spec, Dependency]]:
     """Return the dependents of `node` in the closure, as Spack's database lists them.
 
     Spack keeps the dependents of a spec by package name. A name comes where a record of it, in
@@ -294,10 +288,10 @@ def _dependents(graph: Graph, node: Spec, records: _Records) -> list[tuple[Spec,
         if edge.hash == node.hash
     ]
     first = {
-        spec.name: records.first_dependent(spec.name, node.hash) or spec.hash
+        spec.name: _first_dependent(store, spec.name, node.hash) or spec.hash
         for spec, _ in dependents
     }
-    position = records.positions({*first.values(), *(spec.hash for spec, _ in dependents)})
+    position = _positions(store, {*first.values(), *(spec.hash for spec, _ in dependents)})
     last = len(position)
 
     def key(dependent: tuple[Spec, Dependency]) -> tuple[int, str, int, int]:
@@ -312,44 +306,26 @@ def _dependents(graph: Graph, node: Spec, records: _Records) -> list[tuple[Spec,
     return sorted(dependents, key=key)
 
 
-class _Records:
-    """What is recorded of some packages.
+def _first_dependent(store: Store, name: str, dependency: str) -> str | None:
+    """Return the first record of the package `name` that depends on `dependency`."""
+    for database in reversed(store.databases):  # Spack reads upstreams first
+        for dag_hash in database.named(name):
+            if not database.mentions(dag_hash, dependency):
+                continue
+            try:
+                spec = database.get(dag_hash)
+            except DatabaseError:  # a damaged record of no concern here
+                continue
+            if spec is not None and dependency in [edge.hash for edge in spec.dependencies]:
+                return dag_hash
+    return None
 
-    Parameters
-    ----------
-    store : Store
-        Where it is recorded.
-    names : set of str
-        The packages.
-    """
 
-    def __init__(self, store: Store, names: set[str]) -> None:
-        # Spack reads upstreams first.
-        self._databases = [(each, each.named_among(names)) for each in reversed(store.databases)]
-
-    def has(self, name: str) -> bool:
-        """Return whether anything of a package is recorded."""
-        return any(name in named for _, named in self._databases)
-
-    def first_dependent(self, name: str, dependency: str) -> str | None:
-        """Return the first record of the package `name` that depends on `dependency`."""
-        for database, named in self._databases:
-            for dag_hash in named.get(name, ()):
-                if not database.mentions(dag_hash, dependency):
-                    continue
-                try:
-                    spec = database.get(dag_hash)
-                except DatabaseError:  # a damaged record of no concern here
-                    continue
-                if spec is not None and dependency in [edge.hash for edge in spec.dependencies]:
-                    return dag_hash
-        return None
-
-    def positions(self, hashes: set[str]) -> dict[str, int]:
-        """Return where `hashes` stand in the databases, as Spack reads them."""
-        found: dict[str, int] = {}
-        for database, _ in self._databases:
-            for dag_hash in database:
-                if dag_hash in hashes:
-                    found.setdefault(dag_hash, len(found))
-        return found
+def _positions(store: Store, hashes: set[str]) -> dict[str, int]:
+    """Return where `hashes` stand in the databases, as Spack reads them."""
+    found: dict[str, int] = {}
+    for database in reversed(store.databases):
+        for dag_hash in database:
+            if dag_hash in hashes:
+                found.setdefault(dag_hash, len(found))
+    return found
