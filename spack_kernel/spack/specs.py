@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypedDict
 
 import msgspec
 
@@ -231,6 +231,10 @@ class DeferredSpecs:
                     object.__setattr__(self, field_name, getattr(spec, field_name))
                 object.__setattr__(self, "__class__", Spec)
                 return getattr(self, name)
+
+            def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+                self.external  # noqa: B018 - now it is read, and a spec like any other
+                return self.__reduce_ex__(protocol)
 
         self._class = Deferred
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import pickle
 import warnings
 from pathlib import Path
 
@@ -81,6 +82,14 @@ def test_a_spec_is_read_when_it_is_looked_at(store: Store) -> None:
         with pytest.raises(AttributeError):
             spec.name = "other"  # type: ignore[misc]
         asked.clear()
+
+
+def test_a_spec_that_was_not_looked_at_can_be_sent(store: Store) -> None:
+    found = store.find("zlib")
+    for sent, spec in zip(pickle.loads(pickle.dumps(found)), found, strict=True):
+        assert sent.label == spec.label
+        assert sent.prefix == spec.prefix
+        assert sent.dependencies == spec.dependencies
 
 
 def test_what_is_not_recorded_has_no_row(store: Store) -> None:
