@@ -143,8 +143,9 @@ class _Sorting(Generic[Node]):
                 ranks = self._ranks(different)
                 if any(ranks.values()):
                     return [ranks[node] for node in nodes], compared
-        # A walk that has ended is before the others.
-        return ([0] * len(ahead), compared) if compared else ([len(nodes) for nodes in ahead], 0)
+        if compared:
+            return [0] * len(ahead), compared
+        return [len(nodes[:1]) for nodes in ahead], 0  # a walk that has ended is before the others
 
     def _ranks(self, nodes: Iterable[Node]) -> dict[Node, int]:
         """Return the places of some nodes, counted from 0."""
