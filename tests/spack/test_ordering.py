@@ -69,7 +69,7 @@ def test_specs_are_ordered_as_when_all_of_them_is_compared(records: list[Any]) -
         make_store(Path(directory), *records)
         store = Store.open(directory)
         whole = store.find("")
-        expected = sorted((_plainly(spec, store) for spec in whole))
+        expected = sorted(_plainly(spec, store) for spec in whole)
         assert [_plainly(spec, store) for spec in whole] == expected
         for name in _NAMES:
             alone = Store.open(directory).find(name)
