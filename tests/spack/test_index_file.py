@@ -1,0 +1,73 @@
+"""A large database is read into pages of its own, and is the one that is read in one go."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spack_kernel.spack import index_file
+from spack_kernel.spack.database import Database
+from spack_kernel.spack.errors import DatabaseError
+from tests.spack.test_index_parts import made, records, write
+
+TEXT = json.dumps({"database": {"version": "8", "installs": made(200)}}).encode()
+
+
+WAYS = {
+    "huge pages": {},
+    "none": {"_HUGE_PAGES": None},
+    "refused": {"_HUGE_PAGES": -1},
+    "slow": {"_SLOW_PIECE": -1.0},
+}
+
+
+@pytest.fixture(params=WAYS)
+def large(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Return what makes everything be read as a large file, on systems of all kinds."""
+    return {"_LARGE": 10, "_PIECE": 5000, **WAYS[request.param]}
+
+
+@pytest.mark.parametrize("text", [TEXT, TEXT + b" trailing"], ids=["whole", "and more"])
+def test_it_is_the_same(
+    tmp_path: Path, text: bytes, large: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write(tmp_path, text)
+    small = Database.read(root)
+    for name, value in large.items():
+        monkeypatch.setattr(index_file, name, value)
+    found = Database.read(root)
+    assert records(found) == records(small)
+    assert found.stamp == small.stamp
+    assert found.names() == small.names()
+    # What was read is ours, whatever becomes of the file.
+    (root / ".spack-db" / "index.json").write_bytes(b"")
+    assert records(found) == records(small)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [TEXT[:-1], TEXT[:7000], b"\n" * 50, b"[" * 50, b"\xff" * 50],
+    ids=["the last byte", "the middle", "blank", "no object", "no text"],
+)
+def test_what_is_broken_is_told_alike(
+    tmp_path: Path, text: bytes, large: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write(tmp_path, text)
+    with pytest.raises(DatabaseError) as small:
+        Database.read(root)
+    for name, value in large.items():
+        monkeypatch.setattr(index_file, name, value)
+    with pytest.raises(DatabaseError) as found:
+        Database.read(root)
+    assert found.value.summary == small.value.summary
+
+
+@pytest.mark.parametrize("said", [-700, 0, 700])
+def test_a_file_of_another_size_than_it_said(tmp_path: Path, said: int) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(TEXT)
+    with path.open("rb", buffering=0) as file:
+        assert index_file._read_large(file, len(TEXT) + said) == TEXT[: len(TEXT) + said]
