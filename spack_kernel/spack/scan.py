@@ -12,7 +12,7 @@ import warnings
 from array import array
 from bisect import bisect_right
 from functools import cached_property
-from itertools import accumulate, chain, pairwise
+from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Any
 
 from .errors import DatabaseError, DatabaseWarning
@@ -74,7 +74,7 @@ class Scan:
             column.finish()
         for number in range(recorded):
             if self._states[number] == _LEFT_OUT and self._dependents[number]:
-                dependent = self.hashes[self._dependents[number][0] >> KIND_BITS]
+                dependent = self.hashes[self._dependents[number][0] >> 1]
                 called = {edge.hash: edge.name for edge in rows.dependencies(dependent)}
                 self.edge_names[number] = called[self.hashes[number]]
 
@@ -136,7 +136,8 @@ class Scan:
 
     @cached_property
     def _dependents(self) -> _Edges:
-        return self.dependencies.reversed()
+        """The edges from their other ends: the row that depends, and whether at run time."""
+        return self.dependencies.reversed(self._runtime)
 
     def candidates(
         self, query: Query, installed: bool | None, providers: Providers
@@ -229,7 +230,7 @@ class Scan:
             return self._above(seeds), sure
         mask = bytearray(len(self.hashes))
         if not dependency.direct:
-            mask = self._above(seeds, self._runtime)
+            mask = self._above(seeds, runtime=True)
         for row in self._parents(nodes):
             mask[row] = 1
         for parent, _ in virtual_edges:
@@ -247,30 +248,30 @@ class Scan:
     def _parents(self, nodes: Iterable[int]) -> Iterable[int]:
         """Return which rows have an edge to one of `nodes`."""
         if "_dependents" in self.__dict__:
-            return [packed >> KIND_BITS for node in nodes for packed in self._dependents[node]]
+            return [packed >> 1 for node in nodes for packed in self._dependents[node]]
         # Turning all edges round takes several times as long as looking at them.
         ends = set(nodes)
         return [row for row, _ in self.dependencies.ends(lambda p: p >> KIND_BITS in ends)]
 
-    def _above(self, seeds: Iterable[int], follow: list[bool] | None = None) -> bytearray:
-        """Return which rows depend on `seeds`, over all edges or those of the kinds to `follow`."""
+    def _above(self, seeds: Iterable[int], *, runtime: bool = False) -> bytearray:
+        """Return which rows depend on `seeds`, over all edges or those that matter at run time."""
         mask = bytearray(len(self.hashes))
         dependents = self._dependents
         stack = list(seeds)
         while stack:
             for packed in dependents[stack.pop()]:
-                parent = packed >> KIND_BITS
-                if not mask[parent] and (follow is None or follow[packed & KIND_MASK]):
+                parent = packed >> 1
+                if not mask[parent] and (packed & 1 or not runtime):
                     mask[parent] = 1
                     stack.append(parent)
         return mask
 
 
 class _Edges:
-    """The edges of each node, in one array; a node's number and the kind make up an entry."""
+    """The edges of each node, in one array; an entry is a node's number and what the edge is."""
 
-    def __init__(self) -> None:
-        self._entries = array("Q")
+    def __init__(self, code: str = "Q") -> None:
+        self._entries = array(code)
         self._starts = array("I", [0])
 
     def add(self, packed: Iterable[int]) -> None:
@@ -288,16 +289,18 @@ class _Edges:
             if test(entry):
                 yield bisect_right(starts, position) - 1, entry >> KIND_BITS
 
-    def reversed(self) -> _Edges:
-        """Return the edges from their other ends."""
-        entries, starts = self._entries.tolist(), self._starts.tolist()
-        found: list[list[int]] = [[] for _ in starts[1:]]
+    def reversed(self, marked: list[bool]) -> _Edges:
+        """Return the edges from their other ends: a node's number, and whether its kind is marked.
+
+        The number is shifted by one bit.
+        """
+        found: list[list[int]] = [[] for _ in self._starts[1:]]
         add = [each.append for each in found]
-        for node, (start, end) in enumerate(pairwise(starts)):
-            shifted = node << KIND_BITS
-            for entry in entries[start:end]:
-                add[entry >> KIND_BITS](shifted | entry & KIND_MASK)
-        edges = _Edges()
+        for node in range(len(found)):
+            plain, other = node << 1, node << 1 | 1
+            for entry in self[node]:
+                add[entry >> KIND_BITS](other if marked[entry & KIND_MASK] else plain)
+        edges = _Edges("I")
         edges._entries.extend(chain.from_iterable(found))
         edges._starts.extend(accumulate(map(len, found)))
         return edges
