@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from .rows import Row, Rows
     from .specs import VariantValue
 
+#: How many nodes are worked on in one go that no other thread can interrupt.
+_STRETCH = 2048
+
 _NOT_INSTALLED, _INSTALLED, _LEFT_OUT = range(3)
 
 
@@ -301,7 +304,8 @@ class _Edges:
             for entry in self[node]:
                 add[entry >> KIND_BITS](other if marked[entry & KIND_MASK] else plain)
         edges = _Edges("I")
-        edges._entries.extend(chain.from_iterable(found))
+        for start in range(0, len(found), _STRETCH):  # other threads have their turn in between
+            edges._entries.extend(chain.from_iterable(found[start : start + _STRETCH]))
         edges._starts.extend(accumulate(map(len, found)))
         return edges
 
