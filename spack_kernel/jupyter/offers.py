@@ -202,7 +202,7 @@ class _Gatherer:
 
     def _watch(self, path: Path) -> None:
         """Remember what a file is now; to be called before it is read."""
-        self._watched.setdefault(str(path), stamp_of(path))
+        self._watched.setdefault(str(path), Stamp.at(path))
 
     # -- specs --
 
@@ -362,14 +362,6 @@ class _Gatherer:
         return directories + [
             name for name in names if any(fnmatch.fnmatchcase(name, p) for p in patterns)
         ]
-
-
-def stamp_of(path: str | os.PathLike[str]) -> Stamp | None:
-    """Return the stamp of a file or directory; None when it cannot be asked."""
-    try:
-        return Stamp.of(Path(path).stat())
-    except OSError:
-        return None
 
 
 def _for_notebooks(candidate: Candidate) -> bool:

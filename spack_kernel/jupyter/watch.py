@@ -12,16 +12,14 @@ import time
 from typing import TYPE_CHECKING
 
 from spack_kernel.spack.errors import SpackKernelError
-from spack_kernel.spack.index_file import INDEX_PATH
+from spack_kernel.spack.index_file import INDEX_PATH, Stamp
 
 from .listing import Listing, SlowStoreError, list_store_apart
-from .offers import Offers, stamp_of
+from .offers import Offers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
-
-    from spack_kernel.spack.index_file import Stamp
 
     from .offers import Selection
 
@@ -141,11 +139,11 @@ class StoreWatcher:
     def _is_due(self) -> bool:
         if self._read_with != self.selection or time.monotonic() >= self._retry_at:
             return True
-        return any(stamp_of(path) != stamp for path, stamp in self._watched.items())
+        return any(Stamp.at(path) != stamp for path, stamp in self._watched.items())
 
     def _read(self) -> None:
         selection = self.selection
-        before = {path: stamp_of(path) for path in self._watched or self._guesses()}
+        before = {path: Stamp.at(path) for path in self._watched or self._guesses()}
         try:
             listing = self._reader(self.paths, selection, self._timeout)
         except SlowStoreError:

@@ -102,7 +102,7 @@ class Source:
 
     def changed(self) -> bool:
         """Return whether a file that was read is another one now. One stat for each."""
-        return any(_stamp(path) != stamp for path, stamp in self.watched.items())
+        return any(Stamp.at(path) != stamp for path, stamp in self.watched.items())
 
 
 def specs_source(
@@ -194,7 +194,7 @@ def environment_source(
     environment = open_environment(name, store.config, inspections=inspections)
     inspected = site_inspections(store, inspections)
     watched = {
-        path: _stamp(path)
+        path: Stamp.at(path)
         for path in map(str, (environment.path / MANIFEST, environment.path / LOCK_FILE))
     }
     store = environment.store(store)
@@ -265,7 +265,7 @@ def view_source(
         load,
         view=path,
         prefix_inspections=site_inspections(store, inspections),
-        watched={metadata: _stamp(metadata)},
+        watched={metadata: Stamp.at(metadata)},
     )
 
 
@@ -308,10 +308,3 @@ def _still_theirs(
         "make the kernel again with `spack-kernel install`"
     )
     return None, (text,)
-
-
-def _stamp(path: str) -> Stamp | None:
-    try:
-        return Stamp.of(os.stat(path))  # noqa: PTH116 - Path() costs more than the call here
-    except OSError:
-        return None

@@ -73,6 +73,14 @@ class Stamp(NamedTuple):
         """Return the stamp of a stat result."""
         return cls(stat.st_ino, stat.st_size, stat.st_mtime_ns)
 
+    @classmethod
+    def at(cls, path: str | os.PathLike[str]) -> Stamp | None:
+        """Return the stamp of what is at `path`; None when it cannot be asked."""
+        try:
+            return cls.of(os.stat(path))  # noqa: PTH116 - Path() costs more than the call
+        except OSError:
+            return None
+
 
 def read_index(root: Path) -> tuple[str, dict[str, msgspec.Raw], Stamp]:
     """Read the database file of the install tree `root`.
