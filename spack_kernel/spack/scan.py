@@ -11,8 +11,10 @@ from __future__ import annotations
 import warnings
 from array import array
 from bisect import bisect_right
+from collections import Counter
 from functools import cached_property
-from itertools import accumulate, chain
+from itertools import accumulate, repeat
+from operator import rshift
 from typing import TYPE_CHECKING, Any
 
 from .errors import DatabaseError, DatabaseWarning
@@ -29,8 +31,8 @@ if TYPE_CHECKING:
     from .rows import Row, Rows
     from .specs import VariantValue
 
-#: How many nodes are worked on in one go that no other thread can interrupt.
-_STRETCH = 2048
+#: How many edges are counted in one go that no other thread can interrupt.
+_STRETCH = 1 << 15
 
 _NOT_INSTALLED, _INSTALLED, _LEFT_OUT = range(3)
 
@@ -297,16 +299,22 @@ class _Edges:
 
         The number is shifted by one bit.
         """
-        found: list[list[int]] = [[] for _ in self._starts[1:]]
-        add = [each.append for each in found]
-        for node in range(len(found)):
+        # No list for each node: Python would look for garbage among them, and nobody had a turn.
+        counts = Counter[int]()
+        for start in range(0, len(self._entries), _STRETCH):
+            stretch = self._entries[start : start + _STRETCH]
+            counts.update(map(rshift, stretch, repeat(KIND_BITS)))
+        edges = _Edges("I")
+        edges._starts.extend(accumulate(counts[node] for node in range(len(self._starts) - 1)))
+        free = edges._starts[:]
+        entries = edges._entries = array("I", bytes(4 * len(self._entries)))
+        for node in range(len(self._starts) - 1):
             plain, other = node << 1, node << 1 | 1
             for entry in self[node]:
-                add[entry >> KIND_BITS](other if marked[entry & KIND_MASK] else plain)
-        edges = _Edges("I")
-        for start in range(0, len(found), _STRETCH):  # other threads have their turn in between
-            edges._entries.extend(chain.from_iterable(found[start : start + _STRETCH]))
-        edges._starts.extend(accumulate(map(len, found)))
+                end = entry >> KIND_BITS
+                place = free[end]
+                free[end] = place + 1
+                entries[place] = other if marked[entry & KIND_MASK] else plain
         return edges
 
 

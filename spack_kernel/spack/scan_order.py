@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from array import array
 from itertools import groupby
 from operator import attrgetter, itemgetter
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from .scan import Scan
+
+#: How many values are sorted in one go; a few milliseconds.
+_STRETCH = 1024
 
 #: The facets in the order in which specs are compared by them, and what their values sort by.
 _FACETS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
@@ -97,8 +101,14 @@ def _keys(scan: Scan) -> Sequence[int]:
 def _places(values: Sequence[Any], key: Callable[[Any], Any]) -> list[int]:
     """Return by code (counted from 1) the place of each value; equal values share one."""
     places = [0] * (len(values) + 1)
-    keyed = sorted(((key(value), code) for code, value in enumerate(values, 1)), key=itemgetter(0))
-    for place, (_, group) in enumerate(groupby(keyed, key=itemgetter(0))):
+    keyed = [(key(value), code) for code, value in enumerate(values, 1)]
+    first = itemgetter(0)
+    # While thousands of versions are sorted in one go, no other thread has its turn.
+    parts = [
+        sorted(keyed[start : start + _STRETCH], key=first)
+        for start in range(0, len(keyed), _STRETCH)
+    ]
+    for place, (_, group) in enumerate(groupby(heapq.merge(*parts, key=first), key=first)):
         for _, code in group:
             places[code] = place
     return places
