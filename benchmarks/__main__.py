@@ -95,7 +95,7 @@ class Benchmarks:
     def imports(self) -> Iterator[Comparison]:
         """Long PYTHONPATHs."""
         python, _ = self._stores.ipykernel
-        yield from imports.compare(python, self._stores.prefixes, (200,), self._rounds)
+        yield from imports.compare(python, self._stores.prefixes(200), self._rounds)
 
     def slow(self) -> Iterator[Comparison]:
         """Long PYTHONPATHs on a slow file system."""

@@ -14,11 +14,11 @@ from spack_kernel.kernels import import_index
 from spack_kernel.kernels.probe import probe
 
 from .kernel_process import can_count_calls, first_reply
-from .measure import BUDGET, Comparison, in_turns
+from .measure import Comparison, in_turns
 from .slow_filesystem import is_possible, slow_mount
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
 Command = tuple[list[str], dict[str, str]]
 
@@ -81,50 +81,45 @@ def _spread(real: list[str], fillers: list[str]) -> Iterator[str]:
         yield next(remaining) if first else next(others)
 
 
-def compare(
-    python: str, layout: Callable[[int], Prefixes], counts: Sequence[int], rounds: int
-) -> Iterator[Comparison]:
+def compare(python: str, prefixes: Prefixes, rounds: int) -> Iterator[Comparison]:
     """Yield calls and CPU of a kernel with many prefixes against the merged directory.
 
     Parameters
     ----------
     python : str
         The interpreter.
-    layout : callable
-        Returns so many prefixes that together hold an ipykernel for it, compiled.
-    counts : sequence of int
-        How many prefixes.
+    prefixes : Prefixes
+        An ipykernel for it, compiled.
     rounds : int
         How often to start each kernel at most.
     """
     if not can_count_calls():
         print("  (no strace here: file-system calls are not counted)", file=sys.stderr)
-    for count in counts:
-        prefixes = layout(count)
-        ways = commands(python, prefixes.path, prefixes.merged)
-        merged = f"the same packages in one directory ({count})"
+    count = len(prefixes.path)
+    ways = commands(python, prefixes.path, prefixes.merged)
+    merged = f"the same packages in one directory ({count})"
 
-        def cpu(command: Command) -> float:
-            return first_reply(*command).cpu
+    def cpu(command: Command) -> float:
+        return first_reply(*command).cpu
 
-        calls = {}
-        for way, command in ways.items():
-            traced = can_count_calls()
-            calls[way] = float(first_reply(*command, count_calls=traced).calls)
-        values = in_turns(
-            {way: partial(cpu, command) for way, command in ways.items()},
-            rounds=rounds,
-            budget=1.2 * rounds if count == max(counts) else BUDGET,
-            warm=False,  # each was started to count its calls
-        )
-        for way, name in _NAMES.items():
-            what = f"{count} prefixes, {name}"
-            first = f"{what}: CPU to the first reply"
-            yield Comparison(_SECTION, first, merged, values[way], values["merged"])
-            if calls[way]:
-                first = f"{what}: file-system calls to the first reply"
-                pair = (calls[way],), (calls["merged"],)
-                yield Comparison(_SECTION, first, merged, *pair, "calls")
+    calls = {}
+    for way, command in ways.items():
+        traced = can_count_calls()
+        calls[way] = float(first_reply(*command, count_calls=traced).calls)
+    values = in_turns(
+        {way: partial(cpu, command) for way, command in ways.items()},
+        rounds=rounds,
+        budget=1.2 * rounds,
+        warm=False,  # each was started to count its calls
+    )
+    for way, name in _NAMES.items():
+        what = f"{count} prefixes, {name}"
+        first = f"{what}: CPU to the first reply"
+        yield Comparison(_SECTION, first, merged, values[way], values["merged"])
+        if calls[way]:
+            first = f"{what}: file-system calls to the first reply"
+            pair = (calls[way],), (calls["merged"],)
+            yield Comparison(_SECTION, first, merged, *pair, "calls")
 
 
 def compare_slow(

@@ -147,7 +147,7 @@ def _warm_queries(root: Path, section: str, rounds: int) -> Iterator[Comparison]
         warm[f"{name}, not asked before"] = seconds(partial(anew, query), at_least=0.02)
     sample = sampled_queries()
     mixed = seconds(lambda: [anew(query) for query in sample])
-    mixed()  # now everything was asked before, even where it is measured only once
+    mixed()  # now the store has surveyed what it needs, even where this is measured only once
     values = in_turns(
         {**warm, "mixed": mixed, MARK: seconds(lambda: mark(index_of(root)))}, rounds=rounds
     )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from .edges import edges_in, virtuals_in
-from .errors import DatabaseError, DatabaseWarning
+from .errors import DatabaseError, DatabaseWarning, warn_left_out
 from .index_file import INDEX_PATH, REBUILD, Stamp, differs, read_index
 from .specs import Spec
 
@@ -205,7 +205,7 @@ class Database:
                 try:
                     spec = self.get(dag_hash)
                 except DatabaseError as error:
-                    warnings.warn(f"{error.summary}; it is left out", DatabaseWarning, stacklevel=2)
+                    warn_left_out(error, stacklevel=2)
                 young = self._young.get
             if spec is not None:
                 yield spec

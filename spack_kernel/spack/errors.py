@@ -6,6 +6,7 @@ faces (`spack_kernel.cli`, `spack_kernel.jupyter`) decide how it is shown.
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 from unicodedata import combining, east_asian_width
 
@@ -144,6 +145,19 @@ class SpackKernelWarning(UserWarning):
 
 class DatabaseWarning(SpackKernelWarning):
     """Part of a store is left out, or is read although it is not quite known."""
+
+
+def warn_left_out(error: DatabaseError, stacklevel: int) -> None:
+    """Warn that a record is left out because it is malformed.
+
+    Parameters
+    ----------
+    error : DatabaseError
+        What is wrong with it.
+    stacklevel : int
+        As of `warnings.warn`, for a call in the place of this one.
+    """
+    warnings.warn(f"{error.summary}; it is left out", DatabaseWarning, stacklevel=stacklevel + 1)
 
 
 class ConfigWarning(SpackKernelWarning):

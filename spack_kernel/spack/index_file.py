@@ -39,8 +39,6 @@ RETRY_PAUSE = 0.02
 #: Bytes above which a database is decoded in parts where other threads may wait.
 _LARGE = 5_000_000
 
-# An anonymous mapping of our own: no file stands behind it that could change or vanish.
-_PRIVATE = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS}
 _HUGE_PAGES = getattr(mmap, "MADV_HUGEPAGE", None)
 
 #: A large file is read in pieces of so many bytes; each takes about a millisecond, or these seconds
@@ -145,10 +143,11 @@ def _read_large(file: FileIO, size: int) -> memoryview:
     They are kept in pages of 2 MB where the system has them at hand: a fifth of the time is saved.
     Where it has to make room for such pages first, it takes longer than without.
     """
-    pages = mmap.mmap(-1, size, **_PRIVATE)
-    huge = _HUGE_PAGES is not None
-    if _HUGE_PAGES is not None:
-        _advise(pages, _HUGE_PAGES, 0)
+    # No file stands behind these pages that could change or vanish.
+    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    huge = _HUGE_PAGES
+    if huge is not None:
+        _advise(pages, huge, 0)
     data = memoryview(pages)
     there = 0
     while there < size:
@@ -157,8 +156,8 @@ def _read_large(file: FileIO, size: int) -> memoryview:
         if not count:
             break
         there += count
-        if huge and time.perf_counter() - started > _SLOW_PIECE:
-            huge = False
+        if huge is not None and time.perf_counter() - started > _SLOW_PIECE:
+            huge = None
             _advise(pages, mmap.MADV_NOHUGEPAGE, there)
     return data[:there].toreadonly()
 

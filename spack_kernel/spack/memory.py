@@ -7,12 +7,11 @@ needs none of it.
 from __future__ import annotations
 
 import threading
-import warnings
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
-from .errors import DatabaseError, DatabaseWarning
+from .errors import DatabaseError, warn_left_out
 from .specs import DeferredSpecs
 
 if TYPE_CHECKING:
@@ -85,9 +84,7 @@ class Memory:
         """Return what reads the rows of the store; what it learns goes with it."""
         from .rows import Rows
 
-        store = self._store
-        record = store.databases[0].record if len(store.databases) == 1 else store.record
-        return Rows(record, store.by_hash)
+        return Rows(self._store.record, self._store.by_hash)
 
     # Answers
 
@@ -137,7 +134,7 @@ class Memory:
             try:
                 row = rows.row(dag_hash)
             except DatabaseError as error:
-                warnings.warn(f"{error.summary}; it is left out", DatabaseWarning, stacklevel=3)
+                warn_left_out(error, stacklevel=3)
                 continue
             if row is not None:
                 named[dag_hash] = row

@@ -210,12 +210,8 @@ class Rows:
         DatabaseError
             When the record of the row is malformed.
         """
-        codes = self._codes
         try:
-            return [
-                (edge.name, edge.hash, codes[bytes(edge.parameters) or bytes(edge.type)])  # type: ignore[union-attr]
-                for edge in row.dependencies
-            ]
+            return self._coded(row.dependencies)
         except (KeyError, AttributeError):  # a kind that is new, or edges of a spec
             return self._learn_edges(row)
 
@@ -259,17 +255,22 @@ class Rows:
         return edges
 
     def _read_edges(self, dag_hash: str) -> list[tuple[str, str, int]]:
-        record, codes = self._record(dag_hash), self._codes
+        record = self._record(dag_hash)
         if record is not None:
             try:
-                return [
-                    (edge.name, edge.hash, codes[bytes(edge.parameters) or bytes(edge.type)])
-                    for edge in _decode_edges(record).spec.dependencies
-                ]
+                return self._coded(_decode_edges(record).spec.dependencies)
             except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, KeyError):
                 pass  # a kind that is new, an old shape, or malformed
         row = self.row(dag_hash)
         return [] if row is None else self.edges(row)
+
+    def _coded(self, edges: Sequence[_Edge | Dependency]) -> list[tuple[str, str, int]]:
+        """Return edges of a record; KeyError or AttributeError where they must be learned."""
+        codes = self._codes
+        return [
+            (edge.name, edge.hash, codes[bytes(edge.parameters) or bytes(edge.type)])  # type: ignore[union-attr]
+            for edge in edges
+        ]
 
     def dependencies(self, dag_hash: str) -> Sequence[Dependency]:
         """Return the edges of a DAG hash as its spec has them; none where nothing is recorded.

@@ -8,7 +8,6 @@ which need about a tenth of the memory of the specs.
 
 from __future__ import annotations
 
-import warnings
 from array import array
 from bisect import bisect_right
 from collections import Counter
@@ -17,7 +16,7 @@ from itertools import accumulate, repeat
 from operator import rshift
 from typing import TYPE_CHECKING, Any
 
-from .errors import DatabaseError, DatabaseWarning
+from .errors import DatabaseError, warn_left_out
 from .facets import facet_tests, variant_test
 from .rows import KIND_BITS, KIND_MASK
 from .traversal import RUNTIME_DEPTYPES
@@ -55,7 +54,6 @@ class Scan:
 
     def __init__(self, hashes: Iterable[str], rows: Rows) -> None:
         self.hashes = list(hashes)
-        self._number_of = {dag_hash: number for number, dag_hash in enumerate(self.hashes)}
         #: What edges call nodes without a row.
         self.edge_names: dict[int, str] = {}
         #: Per record one of `_NOT_INSTALLED`, `_INSTALLED` and `_LEFT_OUT`.
@@ -74,7 +72,6 @@ class Scan:
         self.dependencies = self._survey(rows)
         self.kinds = list(rows.kinds)
         self._runtime = [not set(RUNTIME_DEPTYPES).isdisjoint(types) for types, _ in self.kinds]
-        del self._number_of
         for column in self.columns.values():
             column.finish()
         for number in range(recorded):
@@ -86,6 +83,7 @@ class Scan:
     def _survey(self, rows: Rows) -> _Edges:
         """Fill the columns, and return the edges."""
         recorded = len(self.hashes)
+        number_of = {dag_hash: number for number, dag_hash in enumerate(self.hashes)}
         edges = _Edges()
         columns = [column for facet, column in self.columns.items() if facet != "flags"]
         names, namespaces, versions, *others = columns
@@ -93,18 +91,22 @@ class Scan:
             column.codes.append for column in columns
         ]
         by_texts: dict[object, list[int]] = {}
+
+        def leave_out() -> None:
+            self._states.append(_LEFT_OUT)
+            for column in columns:
+                column.codes.append(0)
+            edges.add(())
+
         for dag_hash in self.hashes[:recorded]:
             try:
                 row = rows.row(dag_hash)
-                packed = [] if row is None else self._packed(rows, row)
+                packed = [] if row is None else self._packed(rows, row, number_of)
             except DatabaseError as error:
-                warnings.warn(f"{error.summary}; it is left out", DatabaseWarning, stacklevel=6)
+                warn_left_out(error, stacklevel=6)
                 row = None
             if row is None:
-                self._states.append(_LEFT_OUT)
-                for column in columns:
-                    column.codes.append(0)
-                edges.add(())
+                leave_out()
                 continue
             _, name, namespace, version, installed, texts, _ = row
             codes = by_texts.get(texts)
@@ -121,23 +123,20 @@ class Scan:
             edges.add(packed)
         # What is not recorded is a node without a row: others may depend on it.
         for _ in self.hashes[recorded:]:
-            self._states.append(_LEFT_OUT)
-            for column in columns:
-                column.codes.append(0)
-            edges.add(())
+            leave_out()
         return edges
 
-    def _packed(self, rows: Rows, row: Row) -> list[int]:
+    def _packed(self, rows: Rows, row: Row, number_of: dict[str, int]) -> list[int]:
         """Return the edges of a row; an end without a record gets a number."""
         try:
-            return rows.packed(row, self._number_of)
+            return rows.packed(row, number_of)
         except KeyError:
             for name, end, _ in rows.edges(row):
-                if end not in self._number_of:
-                    number = self._number_of[end] = len(self.hashes)
+                if end not in number_of:
+                    number = number_of[end] = len(self.hashes)
                     self.hashes.append(end)
                     self.edge_names[number] = name
-            return rows.packed(row, self._number_of)
+            return rows.packed(row, number_of)
 
     @cached_property
     def _dependents(self) -> _Edges:
@@ -204,12 +203,8 @@ class Scan:
                 continue
             column, rows = self.columns[facet], list(rows)
             codes = column.codes
-            if len(rows) < len(column.values):
-                good = column.good_of({codes[row] for row in rows}, test)
-                rows = [row for row in rows if codes[row] in good]
-            else:
-                by_code = column.good(test)
-                rows = [row for row in rows if by_code[codes[row]]]
+            good = column.good({codes[row] for row in rows}, test)
+            rows = [row for row in rows if codes[row] in good]
         return list(rows)
 
     def _depending(
@@ -351,14 +346,10 @@ class _Column:
         """Forget what only adding needs."""
         del self.known, self._value
 
-    def good(self, test: Callable[[Any], bool]) -> list[bool]:
-        """Return by code whether its value will do."""
-        return [False, *map(test, self.values)]
-
-    def good_of(self, codes: Iterable[int], test: Callable[[Any], bool]) -> set[int]:
+    def good(self, codes: Iterable[int], test: Callable[[Any], bool]) -> set[int]:
         """Return which of some codes have a value that will do."""
         return {code for code in codes if code and test(self.values[code - 1])}
 
     def rows(self, test: Callable[[Any], bool]) -> list[int]:
-        good = self.good(test)
-        return [row for row, code in enumerate(self.codes) if good[code]]
+        good = self.good(range(1, len(self.values) + 1), test)
+        return [row for row, code in enumerate(self.codes) if code in good]

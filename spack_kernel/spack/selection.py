@@ -12,7 +12,7 @@ from .query import Query
 from .version_lists import ANY_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from .database import Database
     from .matching import Matcher
@@ -54,28 +54,30 @@ def select(
     QuerySyntaxError
         When `text` does not parse.
     """
-    if providers is not None:
-        return _select_all(store, text, installed, providers)
-    memory = memory_of(store)
-    selections = memory.answered(text, installed)
-    if selections is None:
-        selections = _select_all(store, text, installed, store.providers)
-        memory.keep(text, installed, selections)
-    return selections
-
-
-def _select_all(
-    store: Store, text: str, installed: bool | None, providers: Providers
-) -> list[Selection]:
     queries = parse_queries(text, dialect_for(store))
-    if not queries:
-        from .matching import Matcher
+    return _selections(store, text, queries, installed, providers)
 
-        everything = Query(dialect=dialect_for(store))
-        matcher = Matcher(store.by_hash, everything.dialect, providers)
-        found = _scanned(store, everything, installed, providers, matcher)
-        return [found._replace(query=None)]
-    return [_select(store, query, installed, providers) for query in queries]
+
+def _selections(
+    store: Store,
+    text: str,
+    queries: Sequence[Query],
+    installed: bool | None,
+    providers: Providers | None,
+) -> list[Selection]:
+    """Return what satisfies each of `queries`, which `text` says; everything for none."""
+    memory = memory_of(store)
+    selections = memory.answered(text, installed) if providers is None else None
+    if selections is None:
+        known = store.providers if providers is None else providers
+        if queries:
+            selections = [_select(store, query, installed, known) for query in queries]
+        else:
+            everything = _select(store, Query(dialect=dialect_for(store)), installed, known)
+            selections = [everything._replace(query=None)]
+        if providers is None:
+            memory.keep(text, installed, selections)
+    return selections
 
 
 def find_specs(
@@ -108,8 +110,7 @@ def get_specs(store: Store, text: str, *, providers: Providers | None = None) ->
     Ambiguous
         When more than one does.
     """
-    found = select(store, text, providers=providers)
-    return [_the_one(store, each, providers or store.providers) for each in found]
+    return [_the_one(store, each, providers) for each in select(store, text, providers=providers)]
 
 
 def get_spec(store: Store, text: str, *, providers: Providers | None = None) -> Spec:
@@ -117,18 +118,19 @@ def get_spec(store: Store, text: str, *, providers: Providers | None = None) -> 
 
     Errors are those of `get_specs`; no or several queries are a QuerySyntaxError.
     """
-    parse_query(text, dialect_for(store))  # one it must be
-    return get_specs(store, text, providers=providers)[0]
+    query = parse_query(text, dialect_for(store))
+    (selection,) = _selections(store, text, [query], True, providers)
+    return _the_one(store, selection, providers)
 
 
-def _the_one(store: Store, selection: Selection, providers: Providers) -> Spec:
+def _the_one(store: Store, selection: Selection, providers: Providers | None) -> Spec:
     if len(selection.specs) == 1:
         return selection.specs[0]
     from . import explain  # needed only where something is wrong
 
     if selection.specs:
         raise explain.ambiguous(store, selection)
-    raise explain.no_match(store, selection, providers)
+    raise explain.no_match(store, selection, store.providers if providers is None else providers)
 
 
 def _in_state(specs: Iterable[Spec], installed: bool | None) -> Iterator[Spec]:
@@ -145,17 +147,18 @@ def _select(store: Store, query: Query, installed: bool | None, providers: Provi
         return Selection(query, tuple(memory.in_find_order(same)))
     from .matching import Matcher  # for a hash alone it is not needed
 
-    by_name = name is not None and query.hash is None
-    rows, known = memory.rows_named(name) if name and by_name else (memory.rows(), {})
+    rows, known = (
+        memory.rows_named(name) if name is not None and query.hash is None else (memory.rows(), {})
+    )
     lookup = memory.lookup(rows)
     matcher = Matcher(lookup, query.dialect, providers, rows.dependencies, store.has_package)
     pool: Iterable[Spec]
-    if by_name:
-        test = matcher.test(query, named=False)
-        pool = (memory.spec(row, rows) for row in known.values())
-    elif query.hash is not None:
+    if query.hash is not None:
         test = matcher.test(query)
         pool = store.with_hash_prefix(query.hash)
+    elif name is not None:
+        test = matcher.test(query, named=False)
+        pool = (memory.spec(row, rows) for row in known.values())
     else:
         return _scanned(store, query, installed, providers, matcher)
     found = [spec for spec in _in_state(pool, installed) if test(spec)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from . import locate, selection
 from .database import Database
-from .errors import DatabaseError, DatabaseWarning, StoreNotFound
+from .errors import DatabaseError, DatabaseWarning, StoreNotFound, warn_left_out
 from .index_file import INDEX_PATH
 from .providers import NO_PROVIDERS, DeferredProviders
 from .traversal import RUNTIME_DEPTYPES, reach, rule_for, topological
@@ -316,7 +316,7 @@ class Store:
                 try:
                     spec = self.by_hash(dag_hash)
                 except DatabaseError as error:
-                    warnings.warn(f"{error.summary}; it is left out", DatabaseWarning, stacklevel=3)
+                    warn_left_out(error, stacklevel=3)
                     continue
                 if spec is not None:
                     yield spec

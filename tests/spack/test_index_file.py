@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tests.spack.test_index_parts import made, records, write
 TEXT = json.dumps({"database": {"version": "8", "installs": made(200)}}).encode()
 
 
-WAYS = {
+WAYS: dict[str, dict[str, Any]] = {
     "huge pages": {},
     "none": {"_HUGE_PAGES": None},
     "refused": {"_HUGE_PAGES": -1},
@@ -25,20 +26,26 @@ WAYS = {
 
 
 @pytest.fixture(params=WAYS)
-def large(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """Return what makes everything be read as a large file, on systems of all kinds."""
-    return {"_LARGE": 10, "_PIECE": 5000, **WAYS[request.param]}
+def read_large(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Path], Database]:
+    """Return what reads a database as a large file, on systems of all kinds."""
+
+    def read(root: Path) -> Database:
+        for name, value in {"_LARGE": 10, "_PIECE": 5000, **WAYS[request.param]}.items():
+            monkeypatch.setattr(index_file, name, value)
+        return Database.read(root)
+
+    return read
 
 
 @pytest.mark.parametrize("text", [TEXT, TEXT + b" trailing"], ids=["whole", "and more"])
 def test_it_is_the_same(
-    tmp_path: Path, text: bytes, large: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, text: bytes, read_large: Callable[[Path], Database]
 ) -> None:
     root = write(tmp_path, text)
     small = Database.read(root)
-    for name, value in large.items():
-        monkeypatch.setattr(index_file, name, value)
-    found = Database.read(root)
+    found = read_large(root)
     assert records(found) == records(small)
     assert found.stamp == small.stamp
     assert found.names() == small.names()
@@ -53,15 +60,13 @@ def test_it_is_the_same(
     ids=["the last byte", "the middle", "blank", "no object", "no text"],
 )
 def test_what_is_broken_is_told_alike(
-    tmp_path: Path, text: bytes, large: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, text: bytes, read_large: Callable[[Path], Database]
 ) -> None:
     root = write(tmp_path, text)
     with pytest.raises(DatabaseError) as small:
         Database.read(root)
-    for name, value in large.items():
-        monkeypatch.setattr(index_file, name, value)
     with pytest.raises(DatabaseError) as found:
-        Database.read(root)
+        read_large(root)
     assert found.value.summary == small.value.summary
 
 
