@@ -59,8 +59,20 @@ def quickstart(args: argparse.Namespace) -> int:
         path = output / f"plot-{number}.png"
         path.write_bytes(image)
         print(f"The plot:              {path}")
-    print(f"To pick the kernel in your Jupyter: export JUPYTER_PATH={shlex.quote(kernels(output))}")
+    print("Next, to start the kernel yourself, step by step or in your own Jupyter:")
+    print(f"  export JUPYTER_PATH={shlex.quote(kernels(output))}")
+    print(f"  {command()} check {KERNEL}")
     return 0
+
+
+def command() -> str:
+    """Return how ``spack-kernel`` is typed in the working directory."""
+    script = Path(sys.executable).with_name("spack-kernel")
+    if not script.exists():
+        return f"{shlex.quote(sys.executable)} -m spack_kernel"
+    if script.is_relative_to(Path.cwd()):
+        script = script.relative_to(Path.cwd())
+    return shlex.quote(str(script))
 
 
 def kernels(prefix: Path) -> str:
@@ -78,8 +90,15 @@ def install_kernel(store: demo.DemoStore, prefix: Path) -> None:
     query = f"py-libensemble/{store.hash('py-libensemble')[:7]}"
     words = ["--store", str(store.root), "install", query, "py-matplotlib"]
     words += ["--name", KERNEL, "--prefix", str(prefix)]
-    print(f"\n$ spack-kernel {shlex.join(words)}", flush=True)
-    subprocess.run([sys.executable, "-m", "spack_kernel", *words], check=True)  # noqa: S603
+    print(f"\n$ {command()} {shlex.join(words)}", flush=True)
+    installed = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "spack_kernel", *words],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    # What to do next depends on JUPYTER_PATH, and is told at the end.
+    print(installed.stdout.partition("Next:")[0], end="", flush=True)
 
 
 def run_notebook(directory: Path) -> nbformat.NotebookNode:

@@ -106,7 +106,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
             parser.exit(EXIT_USAGE)
         parser.error(f"there is no command {name!r}{_suggestion(name)}")
     parser, subparsers = build_parser([name])
-    namespace = parser.parse_args(argv[:start])
+    given = argparse.Namespace(store=[], color="auto", verbose=False)
+    namespace = parser.parse_args(argv[:start], given)
     rest, behind = list(argv[start + 1 :]), None
     if name == "exec" and "--" in rest:
         # argparse treats `--` differently from version to version; it ends the query here.
@@ -134,9 +135,9 @@ def run(argv: Sequence[str] | None = None) -> int:
         return stop.code if isinstance(stop.code, int) else 0
     args.arguments = arguments
     console = args.console = Console(
-        getattr(args, "color", "auto"),
+        args.color,
         json=getattr(args, "json", False),
-        verbose=getattr(args, "verbose", False),
+        verbose=args.verbose,
     )
     try:
         with warnings.catch_warnings():
@@ -165,7 +166,12 @@ def _report(error: Exception, console: Console) -> int:
             import traceback
 
             traceback.print_exception(error, file=console.err)
-        if isinstance(error, OSError) and error.filename is not None:
+        if isinstance(error, RuntimeError) and "home directory" in str(error):
+            reported = SpackKernelError(
+                "HOME is not set, and this user has no home directory that could be looked up",
+                hint="Set HOME to a directory of your own: export HOME=/path/to/it",
+            )
+        elif isinstance(error, OSError) and error.filename is not None:
             reported = SpackKernelError(f"{error.filename}: {error.strerror}")
         else:
             reported = SpackKernelError(

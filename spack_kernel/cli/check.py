@@ -20,6 +20,7 @@ from .sources import (
     get_plan,
     get_source,
     installed_plan,
+    instead_of_query,
 )
 
 if TYPE_CHECKING:
@@ -100,6 +101,8 @@ def run(args: argparse.Namespace) -> int:
             facts["kernel"] = name
             facts["specs"] = [{"spec": s.label, "hash": s.hash} for s in plan.specs]
             step.detail = plan.source.describe()
+            _refuse_as_root(plan)
+            facts["encryption"] = {"curve": not plan.unencrypted, "reason": plan.unencrypted}
         try_kernel(trial, plan, name, **made)
     except SpackKernelError as error:
         failure = error
@@ -110,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
         console.error(failure, json=False)
         return 1
     if not console.json:
-        _print_end(trial, console)
+        _print_end(trial, plan, console)
     return 0
 
 
@@ -122,17 +125,21 @@ def _plan(
     The name is None for a query, and an installed kernel's kernelspec is made already.
     """
     from spack_kernel.kernels.shipped import choose_shipped
+    from spack_kernel.spack.errors import SpackKernelError
 
     installed = find_installed(args)
     if installed is not None:
-        given = [*args.env, *getattr(args, "store", ()), *([args.kernel] if args.kernel else [])]
+        given = [*args.env, *args.store, *([args.kernel] if args.kernel else [])]
         if given or args.modules or not args.load_modules or args.companion != "auto":
             args.parser.error(
                 f"{installed.name} is an installed kernel, which has its own store, kernel, "
                 "companion and variables; options for these are for a QUERY"
             )
         return installed.name, installed_plan(installed), {}
-    source = get_source(args, open_store(args), env=chosen)
+    try:
+        source = get_source(args, open_store(args), env=chosen)
+    except SpackKernelError as error:
+        raise instead_of_query(args, error) from None
     shipped = choose_shipped(source.load.closure, args.kernel or source.default_kernel)
     plan = get_plan(args, source, kernel=shipped is None)
     made = {"env": chosen, "companion": args.companion, "shipped": shipped}
@@ -159,11 +166,35 @@ class _Report:
         console.out.flush()
 
 
-def _print_end(trial: Trial, console: Console) -> None:
+def _refuse_as_root(plan: KernelPlan) -> None:
+    """Refuse to run with root's rights what somebody else can change."""
+    from spack_kernel.kernels.errors import InterpreterError
+    from spack_kernel.spack.ownership import run_as
+
+    user = run_as(plan.interpreter.path) if plan.interpreter is not None else None
+    if user is not None:
+        raise InterpreterError(
+            f"root does not start the Python of {plan.specs[0].label}, which others can change",
+            details=[f"  {plan.interpreter.path}" if plan.interpreter else ""],
+            hint=f"Check it as another user: `sudo -u '#{user.uid}' spack-kernel check ...`.",
+        )
+
+
+def _print_end(trial: Trial, plan: KernelPlan, console: Console) -> None:
     imports = [step for step in trial.steps if step.name.startswith("import ")]
     seconds = sum(step.seconds for step in trial.steps)
     what = f"{len(imports)} modules imported" if len(imports) != 1 else "1 module imported"
     console.print(f"The kernel works: {what}, {seconds:.2f} s in all.")
+    if plan.unencrypted:
+        console.print(f"Its connection cannot be encrypted: {plan.unencrypted}.")
+        advice = 'KernelManager.transport = "ipc"'
+    else:
+        console.print("Its connection can be encrypted, if the server asks for it.")
+        advice = 'KernelManager.transport_encryption = "required"'
+    console.print(
+        "Without that every user of this machine can read its cells and outputs over TCP. In\n"
+        f"jupyter_server_config.py `c.{advice}` prevents it."
+    )
 
 
 def _duration(seconds: float) -> str:

@@ -26,6 +26,26 @@ examples:
 
 _SIGILS = ("^", "%")
 
+# What argcomplete leaves to do: bash takes an @ for the beginning of the word that it completes,
+# where argcomplete takes it for the end of the one before; zsh lets pass what begins as the word.
+_BESIDE = {
+    "bash": """\
+_spack_kernel_complete() {
+    _python_argcomplete "$@"
+    local word="${COMP_LINE:0:COMP_POINT}"
+    word="${word##*[[:space:]]}"
+    local breaks="${word//[^@:=]/}"
+    if [[ "$COMP_WORDBREAKS" == *@* && "$breaks" == *@ ]]; then
+        COMPREPLY=("${COMPREPLY[@]/#/@}")
+    fi
+}
+complete -o nospace -o default -o bashdefault -F _spack_kernel_complete spack-kernel
+""",
+    "zsh": """\
+zstyle ':completion:*:*:spack-kernel:*' matcher-list '' 'l:|=*'
+""",
+}
+
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add the parser of `completion`."""
@@ -50,7 +70,9 @@ def run(args: argparse.Namespace) -> int:
             "completion needs the package argcomplete, which is not installed",
             hint="pip install 'spack-kernel[completion]'",
         ) from None
-    args.console.print(shellcode(["spack-kernel"], shell=args.shell))
+    # Not through the console: what a shell evaluates is ours to the last character.
+    args.console.out.write(shellcode(["spack-kernel"], shell=args.shell) + "\n")
+    args.console.out.write(_BESIDE.get(args.shell, ""))
     return 0
 
 
@@ -68,7 +90,7 @@ def complete() -> None:
             completer = _COMPLETERS.get(str(action.metavar))
             if completer is not None:
                 action.completer = completer  # type: ignore[attr-defined]
-    argcomplete.autocomplete(parser, exclude=["--help", "-h"])
+    argcomplete.autocomplete(parser, exclude=["--help", "-h"], validator=_fits)
 
 
 def complete_query(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[str]:
@@ -85,7 +107,11 @@ def complete_query(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> li
     text = prefix[len(sigil) :]
     name, separator, rest = _split(text)
     if not separator:
-        return sorted(sigil + other for other in store.names() if other.startswith(name))
+        names = store.names()
+        found = [other for other in names if other.startswith(name)]
+        # People know Python packages by the names they have in Python.
+        found = found or [other for other in names if other.startswith(f"py-{name}")]
+        return sorted(sigil + other for other in found)
     specs: Iterable[Any] = store.named(name) if name else store.with_hash_prefix(rest)
     values = {
         str(spec.version) if separator == "@" else spec.hash[: max(7, len(rest))]
@@ -93,6 +119,12 @@ def complete_query(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> li
         if spec.installed
     }
     return sorted(f"{sigil}{name}{separator}{v}" for v in values if v.startswith(rest))
+
+
+def _fits(completion: str, prefix: str) -> bool:
+    """Return whether something may be offered for what is typed."""
+    sigil = prefix[:1] if prefix.startswith(_SIGILS) else ""
+    return completion.startswith((prefix, f"{sigil}py-{prefix[len(sigil) :]}"))
 
 
 def complete_kernel(prefix: str, **_: Any) -> list[str]:

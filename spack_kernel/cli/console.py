@@ -7,8 +7,11 @@ the program that reads it, and as text on standard error for the person who star
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
+
+from spack_kernel.spack.printable import printable
 
 if TYPE_CHECKING:
     from spack_kernel.spack.errors import SpackKernelError
@@ -29,6 +32,8 @@ _STYLES = {
     "hash": "90",
 }
 
+_NOT_IN_JSON = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
 
 class Console:
     """Standard output and error of one run of the command.
@@ -48,6 +53,9 @@ class Console:
         self.err = sys.stderr
         self.json = json
         self.verbose = verbose
+        # Marks what `style` made: nobody who writes a store can know it.
+        self._mark = f"\x00{os.urandom(8).hex()}"
+        self._styled = re.compile(re.escape(self._mark) + r"([\d]*);")
         #: Whether there was anything to warn of.
         self.warned = False
         self._color = {stream: _wants_color(color, stream) for stream in (self.out, self.err)}
@@ -57,22 +65,30 @@ class Console:
         code = _STYLES.get(kind)
         if not text or code is None or not self._color[stream or self.out]:
             return text
-        return f"\033[{code}m{text}\033[0m"
+        return f"{self._mark}{code};{text}{self._mark}0;"
+
+    def _shown(self, text: str) -> str:
+        """Return `text` as it is written: our colours in it, and nobody else's characters."""
+        parts = self._styled.split(text)
+        parts[::2] = map(printable, parts[::2])
+        parts[1::2] = [f"\033[{code}m" for code in parts[1::2]]
+        return "".join(parts)
 
     def print(self, text: str = "") -> None:
         """Print a line of the result."""
-        self.out.write(text + "\n")
+        self.out.write(self._shown(text) + "\n")
 
     def print_json(self, value: Any) -> None:
         """Print a result as JSON."""
         import json
 
-        json.dump(value, self.out, indent=2, ensure_ascii=False)
-        self.out.write("\n")
+        text = json.dumps(value, indent=2, ensure_ascii=False)
+        # JSON escapes the other control characters itself.
+        self.out.write(_NOT_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n")
 
     def note(self, text: str) -> None:
         """Say something on standard error."""
-        self.err.write(text + "\n")
+        self.err.write(self._shown(text) + "\n")
         self.err.flush()
 
     def warn(self, text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from .options import add_json_option
+from .options import add_json_option, typed_command
 
 if TYPE_CHECKING:
     import argparse
@@ -108,10 +108,11 @@ def _facts(store: DemoStore) -> dict[str, Any]:
 
 
 def _print(store: DemoStore, console: Console) -> None:
-    command = f"spack-kernel --store {shlex.quote(str(store.root))}"
+    command = f"{typed_command()} --store {shlex.quote(str(store.root))}"
     short = f"py-libensemble/{store.hash('py-libensemble')[:7]}"
     what = "is there already" if store.reused else "is ready"
     console.print(f"A store of {len(store.hashes)} specs {what} in {store.root}")
     console.print("Try:")
-    for words in ("list", f"show {short}", f"install {short} py-matplotlib", "show py-numpy"):
+    install = f"install --user {short} py-matplotlib"
+    for words in ("list py-numpy", f"show {short}", install, f"check {short}"):
         console.print(f"  {command} {words}")

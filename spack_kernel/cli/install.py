@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .options import (
@@ -13,7 +15,9 @@ from .options import (
     add_store_option,
     open_store,
     query_text,
+    typed_command,
     variables,
+    warn_if_closed,
 )
 from .recipes import add_spack_options, ask_recipes
 from .sources import add_source_options, check_source, get_plan, get_source
@@ -137,6 +141,8 @@ def run(args: argparse.Namespace) -> int:
         console.print_json(installed.as_dict())
     else:
         _print(installed, plan, shipped, console)
+    if not args.user:
+        warn_if_closed(Path(installed.resource_dir), console)
     if installed.shadowed_by:
         console.warn(f"Jupyter finds another kernel of this name first: {installed.shadowed_by}")
     elif installed.shadowed_by == "":
@@ -182,6 +188,7 @@ def _print(
     for note in plan.notes:
         console.print(f"  note         {note.topic}: {note.text}")
     console.print("Next:")
-    console.print(f"  spack-kernel check {installed.name}")
-    console.print(f"  jupyter console --kernel {installed.name}")
+    console.print(f"  {typed_command()} check {installed.name}")
+    if shutil.which("jupyter-console"):
+        console.print(f"  jupyter console --kernel {installed.name}")
     console.print("or reload JupyterLab and pick it in the launcher.")

@@ -5,7 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
+import shutil
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from spack_kernel import STORE_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,11 +19,10 @@ if TYPE_CHECKING:
     from spack_kernel.spack.specs import Spec
     from spack_kernel.spack.store import Store
 
+    from .console import Console
+
     #: A parser or a group of its arguments.
     Adder = argparse._ActionsContainer
-
-#: Default of ``--store``: several paths are separated as in PATH.
-STORE_VARIABLE = "SPACK_KERNEL_STORE"
 
 _VARIABLE = re.compile(r"[^\W\d]\w*")
 _KEY_VALUE = re.compile(r"([^\s=:'\"]+)(:?==?)(.*)", re.DOTALL)
@@ -169,3 +174,35 @@ def get_specs(store: Store, words: Sequence[str]) -> list[Spec]:
     from spack_kernel.spack import selection
 
     return selection.get_specs(store, query_text(words))
+
+
+def typed_command() -> str:
+    """Return how this command is typed in the shell it was started from."""
+    program = Path(sys.argv[0])
+    if program.name == "__main__.py":
+        return f"{_from_here(Path(sys.executable))} -m spack_kernel"
+    if shutil.which(program.name) == str(program.absolute()) or not program.is_file():
+        return program.name
+    return _from_here(program.absolute())
+
+
+def _from_here(path: Path) -> str:
+    """Return a path as it is typed in the working directory."""
+    try:
+        path = path.relative_to(Path.cwd())
+    except (ValueError, OSError):
+        return shlex.quote(str(path))
+    return shlex.quote(str(path) if "/" in str(path) else f"./{path}")
+
+
+def warn_if_closed(resource_dir: Path, console: Console) -> None:
+    """Warn when other users cannot read a kernelspec that is meant for them."""
+    from spack_kernel.jupyter.kernelspecs import closed_to_others
+
+    closed = closed_to_others(resource_dir)
+    if closed is not None:
+        top = shlex.quote(str(closed))
+        console.warn(
+            f"other users cannot read {closed}, and so not this kernel (the umask when it was made "
+            f"says so); `chmod -R go+rX {top}` lets them"
+        )

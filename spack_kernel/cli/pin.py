@@ -174,9 +174,9 @@ def _install_kernel(args: argparse.Namespace) -> int:
     console: Console = args.console
     if args.notebook:
         args.parser.error("--install-kernel takes no NOTEBOOK")
-    directory = kernels_directory(user=args.user, prefix=args.prefix) / NOTEBOOK_NAME
+    kernels = kernels_directory(user=args.user, prefix=args.prefix)
     content = notebook_content(NOTEBOOK_DISPLAY_NAME, given_stores(args))
-    write_kernelspec(directory, content)
+    directory = write_kernelspec(kernels, NOTEBOOK_NAME, content)
     if console.json:
         console.print_json({"name": NOTEBOOK_NAME, "resource_dir": str(directory)})
     else:

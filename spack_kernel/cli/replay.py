@@ -16,9 +16,10 @@ import re
 import sys
 from collections import namedtuple
 
+from spack_kernel import STORE_VARIABLE
 from spack_kernel.kernels import kept
 from spack_kernel.kernels.composition import Composition, is_python
-from spack_kernel.kernels.hygiene import clean_environment
+from spack_kernel.kernels.hygiene import DEFAULT_PATH, clean_environment
 from spack_kernel.spack import disk
 
 from .process import CommandError, replace_process
@@ -59,12 +60,15 @@ class Start(namedtuple("Start", ("command", "environment", "env", "python", "com
 
 def is_pinned(args: argparse.Namespace) -> bool:
     """Return whether arguments name specs by hash in stores by path, and nothing that moves."""
+    from .options import given_stores  # it brings argparse along
+
+    stores = given_stores(args)
     moving = (args.from_notebook, args.environment, args.view, args.modules)
     return (
         not any(moving)
         and args.companion in ("auto", "none")
-        and bool(args.store)
-        and all(os.path.isabs(path) for path in args.store)  # noqa: PTH117
+        and bool(stores)
+        and all(os.path.isabs(path) for path in stores)  # noqa: PTH117
         and bool(args.query)
         and all(_PINNED.fullmatch(word) for word in args.query)
     )
@@ -99,9 +103,8 @@ def remember(arguments: Sequence[str], start: Start, questions: Sequence[Questio
             "variables": {name: start.environment[name] for name in path_variables},
         }
     changes, *rest = start.composition
-    asked = {(kind, path): answer for kind, path, answer in (*ours, *questions)}
     record = {
-        "questions": [(*question, answer) for question, answer in asked.items()],
+        "questions": disk.distinct([*ours, *questions]),
         "python": start.python,
         "env": start.env,
         "composition": [[change[:4] for change in changes], *rest],
@@ -125,7 +128,8 @@ def replay(arguments: Sequence[str]) -> None:
         return
     try:
         prepared = _prepare(record, command)
-    except (KeyError, TypeError, ValueError):  # of another version, or damaged
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError):
+        # Of another version, or damaged.
         return
     if prepared is None:
         return
@@ -140,6 +144,7 @@ def _prepare(record: dict[str, Any], command: list[str]) -> tuple[list[str], dic
     if not disk.unchanged(record["questions"]):
         return None
     cleaned, _ = clean_environment(os.environ)
+    cleaned.setdefault("PATH", DEFAULT_PATH)
     environment = Composition(*record["composition"]).apply(cleaned, env=record["env"])
     if is_python(command[0]):
         if not record["python"]:
@@ -160,4 +165,5 @@ def _key(arguments: Sequence[str], command: Sequence[str]) -> list[Any]:
     kernel = (
         bool(command) and is_python(command[0]) and command[1:3] == ["-m", "ipykernel_launcher"]
     )
-    return [list(arguments), kernel, sys.prefix, kept.loader_settings()]
+    named = os.environ.get(STORE_VARIABLE)
+    return [list(arguments), named, kernel, sys.prefix, kept.loader_settings()]

@@ -20,6 +20,8 @@ from .sources import (
     get_plan,
     get_source,
     installed_plan,
+    installed_traits,
+    instead_of_query,
 )
 
 if TYPE_CHECKING:
@@ -104,10 +106,10 @@ def run(args: argparse.Namespace) -> int:
     try:
         store = open_store(args)
         specs = get_specs(store, args.query) if args.query else []
-    except SpackKernelError:
+    except SpackKernelError as error:
         installed = find_installed(args)
         if installed is None:
-            raise
+            raise instead_of_query(args, error) from None
         plan = installed_plan(installed)
     else:
         if args.tree and specs:
@@ -115,13 +117,13 @@ def run(args: argparse.Namespace) -> int:
             _show_tree(store, specs, deptypes, args)
             return 0
         plan = _plan(args, store, specs)
-    env = dict(installed.env) if installed is not None else {}
+    env = installed_traits(installed).all_env() if installed is not None else {}
     if args.tree:
         _show_tree(plan.store, plan.specs, deptypes, args)
     elif console.json:
         _print_json(plan, args, deptypes, env)
     elif args.variables:
-        for name, value in sorted(plan.environment({}, env=env, modules=False).items()):
+        for name, value in sorted(plan.variables(env=env).items()):
             console.print(f"{name}={value}")
     elif args.paths:
         for entry in plan.pythonpath:
@@ -131,6 +133,7 @@ def run(args: argparse.Namespace) -> int:
             console.print(f"The kernel {console.style('bold', installed.name)}")
         _print_plan(plan, console)
         print_variables(plan, env, console)
+        _print_removed(plan, env, console)
         if plan.notes:
             console.print()
             console.print(console.style("bold", "Worth knowing"))
@@ -140,6 +143,27 @@ def run(args: argparse.Namespace) -> int:
         console.print(console.style("bold", "Dependency tree"))
         _print_tree(plan.store, plan.specs, deptypes, console, types=args.types)
     return 0
+
+
+def _print_removed(plan: KernelPlan, env: Mapping[str, str], console: Console) -> None:
+    """Print the variables that do not reach the kernel, and who set them."""
+    import contextlib
+    import os
+
+    from spack_kernel.spack.modules import ModulesError
+
+    cleaned, removed = plan.cleaned(os.environ)
+    if plan.modules:
+        with contextlib.suppress(ModulesError):  # told beside what the modules set
+            removed += plan.loaded_modules(cleaned, env=env).removed
+    removed += plan.removals(env)
+    if not removed:
+        return
+    console.print()
+    console.print(console.style("bold", "Left out, since it would not fit the kernel's Python"))
+    for name, value, reason, source in removed:
+        console.print(f"  {name}={value}")
+        console.print(console.style("dim", f"    of {source or 'this shell'}: {reason}"))
 
 
 def _plan(args: argparse.Namespace, store: Store, specs: Sequence[Spec]) -> KernelPlan:
@@ -174,7 +198,7 @@ def _print_json(
     plan: KernelPlan, args: argparse.Namespace, deptypes: Sequence[str], env: Mapping[str, str]
 ) -> None:
     facts = plan.as_dict()
-    facts["env"] = plan.environment({}, env=env, modules=False)
+    facts["env"] = plan.variables(env=env)
     if args.variables:
         args.console.print_json(facts["env"])
     elif args.paths:

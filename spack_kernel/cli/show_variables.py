@@ -42,7 +42,7 @@ def print_variables(plan: KernelPlan, env: Mapping[str, str], console: Console) 
     changes: dict[str, list[Modification]] = {}
     for change in plan.load.modifications:
         changes.setdefault(change.variable, []).append(change)
-    values = plan.environment({}, env=env, modules=False)
+    values = plan.variables(env=env)
     for name, value in sorted(values.items()):
         if name == "PYTHONPATH":
             continue

@@ -5,6 +5,7 @@ Heavy imports stand inside the functions, as in the subcommands.
 
 from __future__ import annotations
 
+import difflib
 import os
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from spack_kernel.jupyter.kernelspecs import InstalledKernelSpec
+    from spack_kernel.jupyter.traits import KernelTraits
     from spack_kernel.kernels.plan import KernelPlan
     from spack_kernel.kernels.sources import Source
+    from spack_kernel.spack.errors import SpackKernelError
     from spack_kernel.spack.recorded import RecipeEnvironment
     from spack_kernel.spack.specs import Spec
     from spack_kernel.spack.store import Store
@@ -150,6 +153,75 @@ def find_installed(args: argparse.Namespace) -> InstalledKernelSpec | None:
     return next((spec for spec in list_kernelspecs() if spec.name == wanted), None)
 
 
+def instead_of_query(args: argparse.Namespace, error: SpackKernelError) -> SpackKernelError:
+    """Return the error for a QUERY that may be meant as the name of a kernel.
+
+    Parameters
+    ----------
+    args : Namespace
+        The arguments.
+    error : SpackKernelError
+        What the query led to.
+    """
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    from spack_kernel.jupyter.errors import KernelSpecError
+    from spack_kernel.jupyter.kernelspecs import list_kernelspecs
+    from spack_kernel.spack.errors import NoMatch, StoreNotFound
+
+    if len(args.query) != 1 or not isinstance(error, (NoMatch, StoreNotFound)):
+        return error
+    (name,) = args.query
+    resource_dir = KernelSpecManager().find_kernel_specs().get(name.lower())
+    if resource_dir is not None:
+        return KernelSpecError(
+            f"`{name}` is a kernel that spack-kernel did not make, and no spec",
+            details=[f"  {resource_dir}", f"  as a query: {error.summary}"],
+            hint="`spack-kernel remove --list` shows the kernels that it made.",
+        )
+    names = [spec.name for spec in list_kernelspecs()]
+    close = difflib.get_close_matches(name.lower(), names, n=1)
+    if not close:
+        return error
+    return type(error)(
+        error.summary,
+        details=[*error.details, f"  and no kernel is named {name}"],
+        hint=f"{error.hint}\nDid you mean the kernel {close[0]}?".strip(),
+    )
+
+
+def installed_traits(installed: InstalledKernelSpec) -> KernelTraits:
+    """Return the traits that an installed kernel's kernel.json sets, checked as at its start.
+
+    Raises
+    ------
+    KernelSpecError
+        For an unknown key and a value of a wrong type; names the file.
+    """
+    from jupyter_client.kernelspec import KernelSpec
+    from traitlets import TraitError
+
+    from spack_kernel.jupyter.errors import KernelSpecError
+    from spack_kernel.jupyter.kernel_json import KERNEL_FILE
+    from spack_kernel.jupyter.traits import KernelTraits
+
+    file = f"{installed.resource_dir}/{KERNEL_FILE}"
+    try:
+        traits = KernelTraits(kernel_spec=KernelSpec.from_resource_dir(installed.resource_dir))
+        traits.configure(dict(installed.config))
+    except KernelSpecError as error:
+        raise KernelSpecError(
+            error.summary, details=[*error.details, f"  in {file}"], hint=error.hint
+        ) from None
+    except (TraitError, TypeError, ValueError, OSError) as error:
+        raise KernelSpecError(
+            f"the kernelspec `{installed.name}` cannot be read: {error}",
+            details=[f"  {file}"],
+            hint="Correct the file, or make the kernel again with `spack-kernel install`.",
+        ) from error
+    return traits
+
+
 def installed_plan(installed: InstalledKernelSpec) -> KernelPlan:
     """Return the plan that the provisioner would make for an installed kernel.
 
@@ -158,29 +230,15 @@ def installed_plan(installed: InstalledKernelSpec) -> KernelPlan:
     SpackKernelError
         When there is none.
     """
-    import json
+    from spack_kernel.jupyter.errors import KernelSpecError
+    from spack_kernel.jupyter.notebook import NotebookSpec
+    from spack_kernel.jupyter.resolve import Planner
 
-    from jupyter_client.kernelspec import KernelSpec
-
-    from spack_kernel.jupyter.kernel_json import kernel_command, starts_ipykernel
-    from spack_kernel.jupyter.resolve import Planner, Request
-
-    config = installed.config
-    stores = config.get("store", ())
-    recipes, inspections = config.get("recipes"), config.get("prefix_inspections")
-    command = kernel_command(KernelSpec.from_resource_dir(installed.resource_dir).argv)
-    request = Request(
-        spec=config.get("spec", ""),
-        hash=config.get("hash", ""),
-        specs=tuple(config.get("specs", ())),
-        environment=config.get("environment", ""),
-        view=config.get("view", ""),
-        modules=tuple(config.get("modules", ())),
-        load_modules=config.get("load_modules", True),
-        recipes=json.dumps(recipes, sort_keys=True) if recipes else "",
-        prefix_inspections="" if inspections is None else json.dumps(inspections),
-        stores=(stores,) if isinstance(stores, str) else tuple(stores),
-        companion=config.get("companion", "auto"),
-        kernel=not command or starts_ipykernel(command),
-    )
-    return Planner().plan(request, {**os.environ, **installed.env})
+    traits = installed_traits(installed)
+    if traits.from_notebook:
+        raise KernelSpecError(
+            f"`{installed.name}` starts what a notebook says, and no notebook is named here",
+            hint="`spack-kernel pin --check NOTEBOOK` tells whether what one needs is here.",
+        )
+    request = traits.request(NotebookSpec(traits.spec, traits.hash, tuple(traits.specs)))
+    return Planner().plan(request, {**os.environ, **traits.all_env()})

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .options import add_json_option, add_store_option, given_stores
+from .options import add_json_option, add_store_option, given_stores, warn_if_closed
 
 if TYPE_CHECKING:
     import argparse
@@ -30,8 +31,15 @@ examples:
   spack-kernel sync --store /sw/spack --prefix /sw/jupyter      in an admin's timer
   spack-kernel sync --limit 0 --environment '' --user           removes them all"""
 
-_SIGNS = {"added": "+", "updated": "~", "removed": "-", "refused": "!", "kept": " "}
-_STYLES = {"added": "green", "updated": "yellow", "removed": "red", "refused": "red", "kept": "dim"}
+_SIGNS = {"added": "+", "updated": "~", "removed": "-", "refused": "!", "failed": "!", "kept": " "}
+_STYLES = {
+    "added": "green",
+    "updated": "yellow",
+    "removed": "red",
+    "refused": "red",
+    "failed": "red",
+    "kept": "dim",
+}
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -129,7 +137,11 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print(changes, args.dry_run, console)
     _report(changes, wanted, console)
-    return 0 if wanted.complete else 1
+    written = next((c for c in changes if c.action in ("added", "updated", "kept")), None)
+    if written is not None and not args.user and not args.dry_run:
+        warn_if_closed(Path(written.directory), console)
+    failed = any(change.action == "failed" for change in changes)
+    return 0 if wanted.complete and not failed else 1
 
 
 def _traits(args: argparse.Namespace) -> dict[str, Any]:
@@ -138,7 +150,7 @@ def _traits(args: argparse.Namespace) -> dict[str, Any]:
     traits = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if args.environments is not None:
         traits["environments"] = [name for name in args.environments if name]
-    if getattr(args, "store", None):
+    if args.store:
         first, *others = given_stores(args)
         traits |= {"stores": [first], "upstreams": others}
     return traits
@@ -162,6 +174,8 @@ def _report(changes: list[Change], wanted: Wanted, console: Console) -> None:
     for change in changes:
         if change.action == "refused":
             console.warn(f"{change.directory} is not of this group and stays as it is")
+        if change.action == "failed":
+            console.warn(change.reason)
     for _, error in wanted.failures:
         console.error(error, json=False)
     if not wanted.complete:

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import re
+import shlex
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -25,8 +26,14 @@ from jupyter_core.utils import run_sync
 from traitlets.config import Config
 
 from spack_kernel.jupyter.errors import KernelDiedError
-from spack_kernel.jupyter.kernel_json import kernel_command, kernel_dict, starts_ipykernel
+from spack_kernel.jupyter.kernel_json import (
+    kernel_command,
+    kernel_dict,
+    starts_ipykernel,
+    store_paths,
+)
 from spack_kernel.jupyter.kernelspecs import write_kernelspec
+from spack_kernel.kernels.diagnosis import diagnose
 from spack_kernel.spack.errors import SpackKernelError
 
 if TYPE_CHECKING:
@@ -37,8 +44,6 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks at whether a kernel that has not answered is still alive.
 _PATIENCE = 0.5
-
-_SHOWN_LINES = 15
 
 _LONGER = "Give it longer with --timeout; a cold parallel file system is slow."
 
@@ -52,9 +57,16 @@ _ASK_PYTHON = (
 
 
 class ImportFailedError(SpackKernelError):
-    """A module that cannot be imported in the kernel, or that is not the spec's own."""
+    """A module that cannot be imported in the kernel, or that is not the spec's own.
+
+    Attributes
+    ----------
+    optional : bool
+        Whether it misses another module, which may be one that need not be there.
+    """
 
     code = "import"
+    optional = False
 
 
 class TimeoutExpiredError(SpackKernelError):
@@ -124,6 +136,12 @@ class Trial:
             self.report(step)
 
 
+class _TrialManager(KernelManager):
+    """A manager whose provisioner need not suggest to check the kernel."""
+
+    is_trial = True
+
+
 def try_kernel(trial: Trial, plan: KernelPlan, name: str | None, **made: Any) -> None:
     """Start a kernel, import its packages if it speaks Python, and shut it down.
 
@@ -144,7 +162,7 @@ def try_kernel(trial: Trial, plan: KernelPlan, name: str | None, **made: Any) ->
         When a step fails, with the reason.
     """
     with tempfile.TemporaryDirectory(prefix="spack-kernel-check-") as scratch:
-        manager = KernelManager(
+        manager = _TrialManager(
             kernel_name=name or "trial",
             # What the kernel says goes into the error; its logger would show tracebacks of ours.
             config=Config({"SpackProvisioner": {"echo_stderr": False}}),
@@ -154,7 +172,7 @@ def try_kernel(trial: Trial, plan: KernelPlan, name: str | None, **made: Any) ->
         manager.connection_file = os.path.join(scratch, "connection.json")  # noqa: PTH118
         if name is None:
             kernels = Path(scratch, "kernels")
-            write_kernelspec(kernels / "trial", kernel_dict(plan, **made))
+            write_kernelspec(kernels, "trial", kernel_dict(plan, **made))
             manager.kernel_spec_manager = KernelSpecManager(
                 kernel_dirs=[str(kernels)], ensure_native_kernel=False
             )
@@ -170,9 +188,7 @@ def try_kernel(trial: Trial, plan: KernelPlan, name: str | None, **made: Any) ->
                     step.detail = _ask_python(talk, plan)
             if talk.language == "python":
                 for spec in plan.specs:
-                    for module in modules_of(plan, spec):
-                        with trial.step(f"import {module}") as step:
-                            step.detail = _import(talk, spec, module)
+                    _import_all(trial, talk, plan, spec)
             with trial.step("shutdown"):
                 talk.end()
                 manager.shutdown_kernel()
@@ -287,15 +303,7 @@ class _Talk:
         )
 
     def _died(self, when: str) -> KernelDiedError:
-        lines = run_sync(self._manager.provisioner.last_words)()  # type: ignore[union-attr]
-        return KernelDiedError(
-            f"the kernel died {when}",
-            details=[f"  | {line}" for line in lines[-_SHOWN_LINES:]],
-            hint=""
-            if lines
-            else "It said nothing; a crash in compiled code or a lack of memory "
-            "ends a process like that.",
-        )
+        return run_sync(self._manager.provisioner.died)(when)  # type: ignore[union-attr,no-any-return]
 
 
 def _answer(content: dict[str, Any]) -> Any:
@@ -316,35 +324,70 @@ def _ask_python(talk: _Talk, plan: KernelPlan) -> str:
     return f"Python {version}, ipykernel {ipykernel}, {executable}"
 
 
-def _import(talk: _Talk, spec: Spec, module: str) -> str:
+def _import_all(trial: Trial, talk: _Talk, plan: KernelPlan, spec: Spec) -> None:
+    """Import the modules of a spec, the one that it is named after first.
+
+    Packages have modules for what need not be installed (a test runner, another library). One that
+    does not find such a thing is told and does not make the kernel fail, if the main one works.
+    """
+    modules = modules_of(plan, spec)
+    named = spec.name.removeprefix("py-").replace("-", "_").lower()
+    modules.sort(key=lambda module: module.lower() != named)
+    works = False
+    failure: ImportFailedError | None = None
+    for module in modules:
+        with trial.step(f"import {module}") as step:
+            try:
+                step.detail = _import(talk, plan, spec, module)
+                works = True
+            except ImportFailedError as error:
+                if not error.optional or module.lower() == named or len(modules) == 1:
+                    raise
+                failure = failure or error
+                step.detail = f"not needed: {error.summary}"
+    if failure is not None and not works:
+        raise failure
+
+
+def _import(talk: _Talk, plan: KernelPlan, spec: Spec, module: str) -> str:
     ask = (
         "__import__('json').dumps((lambda m: getattr(m, '__file__', None) or "
         f"list(getattr(m, '__path__', [])))({module}))"
     )
     content = talk.execute(f"import {module}", ask)
+    words = [word for path in store_paths(plan.store) for word in ("--store", path)]
     if content["status"] != "ok":
-        raise ImportFailedError(
+        lines = _plain_traceback(content)
+        cause = diagnose(plan, None, lines, os.environ)
+        python = ["python", "-c", f"import {module}"]
+        again = shlex.join(["spack-kernel", "exec", *words, f"/{spec.hash[:7]}", "--", *python])
+        error = ImportFailedError(
             f"`import {module}` fails: {content.get('ename')}: {content.get('evalue')}",
-            details=_traceback(content),
-            hint=f"{spec.label} itself does not work in this Python; "
-            f"`spack-kernel exec /{spec.hash[:7]} -- python` shows the same.",
+            details=[f"  | {line}" for line in lines[-12:]] + [*(cause.details if cause else ())],
+            hint=cause.hint
+            if cause
+            else f"{spec.label} itself does not work in this Python; `{again}` shows the same.",
         )
+        missing = str(content.get("evalue"))
+        error.optional = content.get("ename") == "ModuleNotFoundError" and cause is None
+        error.optional &= f"'{module}" not in missing
+        raise error
     where = _answer(content)
     places = [where] if isinstance(where, str) else list(where)
     prefix = os.path.realpath(spec.prefix or "")
     inside = [p for p in places if os.path.realpath(p).startswith(prefix + os.sep)]
     if not inside:
         found = places[0] if places else "it is built into the interpreter"
+        shown = shlex.join(["spack-kernel", "show", *words, "--paths", f"/{spec.hash[:7]}"])
         raise ImportFailedError(
             f"`import {module}` finds another {module} than that of {spec.label}",
             details=[f"found: {found}", f"expected below: {spec.prefix}"],
-            hint="Something before it on PYTHONPATH has a module of that name; "
-            f"`spack-kernel show --paths /{spec.hash[:7]}` shows the order.",
+            hint=f"Something before it on PYTHONPATH has a module of that name; `{shown}` shows "
+            "the order.",
         )
     return inside[0]
 
 
-def _traceback(content: dict[str, Any]) -> list[str]:
+def _plain_traceback(content: dict[str, Any]) -> list[str]:
     text = "\n".join(content.get("traceback", ()))
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
-    return [f"  | {line}" for line in plain.splitlines()[-12:]]
+    return re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from traitlets import Bool, Float, Integer, List, TraitError, Unicode, validate
 
+from spack_kernel import STORE_VARIABLE
 from spack_kernel.kernels.shipped import PACKAGES
 
 from .errors import KernelSpecError
+from .failure import KernelStartError
 from .kernel_json import default_display_name, kernel_content, notebook_content
-from .kernelspecs import RESOURCES
+from .kernelspecs import RESOURCES, logo_directory
 from .loading import Loading
 from .names import (
     DISPLAY_NAME_TEMPLATE,
@@ -30,7 +32,6 @@ from .names import (
     says,
 )
 from .offers import LIMIT, Offer, Selection
-from .traits import STORE_VARIABLE
 from .watch import StoreWatcher
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ _PATIENCE = 10.0
 _LOGOS = tuple(sorted(path.name for path in RESOURCES.glob("logo-*")))
 
 
-class UnknownKernelError(KernelSpecError, NoSuchKernel):
-    """A name that is made of a spec and a hash, and that no store has.
+class UnknownKernelError(KernelStartError, NoSuchKernel):
+    """A name of which there is no kernel, told as a server can show it.
 
     Parameters
     ----------
@@ -58,14 +59,14 @@ class UnknownKernelError(KernelSpecError, NoSuchKernel):
         What can be done.
     """
 
-    code = "no-such-kernel"
-
     def __init__(self, name: str, reason: str, hint: str = "") -> None:
-        KernelSpecError.__init__(self, f"No such kernel named {name}: {reason}", hint=hint)
+        cause = KernelSpecError(f"No such kernel named {name}: {reason}", hint=hint)
+        cause.code = "no-such-kernel"
+        KernelStartError.__init__(self, cause, status=404)
         self.name = name
 
     # That of NoSuchKernel, which is a KeyError, would say less.
-    __str__ = KernelSpecError.__str__
+    __str__ = KernelStartError.__str__
 
 
 class _Known(NamedTuple):
@@ -167,7 +168,7 @@ class SpackKernelSpecManager(KernelSpecManager):
         """Return the names of all kernels with the directories of their logos."""
         found: dict[str, str] = super().find_kernel_specs()
         for name, (offer, _) in self._offered().items():
-            found.setdefault(name, offer.directory or str(RESOURCES))
+            found.setdefault(name, str(logo_directory(offer.images())))
         return found
 
     def get_all_specs(self) -> dict[str, Any]:
@@ -200,7 +201,7 @@ class SpackKernelSpecManager(KernelSpecManager):
         except NoSuchKernel:
             offer = self._by_name(kernel_name)
             content = dict(offer.content)
-            resource_dir = offer.directory or str(RESOURCES)
+            resource_dir = str(logo_directory(offer.images()))
             return self.kernel_spec_class(resource_dir=resource_dir, **content)
 
     def remove_kernel_spec(self, name: str) -> str:
@@ -309,17 +310,14 @@ class SpackKernelSpecManager(KernelSpecManager):
 
     def _model(self, offer: Offer) -> dict[str, Any]:
         """Return a kernel as ``/api/kernelspecs`` gives it; the server then asks no disk for it."""
-        directory = offer.directory or str(RESOURCES)
+        directory = str(logo_directory(offer.images()))
         model: dict[str, Any] = {"resource_dir": directory, "spec": _spec_dict(offer)}
         base_url = getattr(self.parent, "base_url", None)
         if isinstance(base_url, str):
-            names = offer.resources if offer.directory else _LOGOS
+            names = tuple(offer.logos) or _LOGOS
             base = f"{base_url.rstrip('/')}/kernelspecs/{offer.name}"
             model["name"] = offer.name
-            model["resources"] = {
-                name.rpartition(".")[0] if name.startswith("logo-") else name: f"{base}/{name}"
-                for name in names
-            }
+            model["resources"] = {name.rpartition(".")[0]: f"{base}/{name}" for name in names}
         return model
 
     # -- one kernel by its name --
@@ -328,7 +326,7 @@ class SpackKernelSpecManager(KernelSpecManager):
         """Return a kernel of ours by name; see `get_kernel_spec`."""
         name = kernel_name.lower()
         if self.allowed_kernelspecs and name not in self.allowed_kernelspecs:
-            raise NoSuchKernel(kernel_name)
+            raise UnknownKernelError(kernel_name, "`allowed_kernelspecs` does not have it")
         known = self._known(name)
         if known is None and parse_name(name, self.name_template) is not None:
             # It may have been installed since the stores were read.
@@ -339,7 +337,11 @@ class SpackKernelSpecManager(KernelSpecManager):
         if known is not None:
             return self._remember(name, known).offer
         if parse_name(name, self.name_template) is None:
-            raise NoSuchKernel(kernel_name)
+            raise UnknownKernelError(
+                kernel_name,
+                "no kernelspec has that name, and it is not made of a spec and a hash",
+                "`jupyter kernelspec list` shows what there is.",
+            )
         places = [" > ".join(w.listing.offers.stores) for w in self._stores() if w.listing]
         raise UnknownKernelError(
             kernel_name,

@@ -46,17 +46,19 @@ class KernelStartError(SpackKernelError, HTTPError):
         What is wrong.
     kernel_file : str
         The kernel.json that asked for it.
+    status : int
+        The status of the HTTP answer.
     """
 
     code = "kernel-start"
 
-    def __init__(self, cause: SpackKernelError, kernel_file: str = "") -> None:
+    def __init__(self, cause: SpackKernelError, kernel_file: str = "", status: int = 500) -> None:
         details = [*cause.details]
         if kernel_file:
             details.append(f"  asked for by {kernel_file}")
         SpackKernelError.__init__(self, cause.summary, details=details, hint=cause.hint)
         self.code = cause.code
-        self.status_code, self.reason = 500, None
+        self.status_code, self.reason = status, None
         # tornado takes what is here for the arguments of a format string.
         self.args = ()
 

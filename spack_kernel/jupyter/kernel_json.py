@@ -241,6 +241,31 @@ def exec_command(
     return [*words, "--", *(command or KERNEL_COMMAND)]
 
 
+def config_words(config: Mapping[str, Any]) -> list[str]:
+    """Return the options of `spack-kernel` commands that mean what a kernel.json configures.
+
+    Parameters
+    ----------
+    config : mapping
+        The traits it sets, checked. What names specs is left out: it is no option.
+    """
+    store = config.get("store", ())
+    words = [
+        w for path in ([store] if isinstance(store, str) else store) for w in ("--store", path)
+    ]
+    for name in ("environment", "view", "companion"):
+        if config.get(name):
+            words += [f"--{name}", config[name]]
+    for module in config.get("modules", ()):
+        words += ["--module", module]
+    if config.get("load_modules") is False:
+        words.append("--no-modules")
+    words += inspections_words(config.get("prefix_inspections"))
+    for name, value in config.get("env", {}).items():
+        words += ["--env", f"{name}={value}"]
+    return words
+
+
 def store_paths(store: Store) -> list[str]:
     """Return the install trees of a store that hold something, upstreams behind the local one.
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
-import re
+import os
 import shutil
+import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +16,17 @@ from typing import TYPE_CHECKING, Any
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_core.paths import SYSTEM_JUPYTER_PATH
 
+from spack_kernel.kernels import kept
+from spack_kernel.kernels.logos import read_logos
+from spack_kernel.kernels.shipped import MAX_KERNEL_JSON_SIZE
+from spack_kernel.spack import disk
+
 from .errors import KernelSpecError
 from .kernel_json import KERNEL_FILE, PROVISIONER_NAME, default_name, kernel_dict, kernel_name
 from .loading import source_names
+from .names import check_name
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator, Mapping, Sequence
 
     from spack_kernel.kernels.plan import KernelPlan
@@ -27,8 +34,6 @@ if TYPE_CHECKING:
 
 #: Where our logos are.
 RESOURCES = Path(__file__).with_name("resources")
-
-_VALID_NAME = re.compile(r"[a-z0-9._-]+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +115,7 @@ def install_kernelspec(
         When the name is not valid or taken, or the directory cannot be written.
     """
     name = (_default_name(plan, shipped) if name is None else name).lower()
-    if not _VALID_NAME.fullmatch(name):
-        raise KernelSpecError(
-            f"`{name}` cannot be a kernel's name",
-            hint="Kernel names are made of ASCII letters, digits, hyphens, dots and underscores.",
-        )
+    check_name(name)
     if user and prefix is not None:
         raise KernelSpecError("a kernelspec goes to the user's directory or to a prefix, not both")
     content = kernel_dict(
@@ -127,9 +128,9 @@ def install_kernelspec(
         modules=modules,
         load_modules=load_modules,
     )
-    resource_dir = kernels_directory(user=user, prefix=prefix) / name
-    logos = Path(shipped.directory) if shipped else None
-    write_kernelspec(resource_dir, content, replace=replace, logos=logos)
+    directory = kernels_directory(user=user, prefix=prefix)
+    logos, _ = read_logos(shipped.spec.prefix or "", shipped.directory) if shipped else ({}, [])
+    resource_dir = write_kernelspec(directory, name, content, replace=replace, logos=logos)
     return _describe(name, resource_dir, content)
 
 
@@ -150,65 +151,158 @@ def kernels_directory(*, user: bool = False, prefix: str | os.PathLike[str] | No
 
 
 def write_kernelspec(
-    resource_dir: Path,
+    directory: Path,
+    name: str,
     content: Mapping[str, Any],
     *,
     replace: bool = False,
-    logos: Path | None = None,
-) -> None:
-    """Write kernel.json and the logos to `resource_dir`, whole or not at all.
+    logos: Mapping[str, bytes] | None = None,
+) -> Path:
+    """Write kernel.json and the logos, whole or not at all; return the kernelspec's directory.
+
+    Nobody but the owner can ever write to what is made here, whatever the umask says.
 
     Parameters
     ----------
-    resource_dir : Path
-        The directory to make; its parents are made too.
+    directory : Path
+        A directory of kernelspecs; it is made if need be.
+    name : str
+        The kernel's name.
     content : mapping
         What kernel.json says.
     replace : bool
         Whether a kernelspec that is not ours may be replaced.
-    logos : Path, optional
-        A directory whose logos to take, and ``kernel.js`` and ``kernel.css``; ours otherwise.
+    logos : mapping of str to bytes, optional
+        Images by file name; our own otherwise.
 
     Raises
     ------
     KernelSpecError
-        When something that is not ours lies there, or it cannot be written.
+        When the name is not valid, something that is not ours has it, or it cannot be written.
     """
-    if resource_dir.exists() and not replace and not _is_ours(read_kernel_json(resource_dir)):
+    resource_dir = directory / check_name(name)
+    if os.path.lexists(resource_dir) and not replace and not is_ours(resource_dir):
         raise KernelSpecError(
-            f"there is a kernelspec `{resource_dir.name}` already, and it is not one of ours",
+            f"there is a kernelspec `{name}` already, and it is not one of ours",
             details=[f"  {resource_dir}"],
             hint="Choose another name with --name, or replace it with --replace.",
         )
+    images = dict(logos or {}) or {path.name: path.read_bytes() for path in RESOURCES.iterdir()}
     with explained(f"cannot write the kernelspec {resource_dir}"):
-        resource_dir.parent.mkdir(parents=True, exist_ok=True)
+        _make_directory(directory)
         # Jupyter lists a directory here only if it holds a kernel.json itself, so what is being
         # made one level deeper is not seen before the rename.
-        with tempfile.TemporaryDirectory(
-            prefix=".spack-kernel-", dir=resource_dir.parent
-        ) as staging:
+        with tempfile.TemporaryDirectory(prefix=".spack-kernel-", dir=directory) as staging:
             new, old = Path(staging, "new"), Path(staging, "old")
-            new.mkdir()
-            text = json.dumps(content, indent=2, ensure_ascii=False)
-            (new / KERNEL_FILE).write_text(text + "\n", encoding="utf-8")
-            for logo in _resources(logos):
-                (new / logo.name).write_bytes(logo.read_bytes())
-            if resource_dir.exists():
+            _make_directory(new)
+            _write(new / KERNEL_FILE, _text(content))
+            for logo, image in images.items():
+                _write(new / logo, image)
+            if os.path.lexists(resource_dir):
                 resource_dir.rename(old)
             try:
                 new.rename(resource_dir)
             except OSError:
-                if old.exists():
+                if os.path.lexists(old):
                     old.rename(resource_dir)
                 raise
+    return resource_dir
 
 
-def _resources(directory: Path | None) -> list[Path]:
-    """Return the files that Jupyter shows of a kernel; ours where `directory` has no logo."""
-    names = ("logo-*", "kernel.js", "kernel.css")
-    found = [path for name in names for path in (directory or RESOURCES).glob(name)]
-    logos = any(path.name.startswith("logo-") for path in found)
-    return found if logos else [*found, *RESOURCES.glob("logo-*")]
+def update_kernelspec(directory: Path, name: str, content: Mapping[str, Any]) -> None:
+    """Replace a kernel.json, so that at every moment there is one.
+
+    Raises
+    ------
+    KernelSpecError
+        When the name is not valid or it cannot be written.
+    """
+    place = directory / check_name(name)
+    with (
+        explained(f"cannot write the kernelspec {place}"),
+        tempfile.TemporaryDirectory(prefix=".spack-kernel-", dir=place) as staging,
+    ):
+        new = Path(staging, KERNEL_FILE)
+        _write(new, _text(content))
+        new.replace(place / KERNEL_FILE)
+
+
+def _text(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _make_directory(path: Path) -> None:
+    """Make a directory and its parents as the umask says, but never writable for others."""
+    if path.is_dir():
+        return
+    if not path.parent.is_dir():
+        _make_directory(path.parent)
+    with contextlib.suppress(FileExistsError):
+        path.mkdir()
+        _keep_others_from_writing(path)
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    _keep_others_from_writing(path)
+
+
+def _keep_others_from_writing(path: Path) -> None:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o022:
+        path.chmod(mode & ~0o022)
+
+
+def logo_directory(logos: Mapping[str, bytes]) -> Path:
+    """Return a directory with some logos and nothing else, for a kernel that lies in no file.
+
+    A server hands out any file of a kernel's directory, so it is never one of a prefix. It is made
+    in the user's cache; where there is none, our own logos do.
+
+    Parameters
+    ----------
+    logos : mapping of str to bytes
+        Images by file name; empty for our own.
+    """
+    cache = kept.cache_directory()
+    if not logos or cache is None:
+        return RESOURCES
+    digest = hashlib.sha256(b"".join(name.encode() + logos[name] for name in sorted(logos)))
+    place = Path(cache, "logos", digest.hexdigest()[:32])
+    try:
+        if not place.is_dir():
+            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".new-", dir=place.parent) as staging:
+                new = Path(staging, "new")
+                new.mkdir(mode=0o700)
+                for name, image in logos.items():
+                    _write(new / name, image)
+                with contextlib.suppress(FileExistsError):
+                    new.rename(place)
+        status = place.lstat()
+    except OSError:
+        return RESOURCES
+    ours = status.st_uid == os.geteuid() and not status.st_mode & 0o022
+    return place if ours and stat.S_ISDIR(status.st_mode) else RESOURCES
+
+
+def closed_to_others(resource_dir: Path) -> Path | None:
+    """Return what keeps other users from reading a kernelspec that is meant for them, or None.
+
+    Looked at are the files of the kernelspec and the directories that hold kernelspecs, from
+    ``share`` downwards; what lies above is the site's own business.
+    """
+    holders = [path for path in resource_dir.parents if "share" in path.parts][::-1]
+    try:
+        inside = sorted(resource_dir.iterdir()) if os.access(resource_dir, os.R_OK) else []
+        for path in (*holders, resource_dir, *inside):
+            status = path.stat()
+            needed = 0o005 if stat.S_ISDIR(status.st_mode) else 0o004
+            if status.st_mode & needed != needed:
+                return path
+    except OSError:
+        return None
+    return None
 
 
 def list_kernelspecs() -> list[InstalledKernelSpec]:
@@ -216,7 +310,7 @@ def list_kernelspecs() -> list[InstalledKernelSpec]:
     found = []
     for name, resource_dir in sorted(KernelSpecManager().find_kernel_specs().items()):
         content = read_kernel_json(Path(resource_dir))
-        if _is_ours(content):
+        if _content_is_ours(content):
             found.append(_describe(name, Path(resource_dir), content))
     return found
 
@@ -238,7 +332,7 @@ def find_kernelspec(name: str) -> InstalledKernelSpec:
             hint="`jupyter kernelspec list` shows all there are.",
         )
     content = read_kernel_json(Path(resource_dir))
-    if not _is_ours(content):
+    if not _content_is_ours(content):
         raise KernelSpecError(
             f"the kernelspec `{name}` is not one of ours",
             details=[f"  {resource_dir}"],
@@ -256,18 +350,20 @@ def remove_kernelspec(name: str) -> InstalledKernelSpec:
         When there is none, it is not ours, or it cannot be removed.
     """
     found = find_kernelspec(name)
-    remove_directory(Path(found.resource_dir))
+    directory = Path(found.resource_dir)
+    remove_directory(directory.parent, directory.name)
     return found
 
 
-def remove_directory(resource_dir: Path) -> None:
+def remove_directory(directory: Path, name: str) -> None:
     """Remove a kernelspec, so that Jupyter never sees half of it.
 
     Raises
     ------
     KernelSpecError
-        When it cannot be removed.
+        When the name is not valid or it cannot be removed.
     """
+    resource_dir = directory / check_name(name)
     with explained(f"cannot remove the kernelspec {resource_dir}"):
         if resource_dir.is_symlink():
             resource_dir.unlink()
@@ -297,10 +393,15 @@ def explained(summary: str) -> Iterator[None]:
 def read_kernel_json(resource_dir: Path) -> dict[str, Any]:
     """Return the content of a kernel.json; empty when it cannot be read."""
     try:
-        content = json.loads((resource_dir / KERNEL_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = json.loads(disk.read_regular(resource_dir / KERNEL_FILE, MAX_KERNEL_JSON_SIZE))
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def is_ours(resource_dir: Path) -> bool:
+    """Return whether the kernelspec in a directory is one of ours."""
+    return _content_is_ours(read_kernel_json(resource_dir))
 
 
 def _provisioner(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -309,7 +410,7 @@ def _provisioner(content: Mapping[str, Any]) -> dict[str, Any]:
     return stanza if isinstance(stanza, dict) else {}
 
 
-def _is_ours(content: Mapping[str, Any]) -> bool:
+def _content_is_ours(content: Mapping[str, Any]) -> bool:
     return _provisioner(content).get("provisioner_name") == PROVISIONER_NAME
 
 

@@ -18,8 +18,8 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from spack_kernel.spack.errors import SpackKernelError, StoreNotFound
-from spack_kernel.spack.index_file import Stamp
+from spack_kernel.spack import disk
+from spack_kernel.spack.errors import SpackKernelError, reason_of
 from spack_kernel.spack.store import Store
 
 from .errors import KernelSpecError
@@ -46,10 +46,13 @@ class Listing:
         The kernels.
     packages : str
         A line ``HASH NAME`` for every record, sorted; each begins with a newline.
+    questions : list of Question
+        What was asked of the file system: as long as the answers are the same, so is the listing.
     """
 
     offers: Offers
     packages: str
+    questions: list[disk.Question] = dataclasses.field(default_factory=list)
 
     def find(self, hash_prefix: str) -> list[tuple[str, str]]:
         """Return hash and package name of the records whose DAG hash begins like this."""
@@ -91,14 +94,17 @@ def list_store(paths: Sequence[str], selection: Selection) -> Listing:
     StoreNotFound, DatabaseError, ConfigError
         When there is none, or it cannot be read.
     """
-    store = open_stores(paths)
+    with disk.Listener() as heard:
+        store = open_stores(paths)
+        offers = offers_of(store, selection)
     lines = {
         f"{dag_hash} {name}"
         for database in store.databases
         for name, hashes in database.names().items()
         for dag_hash in hashes
     }
-    return Listing(offers_of(store, selection), "\n" + "\n".join([*sorted(lines), ""]))
+    packages = "\n" + "\n".join([*sorted(lines), ""])
+    return Listing(offers, packages, disk.distinct(heard.questions))
 
 
 def list_store_apart(paths: Sequence[str], selection: Selection, timeout: float) -> Listing:
@@ -149,8 +155,7 @@ def list_store_apart(paths: Sequence[str], selection: Selection, timeout: float)
             f"the process that reads it ended with status {process.returncode}: {last}"
         ) from None
     if "error" in answer:
-        error = answer["error"]
-        raise StoreNotFound(error["summary"], details=error["details"], hint=error["hint"])
+        raise SpackKernelError.from_dict(answer["error"])
     return _from_dict(answer, "\n" + packages.decode("ascii", "replace"))
 
 
@@ -159,7 +164,7 @@ def _as_dict(listing: Listing) -> dict[str, Any]:
     return {
         "offers": [dataclasses.asdict(offer) for offer in offers.offers],
         "stores": offers.stores,
-        "watched": offers.watched,
+        "questions": listing.questions,
         "problems": offers.problems,
         "left_out": offers.left_out,
         "complete": offers.complete,
@@ -170,15 +175,8 @@ def _as_dict(listing: Listing) -> dict[str, Any]:
 def _from_dict(answer: Mapping[str, Any], packages: str) -> Listing:
     return Listing(
         Offers(
-            offers=tuple(
-                Offer(**{**offer, "resources": tuple(offer["resources"])})
-                for offer in answer["offers"]
-            ),
+            offers=tuple(Offer(**offer) for offer in answer["offers"]),
             stores=tuple(answer["stores"]),
-            watched={
-                path: None if stamp is None else Stamp(*stamp)
-                for path, stamp in answer["watched"].items()
-            },
             problems=tuple(answer["problems"]),
             left_out=answer["left_out"],
             complete=answer["complete"],
@@ -187,6 +185,7 @@ def _from_dict(answer: Mapping[str, Any], packages: str) -> Listing:
             else {where: tuple(v) for where, v in answer["prefix_inspections"].items()},
         ),
         packages,
+        answer["questions"],
     )
 
 
@@ -207,8 +206,8 @@ def main() -> None:
         answer["problems"] = [*dict.fromkeys(told), *answer["problems"]]
     except SpackKernelError as error:
         answer = {"error": error.as_dict()}
-    except OSError as error:
-        answer = {"error": SpackKernelError(str(error)).as_dict()}
+    except (OSError, ValueError, RecursionError, MemoryError) as error:
+        answer = {"error": SpackKernelError(reason_of(error)).as_dict()}
     sys.stdout.buffer.write(json.dumps(answer).encode("ascii") + b"\n")
     sys.stdout.buffer.write(packages.encode("ascii", "replace"))
 

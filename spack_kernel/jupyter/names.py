@@ -37,6 +37,11 @@ FIELDS = (
     "namespace",
 )
 
+#: Of 255 bytes that a file name may have, some are for what Jupyter and we put around it.
+MAX_NAME_LENGTH = 200
+
+_VALID_NAME = re.compile(r"(?!\.)[a-z0-9._-]+", re.IGNORECASE | re.ASCII)
+
 _SHIPPED = r"(?:\.(?P<shipped>[a-z0-9._-]+))?"
 _HASH_AT_END = re.compile(r"spack-(?P<name>.+)-(?P<hash>[a-z2-7]{7,32})" + _SHIPPED)
 
@@ -55,6 +60,31 @@ def fields(spec: Spec, python: Spec | None) -> dict[str, str]:
         "target": spec.arch.target,
         "namespace": spec.namespace,
     }
+
+
+def check_name(name: str) -> str:
+    """Return `name` when a kernelspec of ours can have it.
+
+    Everything that writes or removes a kernelspec asks here, since the name becomes a directory.
+
+    Raises
+    ------
+    KernelSpecError
+        When Jupyter would not find it, or it would mean another directory.
+    """
+    if len(name) > MAX_NAME_LENGTH:
+        raise KernelSpecError(
+            f"`{name[:40]}…` cannot be a kernel's name: it has {len(name)} characters, and "
+            f"{MAX_NAME_LENGTH} are the most",
+            hint="Give a shorter one with --name, or other fields in `name_template`.",
+        )
+    if not _VALID_NAME.fullmatch(name):
+        raise KernelSpecError(
+            f"`{name}` cannot be a kernel's name",
+            hint="Kernel names are made of ASCII letters, digits, hyphens, dots and underscores, "
+            "and do not begin with a dot.",
+        )
+    return name
 
 
 def check_template(template: str) -> str:

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import fnmatch
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spack_kernel.kernels.candidates import Survey
 from spack_kernel.kernels.environment_candidates import EnvironmentSurvey
+from spack_kernel.kernels.logos import read_logos
 from spack_kernel.kernels.shipped import PACKAGES, ShippedKernel, shipped_kernels
-from spack_kernel.spack.environments import (
-    LOCK_FILE,
-    MANIFEST,
-    EnvironmentNotReady,
-    environment_names,
-    environments_root,
-)
-from spack_kernel.spack.errors import SpackKernelError
-from spack_kernel.spack.index_file import INDEX_PATH, Stamp
+from spack_kernel.spack.environments import EnvironmentNotReady, environment_names
+from spack_kernel.spack.errors import ITEM_ERRORS, SpackKernelError, reason_of
 from spack_kernel.spack.load import site_inspections
 
 from .kernel_json import kernel_content, kernel_name, store_paths
@@ -28,6 +22,7 @@ from .loading import ENVIRONMENT_DISPLAY_NAME, ENVIRONMENT_NAME, Loading
 from .names import (
     DISPLAY_NAME_TEMPLATE,
     NAME_TEMPLATE,
+    check_name,
     check_template,
     fields,
     filled,
@@ -109,17 +104,18 @@ class Offer:
         What its kernel.json says.
     shipped : str
         The name of the kernel when a package ships it; empty for IPython.
-    directory : str
-        Where its logos are; empty for ours.
-    resources : tuple of str
-        The files there that front ends ask for.
+    logos : mapping of str to str
+        The logos the package ships, as PNG in base 64 by file name; empty for ours.
     """
 
     name: str
     content: Mapping[str, Any]
     shipped: str = ""
-    directory: str = ""
-    resources: tuple[str, ...] = ()
+    logos: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def images(self) -> dict[str, bytes]:
+        """Return the logos by file name."""
+        return {name: base64.b64decode(text) for name, text in self.logos.items()}
 
 
 @dataclass(frozen=True)
@@ -132,9 +128,6 @@ class Offers:
         The kernels, sorted by name.
     stores : tuple of str
         The install trees they are in.
-    watched : mapping of str to Stamp or None
-        The files and directories that change when the offers do, as they were before they were
-        read; None for what was not there.
     problems : tuple of str
         A line for what could not be offered although it was asked for.
     left_out : int
@@ -148,7 +141,6 @@ class Offers:
 
     offers: tuple[Offer, ...]
     stores: tuple[str, ...]
-    watched: Mapping[str, Stamp | None]
     problems: tuple[str, ...]
     left_out: int
     complete: bool = True
@@ -175,17 +167,12 @@ class _Gatherer:
         self._shipped: dict[str, list[ShippedKernel]] = {}
         self._problems: list[str] = []
         self._complete = True
-        self._watched: dict[str, Stamp | None] = {}
-        for database in store.databases:
-            self._watched[str(database.path)] = database.stamp
-        for tree in store.left_out:
-            self._watch(tree / INDEX_PATH)
 
     def gather(self) -> Offers:
         chosen, left_out = self._chosen()
         named: dict[str, list[tuple[Spec, Offer]]] = {}
         for candidate in chosen:
-            for offer in self._offers(candidate):
+            for offer in self._checked_offers(candidate):
                 named.setdefault(offer.name, []).append((candidate.spec, offer))
         offers = [offer for same in named.values() for offer in _told_apart(same)]
         taken = {offer.name for offer in offers}
@@ -193,16 +180,11 @@ class _Gatherer:
         return Offers(
             offers=tuple(sorted(offers, key=lambda offer: offer.name)),
             stores=tuple(self._stores),
-            watched=self._watched,
             problems=tuple(self._problems),
             left_out=left_out,
             complete=self._complete,
             prefix_inspections=self._inspections,
         )
-
-    def _watch(self, path: Path) -> None:
-        """Remember what a file is now; to be called before it is read."""
-        self._watched.setdefault(str(path), Stamp.at(path))
 
     # -- specs --
 
@@ -255,8 +237,8 @@ class _Gatherer:
         for spec in specs:
             try:
                 found.append(self._survey.candidate(spec))
-            except SpackKernelError as error:  # noqa: PERF203
-                self._problems.append(f"{spec.label} is left out: {error.summary}")
+            except ITEM_ERRORS as error:  # noqa: PERF203
+                self._problems.append(f"{spec.label} is left out: {reason_of(error)}")
         return found
 
     def _kernels(self, candidate: Candidate) -> list[ShippedKernel]:
@@ -270,6 +252,17 @@ class _Gatherer:
             for kernel in self._shipped[spec.hash]:
                 kernels.setdefault(kernel.name, kernel)
         return list(kernels.values())
+
+    def _checked_offers(self, candidate: Candidate) -> list[Offer]:
+        """Return the kernels of a candidate; what is wrong with one costs that one alone."""
+        offers = []
+        try:
+            for offer in self._offers(candidate):
+                check_name(offer.name)
+                offers.append(offer)
+        except ITEM_ERRORS as error:
+            self._problems.append(f"{candidate.spec.label} is left out: {reason_of(error)}")
+        return offers
 
     def _offers(self, candidate: Candidate) -> Iterator[Offer]:
         kernels = self._kernels(candidate)
@@ -300,18 +293,16 @@ class _Gatherer:
         )
         if shipped is None:
             return Offer(name, content)
-        return Offer(name, content, shipped.name, *_resources(shipped.directory))
+        logos, problems = read_logos(shipped.spec.prefix or "", shipped.directory)
+        self._problems += problems
+        texts = {name: base64.b64encode(logo).decode() for name, logo in logos.items()}
+        return Offer(name, content, shipped.name, texts)
 
     # -- environments --
 
     def _environments(self) -> Iterator[Offer]:
         survey = EnvironmentSurvey(self._store, self._survey, self._selection.kernel_packages)
         for name in self._environment_names():
-            try:
-                self._watch_environment(name)
-            except (SpackKernelError, OSError) as error:
-                self._leave_out(name, error)
-                continue
             found = survey.candidate(name)
             if found.error is not None:
                 self._leave_out(name, found.error)
@@ -333,17 +324,8 @@ class _Gatherer:
             yield Offer(kernel_name(ENVIRONMENT_NAME.format(**values)), content)
 
     def _leave_out(self, name: str, error: SpackKernelError | OSError) -> None:
-        summary = getattr(error, "summary", str(error))
-        self._problems.append(f"the environment {name} is left out: {summary}")
+        self._problems.append(f"the environment {name} is left out: {reason_of(error)}")
         self._complete &= isinstance(error, EnvironmentNotReady)
-
-    def _watch_environment(self, name: str) -> None:
-        config = self._store.config
-        directory = Path(name) if "/" in name and name[:1] in "/~" else None
-        if directory is None:
-            directory = environments_root(config, name) / name
-        for file in (MANIFEST, LOCK_FILE):
-            self._watch(directory.expanduser() / file)
 
     def _environment_names(self) -> list[str]:
         """Return the names and directories of the environments that are selected."""
@@ -353,10 +335,9 @@ class _Gatherer:
         if self._store.config is None or not patterns:
             return directories
         try:
-            self._watch(environments_root(self._store.config))
             names = environment_names(self._store.config)
-        except (SpackKernelError, OSError) as error:
-            self._problems.append(f"environments are left out: {error}")
+        except ITEM_ERRORS as error:
+            self._problems.append(f"environments are left out: {reason_of(error)}")
             self._complete = False
             return directories
         return directories + [
@@ -395,14 +376,3 @@ def _told_apart(same: Sequence[tuple[Spec, Offer]]) -> Iterator[Offer]:
         if spec.hash[:7] not in content["display_name"]:
             content["display_name"] += f" /{spec.hash[:length]}"
         yield dataclasses.replace(offer, name=name, content=content)
-
-
-def _resources(directory: str) -> tuple[str, tuple[str, ...]]:
-    """Return a directory with its logos and scripts; nothing when it has no logo."""
-    wanted = ("logo-*", "kernel.js", "kernel.css")
-    names = sorted(path.name for each in wanted for path in Path(directory).glob(each))
-    return (directory, tuple(names)) if any(map(_is_logo, names)) else ("", ())
-
-
-def _is_logo(name: str) -> bool:
-    return name.startswith("logo-")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,20 +12,32 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from jupyter_client.launcher import launch_kernel
 
+from spack_kernel.kernels.diagnosis import (
+    describe_exit,
+    diagnose,
+    ipython_directory,
+    is_too_long,
+    length_cause,
+    too_long,
+)
 from spack_kernel.kernels.import_index import through_launcher
-from spack_kernel.kernels.probe import describe_exit
 from spack_kernel.kernels.site_modules import SETTINGS
 from spack_kernel.spack.errors import SpackKernelError
 
 from .encryption import encryption_options
 from .errors import KernelDiedError, KernelSpecError
 from .isolated import isolated_command
-from .kernel_json import KERNEL_FILE, kernel_command, starts_ipykernel
-from .kernelspecs import RESOURCES
+from .kernel_json import (
+    KERNEL_FILE,
+    config_words,
+    kernel_command,
+    starts_ipykernel,
+    store_paths,
+)
 from .notebook import NotebookSpec, missing, notebook_path, read_notebook_spec
 from .resolve import NAMING, Planner
 from .standin import MESSAGE_VARIABLE
-from .startup import StderrTail, answers
+from .startup import FirstReply, StderrTail, listens
 from .traits import KernelTraits
 
 if TYPE_CHECKING:
@@ -62,6 +75,7 @@ class SpackProvisioner(KernelTraits):
         super().__init__(**kwargs)
         self._plan: KernelPlan | None = None
         self._started = False
+        self._environment: dict[str, str] = {}
         self._stands_in = False
         self._tail: StderrTail | None = None
         try:
@@ -73,8 +87,8 @@ class SpackProvisioner(KernelTraits):
     def _kernel_file(self) -> str:
         directory = getattr(self.kernel_spec, "resource_dir", "")
         # A kernel that was discovered lies in no file; where its logos are helps nobody.
-        written = directory and Path(directory) != RESOURCES
-        return str(Path(directory, KERNEL_FILE)) if written else ""
+        file = Path(directory, KERNEL_FILE)
+        return str(file) if directory and file.exists() else ""
 
     # -- starting --
 
@@ -102,10 +116,12 @@ class SpackProvisioner(KernelTraits):
             if not self._started:
                 raise self._start_error(error) from None
             return await self._pre_launch_standin(error, env=base, **kwargs)
-        self._plan = plan
+        self._plan, self._environment = plan, environment
         for note in plan.notes:
             self.log.debug("spack kernel: %s: %s", note.topic, note.text)
         kwargs = await super().pre_launch(env=environment, **encryption, **kwargs)
+        # It has set the variables of the kernelspec once more, without joining PYTHONPATH.
+        kwargs["env"] = environment
         command = plan.command(kernel_command(kwargs["cmd"]))
         if plan.interpreter is not None:
             facts, environment = plan.interpreter.facts, kwargs["env"]
@@ -119,7 +135,7 @@ class SpackProvisioner(KernelTraits):
         self, base: dict[str, str], *, told: bool, directory: str | None
     ) -> tuple[KernelPlan, dict[str, str]]:
         """Return the plan and the environment to start with. Runs in a thread."""
-        settings = {**self.env, **self.kernel_spec.env}
+        settings = self.all_env()
         base = {**base, **{name: settings[name] for name in SETTINGS if name in settings}}
         try:
             if self.from_notebook:
@@ -135,7 +151,10 @@ class SpackProvisioner(KernelTraits):
                 wanted = NotebookSpec(self.spec, self.hash, tuple(self.specs))
                 plan = _planner.plan(self.request(wanted), base)
             environment = plan.environment(
-                base, env=self.env, keep=self.keep_env, user_site=self.user_site
+                base,
+                env=settings,
+                keep=self.keep_env,
+                user_site=self.user_site,
             )
         except SpackKernelError:
             raise
@@ -157,12 +176,12 @@ class SpackProvisioner(KernelTraits):
             raise missing(error, notebook, wanted) from error
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
-        """Start the process, and wait until the kernel listens.
+        """Start the process, and wait until the kernel answers.
 
         Raises
         ------
         KernelStartError
-            When it cannot be executed or ends before it listens; on a restart a stand-in is
+            When it cannot be executed or ends before it answers; on a restart a stand-in is
             launched instead.
         """
         environment = dict(kwargs["env"])
@@ -189,9 +208,16 @@ class SpackProvisioner(KernelTraits):
             # In a thread: execve(2) returns when the executable was read, from wherever it lies.
             self.process = await _in_thread(lambda: launch_kernel(cmd, **options))
         except OSError as error:
+            long = too_long(kwargs["env"]) if is_too_long(error) else None
+            cause = length_cause(*long) if long else None
             raise KernelDiedError(
                 f"the kernel cannot be started: {error.strerror}",
-                details=[f"  {cmd[0]}"] + ([f"  in {error.filename}"] if error.filename else []),
+                details=[
+                    f"  {cmd[0]}",
+                    *([f"  in {error.filename}"] if error.filename else []),
+                    *(cause.details if cause else ()),
+                ],
+                hint=cause.hint if cause else "",
             ) from error
         finally:
             if self._tail is not None:
@@ -202,45 +228,83 @@ class SpackProvisioner(KernelTraits):
         self.cwd = kwargs.get("cwd") or Path.cwd()
 
     async def _watch(self, cmd: list[str]) -> None:
-        """Return when the kernel listens or `start_timeout` is over; raise when it dies before."""
+        """Return when the kernel answers or `start_timeout` is over; raise when it dies before."""
         connection = {"transport": getattr(self.parent, "transport", "tcp"), **self.connection_info}
         deadline = time.monotonic() + self.start_timeout
-        while time.monotonic() < deadline:
-            status = await self.poll()
-            if status is not None:
-                lines = await self.last_words()
-                await self.wait()
-                raise self._died(cmd, status, lines)
-            if await answers(connection):
-                return
-            await asyncio.sleep(_WATCH_INTERVAL)
+        reply: FirstReply | None = None
+        try:
+            while time.monotonic() < deadline:
+                if reply is not None and reply.came():
+                    return
+                status = await self.poll()
+                if status is not None:
+                    lines = await self.last_words()
+                    await self.wait()
+                    raise self._died(cmd, status, lines, listened=reply is not None)
+                if reply is None and await listens(connection):
+                    reply = FirstReply(connection)
+                await asyncio.sleep(_WATCH_INTERVAL)
+        finally:
+            if reply is not None:
+                reply.close()
 
-    def _died(self, cmd: list[str], status: int, lines: list[str]) -> KernelDiedError:
-        """Return the error for a kernel whose process ended while it started."""
+    def _died(
+        self,
+        cmd: list[str],
+        status: int,
+        lines: list[str],
+        *,
+        listened: bool = False,
+        when: str = "while it started",
+    ) -> KernelDiedError:
+        """Return the error for a kernel whose process ended."""
         plan = self._plan
         assert plan is not None
         while lines and not lines[-1].strip():
             lines.pop()
-        hint = f"`spack-kernel check /{plan.specs[0].hash[:7]}` starts it step by step."
-        kernel, interpreter = plan.ipykernel, plan.interpreter
-        if kernel is not None and interpreter is not None and _blames_ipykernel(lines):
-            python = interpreter.python or interpreter.spec
-            version = f"ipykernel {kernel.version}".strip()
-            hint = (
-                f"{version}, which comes from the {kernel.source}, may not work with Python "
-                f"{interpreter.version}. Another one can be installed:\n"
-                f"  spack install py-ipykernel ^/{python.hash[:7]}"
-            )
-        elif status == -9:
-            hint = (
-                "Somebody killed it: a memory limit of the machine or the batch system often does."
+        # `check` does that already.
+        again = "" if getattr(self.parent, "is_trial", False) else self._check_command(plan)
+        hint = f"`{again}` starts it step by step." if again else ""
+        details = [f"  {' '.join(cmd[:3])} …"] if cmd else []
+        details += [f"  | {line}" for line in lines[-_SHOWN_LINES:]]
+        cause = diagnose(plan, status, lines, self._environment)
+        if cause is not None:
+            details += cause.details
+            hint = f"{cause.hint}\n{hint}".strip()
+        elif listened:
+            details.append(
+                "  it listened already: what runs then are IPython's startup files and extensions "
+                f"({ipython_directory(self._environment)}/profile_default)"
             )
         return KernelDiedError(
-            f"the kernel of {plan.specs[0].label} ended while it started: {describe_exit(status)}",
-            details=[f"  {' '.join(cmd[:3])} …"]
-            + [f"  | {line}" for line in lines[-_SHOWN_LINES:]],
+            f"the kernel of {plan.source.name} ended {when}: {describe_exit(status)}",
+            details=details,
             hint=hint,
         )
+
+    def _check_command(self, plan: KernelPlan) -> str:
+        """Return the command that starts this kernel again, with the same settings."""
+        file = self._kernel_file
+        if file:
+            return f"spack-kernel check {shlex.quote(Path(file).parent.name)}"
+        if self.from_notebook:
+            words = [word for path in store_paths(plan.store) for word in ("--store", path)]
+        else:
+            words = config_words(self.given)
+        queries = [] if self.environment or self.view else [f"/{s.hash[:7]}" for s in plan.specs]
+        return shlex.join(["spack-kernel", "check", *words, *queries])
+
+    async def died(self, when: str) -> KernelDiedError:
+        """Return the error for a kernel whose process has ended, as far as is known why.
+
+        Parameters
+        ----------
+        when : str
+            When it ended: "before it answered".
+        """
+        status = await self.poll()
+        lines = await self.last_words()
+        return self._died([], status or 0, lines, when=when)
 
     async def last_words(self) -> list[str]:
         """Return the last lines the kernel wrote to its standard error, as far as it was ours."""
@@ -290,16 +354,6 @@ class SpackProvisioner(KernelTraits):
         info = await super().get_provisioner_info()
         info["spack_hashes"] = [spec.hash for spec in self._plan.specs] if self._plan else []
         return info
-
-
-def _blames_ipykernel(lines: list[str]) -> bool:
-    """Return whether a traceback ends inside ipykernel or IPython, in what they cannot import."""
-    errors = ("ImportError", "ModuleNotFoundError", "AttributeError", "SyntaxError")
-    if not lines or not lines[-1].startswith(errors):
-        return False
-    # Every failed import of a kernel passes through ipykernel; only the last frame is to blame.
-    frames = [line for line in lines if line.startswith('  File "')]
-    return bool(frames) and any(name in frames[-1] for name in ("ipykernel", "IPython"))
 
 
 async def _in_thread(function: Callable[[], _T]) -> _T:

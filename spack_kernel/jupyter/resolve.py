@@ -10,13 +10,13 @@ import os
 import re
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spack_kernel.kernels.module_source import module_source
 from spack_kernel.kernels.plan import KernelPlan, plan_source
-from spack_kernel.kernels.probe import PROBE_TIMEOUT, probe
+from spack_kernel.kernels.probe import PROBE_TIMEOUT
 from spack_kernel.kernels.sources import environment_source, specs_source, view_source
+from spack_kernel.spack import disk
 from spack_kernel.spack.errors import Ambiguous, NoMatch, SpackKernelError
 from spack_kernel.spack.load import read_inspections
 from spack_kernel.spack.recorded import read_recipes
@@ -96,7 +96,7 @@ class Planner:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._stores = StoreCache()
-        self._plans: dict[Request, tuple[Store, KernelPlan]] = {}
+        self._plans: dict[Request, tuple[Store, KernelPlan, list[disk.Question]]] = {}
 
     def plan(self, request: Request, environ: Mapping[str, str] | None = None) -> KernelPlan:
         """Return the plan for a request.
@@ -115,21 +115,22 @@ class Planner:
         """
         store = self.store(request.stores)
         known = self._plans.get(request)
-        if known is not None and known[0] is store and _still_true(known[1], store):
+        if known is not None and known[0] is store and disk.unchanged(known[2]):
             return known[1]
-        plan = plan_source(
-            source_of(store, request, environ),
-            companion=request.companion,
-            kernel=request.kernel,
-            modules=request.modules,
-            modules_of_externals=request.load_modules,
-            probe_timeout=request.probe_timeout,
-        )
+        with disk.Listener() as heard:
+            plan = plan_source(
+                source_of(store, request, environ),
+                companion=request.companion,
+                kernel=request.kernel,
+                modules=request.modules,
+                modules_of_externals=request.load_modules,
+                probe_timeout=request.probe_timeout,
+            )
         if plan.source.kind == "modules":
             return plan  # true in this environment only
         with self._lock:
             self._plans.pop(request, None)
-            self._plans[request] = store, plan
+            self._plans[request] = store, plan, disk.distinct(heard.questions)
             while len(self._plans) > _KEPT_PLANS:
                 self._plans.pop(next(iter(self._plans)))
         return plan
@@ -145,20 +146,6 @@ class Planner:
         if not paths:
             return self._stores.discover(os.environ)
         return self._stores.open_all(paths) if len(paths) > 1 else self._stores.open(paths[0])
-
-
-def _still_true(plan: KernelPlan, store: Store) -> bool:
-    """Return whether what a plan found on disk is still there."""
-    if plan.source.changed() or (plan.store is not store and plan.store.changed()):
-        return False
-    roots = plan.specs if plan.source.kind != "view" else ()
-    prefixes = [spec.prefix for spec in roots if spec.prefix and not spec.external]
-    if not all(Path(path).is_dir() for path in (*prefixes, *(e.path for e in plan.pythonpath))):
-        return False
-    interpreter = plan.interpreter
-    if interpreter is None:
-        return True
-    return os.access(interpreter.path, os.X_OK) and probe(interpreter.path) is interpreter.facts
 
 
 def source_of(store: Store, request: Request, environ: Mapping[str, str] | None = None) -> Source:

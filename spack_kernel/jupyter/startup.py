@@ -13,7 +13,10 @@ import selectors
 import socket
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import zmq
+from jupyter_client.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -126,7 +129,66 @@ class _Drain:
 os.register_at_fork(after_in_child=_Drain.forget)
 
 
-async def answers(connection: Mapping[str, Any]) -> bool:
+class FirstReply:
+    """Asks a kernel what it is, and tells when it answers.
+
+    A kernel opens its ports before it can be spoken to: what IPython runs at its start, an
+    extension or a limit of memory may end it in between.
+
+    Parameters
+    ----------
+    connection : mapping
+        The connection information, with ``transport``.
+    """
+
+    _context: ClassVar[zmq.Context[zmq.Socket[bytes]] | None] = None
+
+    def __init__(self, connection: Mapping[str, Any]) -> None:
+        self._socket = self._make_context().socket(zmq.DEALER)
+        self._socket.linger = 0
+        public, secret = connection.get("curve_publickey"), connection.get("curve_secretkey")
+        if public and secret:
+            # As in jupyter_client: the pair of the connection serves both ends.
+            self._socket.curve_publickey = self._socket.curve_serverkey = _bytes(public)
+            self._socket.curve_secretkey = _bytes(secret)
+        separator = "-" if connection["transport"] == "ipc" else ":"
+        address = f"{connection['ip']}{separator}{connection['shell_port']}"
+        self._socket.connect(f"{connection['transport']}://{address}")
+        session = Session(
+            key=_bytes(connection.get("key", b"")),
+            signature_scheme=connection.get("signature_scheme") or "hmac-sha256",
+        )
+        session.send(self._socket, "kernel_info_request", {})
+
+    def came(self) -> bool:
+        """Return whether the kernel has answered."""
+        return bool(self._socket.poll(0))
+
+    def close(self) -> None:
+        """Hang up."""
+        self._socket.close(linger=0)
+
+    @classmethod
+    def _make_context(cls) -> zmq.Context[zmq.Socket[bytes]]:
+        """Return a context of our own: those of others may be ended at any time."""
+        if cls._context is None or cls._context.closed:
+            cls._context = zmq.Context()
+        return cls._context
+
+    @classmethod
+    def forget(cls) -> None:
+        """Start anew in a forked child, in which a context does not work."""
+        cls._context = None
+
+
+def _bytes(value: str | bytes) -> bytes:
+    return value.encode() if isinstance(value, str) else value
+
+
+os.register_at_fork(after_in_child=FirstReply.forget)
+
+
+async def listens(connection: Mapping[str, Any]) -> bool:
     """Return whether a kernel listens on its heartbeat port, which kernels open last."""
     ip, port = str(connection["ip"]), connection["hb_port"]
     if connection.get("transport") == "ipc":

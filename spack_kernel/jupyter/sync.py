@@ -6,9 +6,7 @@ it was made in.
 
 from __future__ import annotations
 
-import json
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +18,14 @@ from spack_kernel.spack.errors import SpackKernelError
 
 from .discovery import SpackKernelSpecManager
 from .errors import KernelSpecError
-from .kernel_json import KERNEL_FILE, notebook_content
-from .kernelspecs import explained, read_kernel_json, remove_directory, write_kernelspec
+from .kernel_json import notebook_content
+from .kernelspecs import (
+    explained,
+    read_kernel_json,
+    remove_directory,
+    update_kernelspec,
+    write_kernelspec,
+)
 from .listing import list_store
 from .names import NOTEBOOK_DISPLAY_NAME, NOTEBOOK_NAME
 from .offers import Offer
@@ -34,6 +38,8 @@ GROUP = "default"
 
 #: Where a kernel.json says in its metadata which group it was made in.
 _KEY = "spack_kernel_sync"
+
+_WRITING = ("added", "updated", "failed")
 
 
 @dataclass(frozen=True)
@@ -66,18 +72,22 @@ class Change:
     ----------
     name : str
         The kernel's name.
-    action : {"added", "updated", "kept", "removed", "refused"}
-        Refused is what has a kernelspec of that name that is not of the group.
+    action : {"added", "updated", "kept", "removed", "refused", "failed"}
+        Refused is what has a kernelspec of that name that is not of the group; failed is what
+        could not be written.
     directory : str
         The kernelspec's.
     display_name : str
         What front ends show.
+    reason : str
+        Why it failed; empty for others.
     """
 
     name: str
     action: str
     directory: str
     display_name: str
+    reason: str = ""
 
     def as_dict(self) -> dict[str, str]:
         """Return the attributes as JSON types."""
@@ -86,6 +96,7 @@ class Change:
             "action": self.action,
             "directory": self.directory,
             "display_name": self.display_name,
+            **({"reason": self.reason} if self.reason else {}),
         }
 
 
@@ -139,6 +150,8 @@ def configured_manager(
             f"a trait of SpackKernelSpecManager has a wrong value: {error}"
         ) from error
     except Exception as error:
+        if isinstance(error, RuntimeError) and "home directory" in str(error):
+            raise  # nothing is wrong with a file
         # A configuration file is a program, so anything can come out of it.
         raise KernelSpecError(
             f"Jupyter's configuration cannot be read: {type(error).__name__}: {error}",
@@ -215,9 +228,11 @@ def synchronize(
     Raises
     ------
     KernelSpecError
-        When the directory cannot be read or written.
+        When the directory cannot be read or written. What cannot be written of several costs
+        itself alone.
     """
     changes: list[Change] = []
+    failures: list[KernelSpecError] = []
     wanted = {offer.name for offer in offers}
     there = _of_group(directory, group)
     for offer in offers:
@@ -227,29 +242,34 @@ def synchronize(
             action = "kept" if there[offer.name] == content else "updated"
         else:
             action = "refused" if os.path.lexists(place) else "added"
-        if not dry_run and action == "added":
-            write_kernelspec(place, content, logos=_logos(offer))
-        elif not dry_run and action == "updated":
-            _update(place, content)
-        changes.append(_change(offer.name, action, place, content))
+        reason = ""
+        try:
+            if not dry_run and action == "added":
+                write_kernelspec(directory, offer.name, content, logos=offer.images())
+            elif not dry_run and action == "updated":
+                update_kernelspec(directory, offer.name, content)
+        except KernelSpecError as error:
+            failures.append(error)
+            action, reason = "failed", str(error)
+        changes.append(_change(offer.name, action, place, content, reason))
+    if failures and len(failures) == sum(c.action in _WRITING for c in changes):
+        raise failures[0]  # it is not about one of them
     for name, content in there.items():
         if prune and name not in wanted:
             if not dry_run:
-                remove_directory(directory / name)
+                remove_directory(directory, name)
             changes.append(_change(name, "removed", directory / name, content))
     return sorted(changes, key=lambda change: change.name)
 
 
-def _change(name: str, action: str, place: Path, content: Mapping[str, Any]) -> Change:
-    return Change(name, action, str(place), str(content.get("display_name", name)))
+def _change(
+    name: str, action: str, place: Path, content: Mapping[str, Any], reason: str = ""
+) -> Change:
+    return Change(name, action, str(place), str(content.get("display_name", name)), reason)
 
 
 def _marked(content: Mapping[str, Any], group: str) -> dict[str, Any]:
     return {**content, "metadata": {**content["metadata"], _KEY: group}}
-
-
-def _logos(offer: Offer) -> Path | None:
-    return Path(offer.directory) if offer.directory else None
 
 
 def _of_group(directory: Path, group: str) -> dict[str, dict[str, Any]]:
@@ -263,15 +283,3 @@ def _of_group(directory: Path, group: str) -> dict[str, dict[str, Any]]:
         if isinstance(metadata, dict) and metadata.get(_KEY) == group:
             found[entry.name] = content
     return found
-
-
-def _update(place: Path, content: Mapping[str, Any]) -> None:
-    """Replace a kernel.json, so that at every moment there is one."""
-    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    with (
-        explained(f"cannot write the kernelspec {place}"),
-        tempfile.TemporaryDirectory(prefix=".spack-kernel-", dir=place) as staging,
-    ):
-        new = Path(staging, KERNEL_FILE)
-        new.write_text(text, encoding="utf-8")
-        new.replace(place / KERNEL_FILE)

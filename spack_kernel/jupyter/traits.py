@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from traitlets import Bool, Dict, Float, List, TraitError, Unicode, Union
 
+from spack_kernel import STORE_VARIABLE
 from spack_kernel.kernels.probe import PROBE_TIMEOUT
 from spack_kernel.spack.modifications import InvalidModification
 from spack_kernel.spack.recorded import RecipeEnvironment
@@ -21,9 +22,6 @@ from .resolve import Request
 
 if TYPE_CHECKING:
     from .notebook import NotebookSpec
-
-#: Where the store is when nobody says; several paths are separated as in PATH.
-STORE_VARIABLE = "SPACK_KERNEL_STORE"
 
 
 class KernelTraits(LocalProvisioner):
@@ -124,8 +122,9 @@ class KernelTraits(LocalProvisioner):
     ).tag(config=True)
     start_timeout = Float(
         30.0,
-        help="Seconds in which a kernel that dies is taken for one that cannot start, and its last "
-        "words are shown. Starting returns as soon as the kernel listens. 0: do not watch.",
+        help="A kernel that exits within this many seconds and before it answers counts as failed "
+        "to start; its last stderr lines are shown. Starting returns as soon as it answers. 0: do "
+        "not watch.",
     ).tag(config=True)
 
     echo_stderr = Bool(
@@ -133,6 +132,9 @@ class KernelTraits(LocalProvisioner):
         help="Whether what a kernel writes to its standard error also goes to the server's, and so "
         "to its log. The last lines are kept in any case, for the error of a kernel that dies.",
     ).tag(config=True)
+
+    #: What the kernelspec gives, as it gives it.
+    given: dict[str, Any]
 
     def configure(self, options: dict[str, Any]) -> None:
         """Set the traits that the kernelspec gives.
@@ -142,6 +144,7 @@ class KernelTraits(LocalProvisioner):
         KernelSpecError
             For a name that is no trait, and a value of the wrong type.
         """
+        self.given = dict(options)
         known = sorted(type(self).class_trait_names(config=True))
         for name, value in options.items():
             if name not in known:
@@ -162,6 +165,32 @@ class KernelTraits(LocalProvisioner):
                     details=told,
                     hint=f"{type(self).class_traits()[name].help}",
                 ) from None
+
+    def kernelspec_env(self) -> dict[str, str]:
+        """Return the kernelspec's own ``env``, checked.
+
+        Raises
+        ------
+        KernelSpecError
+            When a name or a value in it is no text.
+        """
+        env = self.kernel_spec.env
+        wrong = [
+            f"  {name!r}: {value!r}"
+            for name, value in env.items()
+            if not (isinstance(name, str) and isinstance(value, str) and "\0" not in value)
+        ]
+        if wrong:
+            raise KernelSpecError(
+                "the kernelspec has a variable in `env` that is no text",
+                details=wrong,
+                hint="Write numbers in quotes.",
+            )
+        return dict(env)
+
+    def all_env(self) -> dict[str, str]:
+        """Return all variables that are set in the kernel: the trait's and the kernelspec's own."""
+        return {**self.env, **self.kernelspec_env()}
 
     def request(self, wanted: NotebookSpec) -> Request:
         """Return what to plan, for the specs that are wanted."""

@@ -11,14 +11,16 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from spack_kernel.spack import disk
 from spack_kernel.spack.errors import SpackKernelError
-from spack_kernel.spack.index_file import INDEX_PATH, Stamp
+from spack_kernel.spack.index_file import INDEX_PATH
+from spack_kernel.spack.printable import printable
 
 from .listing import Listing, SlowStoreError, list_store_apart
 from .offers import Offers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from typing import Any
 
     from .offers import Selection
@@ -70,7 +72,7 @@ class StoreWatcher:
         self._rounds = 0
         self._listing: Listing | None = None
         self._read_with: Selection | None = None
-        self._watched: Mapping[str, Stamp | None] = {}
+        self._questions: list[disk.Question] = []
         self._retry_at = float("-inf")
         self._said = ""
 
@@ -139,11 +141,12 @@ class StoreWatcher:
     def _is_due(self) -> bool:
         if self._read_with != self.selection or time.monotonic() >= self._retry_at:
             return True
-        return any(Stamp.at(path) != stamp for path, stamp in self._watched.items())
+        return not disk.unchanged(self._questions)
 
     def _read(self) -> None:
         selection = self.selection
-        before = {path: Stamp.at(path) for path in self._watched or self._guesses()}
+        asked = [(kind, path) for kind, path, _ in self._questions] or self._guesses()
+        before = [(kind, path, disk.ask(kind, path)) for kind, path in asked]
         try:
             listing = self._reader(self.paths, selection, self._timeout)
         except SlowStoreError:
@@ -152,16 +155,16 @@ class StoreWatcher:
             self._failed(selection, before)
             return
         except (SpackKernelError, OSError) as error:
-            summary = getattr(error, "summary", str(error))
-            self._say(f"no kernels of {self._place}: {summary}")
+            lines = [line.strip() for line in str(error).splitlines()] or [type(error).__name__]
+            self._say(f"no kernels of {self._place}: {'; '.join(lines)}")
             self._failed(selection, before)
             packages = self._listing.packages if self._listing else "\n"
             stores = self._listing.offers.stores if self._listing else self.paths
-            self._listing = Listing(Offers((), stores, {}, (), 0), packages)
+            self._listing = Listing(Offers((), stores, (), 0), packages)
             return
         self._listing = listing
         self._read_with = selection
-        self._watched = listing.offers.watched
+        self._questions = listing.questions
         self._retry_at = float("inf")
         offers = listing.offers
         parts = list(offers.problems[:3])
@@ -172,15 +175,15 @@ class StoreWatcher:
         text = f"kernels of {self._place}: {'; '.join(parts)}" if parts else ""
         self._say(text, logging.WARNING if offers.problems else logging.INFO)
 
-    def _failed(self, selection: Selection, watched: Mapping[str, Stamp | None]) -> None:
+    def _failed(self, selection: Selection, questions: list[disk.Question]) -> None:
         self._read_with = selection
         self._retry_at = time.monotonic() + _RETRY
-        self._watched = watched
+        self._questions = questions
 
-    def _guesses(self) -> list[str]:
+    def _guesses(self) -> list[tuple[str, str]]:
         """Return what will change when a store that was never read becomes readable."""
         places = [path.rstrip("/") for path in self.paths]
-        return [path for place in places for path in (place, f"{place}/{INDEX_PATH}")]
+        return [("stamp", path) for each in places for path in (each, f"{each}/{INDEX_PATH}")]
 
     @property
     def _place(self) -> str:
@@ -195,6 +198,7 @@ class StoreWatcher:
 
     def _say(self, text: str, level: int = logging.WARNING) -> None:
         """Log a line when it is another one than the last."""
+        text = printable(text)
         if text == self._said:
             return
         if text:

@@ -7,9 +7,14 @@ refuse what is listed here, when the python turns out not to run.
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+from spack_kernel.spack import disk
+from spack_kernel.spack.errors import ITEM_ERRORS, DatabaseError, reason_of
 
 from .encryption import CLIENT, ZMQ, why_not_encrypted
 from .interpreter import series
@@ -21,6 +26,8 @@ if TYPE_CHECKING:
 
     from spack_kernel.spack.specs import Spec
     from spack_kernel.spack.store import Store
+
+_METADATA = re.compile(r"ipykernel-.*\.dist-info")
 
 _PYTHON, _VENV, _DEBUGPY = "python", "python-venv", "py-debugpy"
 
@@ -139,8 +146,15 @@ class Survey:
         return None, reached, "", None
 
     def candidates(self, specs: Iterable[Spec]) -> Iterator[Candidate]:
-        """Yield what kernel each of `specs` would make, in their order."""
-        return map(self.candidate, specs)
+        """Yield what kernel each of `specs` would make, in their order.
+
+        One that cannot be looked at is a candidate whose `why_not` tells the reason.
+        """
+        for spec in specs:
+            try:
+                yield self.candidate(spec)
+            except ITEM_ERRORS as error:  # noqa: PERF203
+                yield Candidate(spec, None, None, None, "", reason_of(error))
 
     def _reached_by(self, spec: Spec) -> list[Spec]:
         """Return the telling nodes of the closure of `spec`, sorted."""
@@ -201,10 +215,14 @@ class Survey:
         if self._builds is None:
             self._builds = []
             for spec in self._store.named(PACKAGE):
-                if spec.installed and spec.prefix and Path(spec.prefix).is_dir():
+                if not spec.installed or not spec.prefix or not disk.is_dir(spec.prefix):
+                    continue
+                try:
                     pythons = [n for n in self._reached_by(spec) if n.name == _PYTHON]
-                    if len(pythons) == 1:
-                        self._builds.append((spec, pythons[0]))
+                except DatabaseError:
+                    continue  # it is no companion; a plan says why
+                if len(pythons) == 1:
+                    self._builds.append((spec, pythons[0]))
         return self._builds
 
 
@@ -225,10 +243,11 @@ def _own_packages(node: Spec, version: str) -> _Own:
     found, debugpy = None, False
     for pattern in _PACKAGE_DIRECTORIES:
         directory = Path(node.prefix, pattern.format(series=version, major=version[:1]))
-        if not directory.is_dir():
+        if not disk.is_dir(directory):
             continue
-        debugpy = debugpy or (directory / "debugpy" / "__init__.py").is_file()
-        if found is None and (directory / "ipykernel" / "__init__.py").is_file():
-            names = sorted(path.name for path in directory.glob("ipykernel-*.dist-info"))
-            found = names[-1].removesuffix(".dist-info").partition("-")[2] if names else ""
+        debugpy = debugpy or disk.is_file(directory / "debugpy" / "__init__.py")
+        if found is None and disk.is_file(directory / "ipykernel" / "__init__.py"):
+            disk.stamp(directory)
+            names = [name for name in os.listdir(directory) if _METADATA.fullmatch(name)]  # noqa: PTH208
+            found = max(names).removesuffix(".dist-info").partition("-")[2] if names else ""
     return _Own(found, debugpy)

@@ -14,8 +14,16 @@ from spack_kernel.spack.applying import apply_modifications
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+#: Variables that serve building and reading manuals. Of a large closure they can be too long for
+#: any process to start, and a kernel does without.
+UNNEEDED = ("MANPATH", "INFOPATH", "ACLOCAL_PATH", "PKG_CONFIG_PATH", "CMAKE_PREFIX_PATH")
+
+#: A bit below what Linux lets a variable have, see `spack_kernel.kernels.diagnosis.MAX_VARIABLE`.
+_LONGEST = 131_000
+
+_REFERENCE = re.compile(r"\$(PYTHONPATH\b|\{PYTHONPATH\})")
 _PYTHON_NAME = re.compile(r"python(\d+(\.\d+)?)?")
 
 
@@ -42,6 +50,7 @@ class Composition(namedtuple("Composition", ("changes", "variables", "behind", "
         *,
         env: Mapping[str, str] | None = None,
         user_site: bool | None = None,
+        last: Sequence[str] = (),
     ) -> dict[str, str]:
         """Return the environment of the process.
 
@@ -51,12 +60,15 @@ class Composition(namedtuple("Composition", ("changes", "variables", "behind", "
             What passes from the process that starts it, cleaned.
         env, user_site
             As for `KernelPlan.environment`.
+        last : sequence of str
+            Directories put on PYTHONPATH behind even those of `behind`.
         """
         result = apply_modifications(self.changes, environment)
         result.update(self.variables)
-        if self.behind:
+        if self.behind or last:
             loaded = result.get("PYTHONPATH")
-            result["PYTHONPATH"] = os.pathsep.join([*([loaded] if loaded else []), *self.behind])
+            entries = [*([loaded] if loaded else []), *self.behind, *last]
+            result["PYTHONPATH"] = os.pathsep.join(entries)
         if user_site is not None:
             result.pop("PYTHONNOUSERSITE", None)
             if not user_site:
@@ -68,7 +80,14 @@ class Composition(namedtuple("Composition", ("changes", "variables", "behind", "
             from string import Template
 
             for name, value in env.items():
-                result[name] = Template(value).safe_substitute(result)
+                filled = Template(value).safe_substitute(result)
+                # To replace what the specs need would leave a kernel without them.
+                if name == "PYTHONPATH" and not _REFERENCE.search(value) and result.get(name):
+                    filled = os.pathsep.join(filter(None, [filled, result[name]]))
+                result[name] = filled
+        for name in UNNEEDED:
+            if len(result.get(name, "")) > _LONGEST:
+                del result[name]
         return result
 
 

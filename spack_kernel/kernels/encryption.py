@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SINCE = "7.3"
 
 #: What a kernelspec's metadata says of it, for jupyter_client.
-METADATA = {"supported_encryption": "curve"}
+METADATA = {"supported_encryption": ["curve"]}
 
 #: The first jupyter_client that hands those keys to ipykernel. A companion brings it along, and
 #: gives way to an older one of the spec's own.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spack_kernel.spack.environments import open_environment
-from spack_kernel.spack.errors import ConfigError, SpackKernelError
+from spack_kernel.spack.errors import ConfigError, SpackKernelError, reason_of
 
 from .candidates import Survey
 from .shipped import PACKAGES
@@ -99,8 +99,8 @@ class EnvironmentSurvey:
             return EnvironmentCandidate(
                 environment.name if environment else name, environment, missing, error=error
             )
-        except OSError as error:
-            told = ConfigError(f"cannot read {error.filename}: {error.strerror}")
+        except (OSError, ValueError, RecursionError) as error:
+            told = ConfigError(f"cannot read the environment: {reason_of(error)}")
             return EnvironmentCandidate(name, environment, error=told)
         return EnvironmentCandidate(
             environment.name, environment, specs=specs, candidates=candidates

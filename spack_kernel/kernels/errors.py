@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spack_kernel.spack.errors import SpackKernelError
 
 if TYPE_CHECKING:
     from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.store import Store
 
 
 class InterpreterError(SpackKernelError):
@@ -28,13 +31,19 @@ class ShippedKernelError(SpackKernelError):
     code = "shipped-kernel"
 
 
+class EnvironmentTooLongError(SpackKernelError):
+    """An environment with which no process can be started."""
+
+    code = "environment-too-long"
+
+
 class PrefixGoneError(SpackKernelError):
     """A record in the database whose install directory no longer exists."""
 
     code = "prefix-gone"
 
 
-def gone(spec: Spec, role: str) -> PrefixGoneError:
+def gone(spec: Spec, role: str, store: Store | None = None) -> PrefixGoneError:
     """Return the error for a spec whose install directory does not exist.
 
     Parameters
@@ -43,12 +52,41 @@ def gone(spec: Spec, role: str) -> PrefixGoneError:
         The record.
     role : str
         What it was needed for, as it follows "which is".
+    store : Store, optional
+        Where it is recorded: tells a store that was moved from a directory that is gone.
     """
+    details = [f"  {spec.prefix or 'no prefix is recorded'}"]
+    hint = repair_hint(spec)
+    moved = store.moved_from() if store is not None and not spec.external else None
+    empty = _empty_above(spec.prefix) if spec.prefix else None
+    if store is not None and moved is not None:
+        details.append(f"  the store was moved: its records name {moved}, and it is {store.root}")
+        hint = (
+            "Installed packages have their old path built in. Make the store reachable there:\n"
+            f"  ln -s {store.root} {moved}\n"
+            "or install it anew where it is now."
+        )
+    elif empty is not None:
+        details.append(f"  {empty} is empty: what is mounted there, or an image, may be missing")
+        hint = f"Mount what belongs on {empty}, or ask an administrator of this machine."
     return PrefixGoneError(
         f"{spec.label}, which is {role}, is in the database, but its directory is gone",
-        details=[f"  {spec.prefix or 'no prefix is recorded'}"],
-        hint=repair_hint(spec),
+        details=details,
+        hint=hint,
     )
+
+
+def _empty_above(path: str) -> str | None:
+    """Return the nearest directory above `path` that exists, if there is nothing in it."""
+    for parent in Path(path).parents:
+        try:
+            with os.scandir(parent) as entries:
+                return str(parent) if next(entries, None) is None else None
+        except (FileNotFoundError, NotADirectoryError):  # noqa: PERF203
+            continue
+        except OSError:
+            return None
+    return None
 
 
 def repair_hint(spec: Spec) -> str:

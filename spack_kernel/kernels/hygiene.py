@@ -1,9 +1,15 @@
-"""What of the starting process's environment never reaches the kernel's Python.
+"""What never reaches the kernel's Python, whoever sets it.
 
 A Jupyter server runs in a Python of its own, often in a virtual or Conda environment, sometimes
 under an activated Spack environment. Each of these leaves variables behind that would make
 another Python find the wrong modules or not start at all. They are removed here, by name and by
 path, before the load environment is applied; everything else passes, as it does in `spack load`.
+
+The other sources of variables pass the same step. They are applied in this order: the starting
+process, the site's modules, the load environment with what recipes set, the companion, and what
+the kernelspec sets. A module may not set what is removed from the server; recipes and kernelspecs
+may not set what keeps every Python but one from starting (`FATAL_NAMES`). PYTHONPATH is never
+replaced: that of the kernelspec goes before Spack's, that of a module behind everything.
 """
 
 from __future__ import annotations
@@ -43,6 +49,18 @@ REMOVED_NAMES: Mapping[str, str] = {
     "SPACK_OLD_PS1": "an activated Spack environment",
 }
 
+#: Of these, what is never right for a kernel, not even where somebody sets it for the kernel.
+FATAL_NAMES = (
+    "PYTHONHOME",
+    "PYTHONEXECUTABLE",
+    "PYTHONPLATLIBDIR",
+    "_PYTHON_*",
+    "__PYVENV_LAUNCHER__",
+)
+
+#: PATH where the starting process has none: what every program then takes for it.
+DEFAULT_PATH = os.defpath.lstrip(":")
+
 #: Path lists from which the directories of the server's environments are removed.
 PATH_LISTS = (
     "PATH",
@@ -81,7 +99,7 @@ DATA_PATHS = (
 _SYSTEM_PREFIXES = frozenset({"/", "/usr", "/usr/local", "/opt", "/home"})
 
 
-class Removal(namedtuple("Removal", ("name", "value", "reason"))):
+class Removal(namedtuple("Removal", ("name", "value", "reason", "source"), defaults=("",))):
     """Something taken out of the environment.
 
     Attributes
@@ -92,6 +110,8 @@ class Removal(namedtuple("Removal", ("name", "value", "reason"))):
         What was removed: the whole value, or one entry of a path list.
     reason : str
         Why it must not reach the kernel.
+    source : str
+        Who set it; empty for the starting process.
     """
 
     __slots__ = ()
@@ -134,14 +154,54 @@ def clean_environment(
     return cleaned, removed
 
 
+def why_removed(name: str, *, fatal_only: bool = False) -> str:
+    """Return why a variable of this name must not reach the kernel; empty where it may.
+
+    Parameters
+    ----------
+    name : str
+        The variable.
+    fatal_only : bool
+        Whether it is set for the kernel on purpose, so that only `FATAL_NAMES` are removed.
+    """
+    for pattern, reason in REMOVED_NAMES.items():
+        if fatal_only and pattern not in FATAL_NAMES:
+            continue
+        if name == pattern or (pattern.endswith("*") and name.startswith(pattern[:-1])):
+            return reason
+    return ""
+
+
+def without_fatal(
+    variables: Mapping[str, str], source: str, keep: Collection[str] = ()
+) -> tuple[dict[str, str], list[Removal]]:
+    """Return what somebody sets for the kernel without `FATAL_NAMES`, and what was removed.
+
+    Parameters
+    ----------
+    variables : mapping of str to str
+        What is set.
+    source : str
+        Who sets it.
+    keep : collection of str
+        Names that pass whatever the rules say.
+    """
+    kept: dict[str, str] = {}
+    removed: list[Removal] = []
+    for name, value in variables.items():
+        reason = why_removed(name, fatal_only=True) if name not in keep else ""
+        if reason:
+            removed.append(Removal(name, value, reason, source))
+        else:
+            kept[name] = value
+    return kept, removed
+
+
 def _reason_to_remove(name: str, value: str, prefixes: Mapping[str, str]) -> str:
     """Return why the variable goes as a whole; empty when it stays."""
-    exact = REMOVED_NAMES.get(name)
-    if exact:
-        return exact
-    for pattern, reason in REMOVED_NAMES.items():
-        if pattern.endswith("*") and name.startswith(pattern[:-1]):
-            return reason
+    reason = why_removed(name)
+    if reason:
+        return reason
     if name == "MPLBACKEND" and value.startswith("module://"):
         return "names a module of another Python"
     if name in DATA_PATHS:

@@ -118,7 +118,7 @@ def _listing(directory: str) -> tuple[int, frozenset[str]] | None:
         stamp = disk.stamp(directory)
         if stamp is None:
             return None
-        mtime = stamp[-1]
+        mtime = stamp[2]
         with _lock:
             known = _listings.get(directory)
         if known is None or known[0] != mtime:

@@ -6,10 +6,9 @@ The choice follows the closure: `python-venv`'s executable where the closure has
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from spack_kernel.spack import disk
 
@@ -18,9 +17,10 @@ from .prefix import has_prefix
 from .probe import PROBE_TIMEOUT, probe
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.specs import Dependency, Spec
+    from spack_kernel.spack.store import Store
 
     from .probe import Facts
 
@@ -70,7 +70,13 @@ def series(version: object) -> str:
 
 
 def find_interpreter(
-    closure: Sequence[Spec], *, view: str = "", timeout: float = PROBE_TIMEOUT
+    closure: Sequence[Spec],
+    *,
+    view: str = "",
+    timeout: float = PROBE_TIMEOUT,
+    environment: Mapping[str, str] | None = None,
+    unrecorded: Sequence[tuple[Spec, Dependency]] = (),
+    store: Store | None = None,
 ) -> Interpreter:
     """Return the interpreter that `closure` means.
 
@@ -82,6 +88,12 @@ def find_interpreter(
         The directory of a view that shows them: where it has the closure's Python, that is used.
     timeout : float
         Seconds the executable may take to answer.
+    environment : mapping of str to str, optional
+        The environment it will run in; by default this process's, cleaned.
+    unrecorded : sequence of (Spec, Dependency)
+        What specs of the closure need and no database records.
+    store : Store, optional
+        Where they are recorded, for the error.
 
     Raises
     ------
@@ -102,22 +114,26 @@ def find_interpreter(
             "selects it.",
         )
     python = pythons[0] if pythons else None
+    prober = _Prober(timeout, environment, store)
     if view:
-        return _find_through(view, closure, python, timeout)
+        return _find_through(view, closure, python, prober)
     for spec in closure:
         if spec.name == "python-venv":
             reason = "the closure's python-venv, in which its Python packages run"
-            return _probe_prefix(spec, python, reason, timeout)
+            return _probe_prefix(spec, python, reason, prober)
     if python is not None:
         kind = "external python" if python.external else "python"
-        return _probe_prefix(python, python, f"the closure's {kind}", timeout)
+        return _probe_prefix(python, python, f"the closure's {kind}", prober)
     for spec in closure:
         # A package of Python's alone: an external glibc in /usr does not mean /usr/bin/python3.
         of_python = spec.external and spec.name.startswith("py-")
         if of_python and spec.prefix and _executables(spec.prefix, ""):
             reason = f"the closure names no python, and the external {spec.label} holds one"
-            return _probe_prefix(spec, None, reason, timeout)
+            return _probe_prefix(spec, None, reason, prober)
     root = closure[0]
+    lost = [(spec, edge) for spec, edge in unrecorded if edge.name in ("python", "python-venv")]
+    if lost:
+        raise _unrecorded(root, lost, store)
     raise InterpreterError(
         f"{root.label} does not depend on Python, so no kernel can run in it",
         hint="Make the kernel for it together with a package that does, as in "
@@ -125,8 +141,39 @@ def find_interpreter(
     )
 
 
+class _Prober(NamedTuple):
+    """How executables are asked what they are."""
+
+    timeout: float
+    environment: Mapping[str, str] | None
+    store: Store | None
+
+    def ask(self, path: str, owner: Spec | None) -> Facts:
+        return probe(path, timeout=self.timeout, owner=owner, environment=self.environment)
+
+
+def _unrecorded(
+    root: Spec, lost: Sequence[tuple[Spec, Dependency]], store: Store | None
+) -> InterpreterError:
+    """Return the error for a closure whose Python no database records."""
+    left_out = store.left_out if store is not None else ()
+    details = [f"  {spec.label} needs {edge.name}/{edge.hash}" for spec, edge in lost[:5]]
+    details += [f"  the upstream {tree} could not be read" for tree in left_out]
+    (_, edge), *_ = lost
+    if left_out:
+        hint = "Make the upstream readable again, or ask an administrator of this machine."
+    else:
+        hint = (
+            "It may be in an upstream that is not named: name it with one more `--store`, in "
+            "`store`, or in\nupstreams.yaml of the Spack instance."
+        )
+    return InterpreterError(
+        f"the {edge.name} of {root.label} is in no database", details=details, hint=hint
+    )
+
+
 def _find_through(
-    view: str, closure: Sequence[Spec], python: Spec | None, timeout: float
+    view: str, closure: Sequence[Spec], python: Spec | None, prober: _Prober
 ) -> Interpreter:
     """Return the view's Python where it has one of the right version, else the closure's."""
     venv = next((spec for spec in closure if spec.name == "python-venv"), None)
@@ -134,17 +181,19 @@ def _find_through(
     recorded = str(python.version) if python is not None else ""
     others = []
     for path in _executables(view, recorded) if owner is not None else ():
-        facts = probe(path, timeout=timeout, owner=owner)
+        facts = prober.ask(path, owner)
         if recorded and series(facts.version) != series(recorded):
             others.append(f"{path} is Python {facts.version} and not used")
             continue
         assert owner is not None
         notes = []
-        if os.path.realpath(facts.prefix) != os.path.realpath(view):
+        if disk.real(facts.prefix) != disk.real(view):
             notes.append(f"sys.prefix of the view's Python is {facts.prefix}, not the view")
         reason = f"the view shows the closure's {owner.name}"
         return Interpreter(path, owner, python, facts, reason, tuple(notes))
-    found = find_interpreter(closure, timeout=timeout)
+    found = find_interpreter(
+        closure, timeout=prober.timeout, environment=prober.environment, store=prober.store
+    )
     return replace(found, notes=(*found.notes, *others, f"the view {view} shows no Python of it"))
 
 
@@ -172,10 +221,10 @@ def _executables(prefix: str, version: str) -> list[str]:
     return [str(path) for path in found if disk.lexists(path)]
 
 
-def _probe_prefix(spec: Spec, python: Spec | None, reason: str, timeout: float) -> Interpreter:
+def _probe_prefix(spec: Spec, python: Spec | None, reason: str, prober: _Prober) -> Interpreter:
     """Return the first executable below the spec's prefix that is the recorded version."""
     if not spec.prefix or not has_prefix(spec):
-        raise gone(spec, "the Python of the kernel")
+        raise gone(spec, "the Python of the kernel", prober.store)
     recorded = str(python.version) if python is not None else ""
     paths = _executables(spec.prefix, recorded)
     if not paths:
@@ -188,7 +237,7 @@ def _probe_prefix(spec: Spec, python: Spec | None, reason: str, timeout: float) 
         )
     others: list[str] = []
     for path in paths:
-        facts = probe(path, timeout=timeout, owner=spec)
+        facts = prober.ask(path, spec)
         if not recorded[:1].isdigit() or series(facts.version) == series(recorded):
             notes = []
             if recorded and not (facts.version + ".").startswith(recorded + "."):

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cmp_to_key
 from typing import TYPE_CHECKING, Literal
 
+from spack_kernel.spack.errors import DatabaseError
+
 from .errors import KernelPackageError, gone
 from .interpreter import series
 from .prefix import has_prefix
@@ -84,7 +86,7 @@ def find_ipykernel(
     for spec in closure:
         if spec.name == PACKAGE:
             if not has_prefix(spec):
-                raise gone(spec, "the closure's ipykernel")
+                raise gone(spec, "the closure's ipykernel", store)
             return KernelPackage("closure", str(spec.version), spec, "it is in the closure")
     offered = interpreter.facts.ipykernel
     if offered is not None:
@@ -170,6 +172,20 @@ def _why_unsuitable(store: Store, spec: Spec, interpreter: Interpreter) -> str:
         return why_unfit
     if not has_prefix(spec):
         return f"its directory is gone ({spec.prefix})"
+    return _incomplete(store, spec)
+
+
+def _incomplete(store: Store, spec: Spec) -> str:
+    """Return which package that a companion needs is gone; empty when none is."""
+    try:
+        closure = store.closure(spec)
+    except DatabaseError as error:
+        return error.summary
+    for node in closure:
+        # As for the specs' own: what is no package of Python is not asked for.
+        extends = any(edge.name in ("python", "python-venv") for edge in node.dependencies)
+        if extends and node.prefix and not node.external and not has_prefix(node):
+            return f"{node.label}, which it needs, is in the database, but its directory is gone"
     return ""
 
 

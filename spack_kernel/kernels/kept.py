@@ -14,6 +14,7 @@ import zlib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
 CACHE_VARIABLE = "SPACK_KERNEL_CACHE"
@@ -81,19 +82,26 @@ def write(kind: str, key: list[Any], value: dict[str, Any]) -> None:
             _unlink(scratch)
 
 
-def loader_settings() -> list[str | None]:
+def loader_settings(environment: Mapping[str, str] | None = None) -> list[str | None]:
     """Return the variables that decide which libraries an interpreter is made of."""
-    return [os.environ.get(name) for name in ("LD_LIBRARY_PATH", "LD_PRELOAD")]
+    variables = os.environ if environment is None else environment
+    return [variables.get(name) for name in ("LD_LIBRARY_PATH", "LD_PRELOAD")]
 
 
-def _path(kind: str, key: list[Any]) -> str | None:
+def cache_directory() -> str | None:
+    """Return the user's directory of what is kept; None to do without."""
     directory = os.environ.get(CACHE_VARIABLE)
     if directory is None:
         base = os.environ.get("XDG_CACHE_HOME", "")
         if not base.startswith("/"):
             base = os.path.expanduser("~/.cache")  # noqa: PTH111
         directory = f"{base}/spack-kernel"
-    if not directory.startswith("/"):
+    return directory if directory.startswith("/") else None
+
+
+def _path(kind: str, key: list[Any]) -> str | None:
+    directory = cache_directory()
+    if directory is None:
         return None
     text = json.dumps(key).encode()
     return f"{directory}/{kind}-{zlib.crc32(text):08x}{zlib.adler32(text):08x}.json"

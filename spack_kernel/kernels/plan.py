@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
+from spack_kernel.spack.applying import apply_modifications
 from spack_kernel.spack.load import load_environment
 from spack_kernel.spack.modules import external_modules
 
 from .composition import Composition, is_python
+from .diagnosis import LIBRARY_VARIABLES, length_cause, too_long
 from .encryption import why_not_encrypted
-from .errors import InterpreterError, KernelPackageError
-from .hygiene import Removal, clean_environment
+from .errors import EnvironmentTooLongError, InterpreterError, KernelPackageError
+from .hygiene import DEFAULT_PATH, Removal, clean_environment, why_removed, without_fatal
 from .interpreter import Interpreter, find_interpreter
 from .ipykernel import KernelPackage, find_ipykernel
+from .notes import Note, notes_of
 from .plan_dict import plan_dict
 from .probe import PROBE_TIMEOUT
+from .requirements import conflicts
 from .search_path import Override, PathEntry, companion_entries, require_prefixes
 from .shipped import r_variables
 from .site_modules import with_modules
@@ -25,29 +29,17 @@ from .sources import specs_source
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from spack_kernel.spack.errors import SpackKernelError
     from spack_kernel.spack.load import LoadEnvironment
+    from spack_kernel.spack.pythonpath import PythonPathEntry
     from spack_kernel.spack.specs import Spec
     from spack_kernel.spack.store import Store
 
+    from .site_modules import LoadedModules
     from .sources import Source
 
 #: How ipykernel is started; Jupyter puts the connection file's path in place of the braces.
 KERNEL_COMMAND = ("python", "-m", "ipykernel_launcher", "-f", "{connection_file}")
-
-
-class Note(NamedTuple):
-    """Something a person should know about a plan.
-
-    Attributes
-    ----------
-    topic : str
-        ``interpreter``, ``ipykernel``, ``pythonpath``, ``closure`` or ``recipes``.
-    text : str
-        One line.
-    """
-
-    topic: str
-    text: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +66,12 @@ class KernelPlan:
         Why the connection to its ipykernel cannot be encrypted; empty when it can.
     notes : tuple of Note
         What is worth telling.
+    beside : LoadEnvironment or None
+        What loading the companion alone would change; None without one.
+    conflicts : tuple of str
+        What the companion's packages say they need, and the specs have in another version.
+    no_kernel : SpackKernelError or None
+        Why there is no kernel, in a plan without one.
     """
 
     source: Source
@@ -85,6 +83,9 @@ class KernelPlan:
     debugger: bool
     unencrypted: str
     notes: tuple[Note, ...]
+    beside: LoadEnvironment | None = None
+    conflicts: tuple[str, ...] = ()
+    no_kernel: SpackKernelError | None = None
 
     @property
     def store(self) -> Store:
@@ -127,10 +128,12 @@ class KernelPlan:
         command = list(argv)
         if command and is_python(command[0]):
             if self.interpreter is None:
+                why = self.no_kernel
                 raise InterpreterError(
-                    f"{self.specs[0].label} does not depend on Python; `{command[0]}` would be "
-                    "some other Python",
-                    hint="Name the full path of a command of your own, or load a spec with Python.",
+                    f"`{command[0]}` would not be a Python of {self.specs[0].label}"
+                    + (f": {why.summary}" if why else ""),
+                    details=why.details if why else (),
+                    hint=why.hint if why else "Name the full path of a command of your own.",
                 )
             command[0] = self.interpreter.path
         return command
@@ -167,18 +170,71 @@ class KernelPlan:
         ------
         ModulesError
             When the modules cannot be loaded.
+        EnvironmentTooLongError
+            When a variable is longer than Linux lets it be.
         """
         result, _ = self.cleaned(base, keep=keep)
-        if modules:
-            result = with_modules(self.modules, result, closure=self.closure, env=env)
-        return self.composition().apply(result, env=env, user_site=user_site)
+        result.setdefault("PATH", DEFAULT_PATH)
+        last: tuple[str, ...] = ()
+        if modules and self.modules:
+            loaded = self.loaded_modules(result, env=env)
+            result, last = loaded.environment, loaded.pythonpath
+        env, _ = without_fatal(env or {}, "", keep)
+        result = self.composition().apply(result, env=env, user_site=user_site, last=last)
+        long = too_long(result)
+        if long is not None:
+            cause = length_cause(*long)
+            raise EnvironmentTooLongError(
+                f"{long[0]} of {self.source.name} is too long for a process to start",
+                details=cause.details,
+                hint=cause.hint,
+            )
+        return result
+
+    def loaded_modules(
+        self, cleaned: Mapping[str, str], *, env: Mapping[str, str] | None = None
+    ) -> LoadedModules:
+        """Return the environment after loading the modules, and what was left out of theirs.
+
+        Raises
+        ------
+        ModulesError
+            When they cannot be loaded.
+        """
+        alone = self.source.kind == "modules"
+        return with_modules(self.modules, cleaned, closure=self.closure, env=env, alone=alone)
+
+    def variables(self, *, env: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Return what is set, as it is in an otherwise empty environment, without the modules'."""
+        env, _ = without_fatal(env or {}, "")
+        return self.composition().apply({}, env=env)
+
+    def removals(self, env: Mapping[str, str] | None = None) -> list[Removal]:
+        """Return what recipes and the kernelspec set that does not reach the kernel."""
+        removed = [
+            Removal(change.variable, change.value, reason, change.reason or "the load environment")
+            for change in self.load.modifications
+            if change.operation != "unset"
+            and (reason := why_removed(change.variable, fatal_only=True))
+        ]
+        return removed + without_fatal(env or {}, "the kernelspec")[1]
+
+    @property
+    def missing_directories(self) -> list[tuple[PythonPathEntry, str]]:
+        """Directories of packages that do not exist, each with what needs it."""
+        found = [(entry, self.source.name) for entry in self.load.left_out]
+        if self.beside is not None:
+            found += [
+                (e, f"the companion {self.beside.specs[0].label}") for e in self.beside.left_out
+            ]
+        return found
 
     def composition(self) -> Composition:
         """Return what goes into the environment beside what is there and what modules set."""
         changes = self.load.modifications
         sets_libraries = any(change.variable == "R_LIBS" for change in changes)
         return Composition(
-            changes=list(changes),
+            changes=[c for c in changes if not why_removed(c.variable, fatal_only=True)],
             variables={} if sets_libraries else r_variables(self.closure),
             behind=[entry.path for entry in self.pythonpath if entry.origin == "companion"],
             debugger=self.debugger,
@@ -271,32 +327,51 @@ def plan_source(
     store, load, closure = source.store, source.load, source.load.closure
     interpreter: Interpreter | None = None
     ipykernel: KernelPackage | None = None
+    no_kernel: SpackKernelError | None = None
     notes = [Note("recipes", text) for text in source.notes]
     try:
-        interpreter = find_interpreter(closure, view=source.view, timeout=probe_timeout)
+        interpreter = find_interpreter(
+            closure,
+            view=source.view,
+            timeout=probe_timeout,
+            environment=_library_environment(load),
+            unrecorded=load.unrecorded,
+            store=store,
+        )
         ipykernel = find_ipykernel(store, closure, interpreter, companion=companion)
     except (InterpreterError, KernelPackageError) as error:
         if kernel:
             raise
+        no_kernel = error
         notes.append(Note(error.code, error.summary))
     entries = [PathEntry(entry.path, entry.spec, "spec", entry.reason) for entry in load.pythonpath]
-    require_prefixes(closure, entries)
+    require_prefixes(closure, entries, store)
     overrides: tuple[Override, ...] = ()
     nodes: Sequence[Spec] = closure
+    beside: LoadEnvironment | None = None
+    unsuitable: list[str] = []
     if ipykernel is not None and ipykernel.source == "companion" and ipykernel.spec is not None:
         beside = load_environment(store, [ipykernel.spec], directories=source.directories)
         behind, overrides = companion_entries(closure, beside, entries)
         entries += behind
         nodes = [*closure, *beside.closure]
-    notes += _notes(interpreter, ipykernel, overrides)
+        unsuitable = conflicts(entries, overrides)
+        notes += [Note("ipykernel", f"may not work: {text}") for text in unsuitable]
+        notes += [
+            Note("ipykernel", f"{entry.spec.label} has no directory {entry.path}")
+            for entry in beside.left_out
+        ]
+    notes += notes_of(interpreter, ipykernel, overrides)
     notes += [
-        Note("closure", f"{spec.label} needs {edge.name}/{edge.hash[:7]}, which is not recorded")
+        Note(
+            "closure", f"{spec.label} needs {edge.name}/{edge.hash[:7]}, which no database records"
+        )
         for spec, edge in load.unrecorded
     ]
     notes += [Note("closure", f"the upstream {tree} could not be read") for tree in store.left_out]
     wanted = [*(external_modules(closure) if modules_of_externals else ())]
     wanted += [*source.modules, *modules]
-    return KernelPlan(
+    plan = KernelPlan(
         source=source,
         modules=tuple(dict.fromkeys(wanted)),
         interpreter=interpreter,
@@ -306,30 +381,22 @@ def plan_source(
         debugger=_has_debugpy(interpreter, entries),
         unencrypted=why_not_encrypted(ipykernel.version if ipykernel else "", nodes),
         notes=tuple(notes),
+        beside=beside,
+        conflicts=tuple(unsuitable),
+        no_kernel=no_kernel,
     )
+    long = too_long(plan.variables())
+    if long is not None:
+        text = f"{long[0]} has {long[1]:,} bytes, which is too long for a process to start"
+        plan = replace(plan, notes=(*plan.notes, Note("environment", text)))
+    return plan
 
 
-def _notes(
-    interpreter: Interpreter | None,
-    ipykernel: KernelPackage | None,
-    overrides: Sequence[Override],
-) -> list[Note]:
-    notes = []
-    if interpreter is not None:
-        notes += [Note("interpreter", text) for text in interpreter.notes]
-    if ipykernel is not None:
-        notes += [Note("ipykernel", f"not used: {text}") for text in ipykernel.others]
-    for used, unused in overrides:
-        if used.version == unused.version:
-            notes.append(Note("pythonpath", f"{used.label} is used, and {unused.label} is not"))
-        else:
-            notes.append(
-                Note(
-                    "pythonpath",
-                    f"{used.label} is used where the companion was built with {unused.label}",
-                )
-            )
-    return notes
+def _library_environment(load: LoadEnvironment) -> dict[str, str]:
+    """Return this process's environment with the libraries that the specs put on variables."""
+    cleaned, _ = clean_environment(os.environ)
+    changes = [c for c in load.modifications if c.variable in LIBRARY_VARIABLES]
+    return apply_modifications(changes, cleaned) if changes else cleaned
 
 
 def _has_debugpy(interpreter: Interpreter | None, entries: Sequence[PathEntry]) -> bool:

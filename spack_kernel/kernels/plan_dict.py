@@ -51,7 +51,7 @@ def plan_dict(plan: KernelPlan) -> dict[str, Any]:
         if ipykernel
         else None,
         "argv": list(plan.argv) if interpreter else [],
-        "env": plan.environment({}, modules=False),
+        "env": plan.variables(),
         "modifications": [change.as_dict() for change in plan.load.modifications],
         "pythonpath": [entry.path for entry in plan.pythonpath],
         "pythonpath_entries": [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spack_kernel.spack import disk
@@ -21,6 +20,4 @@ def has_prefix(spec: Spec) -> bool:
     """
     if not spec.prefix:
         return False
-    there = Path(spec.prefix).is_dir()
-    disk.note("dir", spec.prefix, there)
-    return there
+    return disk.is_dir(spec.prefix)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
 import subprocess
 import threading
 import zlib
@@ -14,12 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spack_kernel.spack import disk
+from spack_kernel.spack.ownership import run_as
+from spack_kernel.spack.processes import run
 
 from . import kept
+from .diagnosis import describe_exit, last_lines, library_clash
 from .errors import InterpreterError, repair_hint
 from .hygiene import clean_environment
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from spack_kernel.spack.specs import Spec
 
 #: Seconds a Python may take to say its version. Generous: a cold parallel file system is slow.
@@ -121,16 +124,24 @@ class Facts:
 
 
 _Stamps = list[list[int] | None]
-_answers: dict[str, tuple[_Stamps, Facts]] = {}
+_answers: dict[tuple[str | None, ...], tuple[_Stamps, Facts]] = {}
+#: Answers kept in memory; each is some tens of kilobytes.
+_KEPT_ANSWERS = 64
 _lock = threading.Lock()
 
 
-def probe(path: str, *, timeout: float = PROBE_TIMEOUT, owner: Spec | None = None) -> Facts:
+def probe(
+    path: str,
+    *,
+    timeout: float = PROBE_TIMEOUT,
+    owner: Spec | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Facts:
     """Ask the Python at `path` what it is; the answer is kept while its files do not change.
 
     It is kept on disk, too (`spack_kernel.kernels.kept`): on a slow file system a Python takes
-    seconds to start. The process starts isolated from the environment and the working directory,
-    in ``/``.
+    seconds to start. The process starts isolated from the working directory, in ``/``. Root runs
+    it as whoever owns it (`spack_kernel.spack.ownership`).
 
     Parameters
     ----------
@@ -140,24 +151,51 @@ def probe(path: str, *, timeout: float = PROBE_TIMEOUT, owner: Spec | None = Non
         Seconds after which it is killed.
     owner : Spec, optional
         The spec it belongs to, for the error.
+    environment : mapping of str to str, optional
+        The environment it will run in, which decides which libraries it loads; by default this
+        process's, cleaned.
 
     Raises
     ------
     InterpreterError
         When it cannot be started, fails, or does not answer in time.
     """
-    known = _answers.get(path)
+    if environment is None:
+        environment, _ = clean_environment(os.environ)
+    settings = kept.loader_settings(environment)
+    key = [path, zlib.crc32(_PROBE.encode()), settings]
+    asked = (path, *settings)
+    known = _answers.get(asked)
     if known is not None and known[0] == _stamps(path, known[1]):
         return known[1]
-    key = [path, zlib.crc32(_PROBE.encode()), kept.loader_settings()]
     facts = _remembered(path, kept.read(KIND, key))
     if facts is None:
-        answer = _ask(path, timeout, owner)
-        facts = _facts(answer)
-        kept.write(KIND, key, {"facts": answer, "stamps": _stamps(path, facts)})
+        before = disk.stamp(path)
+        answer = _ask(path, timeout, owner, environment)
+        facts = _facts_of(path, answer, owner)
+        stamps = _stamps(path, facts)
+        if stamps[0] != before:  # replaced while it was asked
+            return facts
+        kept.write(KIND, key, {"facts": answer, "stamps": stamps})
     with _lock:
-        _answers[path] = (_stamps(path, facts), facts)
+        _answers.pop(asked, None)
+        _answers[asked] = (_stamps(path, facts), facts)
+        while len(_answers) > _KEPT_ANSWERS:
+            _answers.pop(next(iter(_answers)))
     return facts
+
+
+def _facts_of(path: str, answer: dict[str, Any], owner: Spec | None) -> Facts:
+    """Return what a Python said; an `InterpreterError` for one that says something else."""
+    try:
+        return _facts(answer)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        whose = f"the Python of {owner.label}" if owner else "this Python"
+        raise InterpreterError(
+            f"{whose} gave an answer that cannot be understood: {error!r}",
+            details=[f"  {path}"],
+            hint=repair_hint(owner) if owner else "Try to start it in a terminal.",
+        ) from None
 
 
 def _remembered(path: str, value: dict[str, Any] | None) -> Facts | None:
@@ -166,7 +204,7 @@ def _remembered(path: str, value: dict[str, Any] | None) -> Facts | None:
         return None
     try:
         facts = _facts(value["facts"])
-    except (KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, AttributeError, ValueError):
         return None
     return facts if _stamps(path, facts) == value.get("stamps") else None
 
@@ -178,53 +216,67 @@ def _stamps(path: str, facts: Facts) -> _Stamps:
     return [disk.stamp(name) for name in dict.fromkeys(watched)]
 
 
-def _ask(path: str, timeout: float, owner: Spec | None) -> dict[str, Any]:
+def _ask(
+    path: str, timeout: float, owner: Spec | None, environment: Mapping[str, str]
+) -> dict[str, Any]:
     whose = f"the Python of {owner.label}" if owner else "this Python"
     hint = repair_hint(owner) if owner else "Try to start it in a terminal."
-    environment, _ = clean_environment(os.environ)
     try:
-        process = subprocess.Popen(  # noqa: S603 - an argument list, no shell
-            # -E -s and a scrubbed sys.path are -I for every Python that may be met.
-            [path, "-E", "-s", "-c", _PROBE],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd="/",
-            env=environment,
-            start_new_session=True,
-        )
+        user = run_as(path, *_code_beside(path))
+        # -E -s and a scrubbed sys.path are -I for every Python that may be met.
+        output = run([path, "-E", "-s", "-c", _PROBE], environment, timeout, user=user)
     except OSError as error:
         raise InterpreterError(
             f"{whose} cannot be started: {error.strerror}",
             details=[f"  {path}", *_why_not(path, error)],
             hint=hint,
         ) from error
-    try:
-        output, errors = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
         raise InterpreterError(
             f"{whose} did not answer within {timeout:g} s",
             details=[f"  {path}"],
             hint="Start it in a terminal to see what it waits for.",
         ) from None
-    text = output.decode("utf-8", "replace")
-    answer = text.rpartition(_MARK)[2] if _MARK in text else ""
-    if process.returncode or not answer:
+    answer = output.stdout.rpartition(_MARK)[2] if _MARK in output.stdout else ""
+    try:
+        facts: dict[str, Any] = json.loads(answer) if not output.status else {}
+    except (ValueError, RecursionError):
+        facts = {}
+    if not facts:
+        lines = output.stderr.rstrip().splitlines()
+        cause = library_clash(lines, environment)
+        as_whom = [] if user is None else [f"  it was run as the user {user.uid}, its owner"]
         raise InterpreterError(
-            f"{whose} does not run: {describe_exit(process.returncode)}",
-            details=[f"  {path}", *last_lines(errors.decode("utf-8", "replace"))],
-            hint=hint,
+            f"{whose} does not run: {describe_exit(output.status)}",
+            details=[
+                f"  {path}",
+                *as_whom,
+                *last_lines(output.stderr),
+                *(cause.details if cause else ()),
+            ],
+            hint=cause.hint if cause else hint,
         )
-    facts: dict[str, Any] = json.loads(answer)
     return facts
+
+
+def _code_beside(path: str) -> list[str]:
+    """Return the directories from which a Python at `path` takes code when it starts."""
+    if os.geteuid() != 0:
+        return []  # only root asks whose it is
+    found = []
+    for prefix in {Path(each).parent.parent for each in (path, disk.real(path))}:
+        for directory in (prefix / "lib", prefix / "lib64"):
+            names = disk.names_in(directory) or ()
+            found += [str(directory / name) for name in names if name.startswith("python3")]
+    return found
 
 
 def _facts(answer: dict[str, Any]) -> Facts:
     ipykernel, debugpy = answer["ipykernel"], answer["debugpy"]
+    texts = [*answer["path"], *answer["modules"]]
     plain = ("version", "implementation", "prefix", "base_prefix", "purelib", "platlib")
+    if not all(isinstance(text, str) for text in [*texts, *(answer[name] for name in plain)]):
+        raise TypeError("not all of it is text")
     return Facts(
         **{name: answer[name] for name in plain},
         path=tuple(answer["path"]),
@@ -244,18 +296,3 @@ def _why_not(path: str, error: OSError) -> list[str]:
             return [f"  it links to {target}, which does not exist"]
         return ["  the file exists; the loader or interpreter that it names does not"]
     return []
-
-
-def describe_exit(status: int) -> str:
-    """Return an exit status in words: ``exit status 1``, ``killed by SIGSEGV``."""
-    if status >= 0:
-        return f"exit status {status}"
-    try:
-        return f"killed by {signal.Signals(-status).name}"
-    except ValueError:
-        return f"killed by signal {-status}"
-
-
-def last_lines(text: str, count: int = 12) -> list[str]:
-    """Return the last lines of a program's output, indented, without empty ones at the end."""
-    return [f"  | {line}" for line in text.rstrip().splitlines()[-count:]]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from spack_kernel.spack.load import LoadEnvironment
     from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.store import Store
 
 
 class PathEntry(NamedTuple):
@@ -48,7 +49,9 @@ class Override(NamedTuple):
     unused: Spec
 
 
-def require_prefixes(closure: Sequence[Spec], entries: Sequence[PathEntry]) -> None:
+def require_prefixes(
+    closure: Sequence[Spec], entries: Sequence[PathEntry], store: Store | None = None
+) -> None:
     """Raise for a Python package of the closure whose directory is gone.
 
     Raises
@@ -63,7 +66,7 @@ def require_prefixes(closure: Sequence[Spec], entries: Sequence[PathEntry]) -> N
             continue
         extends = any(edge.name in ("python", "python-venv") for edge in spec.dependencies)
         if extends and not has_prefix(spec):
-            raise gone(spec, f"needed by {closure[0].label}")
+            raise gone(spec, f"needed by {closure[0].label}", store)
 
 
 def companion_entries(

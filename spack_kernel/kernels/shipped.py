@@ -7,15 +7,16 @@ it is started in the environment of the closure like any other.
 from __future__ import annotations
 
 import fnmatch
-import json
 import posixpath
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from spack_kernel.spack import disk
 from spack_kernel.spack.applying import is_system_directory
-from spack_kernel.spack.disk import is_dir
 
 from .errors import ShippedKernelError
 
@@ -46,7 +47,12 @@ R_LIBRARIES = (
 PACKAGES = ("*kernel", "xeus*", "*-xeus-*", "sagemath", "py-sos*")
 
 _IPYKERNEL = re.compile(r"ipykernel(_launcher)?")
-_NAME = re.compile(r"[a-z0-9._-]+", re.IGNORECASE)
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.IGNORECASE)
+_VARIABLE = re.compile(r"[^=\0]+")
+
+#: The largest kernel.json that is read, in bytes, and how many kernels of a package are looked at.
+MAX_KERNEL_JSON_SIZE = 1024 * 1024
+_MOST_KERNELS = 100
 
 
 @dataclass(frozen=True)
@@ -105,8 +111,9 @@ def shipped_kernels(specs: Iterable[Spec]) -> tuple[list[ShippedKernel], list[st
         for name, directory in _directories(spec):
             try:
                 kernel = _read(name, spec, directory)
-            except (OSError, ValueError, TypeError, AttributeError) as error:
-                problems.append(f"{directory / KERNEL_FILE} is left out: {error}")
+            except (OSError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or str(error)
+                problems.append(f"{directory / KERNEL_FILE} is left out: {reason}")
                 continue
             if kernel is not None:
                 kernels.setdefault(kernel.name, kernel)
@@ -166,7 +173,7 @@ def r_variables(closure: Sequence[Spec]) -> dict[str, str]:
         path
         for spec in closure
         if spec.name.startswith("r-") and spec.prefix and not is_system_directory(spec.prefix)
-        if is_dir(path := f"{spec.prefix.rstrip('/')}/{R_LIBRARIES[0]}")
+        if disk.is_dir(path := f"{spec.prefix.rstrip('/')}/{R_LIBRARIES[0]}")
     ]
     return {"R_LIBS": ":".join(libraries)} if libraries else {}
 
@@ -182,47 +189,70 @@ def _directories(spec: Spec) -> list[tuple[str, Path]]:
     found: list[tuple[str, Path]] = []
     # The directories of a whole system hold kernels of packages that are not in the closure.
     if not is_system_directory(spec.prefix):
-        try:
-            entries = sorted(Path(spec.prefix, KERNELS).iterdir())
-        except OSError:
-            entries = []
+        kernels = Path(spec.prefix, KERNELS)
+        entries = (disk.names_in(kernels) or [])[:_MOST_KERNELS]
         found += [
-            (entry.name.lower(), entry) for entry in entries if (entry / KERNEL_FILE).is_file()
+            (name.lower(), kernels / name)
+            for name in entries
+            if disk.lexists(kernels / name / KERNEL_FILE)
         ]
     package, name, below = _IRKERNEL
     if spec.name == package:
         places = [Path(spec.prefix, library, below) for library in R_LIBRARIES]
-        found += [(name, place) for place in places if (place / KERNEL_FILE).is_file()][:1]
+        found += [(name, place) for place in places if disk.is_file(place / KERNEL_FILE)][:1]
     return found
+
+
+class _KernelJson(msgspec.Struct):
+    argv: list[str]
+    display_name: str = ""
+    language: str = ""
+    interrupt_mode: str = ""
+    env: dict[str, str] = {}
+    metadata: dict[str, Any] = {}
+
+
+_decode = msgspec.json.Decoder(_KernelJson).decode
 
 
 def _read(name: str, spec: Spec, directory: Path) -> ShippedKernel | None:
     """Return the kernel of a directory; None for ipykernel's own.
 
-    Raises ValueError, TypeError or AttributeError for what is not a kernelspec.
+    Raises ValueError for what is not a kernelspec, and OSError for what cannot be read.
     """
-    content = json.loads((directory / KERNEL_FILE).read_text(encoding="utf-8"))
-    argv = content["argv"] if isinstance(content, dict) and "argv" in content else None
-    if not isinstance(argv, list) or not argv or not all(isinstance(word, str) for word in argv):
+    assert spec.prefix is not None
+    below = posixpath.relpath(directory / KERNEL_FILE, spec.prefix)
+    text = disk.read_inside(spec.prefix, below, MAX_KERNEL_JSON_SIZE)
+    if text is None:
+        raise ValueError("it is a broken link")
+    try:
+        content = _decode(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ValueError(f"it is no kernelspec: {error}") from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    argv = content.argv
+    if not argv:
         raise ValueError("it has no argv")
+    words = [*argv, *content.env, *content.env.values()]
+    if any("\0" in word for word in words) or not all(_VARIABLE.fullmatch(n) for n in content.env):
+        raise ValueError("it has a command or a variable that no process can have")
     if not _NAME.fullmatch(name):
         raise ValueError(f"`{name}` cannot be a kernel's name")
     if "-m" in argv[:-1] and _IPYKERNEL.fullmatch(argv[argv.index("-m") + 1]):
         return None
-    own = {"resource_dir": str(directory), "prefix": spec.prefix or ""}
-    metadata = dict(content.get("metadata") or {})
-    metadata.pop("kernel_provisioner", None)
-    env = dict(content.get("env") or {})
+    own = {"resource_dir": str(directory), "prefix": spec.prefix}
+    content.metadata.pop("kernel_provisioner", None)
     return ShippedKernel(
         name=name,
         spec=spec,
         directory=posixpath.normpath(directory),
         argv=tuple(_filled(word, own) for word in argv),
-        display_name=str(content.get("display_name") or name),
-        language=str(content.get("language") or ""),
-        interrupt_mode="message" if content.get("interrupt_mode") == "message" else "signal",
-        env={str(key): str(value) for key, value in env.items()},
-        metadata=metadata,
+        display_name=content.display_name or name,
+        language=content.language,
+        interrupt_mode="message" if content.interrupt_mode == "message" else "signal",
+        env=content.env,
+        metadata=content.metadata,
     )
 
 

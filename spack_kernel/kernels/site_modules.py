@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, NamedTuple
 
 from spack_kernel.spack.applying import apply_modifications
 from spack_kernel.spack.modules import ModulesError, load_modules
+
+from .hygiene import Removal, why_removed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -61,13 +64,56 @@ def module_changes(
         ) from error
 
 
+class LoadedModules(NamedTuple):
+    """The environment after loading modules, and what of their changes was not taken over.
+
+    Attributes
+    ----------
+    environment : dict of str to str
+        All variables.
+    pythonpath : tuple of str
+        What the modules put on PYTHONPATH, where that is not all there is.
+    removed : tuple of Removal
+        What was left out of what they set.
+    """
+
+    environment: dict[str, str]
+    pythonpath: tuple[str, ...]
+    removed: tuple[Removal, ...]
+
+
 def with_modules(
     modules: Sequence[str],
     environment: Mapping[str, str],
     *,
     closure: Iterable[Spec] = (),
     env: Mapping[str, str] | None = None,
-) -> dict[str, str]:
-    """Return `environment` with `modules` loaded; parameters and errors as `module_changes`."""
+    alone: bool = False,
+) -> LoadedModules:
+    """Return `environment` with `modules` loaded, without what must not reach the kernel.
+
+    Parameters
+    ----------
+    modules, environment, closure, env
+        As for `module_changes`, which also names the errors.
+    alone : bool
+        Whether the modules are all that is loaded, so that their PYTHONPATH is the kernel's.
+    """
     changes = module_changes(modules, environment, closure=closure, env=env)
-    return apply_modifications(changes, environment)
+    source = f"the modules {' '.join(modules)}"
+    kept: list[Modification] = []
+    removed: list[Removal] = []
+    behind: list[str] = []
+    for change in changes:
+        reason = why_removed(change.variable)
+        if change.variable == "PYTHONPATH":
+            if alone:
+                kept.append(change)
+            elif change.operation == "set":
+                behind = [entry for entry in change.value.split(os.pathsep) if entry]
+        elif reason:
+            if change.operation == "set":
+                removed.append(Removal(change.variable, change.value, reason, source))
+        else:
+            kept.append(change)
+    return LoadedModules(apply_modifications(kept, environment), tuple(behind), tuple(removed))

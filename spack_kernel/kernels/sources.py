@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from spack_kernel.spack import disk
 from spack_kernel.spack.directories import Directories
-from spack_kernel.spack.index_file import Stamp
 from spack_kernel.spack.load import load_environment, site_inspections
 from spack_kernel.spack.recorded import with_recipes
 
@@ -60,8 +60,6 @@ class Source:
         What the site inspects in prefixes, where that is not Spack's own.
     notes : tuple of str
         What is worth knowing.
-    watched : mapping of str to Stamp or None
-        The files beside the database that were read, as they were.
     directories : Directories
         What was found out about which directories exist.
     """
@@ -77,7 +75,6 @@ class Source:
     recipes: RecipeEnvironment | None = None
     prefix_inspections: Mapping[str, tuple[str, ...]] | None = None
     notes: tuple[str, ...] = ()
-    watched: Mapping[str, Stamp | None] = field(default_factory=dict)
     directories: Directories = field(default_factory=Directories, repr=False)
 
     def describe(self) -> str:
@@ -99,10 +96,6 @@ class Source:
         """
         several = self.kind != "specs"
         return "python" if several and any(s.name == "python" for s in self.load.closure) else None
-
-    def changed(self) -> bool:
-        """Return whether a file that was read is another one now. One stat for each."""
-        return any(Stamp.at(path) != stamp for path, stamp in self.watched.items())
 
 
 def specs_source(
@@ -134,7 +127,7 @@ def specs_source(
     """
     if not specs:
         raise ValueError("no specs")
-    _require_roots(specs)
+    _require_roots(specs, store)
     directories = Directories()
     load = load_environment(store, specs, inspections, directories=directories)
     recipes, notes = _still_theirs(recipes, specs)
@@ -189,18 +182,14 @@ def environment_source(
     """
     # Here and below: they bring YAML along, and kernels for specs start without.
     from spack_kernel.spack.activation import activate
-    from spack_kernel.spack.environments import LOCK_FILE, MANIFEST, open_environment
+    from spack_kernel.spack.environments import open_environment
 
     environment = open_environment(name, store.config, inspections=inspections)
     inspected = site_inspections(store, inspections)
-    watched = {
-        path: Stamp.at(path)
-        for path in map(str, (environment.path / MANIFEST, environment.path / LOCK_FILE))
-    }
     store = environment.store(store)
     chosen = _view_of(environment, view)
     specs = environment.specs(store)
-    _require_roots(specs)
+    _require_roots(specs, store)
     recipes, notes = _still_theirs(recipes, specs)
     directories = Directories()
     load = activate(environment, store, chosen, recipes=recipes, directories=directories)
@@ -215,7 +204,6 @@ def environment_source(
         recipes=recipes,
         prefix_inspections=inspected,
         notes=notes,
-        watched=watched,
         directories=directories,
     )
 
@@ -256,8 +244,6 @@ def view_source(
     below = {edge.hash for spec in load.specs for edge in spec.dependencies}
     roots = tuple(spec for spec in load.specs if spec.hash not in below)
     load = replace(load, specs=roots or load.specs)
-    # What is shown is told by the metadata in the view: another spec makes it another directory.
-    metadata = str(Path(path, ".spack"))
     return Source(
         "view",
         path,
@@ -265,14 +251,13 @@ def view_source(
         load,
         view=path,
         prefix_inspections=site_inspections(store, inspections),
-        watched={metadata: Stamp.at(metadata)},
     )
 
 
-def _require_roots(specs: Sequence[Spec]) -> None:
+def _require_roots(specs: Sequence[Spec], store: Store) -> None:
     for spec in specs:
-        if spec.prefix and not spec.external and not Path(spec.prefix).is_dir():
-            raise gone(spec, "asked for")
+        if spec.prefix and not spec.external and not disk.is_dir(spec.prefix):
+            raise gone(spec, "asked for", store)
 
 
 def _view_of(environment: SpackEnvironment, wanted: str) -> View | None:

@@ -7,11 +7,11 @@ activate` changes is what `spack load` of the roots changes, shown through the v
 from __future__ import annotations
 
 import json
-import os
 import posixpath
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from . import disk
 from .directories import Directories
 from .errors import SpackKernelError
 from .load import (
@@ -192,12 +192,9 @@ def specs_in_view(store: Store, root: str) -> tuple[Spec, ...]:
 
     A view has the metadata directory of each spec it shows below ``.spack``, by package name.
     """
-    try:
-        names = sorted(entry.name for entry in os.scandir(posixpath.join(root, METADATA)))
-    except OSError:
-        return ()
+    names = disk.names_in(posixpath.join(root, METADATA))
     found = []
-    for name in names:
+    for name in names or ():
         dag_hash = _recorded_hash(posixpath.join(root, METADATA, name, "spec.json"))
         spec = store.by_hash(dag_hash) if dag_hash else None
         if spec is not None:
@@ -208,8 +205,7 @@ def specs_in_view(store: Store, root: str) -> tuple[Spec, ...]:
 def _recorded_hash(path: str) -> str | None:
     """Return the DAG hash of the spec in a ``spec.json``; None when it is not one."""
     try:
-        with open(path, "rb") as file:
-            dag_hash = json.load(file)["spec"]["nodes"][0]["hash"]
+        dag_hash = json.loads(disk.read_regular(path))["spec"]["nodes"][0]["hash"]
     except (OSError, ValueError, RecursionError, KeyError, IndexError, TypeError):
         return None
     return dag_hash if isinstance(dag_hash, str) else None

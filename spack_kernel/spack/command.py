@@ -21,6 +21,7 @@ from .directories import Directories
 from .errors import SpackKernelError
 from .load import LOADED_HASHES
 from .modifications import InvalidModification, Modification
+from .ownership import run_as
 from .processes import run
 from .recorded import RecipeEnvironment, by_variable
 
@@ -181,7 +182,8 @@ def _run(spack: Path, hashes: Sequence[str], timeout: float) -> tuple[str, list[
     environment |= {"PATH": _SYSTEM_PATH, "LC_ALL": "C.UTF-8"}
     argv = [os.fspath(spack), "--color", "never", "python", "-c", script]
     try:
-        output = run(argv, environment, timeout)
+        user = run_as(spack, spack.parent.parent / "lib" / "spack")
+        output = run(argv, environment, timeout, user=user)
     except OSError as error:
         raise SpackCommandError(f"cannot run {spack}: {error.strerror}", hint=_SKIP) from error
     except subprocess.TimeoutExpired as error:

@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import disk
 from .errors import ConfigError
 from .scopes import Scope, active, initial_scopes, scope_stack
 from .substitution import Substitution
@@ -38,6 +39,8 @@ class Config:
         self.scopes = tuple(scopes)
         self.substitution = substitution
         self._sections: dict[str, Any] = {}
+        #: What was asked of the file system to read it, up to now.
+        self.questions: list[disk.Question] = []
 
     @classmethod
     def open(
@@ -67,7 +70,11 @@ class Config:
         environ = os.environ if environ is None else environ
         root = Path(spack_root).absolute()
         substitution = Substitution(root, environ)
-        return cls(scope_stack(initial_scopes(root, substitution), substitution), substitution)
+        with disk.Listener() as heard:
+            scopes = scope_stack(initial_scopes(root, substitution), substitution)
+        config = cls(scopes, substitution)
+        config.questions += heard.questions
+        return config
 
     def with_file(
         self, path: Path, keys: Sequence[str] = (), *, environment: Path | None = None
@@ -105,10 +112,11 @@ class Config:
         """
         if name not in self._sections:
             merged: Any = {}
-            for scope in active(self.scopes):
-                found = scope.section(name)
-                if found.get(name) is not None:
-                    merged = merge(merged, found)
+            with disk.Listener(self.questions):
+                for scope in active(self.scopes):
+                    found = scope.section(name)
+                    if found.get(name) is not None:
+                        merged = merge(merged, found)
             self._sections[name] = merged.get(name)
         return self._sections[name]
 

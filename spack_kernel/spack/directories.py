@@ -7,17 +7,13 @@ and what is asked in bulk is asked from several threads as soon as the first ans
 
 from __future__ import annotations
 
-import time
+import os
 from typing import TYPE_CHECKING
 
-from .disk import is_dir
+from . import disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-_SAMPLE = 16
-_SLOW = 100e-6
-_WORKERS = 16
 
 
 class Directories:
@@ -29,7 +25,7 @@ class Directories:
         Tells whether one absolute path is a directory; called once a path, also from threads.
     """
 
-    def __init__(self, isdir: Callable[[str], bool] = is_dir) -> None:
+    def __init__(self, isdir: Callable[[str], bool] = os.path.isdir) -> None:
         self._isdir = isdir
         self._known: dict[str, bool] = {}
         self._below: dict[str, dict[str, str | None]] = {}
@@ -39,6 +35,7 @@ class Directories:
         known = self._known.get(path)
         if known is None:
             known = self._known[path] = self._isdir(path)
+            disk.note("dir", path, known)
         return known
 
     def below(self, prefix: str, relative: str) -> str | None:
@@ -69,16 +66,7 @@ class Directories:
 
     def _ask(self, paths: Iterable[str]) -> None:
         unknown = [path for path in dict.fromkeys(paths) if path not in self._known]
-        sample, rest = unknown[:_SAMPLE], unknown[_SAMPLE:]
-        start = time.perf_counter()
-        self._known.update([(path, self._isdir(path)) for path in sample])
-        if time.perf_counter() - start > _SLOW * len(sample) > 0:
-            from concurrent.futures import ThreadPoolExecutor  # slow to import, and seldom needed
-
-            with ThreadPoolExecutor(_WORKERS) as pool:
-                self._known.update(zip(rest, pool.map(self._isdir, rest), strict=True))
-        else:
-            self._known.update([(path, self._isdir(path)) for path in rest])
+        self._known.update(zip(unknown, disk.are_dirs(unknown, self._isdir), strict=True))
 
 
 def join(prefix: str, relative: str) -> str:

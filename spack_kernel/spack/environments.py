@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import disk
 from .config import Config
 from .errors import ConfigError, ConfigWarning, SpackKernelError
 from .install_tree import install_tree, upstream_trees
@@ -38,6 +39,9 @@ LOCK_FILE = "spack.lock"
 
 #: The lock file formats whose shape is known, oldest and newest.
 KNOWN_LOCK_FORMATS = (1, 7)
+
+#: The largest lock file that is read, in bytes.
+MAX_LOCK_FILE_SIZE = 512 * 1024 * 1024
 
 #: Where managed environments are when the configuration does not say otherwise.
 ENVIRONMENTS_ROOT = "$spack/var/spack/environments"
@@ -283,6 +287,7 @@ def environment_names(config: Config) -> list[str]:
     root = environments_root(config)
     names = []
     for directory, subdirectories, files in os.walk(root, followlinks=False):
+        disk.stamp(directory)
         subdirectories[:] = [each for each in subdirectories if not each.startswith(".")]
         name = os.path.relpath(directory, root)
         if MANIFEST in files and _NAME.fullmatch(name):
@@ -292,13 +297,14 @@ def environment_names(config: Config) -> list[str]:
             names += [
                 str(Path(name, each))
                 for each in subdirectories
-                if Path(directory, each).is_symlink() and Path(directory, each, MANIFEST).is_file()
+                if Path(directory, each).is_symlink()
+                and disk.is_file(Path(directory, each, MANIFEST))
             ]
     return sorted(names)
 
 
 def _check_directory(path: Path) -> None:
-    if (path / MANIFEST).is_file():
+    if disk.is_file(path / MANIFEST):
         return
     if not path.is_dir():
         what = "is not a directory" if path.exists() else "does not exist"
@@ -312,7 +318,7 @@ def _check_directory(path: Path) -> None:
 
 
 def _check_name(name: str, path: Path, config: Config | None) -> None:
-    if _NAME.fullmatch(name) and (path / MANIFEST).is_file():
+    if _NAME.fullmatch(name) and disk.is_file(path / MANIFEST):
         return
     known = environment_names(config) if config else []
     close = difflib.get_close_matches(name, known, n=5) or known[:10]
@@ -335,7 +341,7 @@ def _is_managed(path: Path, config: Config) -> str:
         name = str(path.relative_to(root))
     except ValueError:
         name = path.name  # a tracked one is linked from there
-        if (root / name).resolve() != path.resolve():
+        if disk.real(root / name) != disk.real(path):
             return ""
     return name if _NAME.fullmatch(name) else ""
 
@@ -349,8 +355,7 @@ def _manifest_keys(path: Path) -> list[str]:
 def _locked_roots(path: Path, name: str) -> Iterator[LockedRoot]:
     lock = path / LOCK_FILE
     try:
-        with lock.open("rb") as file:
-            content = json.load(file)
+        content = json.loads(disk.read_regular(lock, MAX_LOCK_FILE_SIZE))
     except FileNotFoundError:
         option = f"-D {path}" if name == str(path) else f"-e {name}"
         raise EnvironmentNotReady(

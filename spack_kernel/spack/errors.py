@@ -10,8 +10,10 @@ import warnings
 from typing import TYPE_CHECKING, Any
 from unicodedata import combining, east_asian_width
 
+from .printable import printable
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from .specs import Spec
 
@@ -37,13 +39,27 @@ class SpackKernelError(Exception):
     code = "error"
 
     def __init__(self, summary: str, *, details: Sequence[str] = (), hint: str = "") -> None:
+        # Much of it comes from stores, notebooks and kernelspecs, and ends on a terminal.
+        summary = printable(summary)
         super().__init__(summary)
         self.summary = summary
-        self.details = tuple(details)
-        self.hint = hint
+        self.details = tuple(map(printable, details))
+        self.hint = printable(hint)
 
     def __str__(self) -> str:
         return "\n".join([self.summary, *self.details, *([self.hint] if self.hint else [])])
+
+    @staticmethod
+    def from_dict(told: Mapping[str, Any]) -> SpackKernelError:
+        """Return the error that `as_dict` told, of its type as far as that is known here."""
+        kind: type[SpackKernelError] = SpackKernelError
+        for each in _subclasses(SpackKernelError):
+            if each.code == told["code"] and each.__init__ is SpackKernelError.__init__:
+                kind = each
+                break
+        error = kind(told["summary"], details=told["details"], hint=told["hint"])
+        error.code = told["code"]
+        return error
 
     def as_dict(self) -> dict[str, Any]:
         """Return the error as JSON types: ``code``, ``summary``, ``details`` and ``hint``."""
@@ -53,6 +69,12 @@ class SpackKernelError(Exception):
             "details": list(self.details),
             "hint": self.hint,
         }
+
+
+def _subclasses(kind: type[SpackKernelError]) -> Iterator[type[SpackKernelError]]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from _subclasses(each)
 
 
 class QuerySyntaxError(SpackKernelError):
@@ -145,6 +167,20 @@ class SpackKernelWarning(UserWarning):
 
 class DatabaseWarning(SpackKernelWarning):
     """Part of a store is left out, or is read although it is not quite known."""
+
+
+#: What one record, prefix or file can cause; a survey leaves that one out and goes on.
+ITEM_ERRORS = (SpackKernelError, OSError, ValueError, RecursionError)
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what an error of `ITEM_ERRORS` says, in one line."""
+    if isinstance(error, SpackKernelError):
+        return error.summary
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}"
+    return str(error) or type(error).__name__
 
 
 def warn_left_out(error: DatabaseError, stacklevel: int) -> None:

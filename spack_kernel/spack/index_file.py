@@ -65,19 +65,12 @@ class Stamp(NamedTuple):
     inode: int
     size: int
     mtime_ns: int
+    ctime_ns: int
 
     @classmethod
     def of(cls, stat: os.stat_result) -> Stamp:
         """Return the stamp of a stat result."""
-        return cls(stat.st_ino, stat.st_size, stat.st_mtime_ns)
-
-    @classmethod
-    def at(cls, path: str | os.PathLike[str]) -> Stamp | None:
-        """Return the stamp of what is at `path`; None when it cannot be asked."""
-        try:
-            return cls.of(os.stat(path))  # noqa: PTH116 - Path() costs more than the call
-        except OSError:
-            return None
+        return cls(*disk.stamp_of(stat))
 
 
 def read_index(root: Path) -> tuple[str, dict[str, msgspec.Raw], Stamp]:
@@ -106,6 +99,7 @@ def read_index(root: Path) -> tuple[str, dict[str, msgspec.Raw], Stamp]:
         try:
             data, stamp = _read_bytes(path)
         except OSError as error:
+            disk.stamp(path)
             if error.errno != errno.ESTALE or last:
                 _refuse_unreadable(root, path, error)
         else:

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from . import disk
 from .errors import ConfigError
 from .index_file import INDEX_PATH
 
@@ -75,12 +76,9 @@ def padded_trees(root: Path) -> list[Path]:
     pending = [root]
     while pending:
         directory = pending.pop()
-        try:
-            entries = [entry for entry in directory.iterdir() if _is_padding(entry.name)]
-        except OSError:
-            continue
-        for entry in entries:
-            if (entry / INDEX_PATH.parent).is_dir():
+        names = disk.names_in(directory) or ()
+        for entry in (directory / name for name in names if _is_padding(name)):
+            if disk.is_dir(entry / INDEX_PATH.parent):
                 found.append(entry)
             elif entry.name == PLACEHOLDER:
                 pending.append(entry)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import grp
 import os
 import pwd
-import shutil
 import stat
 import warnings
 from pathlib import Path
@@ -119,10 +118,11 @@ def discover(environ: Mapping[str, str]) -> Place:
     else:
         looked.append("  SPACK_ROOT is not set")
     entries = [entry for entry in environ.get("PATH", "").split(os.pathsep) if entry[:1] == "/"]
-    executable = shutil.which("spack", path=os.pathsep.join(entries)) if entries else None
+    named = (str(Path(entry, "spack")) for entry in entries)
+    executable = next((path for path in named if disk.is_executable(path)), None)
     if executable:
         # bin/spack of an instance; Spack's own script follows a link in the same way.
-        instance = Path(executable).resolve().parent.parent
+        instance = Path(disk.real(executable)).parent.parent
         place = _instance_with_database(instance, environ, looked, f"spack on PATH, {executable}")
         if place is not None:
             if environ.get("SPACK_ROOT"):
@@ -139,7 +139,7 @@ def discover(environ: Mapping[str, str]) -> Place:
 
 def is_spack_root(path: Path) -> bool:
     """Return whether `path` is the root of a Spack instance, by what Spack itself ships there."""
-    return _is_dir(path / "etc" / "spack" / "defaults") and (path / "bin" / "spack").exists()
+    return _is_dir(path / "etc" / "spack" / "defaults") and disk.exists(path / "bin" / "spack")
 
 
 def _is_dir(path: Path) -> bool:
@@ -174,9 +174,7 @@ def _instance_with_database(
         looked.append(f"  {origin}: {_what_is_at(root)}")
     else:
         place = _of_instance(root, environ)
-        if (place.tree / INDEX_PATH).exists() or any(
-            (tree / INDEX_PATH).exists() for tree in place.upstreams
-        ):
+        if any(disk.exists(tree / INDEX_PATH) for tree in (place.tree, *place.upstreams)):
             return place
         looked.append(f"  {origin}: nothing is installed in its install tree {place.tree}")
     return None

@@ -9,9 +9,9 @@ rules were read off the answers of Spack 0.16 to 1.3; docs/environment.md tells 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from . import disk
 from .directories import join
 from .errors import DatabaseError
 from .traversal import depflag
@@ -231,7 +231,7 @@ def shown_entries(
         path = directories.below(root, library)
         if path and library in known:
             entries.append(PythonPathEntry(path, python, reason))
-        elif path and not any(Path(path).samefile(entry.path) for entry in entries):
+        elif path and disk.real(path) not in map(disk.real, (entry.path for entry in entries)):
             text = f"{reason}; Spack does not look in {library}"
             entries.append(PythonPathEntry(path, python, text, ours=True))
     return entries

@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from . import yaml_files
+from . import disk, yaml_files
 from .errors import ConfigError, QuerySyntaxError
 from .parser import parse_query
 from .providers import Providers, Provision
@@ -116,8 +116,7 @@ class Repository:
         if not re.fullmatch(r"[\w.+-]+", directory) or directory.startswith("."):
             return None  # not a package name: it must not lead out of the repository
         try:
-            with (self._packages / directory / "package.py").open("rb") as file:
-                return file.read(MAX_RECIPE)
+            return disk.read_regular(self._packages / directory / "package.py", MAX_RECIPE)
         except OSError:
             return None
 
@@ -254,6 +253,8 @@ class SiteProviders(Providers):
         Gives the names of the packages worth looking at: those that are installed.
     preferred : callable
         Gives virtual package → packages listed for it, as `preferred_providers` reads them.
+    questions : list of Question, optional
+        Where to record what is asked of the file system.
     """
 
     def __init__(
@@ -261,11 +262,13 @@ class SiteProviders(Providers):
         sources: Callable[[], Iterable[_Source]],
         packages: Callable[[], Iterable[str]],
         preferred: Callable[[], Mapping[str, Iterable[str]]] = dict,
+        questions: list[disk.Question] | None = None,
     ) -> None:
         super().__init__()
         self._sources = sources
         self._packages = packages
         self._preferred = preferred
+        self._questions: list[disk.Question] = [] if questions is None else questions
 
     @classmethod
     def of_store(cls, store: Store) -> SiteProviders:
@@ -286,7 +289,8 @@ class SiteProviders(Providers):
             store = reference()
             return set() if store is None else store.names()
 
-        return cls(sources, packages, lambda: preferred_providers(config) if config else {})
+        preferred = lambda: preferred_providers(config) if config else {}  # noqa: E731
+        return cls(sources, packages, preferred, store.questions)
 
     def __contains__(self, virtual: object) -> bool:
         return virtual in self._known
@@ -301,7 +305,8 @@ class SiteProviders(Providers):
 
     def knows(self, package: str) -> bool:
         """Return whether what `package` provides is known, be it nothing."""
-        return any(source.provides(package) is not None for source in self._sources())
+        with disk.Listener(self._questions):
+            return any(source.provides(package) is not None for source in self._sources())
 
     @cached_property
     def _listed(self) -> dict[str, frozenset[str]]:
@@ -317,9 +322,11 @@ class SiteProviders(Providers):
     @cached_property
     def _known(self) -> dict[str, tuple[Provision, ...]]:
         found: dict[str, list[Provision]] = {}
-        sources = list(self._sources())
-        for package in sorted(self._packages()):
-            for virtual, when in _first(sources, package):
+        with disk.Listener(self._questions):
+            sources = list(self._sources())
+            provides = [(p, _first(sources, p)) for p in sorted(self._packages())]
+        for package, provided_by_it in provides:
+            for virtual, when in provided_by_it:
                 try:
                     provided = parse_query(virtual)
                     provider = parse_query(_with_name(package, when))

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import conditions
+from . import conditions, disk
 from .errors import ConfigError, ConfigWarning
 from .yaml_files import load
 
@@ -59,7 +59,7 @@ class Scope:
     @property
     def is_file(self) -> bool:
         """Whether the scope is one file rather than a directory."""
-        return self.path.suffix in (".yaml", ".yml") and not self.path.is_dir()
+        return self.path.suffix in (".yaml", ".yml") and not disk.is_dir(self.path)
 
     @property
     def directory(self) -> Path:
@@ -181,14 +181,14 @@ class _Stack:
                     name = f"{name}:{Path(text).relative_to(parent.path)}"
                 except ValueError:
                     name = f"{name}:{text}"
-            if not path.exists() and not entry.get("optional", False):
+            if not disk.exists(path) and not entry.get("optional", False):
                 raise ConfigError(
                     f"{parent.path} includes {path}, which does not exist",
                     hint="Make the file, or mark the include with `optional: true`.",
                 )
-            if path.is_dir() or path.suffix in ("", ".yaml", ".yml"):
+            if disk.is_dir(path) or path.suffix in ("", ".yaml", ".yml"):
                 yield Scope(str(name), path, included=True)
-            elif path.exists():
+            elif disk.exists(path):
                 raise ConfigError(
                     f"{parent.path} includes {path}, which is neither a directory nor a .yaml file"
                 )
@@ -209,7 +209,7 @@ class _Stack:
         except ValueError:  # the address of something remote, of which Spack keeps a copy
             digest = str(entry.get("sha256", ""))
             copy = _cache(text, entry, parent) / digest / Path(text).name
-            if digest and copy.is_file():
+            if digest and disk.is_file(copy):
                 return copy
             _warn(f"{parent.path} includes {text}, which Spack has not fetched; it is left out")
             return None
@@ -217,7 +217,7 @@ class _Stack:
     def _cloned(self, entry: dict[str, Any], parent: Scope) -> list[tuple[str, Path | None]]:
         address = self.substitution(entry["git"])
         clone = _cache(address, entry, parent)
-        if not (clone / ".git").exists():
+        if not disk.exists(clone / ".git"):
             _warn(f"{parent.path} includes {address}, which Spack has not cloned; it is left out")
             return []
         paths = entry.get("paths")
@@ -251,7 +251,7 @@ def initial_scopes(root: Path, substitution: Substitution) -> Iterator[Scope]:
     environ = substitution.environ
     etc = root / "etc" / "spack"
     yield Scope("defaults", etc / "defaults")
-    if (etc / "defaults" / "include.yaml").exists():  # 1.1 and newer
+    if disk.exists(etc / "defaults" / "include.yaml"):  # 1.1 and newer
         yield Scope("spack", etc)
         return
     directories = [("site", etc)]

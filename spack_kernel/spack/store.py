@@ -6,9 +6,10 @@ import os
 import warnings
 import weakref
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from . import locate, selection
+from . import disk, locate, selection
 from .database import Database
 from .errors import DatabaseError, DatabaseWarning, StoreNotFound, warn_left_out
 from .index_file import INDEX_PATH
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from .config import Config
     from .providers import Providers
     from .specs import Spec
+
+
+#: Records that are looked at to tell a store that was moved.
+_LOOKED_AT = 32
 
 
 class Store:
@@ -51,6 +56,8 @@ class Store:
         self.databases = tuple(databases)
         self.config = config
         self.left_out = tuple(left_out)
+        #: What was asked of the file system, beside the databases, to answer queries up to now.
+        self.questions: list[disk.Question] = []
 
     @classmethod
     def open(
@@ -134,18 +141,18 @@ class Store:
 
     @classmethod
     def _read(cls, place: locate.Place, upstreams: Sequence[Path]) -> Store:
-        databases: dict[Path, Database] = {}
+        databases: dict[str, Database] = {}
         left_out: list[Path] = []
         for tree in place.upstreams:
             try:
-                databases.setdefault(tree.resolve(), Database.read(tree))
+                databases.setdefault(disk.real(tree), Database.read(tree))
             except DatabaseError as error:  # noqa: PERF203
                 left_out.append(tree)
                 warnings.warn(f"upstream left out: {error.summary}", DatabaseWarning, stacklevel=3)
         for tree in upstreams:
-            databases.setdefault(tree.resolve(), Database.read(tree))
-        databases.pop(place.tree.resolve(), None)
-        if place.config is None or (place.tree / INDEX_PATH).exists():
+            databases.setdefault(disk.real(tree), Database.read(tree))
+        databases.pop(disk.real(place.tree), None)
+        if place.config is None or disk.exists(place.tree / INDEX_PATH):
             local = Database.read(place.tree)
         elif databases:  # somebody's own Spack in front of a site's, with nothing of its own yet
             local = Database.empty(place.tree, next(iter(databases.values())).version)
@@ -180,6 +187,27 @@ class Store:
             return NO_PROVIDERS if store is None else SiteProviders.of_store(store)
 
         return DeferredProviders(read)
+
+    def moved_from(self) -> str | None:
+        """Return the install tree that the records name where this one is a moved copy of it.
+
+        Told by the first record whose prefix does not exist: its end is looked for in this tree.
+        """
+        database = self.databases[0]
+        root = str(database.root)
+        for dag_hash in islice(database, _LOOKED_AT):
+            try:
+                spec = database.get(dag_hash)
+            except DatabaseError:
+                continue
+            prefix = spec.prefix if spec is not None and spec.external is None else None
+            if not prefix or prefix.startswith(f"{root}/") or disk.is_dir(prefix):
+                continue
+            parts = prefix.strip("/").split("/")
+            for count in range(1, len(parts)):
+                if disk.is_dir("/".join([root, *parts[-count:]])):
+                    return "/" + "/".join(parts[:-count])
+        return None
 
     def changed(self) -> bool:
         """Return whether a database differs from when it was read. One stat for each."""
@@ -297,10 +325,12 @@ class Store:
         return ()
 
     def explicit(self) -> list[Spec]:
-        """Return the installed specs that somebody asked for, local ones first."""
+        """Return the installed specs that somebody asked for, local ones first.
+
+        Malformed records are left out with a `DatabaseWarning`.
+        """
         hashes = dict.fromkeys(h for database in self.databases for h in database.explicit())
-        specs = (self.by_hash(dag_hash) for dag_hash in hashes)
-        return [spec for spec in specs if spec is not None and spec.installed]
+        return [spec for spec in self._specs([hashes]) if spec.installed]
 
     def _specs(self, hashes: Iterable[Iterable[str]]) -> Iterator[Spec]:
         if len(self.databases) == 1:

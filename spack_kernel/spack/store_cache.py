@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from .index_file import INDEX_PATH
+from . import disk
 from .store import Store
 
 if TYPE_CHECKING:
@@ -28,12 +28,11 @@ _VARIABLES = (
 class StoreCache:
     """Opens stores and keeps them; safe to use from several threads.
 
-    A store is given out again as long as the stat of its databases is what it was when they were
-    read. One that changed is read again, its unchanged databases excepted; who still holds the
-    old one may go on using it. An upstream that was left out is read as soon as it is there. Two
-    threads that ask for the same store at once read it once; for different ones they do not wait
-    for each other. Changes to Spack's *configuration* are not looked for: `clear` the cache, or
-    restart.
+    A store is given out again as long as everything that was asked of the file system to open it
+    has the same answer: its databases, Spack's configuration, links and directories on the way, an
+    upstream that was left out. When databases alone changed, only those are read again; who still
+    holds the old store may go on using it. Two threads that ask for the same store at once read it
+    once; for different ones they do not wait for each other.
     """
 
     def __init__(self) -> None:
@@ -84,15 +83,24 @@ class StoreCache:
             entry = self._entries.setdefault(key, _Entry())
         with entry.lock:
             store = entry.store
-            if store is None or any((tree / INDEX_PATH).exists() for tree in store.left_out):
+            if store is not None and disk.unchanged(_beside_databases(store, entry.questions)):
+                entry.store = store.refresh()
+                return entry.store
+            with disk.Listener() as heard:
                 store = read()
-            else:
-                store = store.refresh()
-            entry.store = store
+            entry.store, entry.questions = store, heard.questions
             return store
+
+
+def _beside_databases(store: Store, questions: Sequence[disk.Question]) -> list[disk.Question]:
+    """Return all that was asked to open and use a store, but for the databases it has read."""
+    read = {("stamp", str(database.path)) for database in store.databases if database.stamp}
+    config = store.config.questions if store.config is not None else ()
+    return [each for each in (*questions, *config, *store.questions) if each[:2] not in read]
 
 
 class _Entry:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.store: Store | None = None
+        self.questions: list[disk.Question] = []

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from . import disk
 from .host import host
 from .yaml_files import Text
 
@@ -135,14 +136,14 @@ class Substitution:
     def _temporary_directory(self) -> str:
         for name in ("TMPDIR", "TEMP", "TMP"):
             directory = self.environ.get(name)
-            if directory and Path(directory).is_dir():
+            if directory and disk.is_dir(directory):
                 return str(Path(directory).absolute())
         return "/tmp"  # noqa: S108 - the value of $tempdir; nothing is created there
 
     def _short_version(self) -> str | None:
         try:
-            with (self.spack_root / "lib/spack/spack/__init__.py").open(encoding="utf-8") as file:
-                source = file.read(10_000)
+            path = self.spack_root / "lib/spack/spack/__init__.py"
+            source = disk.read_regular(path)[:10_000].decode()
         except (OSError, UnicodeDecodeError):
             return None
         found = re.search(

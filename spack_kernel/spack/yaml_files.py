@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import yaml
 
+from . import disk
 from .errors import ConfigError
 
 if TYPE_CHECKING:
@@ -67,14 +68,11 @@ def load(path: Path) -> Any:
         When the file cannot be read or is not YAML; names the file and the line.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        content = disk.read_regular(path, MAX_BYTES)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    if len(content) > MAX_BYTES:
-        raise ConfigError(f"{path} is larger than {MAX_BYTES >> 20} MiB: this is no configuration")
     loader = None
     try:
         _check_depth(content)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import tempfile
 from pathlib import Path
 
@@ -60,11 +61,16 @@ def test_a_query(run: Runner, demo: Path) -> None:
     assert (result.status, result.err) == (0, "")
     spec = Store.open(demo).get("py-libensemble")
     lines = result.out.splitlines()
-    assert [line[0] for line in lines[:-1]] == ["✓"] * len(STEPS)
-    assert all(" ms  " in line or " s  " in line for line in lines[:-1])
+    steps, end = lines[: len(STEPS)], lines[len(STEPS) :]
+    assert [line[0] for line in steps] == ["✓"] * len(STEPS)
+    assert all(" ms  " in line or " s  " in line for line in steps)
     assert lines[0].endswith(spec.label)
     assert f"{spec.prefix}/" in lines[4]
-    assert lines[-1].startswith("The kernel works: 1 module imported, ")
+    assert end[0].startswith("The kernel works: 1 module imported, ")
+    # Who else can read what is computed is said each time.
+    assert "cannot be encrypted: ipykernel " in end[1]
+    assert "every user of this machine can read" in end[2]
+    assert 'c.KernelManager.transport = "ipc"' in end[3]
 
 
 def test_an_installed_kernel(run: Runner, demo: Path) -> None:
@@ -119,7 +125,12 @@ def test_a_module_that_fails(run: Runner, demo: Path, beside: SmallStore) -> Non
         "error: `import broken` fails: ModuleNotFoundError: No module named 'no_such_module_at_all'"
     )
     assert any("import no_such_module_at_all" in line for line in lines[1:-1])
-    assert f"`spack-kernel exec /{key[:7]} -- python`" in result.err
+    stores = f"--store {beside.root} --store {demo}"
+    again = f"spack-kernel exec {stores} /{key[:7]} -- python -c 'import broken'"
+    assert f"`{again}`" in result.err
+    done = command(*shlex.split(again)[1:])
+    assert done.returncode == 1
+    assert "No module named 'no_such_module_at_all'" in done.stderr
     facts = run(*argv, "--json")
     assert facts.status == 1
     assert facts.json["ok"] is False
@@ -130,13 +141,18 @@ def test_a_module_that_fails(run: Runner, demo: Path, beside: SmallStore) -> Non
 
 def test_a_module_that_kills_the_kernel(run: Runner, demo: Path, beside: SmallStore) -> None:
     body = "import os, sys\nprint('farewell', file=sys.__stderr__, flush=True)\n"
-    package(beside, demo, "deadly", body + "os.kill(os.getpid(), 9)\n")
+    key = package(beside, demo, "deadly", body + "os.kill(os.getpid(), 9)\n")
     argv = ["check", "--store", beside.write(), "--store", demo, "py-deadly"]
     result = run(*argv)
     assert result.status == 1
-    assert result.err == ("error: the kernel died while it ran `import deadly`\n  | farewell\n")
-    package(beside, demo, "deadly", "import os\nos.kill(os.getpid(), 9)\n")
-    assert "hint: It said nothing; a crash in compiled code" in run(*argv).err
+    assert result.err == (
+        f"error: the kernel of py-deadly@1.0/{key[:7]} ended while it ran `import deadly`: "
+        "killed by SIGKILL\n"
+        "  | farewell\n"
+        "hint: It was killed, often by a memory limit of the machine or the batch system.\n"
+    )
+    package(beside, demo, "deadly", "import os\nos.kill(os.getpid(), 11)\n")
+    assert "ended while it ran `import deadly`: killed by SIGSEGV" in run(*argv).err
 
 
 def test_a_module_that_never_ends(run: Runner, demo: Path, beside: SmallStore) -> None:
@@ -160,7 +176,8 @@ def test_a_module_that_is_somebody_elses(run: Runner, demo: Path, beside: SmallS
         "  found: it is built into the interpreter\n"
         f"  expected below: {beside.records[key]['path']}\n"
         "hint: Something before it on PYTHONPATH has a module of that name; "
-        f"`spack-kernel show --paths /{key[:7]}` shows the order.\n"
+        f"`spack-kernel show --store {beside.root} --store {demo} --paths /{key[:7]}` shows the "
+        "order.\n"
     )
 
 
@@ -238,10 +255,10 @@ def test_nothing_but_the_error_is_shown(demo: Path, beside: SmallStore) -> None:
     result = command("check", *stores, "py-broken")
     assert result.returncode == 1
     assert result.stderr.startswith("error: `import broken` fails")
-    killed = command("check", *stores, "--env", "PYTHONHOME=/nonexistent", "py-broken")
+    killed = command("check", *stores, "--env", "PYTHONUTF8=nonsense", "py-broken")
     assert killed.returncode == 1
     assert killed.stderr.startswith("error: the kernel of py-broken@1.0/")
-    assert killed.stderr.count("init_fs_encoding") == 1
+    assert killed.stderr.count("invalid PYTHONUTF8") == 1
     assert "Traceback" not in killed.stderr
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from jupyter_client.kernelspec import KernelSpecManager
 
+from spack_kernel.cli.options import typed_command
 from spack_kernel.spack import Store
 
 from .conftest import Runner
@@ -38,7 +39,7 @@ def test_for_this_user(on: Runner, demo: Path, surroundings: Path) -> None:
     assert lines[0] == f"The kernel {name} is installed."
     assert lines[1] == f"  shown as     py-libensemble {spec.version} (Spack /{spec.hash[:7]})"
     assert f"  directory    {directory}" in lines
-    assert f"  spack-kernel check {name}" in lines
+    assert f"  {typed_command()} check {name}" in lines
     content = written(directory)
     assert content["metadata"]["kernel_provisioner"] == {
         "provisioner_name": "spack-provisioner",

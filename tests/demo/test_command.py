@@ -42,14 +42,22 @@ def test_quiet(tmp_path, tiny, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_what_to_try_next_can_be_typed(demo_store, capsys):
+def test_what_to_try_next_can_be_typed(demo_store, capsys, tmp_path):
     assert main(["demo", str(demo_store.root)]) == 0
     out = capsys.readouterr().out
     short = f"py-libensemble/{demo_store.hash('py-libensemble')[:7]}"
     assert out.splitlines()[0] == (
         f"A store of {len(demo_store.hashes)} specs is there already in {demo_store.root}"
     )
-    assert f"  spack-kernel --store {demo_store.root} show {short}" in out.splitlines()
+    lines = [line.strip() for line in out.splitlines() if line.startswith("  ")]
+    assert [line.split(str(demo_store.root))[1].split()[0] for line in lines] == [
+        *("list", "show", "install", "check")
+    ]
+    assert short in lines[1]
+    environment = {**os.environ, "HOME": str(tmp_path), "JUPYTER_DATA_DIR": str(tmp_path / "data")}
+    for line in lines:
+        done = subprocess.run(line, shell=True, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
 
 
 def test_bad_directory(tmp_path, capsys):

@@ -60,7 +60,7 @@ class TestWhereItCan:
         self, able: ClonedStore, jupyter_home: Path, start: Any
     ) -> None:
         name = install(able.root, "py-libensemble")
-        assert declared(jupyter_home, name) == "curve"
+        assert declared(jupyter_home, name) == ["curve"]
         manager, client = start(name, transport_encryption="required")
         assert execute(client, "import libensemble; print(6 * 7)") == "42"
         connection = json.loads(Path(manager.connection_file).read_text())

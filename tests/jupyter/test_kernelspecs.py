@@ -196,8 +196,10 @@ def test_a_prefix_jupyter_does_not_look_in_is_told(install: Any, tmp_path: Path)
 
 
 def test_one_that_jupyter_finds_first_is_told(install: Any, jupyter_home: Path) -> None:
-    path = jupyter_home / "path" / "kernels" / "twin"
-    write_kernelspec(path, {"argv": [], "display_name": "twin", "language": "python"})
+    kernels = jupyter_home / "path" / "kernels"
+    content = {"argv": [], "display_name": "twin", "language": "python"}
+    path = write_kernelspec(kernels, "twin", content)
+    assert path == kernels / "twin"
     assert install(name="twin").shadowed_by == str(path)
 
 

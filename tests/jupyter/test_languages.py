@@ -18,6 +18,7 @@ from spack_kernel.cli import main
 from spack_kernel.demo import DemoStore
 from spack_kernel.jupyter.discovery import SpackKernelSpecManager
 from spack_kernel.kernels.errors import ShippedKernelError
+from spack_kernel.kernels.logos import drawing
 from spack_kernel.kernels.shipped import (
     R_LIBRARIES,
     ShippedKernel,
@@ -117,8 +118,12 @@ class TestBash:
         assert content["env"] == {"PS1": "$"}
         assert "debugger" not in content["metadata"]
         prefix = bash_store.records[key]["path"]
-        own = Path(prefix, "share/jupyter/kernels/bash/logo-svg.svg")
-        assert (directory / "logo-svg.svg").read_bytes() == own.read_bytes()
+        own = Path(prefix, "share/jupyter/kernels/bash")
+        logos = sorted(path.name for path in directory.iterdir())
+        # The shapes alone: an SVG may carry a script.
+        assert logos == ["kernel.json", "logo-svg.svg"]
+        logo = (directory / "logo-svg.svg").read_bytes()
+        assert logo == drawing((own / "logo-svg.svg").read_bytes())
 
         running: Running = start(name)
         code = "echo $((6 * 7)); echo $PYTHONPATH"
@@ -155,7 +160,14 @@ class TestBash:
         assert "bash: Bash, from py-bash-kernel@0.10.0/" in words
         assert "Name one of these, or `python` for IPython." in words
 
-    def test_discovery_offers_it(self, bash_store: ClonedStore, start: Any) -> None:
+    def test_discovery_offers_it(
+        self,
+        bash_store: ClonedStore,
+        start: Any,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setenv("SPACK_KERNEL_CACHE", str(tmp_path))
         manager = SpackKernelSpecManager(stores=[str(bash_store.root)])
         key = bash_store.hash("py-bash-kernel")
         name = f"spack-py-bash-kernel-0.10.0-{key[:7]}.bash"
@@ -163,7 +175,13 @@ class TestBash:
         assert specs[name]["spec"]["language"] == "bash"
         assert name.removesuffix(".bash") not in specs
         prefix = bash_store.records[key]["path"]
-        assert specs[name]["resource_dir"] == f"{prefix}/share/jupyter/kernels/bash"
+        # A server hands out every file of that directory, so it is none of the prefix.
+        directory = Path(specs[name]["resource_dir"])
+        assert directory.is_relative_to(tmp_path)
+        (logo,) = directory.iterdir()
+        assert logo.name == "logo-svg.svg"
+        own = Path(prefix, "share/jupyter/kernels/bash/logo-svg.svg")
+        assert logo.read_bytes() == drawing(own.read_bytes())
         running: Running = start(name, kernel_spec_manager=manager)
         assert execute(running[1], "echo here") == "here"
 

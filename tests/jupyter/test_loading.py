@@ -120,7 +120,7 @@ def installed(jupyter_home: Path, content: dict[str, Any]) -> list[str]:
     """Write what `install` writes, and return its argv."""
     from spack_kernel.jupyter.kernelspecs import write_kernelspec
 
-    write_kernelspec(jupyter_home / "data" / "kernels" / "made", content)
+    write_kernelspec(jupyter_home / "data" / "kernels", "made", content)
     argv: list[str] = content["argv"]
     return argv
 

@@ -9,7 +9,7 @@ import pytest
 
 from spack_kernel.jupyter.listing import SlowStoreError, list_store, list_store_apart
 from spack_kernel.jupyter.offers import Offers, Selection, offers_of
-from spack_kernel.spack import Store
+from spack_kernel.spack import Store, disk
 from spack_kernel.spack.errors import StoreNotFound
 from tests.small_store import SmallStore
 
@@ -64,7 +64,7 @@ def test_what_a_kernel_json_of_an_offer_says(tmp_path: Path) -> None:
     assert offer.content["display_name"] == f"py-numpy 2.2.6 (Spack /{numpy[:7]})"
     assert offer.content["metadata"] == {
         "debugger": True,
-        "supported_encryption": "curve",
+        "supported_encryption": ["curve"],
         "kernel_provisioner": {
             "provisioner_name": "spack-provisioner",
             "config": {"spec": "py-numpy@2.2.6", "hash": numpy, "store": str(tmp_path)},
@@ -161,7 +161,9 @@ def test_specs_of_upstreams_are_offered_and_both_trees_named(tmp_path: Path) -> 
     assert names(offers) == ["py-mine", "py-numpy"]
     config = offers.offers[0].content["metadata"]["kernel_provisioner"]["config"]
     assert config["store"] == [str(tmp_path / "local"), str(tmp_path / "upstream")]
-    assert len(offers.watched) == 2
+    questions = list_store([str(tmp_path / "local"), str(tmp_path / "upstream")], Selection())
+    stamped = {path for kind, path, _ in questions.questions if kind == "stamp"}
+    assert {str(tmp_path / t / ".spack-db/index.json") for t in ("local", "upstream")} <= stamped
 
 
 def test_a_malformed_record_costs_only_what_needs_it(tmp_path: Path) -> None:
@@ -203,7 +205,9 @@ class TestEnvironments:
         config = offer.content["metadata"]["kernel_provisioner"]["config"]
         assert config["environment"] == str(place)
         assert "specs" not in config, "its lock file says at each start which they are"
-        assert {str(place / "spack.lock"), str(place / "spack.yaml")} <= set(offers.watched)
+        selection = Selection(environments=(str(place),))
+        asked = {path for _, path, _ in list_store([str(tmp_path / "store")], selection).questions}
+        assert {str(place / "spack.lock"), str(place / "spack.yaml")} <= asked
 
     def test_one_that_is_not_installed_is_left_out_and_told(self, tmp_path: Path) -> None:
         store, python, _ = site(tmp_path / "store")
@@ -232,7 +236,10 @@ class TestApart:
         store.write()
         selection = Selection(queries=("py-numpy", "py-nothing"), also=(python,))
         here = list_store([str(tmp_path)], selection)
-        assert list_store_apart([str(tmp_path)], selection, 60) == here
+        apart = list_store_apart([str(tmp_path)], selection, 60)
+        assert (apart.offers, apart.packages) == (here.offers, here.packages)
+        assert [tuple(question) for question in apart.questions] == here.questions
+        assert disk.unchanged(apart.questions)
         assert here.find(key[:7]) == [(key, "py-numpy")]
         assert here.find("=") == []
         assert here.find(key) == [(key, "py-numpy")]

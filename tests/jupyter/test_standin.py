@@ -20,7 +20,7 @@ from jupyter_client.connect import write_connection_file
 
 from spack_kernel.jupyter.isolated import isolated_command
 from spack_kernel.jupyter.standin import MESSAGE_VARIABLE
-from spack_kernel.jupyter.startup import answers
+from spack_kernel.jupyter.startup import listens
 
 TEXT = "py-x is gone\n  it finds nothing\nInstall it again."
 
@@ -33,7 +33,7 @@ def speak(path: str, **options: Any) -> Iterator[Speaking]:
         env={**os.environ, MESSAGE_VARIABLE: TEXT},
     )
     connection = json.loads(Path(path).read_text())
-    while not asyncio.run(answers(connection)):
+    while not asyncio.run(listens(connection)):
         assert process.poll() is None
         time.sleep(0.05)
     client = BlockingKernelClient(connection_file=path, **options)

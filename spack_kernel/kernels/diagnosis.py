@@ -1,0 +1,366 @@
+"""Why a kernel does not run: one place that looks at the plan, the records and what was printed.
+
+A start that failed, a refusal and `spack-kernel check` all ask here, so that the same fault has
+the same cause wherever it is met. Nothing is started to find out.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import signal
+from typing import TYPE_CHECKING, NamedTuple
+
+from .errors import repair_hint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from spack_kernel.spack.pythonpath import PythonPathEntry
+    from spack_kernel.spack.specs import Spec
+
+    from .plan import KernelPlan
+
+#: The longest ``NAME=value`` that Linux lets a process have (MAX_ARG_STRLEN), in bytes, the NUL at
+#: its end not counted. https://man7.org/linux/man-pages/man2/execve.2.html
+MAX_VARIABLE = 131_071
+
+#: Variables that name libraries to be taken before those a program was built with.
+LIBRARY_VARIABLES = ("LD_LIBRARY_PATH", "LD_PRELOAD")
+
+#: Module of the standard library → variant of Spack's python without which it is not built.
+_VARIANTS = {
+    "_bz2": "bz2",
+    "_crypt": "crypt",
+    "_ctypes": "ctypes",
+    "_curses": "readline",
+    "_dbm": "dbm",
+    "_lzma": "lzma",
+    "_sqlite3": "sqlite3",
+    "_ssl": "ssl",
+    "_tkinter": "tkinter",
+    "_uuid": "uuid",
+    "bz2": "bz2",
+    "ctypes": "ctypes",
+    "lzma": "lzma",
+    "nis": "nis",
+    "pyexpat": "pyexpat",
+    "readline": "readline",
+    "sqlite3": "sqlite3",
+    "ssl": "ssl",
+    "tkinter": "tkinter",
+    "zlib": "zlib",
+}
+
+_NO_MODULE = re.compile(r"No module named '?([\w.]+)'?")
+_LIBRARY = re.compile(r"(/[^\s:'\"]+?\.so[.\d]*)\b")
+_CLASH = re.compile(
+    r"version `[^']+' not found|undefined symbol|symbol lookup error|file too short"
+    r"|invalid ELF header|wrong ELF class|cannot open shared object|error while loading shared"
+)
+
+#: Where libraries lie that every program may use.
+_SYSTEM_LIBRARIES = (
+    "/lib64",
+    "/usr/lib64",
+    "/lib/x86_64-linux-gnu",
+    "/usr/lib/x86_64-linux-gnu",
+    "/lib/aarch64-linux-gnu",
+    "/usr/lib/aarch64-linux-gnu",
+    "/lib/powerpc64le-linux-gnu",
+    "/usr/lib",
+)
+
+
+class Cause(NamedTuple):
+    """What keeps a kernel from running.
+
+    Attributes
+    ----------
+    details : tuple of str
+        Indented lines: what was found.
+    hint : str
+        What to do.
+    """
+
+    details: tuple[str, ...]
+    hint: str
+
+
+def diagnose(
+    plan: KernelPlan, status: int | None, lines: Sequence[str], environment: Mapping[str, str]
+) -> Cause | None:
+    """Return why a kernel ended or cannot import something; None where nothing is known.
+
+    Parameters
+    ----------
+    plan : KernelPlan
+        What was started.
+    status : int or None
+        How it ended: an exit status, or minus a signal; None while it runs.
+    lines : sequence of str
+        The last lines it printed, or those of a traceback.
+    environment : mapping of str to str
+        What it was started with.
+    """
+    return (
+        library_clash(lines, environment, lambda name, entry: _origin(plan, name, entry))
+        or _without_variant(plan, lines)
+        or _without_directory(plan, lines)
+        or _conflict(plan, lines)
+        or _without_instruction(plan, status)
+        or _killed(status)
+        or _unfit_ipykernel(plan, lines)
+    )
+
+
+# -- libraries -----------------------------------------------------------------------------------
+
+
+def library_clash(
+    lines: Sequence[str],
+    environment: Mapping[str, str],
+    origin: Callable[[str, str], str] | None = None,
+) -> Cause | None:
+    """Return the library that a variable puts in the place of the right one, where one is to blame.
+
+    Parameters
+    ----------
+    lines : sequence of str
+        What the program printed.
+    environment : mapping of str to str
+        What it was started with.
+    origin : callable, optional
+        Says what put an entry on a variable.
+    """
+    told = [line for line in lines if _CLASH.search(line)]
+    if not told:
+        return None
+    named = {path for line in told for path in _LIBRARY.findall(line)}
+    for variable in LIBRARY_VARIABLES:
+        entries = [entry for entry in environment.get(variable, "").split(":") if entry]
+        found = [(e, path) for e in entries for path in named if path == e or _is_in(path, e)]
+        found = found or list(_hiding(entries))
+        if not found:
+            continue
+        entry, path = found[0]
+        whose = origin(variable, entry) if origin else ""
+        details = [
+            f"  {variable} puts {path} in the place of the library that is needed",
+            *([f"  {entry} is on {variable} because of {whose}"] if whose else []),
+        ]
+        return Cause(
+            tuple(details),
+            f"Take {entry} out of {variable}: in the site's `prefix_inspections` when these put it "
+            f"there,\nor with `unset {variable}` where the server is started.",
+        )
+    return None
+
+
+def _is_in(path: str, directory: str) -> bool:
+    return os.path.dirname(os.path.normpath(path)) == os.path.normpath(directory)  # noqa: PTH120
+
+
+def _hiding(entries: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield the libraries of directories that hide one of the system's."""
+    for entry in entries:
+        try:
+            names = sorted(os.listdir(entry))  # noqa: PTH208
+        except OSError:
+            continue
+        for name in names:
+            if ".so" in name and any(os.path.exists(f"{d}/{name}") for d in _SYSTEM_LIBRARIES):  # noqa: PTH110
+                yield entry, f"{entry.rstrip('/')}/{name}"
+
+
+def _origin(plan: KernelPlan, variable: str, entry: str) -> str:
+    for change in plan.load.modifications:
+        if change.variable == variable and entry in change.value.split(":"):
+            spec = plan.store.by_hash(change.spec) if change.spec else None
+            return f"{spec.label} ({change.reason})" if spec else change.reason
+    modules = f" or the modules {' '.join(plan.modules)}" if plan.modules else ""
+    return f"the environment of the process that started the kernel{modules}"
+
+
+# -- modules of Python ---------------------------------------------------------------------------
+
+
+def _missing_modules(lines: Sequence[str]) -> list[str]:
+    """Return the modules that could not be found, the last one first."""
+    return [name for line in reversed(lines) for name in _NO_MODULE.findall(line)]
+
+
+def _without_variant(plan: KernelPlan, lines: Sequence[str]) -> Cause | None:
+    python = plan.interpreter.python if plan.interpreter is not None else None
+    if python is None:
+        return None
+    for module in _missing_modules(lines):
+        variant = _VARIANTS.get(module)
+        if variant is None:
+            continue
+        if python.variants.get(variant) is not False:
+            text = f"  {python.label} lacks the module {module}, and its record does not say why"
+            return Cause((text,), repair_hint(python))
+        return Cause(
+            (f"  {python.label} is built with ~{variant}, so it has no module {module}",),
+            f"A kernel needs python+{variant}; install the spec for one:\n"
+            f"  spack install {plan.specs[0].name} ^python+{variant}",
+        )
+    return None
+
+
+def _without_directory(plan: KernelPlan, lines: Sequence[str]) -> Cause | None:
+    for module in _missing_modules(lines):
+        top = module.partition(".")[0].replace("_", "-").lower()
+        for entry, needed_by in plan.missing_directories:
+            if entry.spec.name in (top, f"py-{top}"):
+                return gone_directory(entry, needed_by)
+    return None
+
+
+def gone_directory(entry: PythonPathEntry, needed_by: str) -> Cause:
+    """Return the cause that a directory of a package is not there."""
+    return Cause(
+        (f"  {entry.spec.label}, needed by {needed_by}, has no directory {entry.path}",),
+        repair_hint(entry.spec),
+    )
+
+
+def _conflict(plan: KernelPlan, lines: Sequence[str]) -> Cause | None:
+    """Return what the companion needs in another version than the specs have."""
+    if not plan.conflicts or not any("Error" in line for line in lines[-3:]):
+        return None
+    return conflict_cause(plan)
+
+
+def conflict_cause(plan: KernelPlan) -> Cause:
+    """Return the cause that a companion cannot work with what the specs have."""
+    assert plan.ipykernel is not None
+    return Cause(
+        tuple(f"  {conflict}" for conflict in plan.conflicts),
+        f"The companion {_label(plan.ipykernel.spec)} cannot work with this spec. Install an "
+        f"ipykernel with it:\n  spack install py-ipykernel ^/{plan.specs[0].hash[:7]}\n"
+        "or name another companion with --companion.",
+    )
+
+
+def _unfit_ipykernel(plan: KernelPlan, lines: Sequence[str]) -> Cause | None:
+    """Blame an ipykernel whose own files cannot be imported."""
+    errors = ("ImportError", "ModuleNotFoundError", "AttributeError", "SyntaxError")
+    kernel, interpreter = plan.ipykernel, plan.interpreter
+    if kernel is None or interpreter is None or not lines or not lines[-1].startswith(errors):
+        return None
+    # Every failed import of a kernel passes through ipykernel; only the last frame is to blame.
+    frames = [line for line in lines if line.startswith('  File "')]
+    if not frames or not any(name in frames[-1] for name in ("ipykernel", "IPython")):
+        return None
+    python = interpreter.python or interpreter.spec
+    version = f"ipykernel {kernel.version}".strip()
+    return Cause(
+        (),
+        f"{version}, which comes from the {kernel.source}, may not work with Python "
+        f"{interpreter.version}. Another one can be installed:\n"
+        f"  spack install py-ipykernel ^/{python.hash[:7]}",
+    )
+
+
+# -- signals -------------------------------------------------------------------------------------
+
+
+def _without_instruction(plan: KernelPlan, status: int | None) -> Cause | None:
+    if status != -signal.SIGILL:
+        return None
+    here = _host()
+    if here is None:
+        return None
+    unfit = [spec for spec in plan.closure if not _runs_on(spec.arch.target, here)]
+    if not unfit:
+        text = f"  this machine is {here}, for which all specs of the closure are built"
+        return Cause((text,), "Some library that does not come from Spack is built for another.")
+    first = unfit[0]
+    more = f" and {len(unfit) - 1} more" if len(unfit) > 1 else ""
+    return Cause(
+        (
+            f"  {first.label}{more} is built for {first.arch.target}, and this machine is {here}:",
+            "  it lacks instructions that the code uses",
+        ),
+        "Start it on a machine with that processor, or install a build for this one:\n"
+        f"  spack install {plan.specs[0].name} target={here}",
+    )
+
+
+def _host() -> str | None:
+    try:
+        import archspec.cpu
+
+        return str(archspec.cpu.host().name)
+    except Exception:
+        return None  # what processor this is, only archspec could say
+
+
+def _runs_on(target: str, here: str) -> bool:
+    """Return whether code for `target` runs on the processor `here`, as far as is known."""
+    import archspec.cpu
+
+    known = archspec.cpu.TARGETS
+    if target not in known or here not in known:
+        return True
+    return bool(known[target] <= known[here])
+
+
+def _killed(status: int | None) -> Cause | None:
+    if status != -signal.SIGKILL:
+        return None
+    return Cause((), "It was killed, often by a memory limit of the machine or the batch system.")
+
+
+# -- the environment -----------------------------------------------------------------------------
+
+
+def too_long(environment: Mapping[str, str]) -> tuple[str, int] | None:
+    """Return the first variable that is too long for any process, and its length in bytes."""
+    for name, value in environment.items():
+        length = len(os.fsencode(f"{name}={value}"))
+        if length > MAX_VARIABLE:
+            return name, length
+    return None
+
+
+def length_cause(name: str, length: int) -> Cause:
+    """Return the cause that a variable is too long."""
+    return Cause(
+        (f"  {name} has {length:,} bytes; Linux lets a variable have {MAX_VARIABLE:,} (128 KiB)",),
+        "Use a view, in which one directory stands for all of them:\n"
+        "  spack view symlink DIRECTORY SPEC\n"
+        "  spack-kernel install --view DIRECTORY",
+    )
+
+
+def is_too_long(error: OSError) -> bool:
+    """Return whether a process could not be started because of its environment's length."""
+    return error.errno == errno.E2BIG
+
+
+def ipython_directory(environment: Mapping[str, str]) -> str:
+    """Return where IPython keeps the user's startup files."""
+    return environment.get("IPYTHONDIR") or f"{environment.get('HOME') or '~'}/.ipython"
+
+
+def describe_exit(status: int) -> str:
+    """Return an exit status in words: ``exit status 1``, ``killed by SIGSEGV``."""
+    if status >= 0:
+        return f"exit status {status}"
+    try:
+        return f"killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"killed by signal {-status}"
+
+
+def last_lines(text: str, count: int = 12) -> list[str]:
+    """Return the last lines of a program's output, indented, without empty ones at the end."""
+    return [f"  | {line}" for line in text.rstrip().splitlines()[-count:]]
+
+
+def _label(spec: Spec | None) -> str:
+    return spec.label if spec is not None else "py-ipykernel"

@@ -1,0 +1,87 @@
+"""What installed packages say they need, read from their metadata.
+
+A companion's packages are used beside the spec's own. Where both have one of a name, the spec's is
+used, and the companion's packages may not be able to work with it: their metadata says so.
+
+https://packaging.python.org/en/latest/specifications/core-metadata/#requires-dist-multiple-use
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from spack_kernel.spack import disk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from .search_path import Override, PathEntry
+
+#: The largest METADATA that is read, in bytes.
+MAX_METADATA_SIZE = 1024 * 1024
+
+_REQUIRES = re.compile(rb"^Requires-Dist:[ \t]*(.+?)\r?$", re.MULTILINE)
+_NAME = re.compile(r"[\w.-]+")
+
+
+def conflicts(entries: Sequence[PathEntry], overrides: Sequence[Override]) -> list[str]:
+    """Return a line for each package of a companion that the specs' own packages do not suit.
+
+    Parameters
+    ----------
+    entries : sequence of PathEntry
+        The directories of PYTHONPATH.
+    overrides : sequence of Override
+        The packages that both have.
+    """
+    used = {
+        _normal(override.used.name.removeprefix("py-")): override.used
+        for override in overrides
+        if override.used.version != override.unused.version
+    }
+    if not used:
+        return []
+    found: list[str] = []
+    for entry in entries:
+        if entry.origin != "companion":
+            continue
+        for requirement in _requirements(entry.path):
+            match = _NAME.match(requirement)
+            spec = used.get(_normal(match[0])) if match else None
+            if spec is not None and not _admits(requirement, str(spec.version)):
+                found.append(
+                    f"{entry.spec.label} needs {requirement}, and the spec has {spec.label}"
+                )
+    return list(dict.fromkeys(found))
+
+
+def _requirements(directory: str) -> Iterator[str]:
+    """Yield what the packages in a directory need in every case, as they write it."""
+    for name in disk.names_in(directory) or ():
+        if not name.endswith(".dist-info"):
+            continue
+        try:
+            metadata = disk.read_regular(f"{directory}/{name}/METADATA", MAX_METADATA_SIZE)
+        except OSError:
+            continue
+        for line in _REQUIRES.findall(metadata.partition(b"\n\n")[0] + b"\n"):
+            yield line.decode("utf-8", "replace")
+
+
+def _admits(requirement: str, version: str) -> bool:
+    """Return whether a requirement admits a version, or does not say so clearly."""
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        needed = Requirement(requirement)
+        if needed.marker is not None and not needed.marker.evaluate({"extra": ""}):
+            return True
+        return needed.specifier.contains(Version(version), prereleases=True)
+    except (InvalidRequirement, InvalidVersion, KeyError, ValueError):
+        return True
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
