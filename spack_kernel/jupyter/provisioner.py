@@ -241,8 +241,8 @@ class SpackProvisioner(KernelTraits):
                     lines = await self.last_words()
                     await self.wait()
                     raise self._died(cmd, status, lines, listened=reply is not None)
-                if reply is None and await listens(connection):
-                    reply = FirstReply(connection)
+                if reply is None and self.parent is not None and await listens(connection):
+                    reply = FirstReply(self.parent.context, connection)
                 await asyncio.sleep(_WATCH_INTERVAL)
         finally:
             if reply is not None:

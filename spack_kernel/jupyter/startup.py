@@ -13,7 +13,7 @@ import selectors
 import socket
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import zmq
 from jupyter_client.session import Session
@@ -137,14 +137,16 @@ class FirstReply:
 
     Parameters
     ----------
+    context : zmq.Context
+        The context of the kernel's manager.
     connection : mapping
         The connection information, with ``transport``.
     """
 
-    _context: ClassVar[zmq.Context[zmq.Socket[bytes]] | None] = None
-
-    def __init__(self, connection: Mapping[str, Any]) -> None:
-        self._socket = self._make_context().socket(zmq.DEALER)
+    def __init__(self, context: zmq.Context[Any], connection: Mapping[str, Any]) -> None:
+        # The manager's own may be asyncio's, whose sockets only a coroutine can ask.
+        own: zmq.Context[zmq.Socket[bytes]] = zmq.Context.shadow(context.underlying)
+        self._socket = own.socket(zmq.DEALER)
         self._socket.linger = 0
         public, secret = connection.get("curve_publickey"), connection.get("curve_secretkey")
         if public and secret:
@@ -168,24 +170,9 @@ class FirstReply:
         """Hang up."""
         self._socket.close(linger=0)
 
-    @classmethod
-    def _make_context(cls) -> zmq.Context[zmq.Socket[bytes]]:
-        """Return a context of our own: those of others may be ended at any time."""
-        if cls._context is None or cls._context.closed:
-            cls._context = zmq.Context()
-        return cls._context
-
-    @classmethod
-    def forget(cls) -> None:
-        """Start anew in a forked child, in which a context does not work."""
-        cls._context = None
-
 
 def _bytes(value: str | bytes) -> bytes:
     return value.encode() if isinstance(value, str) else value
-
-
-os.register_at_fork(after_in_child=FirstReply.forget)
 
 
 async def listens(connection: Mapping[str, Any]) -> bool:

@@ -26,6 +26,7 @@ if __name__ == "__main__" and sys.path and sys.path[0] == __file__.rpartition("/
     del sys.path[0]  # PYTHONSAFEPATH does not put it there
 
 import os
+import re
 import time
 from collections import OrderedDict
 from importlib.util import find_spec
@@ -42,7 +43,7 @@ from importlib.machinery import (
 
 MYPY = False  # true for type checkers; to import typing costs time in 3.6
 if MYPY:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from importlib.machinery import ModuleSpec
     from types import FrameType, ModuleType
 
@@ -54,6 +55,11 @@ INDEX_VARIABLE = "SPACK_KERNEL_IMPORT_INDEX"
 #: Seconds of this process's CPU time between two looks at the directories that nobody asked for:
 #: a kernel that starts slowly on a slow file system must not ask it more often for that.
 _PERIOD = 10.0
+
+#: The most that is read of a .pth file, in characters.
+_MAX_PTH = 100000
+
+_NAME = re.compile(r"[^\W\d]\w*")
 
 _LOADERS = (
     (ExtensionFileLoader, EXTENSION_SUFFIXES),
@@ -118,6 +124,24 @@ class ImportIndex:
                 if ours is not None and ours.has_location and ours.origin != spec.origin:
                     return True
         return False
+
+    def needed_before(self) -> bool:
+        """Tell whether a .pth file runs code that names a module of ours.
+
+        Python runs such lines before any code of ours, when PYTHONPATH must be in force already.
+        """
+        site = sys.modules.get("site")
+        if site is None:  # python -S
+            return False
+        places = list(getattr(site, "getsitepackages", list)())
+        if getattr(site, "ENABLE_USER_SITE", False):
+            places.append(site.getusersitepackages())
+        return any(
+            name in self._ordered
+            for place in places
+            for line in _code_lines(place)
+            for name in _NAME.findall(line)
+        )
 
     def _divide(self, path: "list[str]") -> "_Layout":
         """Return `path` and what stands before and behind our run in it, if there is one run."""
@@ -200,6 +224,23 @@ def _typed_by_user() -> bool:
     return frame is not None and frame.f_globals is main.__dict__
 
 
+def _code_lines(directory: str) -> "Iterator[str]":
+    """Yield the lines of the .pth files in a directory that Python runs."""
+    try:
+        names = sorted(name for name in os.listdir(directory) if name.endswith(".pth"))
+    except OSError:
+        return
+    for name in names:
+        try:
+            with open(os.path.join(directory, name), encoding="utf-8", errors="replace") as file:
+                lines = file.read(_MAX_PTH).splitlines()
+        except OSError:
+            continue
+        for line in lines:
+            if line.startswith(("import ", "import\t")):
+                yield line
+
+
 def _texts(path: "Sequence[object]") -> "list[str]":
     """Return the entries that `PathFinder` heeds: others may put anything on ``sys.path``."""
     return [entry for entry in path if isinstance(entry, str)]
@@ -265,8 +306,8 @@ def _activate(path: str, encoded: str, first: bool) -> None:
     if not all(os.path.isabs(entry) or not entry for entry in entries):
         return  # listed from another working directory
     index = decode([_absolute(entry) for entry in entries], encoded)
-    if first and sys.executable and index.loaded_elsewhere():
-        # A .pth file imported what PYTHONPATH, had it been in force, would have given.
+    if first and sys.executable and (index.loaded_elsewhere() or index.needed_before()):
+        # A .pth file needs, or has from elsewhere, what PYTHONPATH in force would have given.
         again = dict(os.environ, **{INDEX_VARIABLE: encoded})
         os.execve(sys.executable, [sys.executable, *sys.argv], again)  # noqa: S606 - no shell
     install(index)

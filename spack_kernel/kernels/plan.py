@@ -360,6 +360,7 @@ def plan_source(
         notes += [
             Note("ipykernel", f"{entry.spec.label} has no directory {entry.path}")
             for entry in beside.left_out
+            if entry.spec.name not in ("python", "python-venv")
         ]
     notes += notes_of(interpreter, ipykernel, overrides)
     notes += [

@@ -158,6 +158,29 @@ def test_what_is_imported_at_the_start_of_python_comes_from_the_path(site: Site)
     assert "IndexedFinder" in site.run(index=index, env=env)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import of_a_prefix; of_a_prefix.start()",
+        "import sys, os; exec('import of_a_prefix') or of_a_prefix.start()",
+        "import sys;__import__('of_a_prefix').start()",
+    ],
+)
+def test_a_pth_line_that_imports_from_a_prefix(site: Site, line: str) -> None:
+    """As coverage's and those of namespace packages do, before anything of ours can run."""
+    site.python = sys._base_executable  # a virtual environment has no packages of the user
+    base = str(site.root / "user")
+    scheme = "osx_framework_user" if sys.platform == "darwin" else "posix_user"
+    packages = Path(sysconfig.get_path("purelib", scheme, {"userbase": base}))
+    packages.mkdir(parents=True)
+    (packages / "start.pth").write_text(f"# a comment\n{line}\n")
+    site.write(2, "of_a_prefix.py", "import sys\ndef start():\n    sys.was_started = True\n")
+    report = "import sys, os; print(sys.was_started, os.environ['PYTHONPATH'])"
+    assert site.both(report, env={"PYTHONUSERBASE": base}).startswith("True ")
+    index = site.index("import sys; print([type(f).__name__ for f in sys.meta_path])")
+    assert "IndexedFinder" in site.run(index=index, env={"PYTHONUSERBASE": base})
+
+
 def test_a_package_is_run_as_python_runs_it(site: Site) -> None:
     site.write(0, "package/__init__.py", "print('imported')")
     site.write(0, "package/other.py", "WHERE = 'beside'")
