@@ -1,6 +1,6 @@
 """Run the quick start: a kernel for py-libensemble in a demo store, and a notebook in it.
 
-``python notebooks/quickstart.py STORE`` needs what ``pip install 'spack-kernel[demo]'`` installs
+``python notebooks/quickstart.py STORE`` needs what ``pip install '.[demo]'`` installs
 and a store that ``spack-kernel demo STORE`` made (or makes it).
 """
 

@@ -15,3 +15,8 @@ c.SpackProvisioner.user_site = False
 
 # A cold file system is slow; the default is 30 seconds.
 c.SpackProvisioner.start_timeout = 60.0
+
+# With plain TCP every user of the node can read what others compute. Kernels that can encrypt do;
+# for the others, sockets in the file system that only their owner may enter.
+c.KernelManager.transport_encryption = "auto"
+c.KernelManager.transport = "ipc"

@@ -42,7 +42,7 @@ _spack_kernel_complete() {
 complete -o nospace -o default -o bashdefault -F _spack_kernel_complete spack-kernel
 """,
     "zsh": """\
-zstyle ':completion:*:*:spack-kernel:*' matcher-list '' 'l:|=*'
+zstyle ':completion:*:*:spack-kernel:*:*' matcher 'l:|=* l:?|=**'
 """,
 }
 
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
 
         raise SpackKernelError(
             "completion needs the package argcomplete, which is not installed",
-            hint="pip install 'spack-kernel[completion]'",
+            hint="pip install argcomplete",
         ) from None
     # Not through the console: what a shell evaluates is ours to the last character.
     args.console.out.write(shellcode(["spack-kernel"], shell=args.shell) + "\n")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import TYPE_CHECKING
 
 from . import disk
+from .errors import DatabaseError
 from .store import Store
 
 if TYPE_CHECKING:
@@ -84,8 +86,10 @@ class StoreCache:
         with entry.lock:
             store = entry.store
             if store is not None and disk.unchanged(_beside_databases(store, entry.questions)):
-                entry.store = store.refresh()
-                return entry.store
+                # An upstream that cannot be read any more may be left out; opening decides.
+                with contextlib.suppress(DatabaseError):
+                    entry.store = store.refresh()
+                    return entry.store
             with disk.Listener() as heard:
                 store = read()
             entry.store, entry.questions = store, heard.questions

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
+import re
+import select
 import shutil
+import signal
+import struct
 import subprocess
 import sys
+import termios
+import time
 from argparse import Namespace
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -53,6 +62,8 @@ def test_specs_of_the_store(demo: Path, tmp_path: Path) -> None:
     ask = f"spack-kernel show --store {demo} "
     assert completions(ask + "py-libe", tmp_path) == ["py-libensemble"]
     assert set(completions(ask + "py-nu", tmp_path)) == {"py-numpy"}
+    assert completions(ask + "numpy", tmp_path) == ["py-numpy"]
+    assert completions(ask + "^six", tmp_path) == ["^py-six"]
     versions = {f"py-numpy@{spec.version}" for spec in store.named("py-numpy")}
     assert set(completions(ask + "py-numpy@", tmp_path)) == versions
     hashes = {f"py-numpy/{spec.hash[:7]}" for spec in store.named("py-numpy")}
@@ -138,7 +149,7 @@ def test_without_argcomplete_it_says_what_to_install(
     assert (result.status, result.out) == (1, "")
     assert result.err == (
         "error: completion needs the package argcomplete, which is not installed\n"
-        "hint: pip install 'spack-kernel[completion]'\n"
+        "hint: pip install argcomplete\n"
     )
 
 
@@ -149,3 +160,96 @@ def test_a_shell_that_asks_in_vain_gets_nothing(
 
     monkeypatch.setitem(sys.modules, "argcomplete", None)
     complete()
+
+
+class Keyboard:
+    """A real shell at a terminal, with the completion that `spack-kernel completion` prints."""
+
+    def __init__(self, shell: str, store: Path, home: Path) -> None:
+        program = shutil.which(shell)
+        if program is None:
+            pytest.skip(f"missing component: {shell} (Debian: apt-get install {shell})")
+        (home / "bin").mkdir()
+        command = home / "bin" / "spack-kernel"
+        command.write_text(f"#!/bin/sh\nexec '{sys.executable}' -m spack_kernel \"$@\"\n")
+        command.chmod(0o755)
+        code = subprocess.run(
+            [sys.executable, "-m", "spack_kernel", "completion", shell],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        compinit = "autoload -Uz compinit && compinit -u\n" if shell == "zsh" else ""
+        for name in (".zshrc", ".bashrc"):
+            (home / name).write_text(f"{compinit}{code}\nPS1='READY> '\n")
+        environment = {
+            "PATH": f"{home / 'bin'}:/usr/bin:/bin",
+            "HOME": str(home),
+            "TERM": "dumb",
+            "SPACK_KERNEL_STORE": str(store),
+            "SPACK_KERNEL_CACHE": "",
+        }
+        own = ["--rcfile", str(home / ".bashrc")] if shell == "bash" else []
+        self._shown = ""
+        self._pid, self._terminal = pty.fork()
+        if self._pid == 0:
+            os.execve(program, [program, *own, "-i"], environment)
+        fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 300, 0, 0))
+        self._read(r"READY> ")
+
+    def type(self, keys: str) -> str:
+        """Type keys; return the words that then stand on the line."""
+        # The line becomes the arguments of a command that shows them.
+        os.write(self._terminal, f"{keys}\x01printf '<%s>' \x05; echo end\r".encode())
+        shown = self._read(r"\n(?:<[^%]*>)end\r?\n")
+        self._read(r"READY> ")
+        return " ".join(re.findall(r"<([^<>%]*)>", shown.rpartition("\n<")[2].join(["<", ""])))
+
+    def close(self) -> None:
+        os.kill(self._pid, signal.SIGKILL)
+        os.close(self._terminal)
+        os.waitpid(self._pid, 0)
+
+    def _read(self, end: str) -> str:
+        """Return what the terminal shows up to `end`; what follows is left for the next time."""
+        deadline = time.monotonic() + 60
+        while (found := re.search(end, self._shown)) is None:
+            ready, _, _ = select.select([self._terminal], [], [], 20)
+            assert ready, f"nothing more came than {self._shown!r}"
+            assert time.monotonic() < deadline, self._shown
+            self._shown += os.read(self._terminal, 65536).decode(errors="replace")
+        shown, self._shown = self._shown[: found.end()], self._shown[found.end() :]
+        return shown
+
+
+@pytest.fixture(scope="module", params=["bash", "zsh"])
+def keyboard(
+    request: pytest.FixtureRequest, demo: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Keyboard]:
+    """Yield a shell that all tests here type into."""
+    shell = Keyboard(request.param, demo, tmp_path_factory.mktemp(request.param))
+    yield shell
+    shell.close()
+
+
+@pytest.mark.parametrize(
+    ("keys", "line"),
+    [
+        ("spack-kernel ins\t", "spack-kernel install"),
+        ("spack-kernel list --expl\t", "spack-kernel list --explicit"),
+        ("spack-kernel show py-libe\t", "spack-kernel show py-libensemble"),
+        # What both versions begin with; bash takes an @ for the end of a word.
+        ("spack-kernel show py-numpy@\t", "spack-kernel show py-numpy@2."),
+        ("spack-kernel show py-numpy@2.2\t", "spack-kernel show py-numpy@2.2.6"),
+        ("spack-kernel show py-libensemble/HASH3\t", "spack-kernel show py-libensemble/HASH7"),
+        ("spack-kernel show /HASH5\t", "spack-kernel show /HASH7"),
+        ("spack-kernel list py-numpy ^python-\t", "spack-kernel list py-numpy ^python-venv"),
+        # The name in Python.
+        ("spack-kernel show numpy\t", "spack-kernel show py-numpy"),
+    ],
+)
+def test_at_the_keyboard(keyboard: Keyboard, demo: Path, keys: str, line: str) -> None:
+    dag_hash = Store.open(demo).get("py-libensemble").hash
+    for length in (3, 5, 7):
+        keys, line = (text.replace(f"HASH{length}", dag_hash[:length]) for text in (keys, line))
+    assert keyboard.type(keys).rstrip() == line
