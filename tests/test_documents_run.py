@@ -116,6 +116,7 @@ def place(tmp_path: Path, demo_store: DemoStore) -> Place:
     numpy = store.get("py-numpy@2.2.6")
     module.write_text(f'prepend_path("PYTHONPATH", "{numpy.prefix}/{PURELIB}")\n')
     (tmp_path / "bin").mkdir()
+    (tmp_path / ".config" / "fish" / "completions").mkdir(parents=True)
     for name in ("jupyter", "papermill"):
         (tmp_path / "bin" / name).symlink_to(Path(sys.executable).with_name(name))
     command = tmp_path / "bin" / "spack-kernel"

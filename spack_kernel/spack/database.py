@@ -263,8 +263,11 @@ class Database:
             return Spec.from_json(
                 dag_hash,
                 record.spec,
-                # Old Spacks wrote the word None for an external without a prefix.
-                prefix=None if record.path == "None" else record.path,
+                # Old Spacks wrote the word None for an external without a prefix; and no directory
+                # can have a NUL in its path.
+                prefix=None
+                if record.path == "None" or "\0" in (record.path or "")
+                else record.path,
                 installed=record.installed,
                 explicit=bool(record.explicit),
                 deprecated_for=record.deprecated_for,

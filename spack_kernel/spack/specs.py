@@ -346,8 +346,6 @@ def _compiler(name: str, version: str) -> Compiler:
 def _spec(dag_hash: str, name: str, node: _Node, record: InstallRecord) -> Spec:
     if not name:
         raise ValueError("the node has no name")
-    if "\0" in (record.get("prefix") or ""):
-        raise ValueError("its prefix holds a NUL character")
     variants: dict[str, VariantValue] = node.parameters or {}
     flags: dict[str, tuple[str, ...]] = {}
     for key in FLAG_NAMES:
