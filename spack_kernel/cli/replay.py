@@ -126,17 +126,29 @@ def replay(arguments: Sequence[str]) -> None:
     record = kept.read(KIND, _key(arguments[:cut], command))
     if record is None or not command:
         return
-    try:
-        prepared = _prepare(record, command)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError):
-        # Of another version, or damaged.
-        return
-    if prepared is None:
+    start = prepared(record, command)
+    if start is None:
         return
     try:
-        replace_process(*prepared)
+        replace_process(*start)
     except CommandError:
         return
+
+
+def prepared(record: dict[str, Any], command: list[str]) -> tuple[list[str], dict[str, str]] | None:
+    """Return a kept command and its environment; None where it must be planned anew.
+
+    Parameters
+    ----------
+    record : dict
+        What was kept, which may be of another version, or damaged.
+    command : list of str
+        The command that the arguments name.
+    """
+    try:
+        return _prepare(record, command)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError):
+        return None
 
 
 def _prepare(record: dict[str, Any], command: list[str]) -> tuple[list[str], dict[str, str]] | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .options import get_specs
@@ -203,17 +204,20 @@ def installed_traits(installed: InstalledKernelSpec) -> KernelTraits:
 
     from spack_kernel.jupyter.errors import KernelSpecError
     from spack_kernel.jupyter.kernel_json import KERNEL_FILE
+    from spack_kernel.jupyter.kernelspecs import read_kernel_json
     from spack_kernel.jupyter.traits import KernelTraits
 
     file = f"{installed.resource_dir}/{KERNEL_FILE}"
     try:
-        traits = KernelTraits(kernel_spec=KernelSpec.from_resource_dir(installed.resource_dir))
+        content = read_kernel_json(Path(installed.resource_dir))
+        kernel_spec = KernelSpec(resource_dir=installed.resource_dir, **content)
+        traits = KernelTraits(kernel_spec=kernel_spec)
         traits.configure(dict(installed.config))
     except KernelSpecError as error:
         raise KernelSpecError(
             error.summary, details=[*error.details, f"  in {file}"], hint=error.hint
         ) from None
-    except (TraitError, TypeError, ValueError, OSError) as error:
+    except (TraitError, TypeError, ValueError) as error:
         raise KernelSpecError(
             f"the kernelspec `{installed.name}` cannot be read: {error}",
             details=[f"  {file}"],

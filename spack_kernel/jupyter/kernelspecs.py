@@ -131,7 +131,7 @@ def install_kernelspec(
     directory = kernels_directory(user=user, prefix=prefix)
     logos, _ = read_logos(shipped.spec.prefix or "", shipped.directory) if shipped else ({}, [])
     resource_dir = write_kernelspec(directory, name, content, replace=replace, logos=logos)
-    return _describe(name, resource_dir, content)
+    return describe(name, resource_dir, content)
 
 
 def _default_name(plan: KernelPlan, shipped: ShippedKernel | None) -> str:
@@ -311,7 +311,7 @@ def list_kernelspecs() -> list[InstalledKernelSpec]:
     for name, resource_dir in sorted(KernelSpecManager().find_kernel_specs().items()):
         content = read_kernel_json(Path(resource_dir))
         if _content_is_ours(content):
-            found.append(_describe(name, Path(resource_dir), content))
+            found.append(describe(name, Path(resource_dir), content))
     return found
 
 
@@ -338,7 +338,7 @@ def find_kernelspec(name: str) -> InstalledKernelSpec:
             details=[f"  {resource_dir}"],
             hint=f"`jupyter kernelspec remove {name}` removes it.",
         )
-    return _describe(name.lower(), Path(resource_dir), content)
+    return describe(name.lower(), Path(resource_dir), content)
 
 
 def remove_kernelspec(name: str) -> InstalledKernelSpec:
@@ -414,15 +414,16 @@ def _content_is_ours(content: Mapping[str, Any]) -> bool:
     return _provisioner(content).get("provisioner_name") == PROVISIONER_NAME
 
 
-def _describe(name: str, resource_dir: Path, content: Mapping[str, Any]) -> InstalledKernelSpec:
+def describe(name: str, resource_dir: Path, content: Mapping[str, Any]) -> InstalledKernelSpec:
+    """Return a kernelspec of ours as its kernel.json describes it."""
     seen = KernelSpecManager().find_kernel_specs().get(name, "")
     same = bool(seen) and Path(seen).resolve() == resource_dir.resolve()
-    config = _provisioner(content).get("config")
+    config, env = _provisioner(content).get("config"), content.get("env")
     return InstalledKernelSpec(
         name=name,
         resource_dir=str(resource_dir),
         display_name=str(content.get("display_name", name)),
         config=config if isinstance(config, dict) else {},
-        env=content.get("env") or {},
+        env=env if isinstance(env, dict) else {},
         shadowed_by=None if same else seen,
     )

@@ -145,6 +145,12 @@ class KernelTraits(LocalProvisioner):
             For a name that is no trait, and a value of the wrong type.
         """
         self.given = dict(options)
+        if not all(isinstance(word, str) for word in self.kernel_spec.argv):
+            raise KernelSpecError(
+                "the kernelspec has a word in `argv` that is no text",
+                details=[f"  {self.kernel_spec.argv!r}"],
+                hint="Write every word of the command in quotes.",
+            )
         known = sorted(type(self).class_trait_names(config=True))
         for name, value in options.items():
             if name not in known:

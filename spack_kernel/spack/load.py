@@ -216,7 +216,7 @@ def read_inspections(text: str) -> dict[str, tuple[str, ...]] | None:
             for names in recorded.values()
         ):
             raise ValueError("it needs a list of variables for each subdirectory")
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise ConfigError(
             f"recorded prefix inspections cannot be understood: {error}",
             details=[f"  {text}"],

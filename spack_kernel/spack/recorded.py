@@ -94,7 +94,7 @@ def read_recipes(text: str) -> RecipeEnvironment | None:
         return None
     try:
         return RecipeEnvironment.from_dict(json.loads(text))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidModification(
             f"what is recorded of recipes is not JSON: {error}",
             hint="Make the kernel anew to have Spack asked again.",

@@ -23,9 +23,11 @@ try:
 except ImportError:  # PyYAML built without libyaml
     from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
 
-#: The largest file that is read, in bytes; how many nodes it may have with aliases expanded; and
+#: The largest file that is read, in bytes; how many lines, commas and brackets it may have, so that
+#: reading it takes a second at most; how many nodes it may have with aliases expanded; and
 #: how deeply they may be nested (libyaml's Python binding recurses on the C stack).
 MAX_BYTES = 32 * 1024 * 1024
+MAX_MARKS = 50_000
 MAX_NODES = 2_000_000
 MAX_DEPTH = 200
 
@@ -99,7 +101,9 @@ def load(path: Path) -> Any:
 
 
 def _check_depth(content: bytes) -> None:
-    """Refuse what is nested too deeply, before anything recurses into it."""
+    """Refuse what is too large or nested too deeply, before anything recurses into it."""
+    if sum(map(content.count, (b"\n", b",", b"[", b"{"))) > MAX_MARKS:
+        raise ValueError(f"it has more than {MAX_MARKS:,} entries; this is no configuration")
     # Indentation and brackets bound the depth; only where they are many it has to be counted.
     indent = max(map(len, re.findall(rb"^[ \t?:-]*", content, re.MULTILINE)), default=0)
     if indent + content.count(b"[") + content.count(b"{") <= MAX_DEPTH:
