@@ -126,6 +126,12 @@ def run(args: argparse.Namespace) -> int:
         return 0
     template = SpecFormat(args.format) if args.format else None
     store = open_store(args)
+    moved = store.moved_from()
+    if moved is not None:
+        console.warn(
+            f"the store was moved: its records name {moved}, and it is {store.root}; "
+            "no kernel of it can start"
+        )
     specs = _select(store, args)
     everything = args.all or args.loaded_by is not None
     candidates = list(Survey(store).candidates(specs))

@@ -167,6 +167,11 @@ class _Gatherer:
         self._shipped: dict[str, list[ShippedKernel]] = {}
         self._problems: list[str] = []
         self._complete = True
+        moved = store.moved_from()
+        if moved is not None:
+            self._problems.append(
+                f"the store was moved: its records name {moved}, and it is {store.root}"
+            )
 
     def gather(self) -> Offers:
         chosen, left_out = self._chosen()

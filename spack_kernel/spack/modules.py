@@ -123,6 +123,12 @@ def load_modules(
     for name in names:
         if not name or name.startswith("-") or not name.isprintable():
             raise ModulesError(f"{name!r} is not the name of a module", hint=_HINT)
+        if name[0] in "/.~" or "/../" in name:
+            # It may come from somebody's database, and a module is a program.
+            raise ModulesError(
+                f"{name!r} is a path and not the name of a module",
+                hint="Put its directory on MODULEPATH and name it by the rest of its path.",
+            )
     system = system or find_module_system(environment)
     if not environment.get("MODULEPATH"):
         raise ModulesError(

@@ -1,0 +1,81 @@
+"""What errors and help tell people to type can be typed."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import spack_kernel
+from spack_kernel.cli.app import parse
+
+from .conftest import Runner
+
+PACKAGE = Path(spack_kernel.__file__).parent
+
+#: What stands for the parts of a hint that are filled in.
+FILLED_IN = "py-x"
+
+
+def texts(path: Path) -> Iterator[str]:
+    """Yield every text of a module that people read, with its parts filled in."""
+    tree = ast.parse(path.read_text())
+    inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)
+              for part in node.values}  # fmt: skip
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(
+                str(part.value) if isinstance(part, ast.Constant) else FILLED_IN
+                for part in node.values
+            )
+        elif id(node) not in inside and isinstance(value := getattr(node, "value", None), str):
+            yield value
+
+
+def hints() -> Iterator[tuple[str, str]]:
+    """Yield module and command line of everything that our own texts say to type."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for text in texts(path):
+            found = re.findall(r"`((?:sudo \S+ \S+ )?spack-kernel [^`\n]+)`", text)
+            found += re.findall(r"^ +(spack-kernel [^\n]+)$", text, re.MULTILINE)
+            for line in found:
+                yield str(path.relative_to(PACKAGE)), re.split(r" {2,}| \| ", line)[0]
+
+
+LINES = sorted(set(hints()))
+
+
+def test_there_are_hints() -> None:
+    assert len(LINES) > 40
+
+
+@pytest.mark.parametrize(("module", "line"), LINES, ids=lambda value: str(value)[:60])
+def test_every_command_that_is_told_is_one(
+    module: str, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = line.split(" > ")[0].replace("${HOME}", "x").removesuffix(" for everyone")
+    words = [word for word in shlex.split(line) if word not in ("...", "…")]
+    words = words[words.index("spack-kernel") + 1 :]
+    if words == ["COMMAND", "--help"]:
+        words[0] = "list"
+    if words == ["demo"]:  # the name of the command alone
+        return
+    status: object = 0
+    try:
+        parse(words)
+    except SystemExit as stop:
+        status = stop.code
+    assert not status, f"{module}: {line}\n{capsys.readouterr().err}"
+
+
+@pytest.mark.parametrize("line", ["list", "list --all", "remove --list"])
+def test_those_that_are_whole_work(
+    line: str, run: Runner, demo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert f"spack-kernel {line}" in {told for _, told in LINES}
+    monkeypatch.setenv("SPACK_KERNEL_STORE", str(demo))
+    assert run(*line.split()).status == 0
