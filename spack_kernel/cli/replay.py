@@ -147,7 +147,7 @@ def prepared(record: dict[str, Any], command: list[str]) -> tuple[list[str], dic
     """
     try:
         return _prepare(record, command)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError):
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError):
         return None
 
 

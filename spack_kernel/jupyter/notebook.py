@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from spack_kernel.spack import disk
 from spack_kernel.spack.errors import SpackKernelError
 
 from .errors import NotebookError
@@ -37,6 +38,9 @@ SESSION_VARIABLE = "JPY_SESSION_NAME"
 
 #: Where the notebook is named by hand: nbclient, papermill and nbconvert tell no path.
 NOTEBOOK_VARIABLE = "SPACK_KERNEL_NOTEBOOK"
+
+#: The largest notebook that is read, in bytes.
+MAX_NOTEBOOK_SIZE = 512 * 1024 * 1024
 
 _KEYS = {"spec": str, "hash": str, "specs": list}
 
@@ -215,7 +219,10 @@ def write_notebook_spec(
             }
     if list(metadata) == sorted(metadata):
         changed = dict(sorted(changed.items()))
-    text = _read(path).decode("utf-8")
+    try:
+        text = _read(path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise NotebookError(f"{path} is not a notebook: {error}") from error
     _replace(path.resolve(), _spliced(text, changed).encode("utf-8"))
     return changed
 
@@ -266,7 +273,7 @@ def _checked(found: object, path: Path) -> NotebookSpec:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return disk.read_regular(path, MAX_NOTEBOOK_SIZE)
     except OSError as error:
         raise NotebookError(
             f"{path} cannot be read: {error.strerror}",

@@ -375,7 +375,7 @@ def _locked_roots(path: Path, name: str) -> Iterator[LockedRoot]:
                 stacklevel=4,
             )
         yield from dict.fromkeys(_roots_of(content))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ConfigError(
             f"{lock} is not a Spack lock file: {type(error).__name__}: {error}",
             hint="`spack concretize --force` in the environment writes it anew.",

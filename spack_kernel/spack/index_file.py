@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 #: Where an install tree keeps its database.
 INDEX_PATH = Path(".spack-db", "index.json")
 
+#: The largest database that is read, in bytes; fifty thousand records have 82 MB.
+MAX_DATABASE_SIZE = 4 << 30
+
 #: What to type when a database is broken.
 REBUILD = "`spack reindex` writes the database anew from what is installed."
 
@@ -123,6 +126,9 @@ def _read_bytes(path: Path) -> tuple[bytes | memoryview, Stamp]:
         stat = os.fstat(descriptor)
         if not stat_module.S_ISREG(stat.st_mode):
             raise OSError(errno.EISDIR, "it is not a regular file")
+        if stat.st_size > MAX_DATABASE_SIZE:
+            text = f"it is larger than {MAX_DATABASE_SIZE >> 30} GiB ({stat.st_size:,} bytes)"
+            raise OSError(errno.EFBIG, text)
         with open(descriptor, "rb", buffering=0, closefd=False) as file:
             if stat.st_size <= _LARGE:
                 return file.read(), Stamp.of(stat)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 #: The name of the directories Spack pads a tree with; the last one may be a part of it.
 PLACEHOLDER = "__spack_path_placeholder__"
 
+#: The longest path that Linux knows (PATH_MAX).
+MAX_PADDED_LENGTH = 4096
+
 #: What Spack leaves of the longest path for what comes below a tree that is padded to the limit.
 _ROOM_BELOW = 300
 
@@ -38,10 +41,10 @@ def install_tree(config: Config) -> Path:
     if isinstance(configured, dict):
         root = config.path(configured.get("root") or "$spack/opt/spack", "config:install_tree:root")
         length = configured.get("padded_length") or False
-        if not isinstance(length, int):
+        if not isinstance(length, int) or not 0 <= length <= MAX_PADDED_LENGTH:
             raise ConfigError(
                 f"config:install_tree:padded_length of {config.spack_root} needs a number of "
-                f"characters or true, not {length!r}"
+                f"characters up to {MAX_PADDED_LENGTH} or true, not {length!r}"
             )
     else:
         root = config.path(configured, "config:install_tree")
@@ -49,7 +52,7 @@ def install_tree(config: Config) -> Path:
     old = re.search(r"\$padding(?::(\d+))?|\$\{padding(?::(\d+))?\}", text)
     if old and not length:  # beside padded_length it is ignored, which leaves it in the path
         text = text.replace(old[0], "").rstrip("/")
-        length = int(old[1] or old[2] or 0) or True
+        length = min(int((old[1] or old[2] or "0")[:9]), MAX_PADDED_LENGTH) or True
     if length is True:
         length = os.pathconf("/", "PC_PATH_MAX") - _ROOM_BELOW
     return Path(padded(text, length))

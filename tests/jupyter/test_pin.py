@@ -310,3 +310,19 @@ class TestCommand:
             check=False,
         )
         assert (result.returncode, result.stdout) == (0, "2.1.3\n"), result.stderr
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device", "giant", "directory"])
+def test_what_is_no_file_is_refused_at_once(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.ipynb"
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "giant":
+        with path.open("wb") as file:
+            file.truncate(1 << 40)
+    else:
+        path.mkdir()
+    with pytest.raises(NotebookError, match=r"cannot be read: it is (not a regular file|larger)"):
+        read_notebook_spec(path)

@@ -685,3 +685,11 @@ def test_no_input_raises_anything_but_our_errors(tmp_path: Path) -> None:
             read += 1
     # The mutations must reach every outcome, or they test nothing.
     assert min(refused, read, malformed) > FUZZ_RUNS / 100
+
+
+def test_a_giant_is_refused_at_once(tmp_path: Path) -> None:
+    index = write(tmp_path, b"{}") / ".spack-db" / "index.json"
+    with index.open("wb") as file:
+        file.truncate(1 << 43)
+    with pytest.raises(DatabaseError, match=r"it is larger than 4 GiB \(8,796,093,022,208 bytes\)"):
+        Database.read(tmp_path)
