@@ -66,6 +66,15 @@ class Parser(argparse.ArgumentParser):
         variant = next((a for a in stray if a.startswith("-") and not a.startswith("--")), None)
         if variant and len(variant) > 2:
             hint = f"If {variant} is a variant that is off, write ~{variant[1:]}."
+        option = next((a for a in stray if a.startswith("--") and len(a) > 2), None)
+        if option is not None:
+            import difflib
+
+            known = list(self._option_string_actions)
+            close = difflib.get_close_matches(option.partition("=")[0], known, n=1)
+            hint = f"Did you mean {close[0]}?" if close else hint
+        if stray and self.prog.endswith(" exec"):
+            hint = "Write two dashes before the command: QUERY -- COMMAND."
         self.print_usage(sys.stderr)
         self.exit(EXIT_USAGE, f"error: {message}\nhint: {hint}\n")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -109,6 +110,7 @@ def run(args: argparse.Namespace) -> int:
     from spack_kernel.jupyter.kernel_json import kernel_dict
     from spack_kernel.jupyter.kernelspecs import install_kernelspec
     from spack_kernel.kernels.shipped import choose_shipped
+    from spack_kernel.spack.modules import ModulesError
 
     console: Console = args.console
     check_source(args)
@@ -122,6 +124,13 @@ def run(args: argparse.Namespace) -> int:
         plan = get_plan(
             args, get_source(args, store, recipes=recipes, env=chosen), kernel=shipped is None
         )
+    for name, _, reason, source in plan.removals(chosen):
+        console.warn(f"{name} of {source} does not reach the kernel: {reason}")
+    if plan.modules:
+        try:
+            plan.loaded_modules(plan.cleaned(os.environ)[0], env=chosen)
+        except ModulesError as error:
+            console.warn(f"{error.summary}; a kernel started from here would not start")
     made: dict[str, Any] = {
         "query": query_text(args.query) if args.query and len(plan.specs) == 1 else None,
         "display_name": args.display_name,

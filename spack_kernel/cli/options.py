@@ -116,8 +116,10 @@ def variables(args: argparse.Namespace) -> dict[str, str]:
     chosen: dict[str, str] = {}
     for word in args.env:
         name, is_pair, value = word.partition("=")
-        if not is_pair or not _VARIABLE.fullmatch(name):
+        if not is_pair or not name:
             args.parser.error(f"argument --env: {word!r} is not NAME=VALUE")
+        if not _VARIABLE.fullmatch(name):
+            args.parser.error(f"argument --env: {name!r} cannot be the name of a variable")
         chosen[name] = value
     return chosen
 
@@ -158,9 +160,20 @@ def open_store(args: argparse.Namespace) -> Store:
         When there is none, or it cannot be read.
     """
     from spack_kernel.spack import Store
+    from spack_kernel.spack.errors import StoreNotFound
 
     given = given_stores(args)
-    return Store.open_all(given) if given else Store.discover()
+    if not given:
+        return Store.discover()
+    try:
+        return Store.open_all(given)
+    except StoreNotFound as error:
+        if getattr(args, "store", ()):
+            raise
+        named = f"  {STORE_VARIABLE} names it"
+        raise StoreNotFound(
+            error.summary, details=[*error.details, named], hint=error.hint
+        ) from None
 
 
 def get_specs(store: Store, words: Sequence[str]) -> list[Spec]:

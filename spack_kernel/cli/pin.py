@@ -98,6 +98,8 @@ def run(args: argparse.Namespace) -> int:
         return _install_kernel(args)
     if not args.notebook:
         args.parser.error("which one? give a NOTEBOOK")
+    if not args.notebook.endswith(".ipynb") and any(q.endswith(".ipynb") for q in args.query):
+        args.parser.error("the NOTEBOOK comes first, then the QUERY")
     if args.query and (args.check or args.remove):
         args.parser.error(f"--{'check' if args.check else 'remove'} takes no QUERY")
     path = Path(args.notebook)

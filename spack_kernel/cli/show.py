@@ -126,12 +126,13 @@ def run(args: argparse.Namespace) -> int:
         for name, value in sorted(plan.variables(env=env).items()):
             console.print(f"{name}={value}")
     elif args.paths:
-        for entry in plan.pythonpath:
-            console.print(entry.path)
+        for path in plan.variables(env=env).get("PYTHONPATH", "").split(":"):
+            if path:
+                console.print(path)
     else:
         if installed is not None:
             console.print(f"The kernel {console.style('bold', installed.name)}")
-        _print_plan(plan, console)
+        _print_plan(plan, env, console)
         print_variables(plan, env, console)
         _print_removed(plan, env, console)
         if plan.notes:
@@ -211,7 +212,7 @@ def _print_json(
 # -- the plan ------------------------------------------------------------------------------------
 
 
-def _print_plan(plan: KernelPlan, console: Console) -> None:
+def _print_plan(plan: KernelPlan, env: Mapping[str, str], console: Console) -> None:
     interpreter, ipykernel = plan.interpreter, plan.ipykernel
     if plan.source.kind != "specs":
         console.print(plan.source.describe())
@@ -237,15 +238,17 @@ def _print_plan(plan: KernelPlan, console: Console) -> None:
         console.print(f"  command      {' '.join(plan.argv)}")
     if plan.modules:
         console.print(f"  modules      {' '.join(plan.modules)}")
-    _print_pythonpath(plan, console)
+    _print_pythonpath(plan, env, console)
 
 
-def _print_pythonpath(plan: KernelPlan, console: Console) -> None:
+def _print_pythonpath(plan: KernelPlan, env: Mapping[str, str], console: Console) -> None:
     entries = plan.pythonpath
     ours = {entry.path: entry.reason for entry in plan.load.pythonpath if entry.ours}
     width = max((len(entry.spec.label) for entry in entries), default=0)
     console.print()
     console.print(console.style("bold", f"PYTHONPATH, {entry_count(len(entries))} in order"))
+    if "PYTHONPATH" in env:
+        console.print(console.style("yellow", f"  and, of the kernelspec: {env['PYTHONPATH']}"))
     behind = False
     for entry in entries:
         if entry.origin == "companion" and not behind:

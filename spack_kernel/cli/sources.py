@@ -168,6 +168,7 @@ def instead_of_query(args: argparse.Namespace, error: SpackKernelError) -> Spack
 
     from spack_kernel.jupyter.errors import KernelSpecError
     from spack_kernel.jupyter.kernelspecs import list_kernelspecs
+    from spack_kernel.jupyter.names import parse_name
     from spack_kernel.spack.errors import NoMatch, StoreNotFound
 
     if len(args.query) != 1 or not isinstance(error, (NoMatch, StoreNotFound)):
@@ -177,8 +178,15 @@ def instead_of_query(args: argparse.Namespace, error: SpackKernelError) -> Spack
     if resource_dir is not None:
         return KernelSpecError(
             f"`{name}` is a kernel that spack-kernel did not make, and no spec",
-            details=[f"  {resource_dir}", f"  as a query: {error.summary}"],
+            details=[f"  {resource_dir}/kernel.json {_why_not_ours(Path(resource_dir))}"],
             hint="`spack-kernel remove --list` shows the kernels that it made.",
+        )
+    parsed = parse_name(name)
+    if parsed is not None and isinstance(error, NoMatch):
+        return KernelSpecError(
+            f"there is no kernelspec `{name}`",
+            details=["  a kernel that a server offers lies in no file"],
+            hint=f"Name its spec: spack-kernel check /{parsed.hash}",
         )
     names = [spec.name for spec in list_kernelspecs()]
     close = difflib.get_close_matches(name.lower(), names, n=1)
@@ -189,6 +197,20 @@ def instead_of_query(args: argparse.Namespace, error: SpackKernelError) -> Spack
         details=[*error.details, f"  and no kernel is named {name}"],
         hint=f"{error.hint}\nDid you mean the kernel {close[0]}?".strip(),
     )
+
+
+def _why_not_ours(resource_dir: Path) -> str:
+    """Return what of a kernel.json makes it none of ours."""
+    from spack_kernel.jupyter.kernel_json import PROVISIONER_NAME
+    from spack_kernel.jupyter.kernelspecs import provisioner_of, read_kernel_json
+
+    content = read_kernel_json(resource_dir)
+    if not content:
+        return "cannot be read: it is no JSON object"
+    name = provisioner_of(content).get("provisioner_name")
+    if name is None:
+        return "names no provisioner"
+    return f"names the provisioner {name!r}; ours is {PROVISIONER_NAME!r}"
 
 
 def installed_traits(installed: InstalledKernelSpec) -> KernelTraits:
@@ -235,14 +257,28 @@ def installed_plan(installed: InstalledKernelSpec) -> KernelPlan:
         When there is none.
     """
     from spack_kernel.jupyter.errors import KernelSpecError
-    from spack_kernel.jupyter.notebook import NotebookSpec
+    from spack_kernel.jupyter.notebook import (
+        NOTEBOOK_VARIABLE,
+        NotebookSpec,
+        notebook_path,
+        read_notebook_spec,
+    )
     from spack_kernel.jupyter.resolve import Planner
+    from spack_kernel.spack.errors import SpackKernelError
 
     traits = installed_traits(installed)
+    wanted = NotebookSpec(traits.spec, traits.hash, tuple(traits.specs))
     if traits.from_notebook:
-        raise KernelSpecError(
-            f"`{installed.name}` starts what a notebook says, and no notebook is named here",
-            hint="`spack-kernel pin --check NOTEBOOK` tells whether what one needs is here.",
-        )
-    request = traits.request(NotebookSpec(traits.spec, traits.hash, tuple(traits.specs)))
-    return Planner().plan(request, {**os.environ, **traits.all_env()})
+        if not os.environ.get(NOTEBOOK_VARIABLE):
+            raise KernelSpecError(
+                f"`{installed.name}` starts what a notebook says, and no notebook is named here",
+                hint=f"Name one with {NOTEBOOK_VARIABLE}; `spack-kernel pin --check NOTEBOOK` "
+                "checks one, too.",
+            )
+        wanted = read_notebook_spec(notebook_path(os.environ, told=False))
+    request = traits.request(wanted)
+    try:
+        return Planner().plan(request, {**os.environ, **traits.all_env()})
+    except SpackKernelError as error:
+        error.details += (f"  asked for by {installed.resource_dir}/kernel.json",)
+        raise

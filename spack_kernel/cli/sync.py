@@ -76,6 +76,13 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     what.add_argument(
         "--companion", metavar="QUERY", help="which py-ipykernel to use where a spec has none"
     )
+    what.add_argument(
+        "--no-notebook-kernel",
+        action="store_false",
+        default=None,
+        dest="notebook_kernel",
+        help="do not offer the kernel that a notebook chooses",
+    )
     configured = what.add_mutually_exclusive_group()
     configured.add_argument(
         "--config", metavar="FILE", help="a configuration file instead of those Jupyter finds"
@@ -146,7 +153,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _traits(args: argparse.Namespace) -> dict[str, Any]:
     """Return the traits that options set."""
-    names = ("queries", "limit", "name_template", "display_name_template", "companion")
+    names = [
+        *("queries", "limit", "name_template", "display_name_template", "companion"),
+        "notebook_kernel",
+    ]
     traits = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if args.environments is not None:
         traits["environments"] = [name for name in args.environments if name]

@@ -165,7 +165,9 @@ def try_kernel(trial: Trial, plan: KernelPlan, name: str | None, **made: Any) ->
         manager = _TrialManager(
             kernel_name=name or "trial",
             # What the kernel says goes into the error; its logger would show tracebacks of ours.
-            config=Config({"SpackProvisioner": {"echo_stderr": False}}),
+            config=Config(
+                {"SpackProvisioner": {"echo_stderr": False, "start_timeout": trial.timeout}}
+            ),
             log=_silent_logger(),
         )
         # Beside it the connection file of a kernel that hangs is removed with the directory.
@@ -378,7 +380,8 @@ def _import(talk: _Talk, plan: KernelPlan, spec: Spec, module: str) -> str:
     inside = [p for p in places if os.path.realpath(p).startswith(prefix + os.sep)]
     if not inside:
         found = places[0] if places else "it is built into the interpreter"
-        shown = shlex.join(["spack-kernel", "show", *words, "--paths", f"/{spec.hash[:7]}"])
+        queries = [f"/{each.hash[:7]}" for each in plan.specs]
+        shown = shlex.join(["spack-kernel", "show", *words, "--paths", *queries])
         raise ImportFailedError(
             f"`import {module}` finds another {module} than that of {spec.label}",
             details=[f"found: {found}", f"expected below: {spec.prefix}"],

@@ -404,21 +404,22 @@ def is_ours(resource_dir: Path) -> bool:
     return _content_is_ours(read_kernel_json(resource_dir))
 
 
-def _provisioner(content: Mapping[str, Any]) -> dict[str, Any]:
+def provisioner_of(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a kernel.json says of its provisioner; empty where it says nothing."""
     metadata = content.get("metadata")
     stanza = metadata.get("kernel_provisioner") if isinstance(metadata, dict) else None
     return stanza if isinstance(stanza, dict) else {}
 
 
 def _content_is_ours(content: Mapping[str, Any]) -> bool:
-    return _provisioner(content).get("provisioner_name") == PROVISIONER_NAME
+    return provisioner_of(content).get("provisioner_name") == PROVISIONER_NAME
 
 
 def describe(name: str, resource_dir: Path, content: Mapping[str, Any]) -> InstalledKernelSpec:
     """Return a kernelspec of ours as its kernel.json describes it."""
     seen = KernelSpecManager().find_kernel_specs().get(name, "")
     same = bool(seen) and Path(seen).resolve() == resource_dir.resolve()
-    config, env = _provisioner(content).get("config"), content.get("env")
+    config, env = provisioner_of(content).get("config"), content.get("env")
     return InstalledKernelSpec(
         name=name,
         resource_dir=str(resource_dir),

@@ -232,7 +232,10 @@ def missing(error: SpackKernelError, path: Path, spec: NotebookSpec) -> SpackKer
     told = SpackKernelError(
         f"{path.name} needs {spec}: {error.summary}",
         details=error.details,
-        hint=f"Install what it needs, or choose what is here (`spack-kernel list`):\n"
+        # Where the store itself is not there, nothing can be chosen from it.
+        hint=error.hint
+        if error.code in ("store-not-found", "database", "config")
+        else f"Install what it needs, or choose what is here (`spack-kernel list`):\n"
         f"  spack-kernel pin {_shell(path)} QUERY",
     )
     told.code = error.code

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import difflib
 import fnmatch
 import os
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from spack_kernel.kernels.candidates import Survey
 from spack_kernel.kernels.environment_candidates import EnvironmentSurvey
 from spack_kernel.kernels.logos import read_logos
 from spack_kernel.kernels.shipped import PACKAGES, ShippedKernel, shipped_kernels
+from spack_kernel.spack import disk, explain, selection
 from spack_kernel.spack.environments import EnvironmentNotReady, environment_names
 from spack_kernel.spack.errors import ITEM_ERRORS, SpackKernelError, reason_of
 from spack_kernel.spack.load import site_inspections
@@ -147,23 +149,23 @@ class Offers:
     prefix_inspections: Mapping[str, Sequence[str]] | None = None
 
 
-def offers_of(store: Store, selection: Selection) -> Offers:
+def offers_of(store: Store, chosen: Selection) -> Offers:
     """Return what a store offers by a selection.
 
     Nothing but the database is asked, and a few directories a Python: no process is started.
     """
-    return _Gatherer(store, selection).gather()
+    return _Gatherer(store, chosen).gather()
 
 
 class _Gatherer:
     """Gathers the offers of one store; see `offers_of`."""
 
-    def __init__(self, store: Store, selection: Selection) -> None:
+    def __init__(self, store: Store, chosen: Selection) -> None:
         self._store = store
-        self._selection = selection
+        self._selection = chosen
         self._stores = store_paths(store)
         self._inspections = site_inspections(store)
-        self._survey = Survey(store, selection.kernel_packages)
+        self._survey = Survey(store, chosen.kernel_packages)
         self._shipped: dict[str, list[ShippedKernel]] = {}
         self._problems: list[str] = []
         self._complete = True
@@ -175,11 +177,19 @@ class _Gatherer:
 
     def gather(self) -> Offers:
         chosen, left_out = self._chosen()
+        chosen = [candidate for candidate in chosen if self._is_there(candidate.spec)]
         named: dict[str, list[tuple[Spec, Offer]]] = {}
         for candidate in chosen:
             for offer in self._checked_offers(candidate):
                 named.setdefault(offer.name, []).append((candidate.spec, offer))
         offers = [offer for same in named.values() for offer in _told_apart(same)]
+        for gone in self._survey.gone:
+            self._problems.append(
+                f"kernels that need {gone.label} are left out: it is recorded, but its prefix does "
+                f"not exist: {gone.prefix}"
+            )
+            self._complete = False
+        self._check_companion()
         taken = {offer.name for offer in offers}
         offers += [o for o in self._environments() if o.name not in taken]
         return Offers(
@@ -190,6 +200,33 @@ class _Gatherer:
             complete=self._complete,
             prefix_inspections=self._inspections,
         )
+
+    def _check_companion(self) -> None:
+        """Note a companion that is named and not installed: kernels that need it cannot start."""
+        query = self._selection.companion
+        if query in ("auto", "none"):
+            return
+        try:
+            found = self._store.find(query)
+        except SpackKernelError as error:
+            self._problems.append(f"the companion `{query}`: {error.summary}")
+            self._complete = False
+            return
+        if len(found) != 1:
+            what = f"{len(found)} installed specs" if found else f"nothing{self._nearest(query)}"
+            self._problems.append(f"the companion `{query}` finds {what}")
+            self._complete = False
+
+    def _is_there(self, spec: Spec) -> bool:
+        """Return whether the prefix of a spec exists; what is away now may be back tomorrow."""
+        if spec.external or (spec.prefix and disk.is_dir(spec.prefix)):
+            return True
+        self._problems.append(
+            f"{spec.label} is left out: it is recorded, but its prefix does not exist: "
+            f"{spec.prefix}"
+        )
+        self._complete = False
+        return False
 
     # -- specs --
 
@@ -224,7 +261,7 @@ class _Gatherer:
                 self._complete = False
                 continue
             if not found:
-                self._problems.append(f"the query `{query}` finds nothing")
+                self._problems.append(f"the query `{query}` finds nothing{self._nearest(query)}")
             specs.update((spec.hash, spec) for spec in found)
         able: list[Candidate] = []
         unable: list[Candidate] = []
@@ -236,6 +273,12 @@ class _Gatherer:
         if len(unable) > _SHOWN_PROBLEMS:
             self._problems.append(f"{len(unable) - _SHOWN_PROBLEMS} more cannot be kernels")
         return able
+
+    def _nearest(self, query: str) -> str:
+        """Return what a query that finds nothing may mean instead."""
+        (selected, *_) = selection.select(self._store, query)
+        hint = explain.no_match(self._store, selected, self._store.providers).hint
+        return f": {hint}" if hint.startswith("Did you mean") else ""
 
     def _candidates(self, specs: Iterable[Spec]) -> list[Candidate]:
         found = []
@@ -279,10 +322,10 @@ class _Gatherer:
             yield self._offer(candidate, kernel)
 
     def _offer(self, candidate: Candidate, shipped: ShippedKernel | None) -> Offer:
-        spec, selection = candidate.spec, self._selection
+        spec, chosen = candidate.spec, self._selection
         values = fields(spec, candidate.python)
-        name = kernel_name(filled(selection.name_template, values))
-        display_name = filled(selection.display_name_template, values)
+        name = kernel_name(filled(chosen.name_template, values))
+        display_name = filled(chosen.display_name_template, values)
         if shipped is not None:
             name = f"{name}.{shipped.name}"
             display_name = f"{shipped.display_name} in {display_name}"
@@ -290,7 +333,7 @@ class _Gatherer:
             [spec],
             self._stores,
             display_name=display_name,
-            companion=selection.companion,
+            companion=chosen.companion,
             debugger=candidate.debugger,
             encryption=candidate.encryption,
             shipped=shipped,
@@ -338,6 +381,12 @@ class _Gatherer:
         directories = [each for each in wanted if "/" in each and each[:1] in "/~"]
         patterns = [each for each in wanted if each not in directories]
         if self._store.config is None or not patterns:
+            self._problems += [
+                f"no Spack environment is named {pattern}: only the root of a Spack instance, "
+                "named as the store, knows names"
+                for pattern in patterns
+                if pattern != "*"
+            ]
             return directories
         try:
             names = environment_names(self._store.config)
@@ -345,6 +394,11 @@ class _Gatherer:
             self._problems.append(f"environments are left out: {reason_of(error)}")
             self._complete = False
             return directories
+        for pattern in patterns:
+            if not any(fnmatch.fnmatchcase(name, pattern) for name in names) and pattern != "*":
+                close = difflib.get_close_matches(pattern, names, n=1)
+                hint = f"; did you mean {close[0]}?" if close else ""
+                self._problems.append(f"no Spack environment is named {pattern}{hint}")
         return directories + [
             name for name in names if any(fnmatch.fnmatchcase(name, p) for p in patterns)
         ]

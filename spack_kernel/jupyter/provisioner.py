@@ -271,11 +271,12 @@ class SpackProvisioner(KernelTraits):
         if cause is not None:
             details += cause.details
             hint = f"{cause.hint}\n{hint}".strip()
-        elif listened:
+        if listened and (cause is None or not cause.details):
+            directory = f"{ipython_directory(self._environment)}/profile_default"
             details.append(
-                "  it listened already: what runs then are IPython's startup files and extensions "
-                f"({ipython_directory(self._environment)}/profile_default)"
+                "  it listened already: what runs then are IPython's startup files and extensions"
             )
+            hint = f"Look at {directory}/startup, or move it away.\n{hint}".strip()
         return KernelDiedError(
             f"the kernel of {plan.source.name} ended {when}: {describe_exit(status)}",
             details=details,
@@ -317,7 +318,8 @@ class SpackProvisioner(KernelTraits):
         # tornado is slow to import, and there it is in a server only.
         from .failure import KernelStartError
 
-        return KernelStartError(error, self._kernel_file)
+        trial = getattr(self.parent, "is_trial", False)
+        return KernelStartError(error, "" if trial else self._kernel_file)
 
     async def _leave_nothing(self) -> None:
         """Give back what a start that failed has taken."""

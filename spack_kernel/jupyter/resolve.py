@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from spack_kernel.kernels.plan import KernelPlan, plan_source
 from spack_kernel.kernels.probe import PROBE_TIMEOUT
 from spack_kernel.kernels.sources import environment_source, specs_source, view_source
 from spack_kernel.spack import disk
-from spack_kernel.spack.errors import Ambiguous, NoMatch, SpackKernelError
+from spack_kernel.spack.errors import Ambiguous, NoMatch, SpackKernelError, StoreNotFound
 from spack_kernel.spack.load import read_inspections
 from spack_kernel.spack.recorded import read_recipes
 from spack_kernel.spack.store_cache import StoreCache
@@ -145,7 +146,11 @@ class Planner:
         """
         if not paths:
             return self._stores.discover(os.environ)
-        return self._stores.open_all(paths) if len(paths) > 1 else self._stores.open(paths[0])
+        try:
+            return self._stores.open_all(paths) if len(paths) > 1 else self._stores.open(paths[0])
+        except StoreNotFound as error:
+            hint = "Correct `store` in the kernel.json, or make the kernel again for another store."
+            raise StoreNotFound(error.summary, details=error.details, hint=hint) from error
 
 
 def source_of(store: Store, request: Request, environ: Mapping[str, str] | None = None) -> Source:
@@ -279,8 +284,13 @@ def _pin_gone(store: Store, request: Request, recorded: list[Spec]) -> NoMatch:
         f"{name}, which this kernel is pinned to, is not installed any more",
         details=details,
         hint="Make the kernel again for one of them:\n"
-        f"  spack-kernel install {found[0].name}/{found[0].hash[:7]}",
+        f"  spack-kernel install --user {_store_words(store)}{found[0].name}/{found[0].hash[:7]}",
     )
+
+
+def _store_words(store: Store) -> str:
+    """Return the options that name a store."""
+    return "".join(f"--store {shlex.quote(str(each.root))} " for each in store.databases)
 
 
 def _today(store: Store, query: str) -> list[Spec]:

@@ -180,16 +180,20 @@ def wanted_kernels(manager: SpackKernelSpecManager) -> Wanted:
         stores += listing.offers.stores
         complete &= listing.offers.complete
         problems += listing.offers.problems
-        if listing.offers.left_out:
+        if listing.offers.left_out and manager.limit:
             problems.append(
                 f"{listing.offers.left_out} specs of {listing.offers.stores[0]} are beyond the "
                 f"limit of {manager.limit}"
             )
         for offer in listing.offers.offers:
             offers.setdefault(offer.name, offer)
-    if manager.notebook_kernel and stores:
+    if manager.notebook_kernel and offers:
         content = notebook_content(NOTEBOOK_DISPLAY_NAME, list(dict.fromkeys(stores)), inspections)
         offers[NOTEBOOK_NAME] = Offer(NOTEBOOK_NAME, content)
+    if not offers and complete and manager.limit:
+        # More likely a mistake in a query than a site that has nothing any more.
+        problems.append("nothing is offered at all; `--limit 0` removes everything")
+        complete = False
     allowed = manager.allowed_kernelspecs
     kept = [offers[name] for name in sorted(offers) if not allowed or name in allowed]
     return Wanted(tuple(kept), tuple(problems), tuple(failures), complete)

@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from spack_kernel.spack import disk
-from spack_kernel.spack.errors import SpackKernelError
+from spack_kernel.spack.errors import SpackKernelError, one_line
 from spack_kernel.spack.index_file import INDEX_PATH
 from spack_kernel.spack.printable import printable
 
@@ -155,8 +155,7 @@ class StoreWatcher:
             self._failed(selection, before)
             return
         except (SpackKernelError, OSError) as error:
-            lines = [line.strip() for line in str(error).splitlines()] or [type(error).__name__]
-            self._say(f"no kernels of {self._place}: {'; '.join(lines)}")
+            self._say(f"no kernels of {self._place}: {one_line(error)}")
             self._failed(selection, before)
             packages = self._listing.packages if self._listing else "\n"
             stores = self._listing.offers.stores if self._listing else self.paths

@@ -103,6 +103,8 @@ class Survey:
         self._offers: dict[str, _Own] = {}
         self._companions: dict[str, Spec | None] = {}
         self._builds: list[tuple[Spec, Spec]] | None = None
+        #: The ipykernels that are recorded as installed and whose prefix does not exist.
+        self.gone: list[Spec] = []
 
     def candidate(self, spec: Spec) -> Candidate:
         """Return what kernel `spec` would make."""
@@ -115,8 +117,11 @@ class Survey:
         python = pythons[0]
         offered = self._offered(python, [node for node in reached if node.name == _VENV])
         used, nodes, version, source = self._kernel(reached, python, offered)
+        if used is not None and not (used.external or self._is_there(used)):
+            source = None
         if source is None:
-            why_not = f"no {PACKAGE} for its python"
+            # A file system that is not mounted must not look like a package that is not installed.
+            why_not = f"no {PACKAGE} for its python" if not self.gone else _gone(self.gone[0])
             return Candidate(spec, python, None, None, "", why_not, shippers=shippers)
         debugger = any(node.name == _DEBUGPY for node in nodes)
         return Candidate(
@@ -210,12 +215,21 @@ class Survey:
             self._companions[python.hash] = fitting[0][0] if fitting else None
         return self._companions[python.hash]
 
+    def _is_there(self, spec: Spec) -> bool:
+        """Return whether the prefix of an ipykernel exists; keep one that does not in `gone`."""
+        if spec in self.gone:
+            return False
+        there = bool(spec.prefix) and disk.is_dir(str(spec.prefix))
+        if not there:
+            self.gone.append(spec)
+        return there
+
     def _ipykernels(self) -> list[tuple[Spec, Spec]]:
         """Return the installed ipykernels, each with the python it is built for."""
         if self._builds is None:
             self._builds = []
             for spec in self._store.named(PACKAGE):
-                if not spec.installed or not spec.prefix or not disk.is_dir(spec.prefix):
+                if not spec.installed or not spec.prefix or not self._is_there(spec):
                     continue
                 try:
                     pythons = [n for n in self._reached_by(spec) if n.name == _PYTHON]
@@ -224,6 +238,10 @@ class Survey:
                 if len(pythons) == 1:
                     self._builds.append((spec, pythons[0]))
         return self._builds
+
+
+def _gone(spec: Spec) -> str:
+    return f"{spec.label} is recorded, but its prefix does not exist"
 
 
 class _Own(NamedTuple):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from spack_kernel.spack.environments import open_environment
+from spack_kernel.spack import disk
+from spack_kernel.spack.environments import EnvironmentNotReady, open_environment
 from spack_kernel.spack.errors import ConfigError, SpackKernelError, reason_of
 
 from .candidates import Survey
@@ -90,10 +91,15 @@ class EnvironmentSurvey:
         missing: tuple[LockedRoot, ...] = ()
         try:
             environment = open_environment(name, self._store.config)
-            environment.view()  # or it is not known through which
+            view = environment.view()  # or it is not known through which
             store, survey = self._of(environment.store(self._store))
             missing = environment.missing(store)
             specs = environment.specs(store)
+            if view is not None and not disk.is_dir(view.root):
+                raise EnvironmentNotReady(
+                    f"its view {view.name} does not exist: {view.root}",
+                    hint=f"`spack {environment.option} env view regenerate` makes it.",
+                )
             candidates = tuple(survey.candidates(specs))
         except SpackKernelError as error:
             return EnvironmentCandidate(

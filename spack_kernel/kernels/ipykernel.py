@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cmp_to_key
 from typing import TYPE_CHECKING, Literal
 
-from spack_kernel.spack.errors import DatabaseError
+from spack_kernel.spack.errors import Ambiguous, DatabaseError, NoMatch, QuerySyntaxError
 
 from .errors import KernelPackageError, gone
 from .interpreter import series
@@ -137,7 +137,15 @@ def _best(store: Store, root: Spec, interpreter: Interpreter) -> KernelPackage:
 
 
 def _chosen_by_query(store: Store, interpreter: Interpreter, query: str) -> KernelPackage:
-    spec = store.get(query)
+    try:
+        spec = store.get(query)
+    except (NoMatch, Ambiguous, QuerySyntaxError) as error:
+        raise KernelPackageError(
+            f"the companion `{query}`: {error.summary}",
+            details=error.details,
+            hint=f"{error.hint}\nNo companion is needed where the spec has an ipykernel; `auto` "
+            "chooses one.".strip(),
+        ) from error
     if spec.name != PACKAGE:
         raise KernelPackageError(
             f"the companion `{query}` is {spec.label}, which is not {PACKAGE}",

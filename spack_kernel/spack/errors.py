@@ -183,6 +183,15 @@ def reason_of(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
+def one_line(error: BaseException) -> str:
+    """Return all that an error of `ITEM_ERRORS` says in one line, for a log."""
+    if not isinstance(error, SpackKernelError):
+        return reason_of(error)
+    parts = [error.summary, *(detail.strip() for detail in error.details)]
+    hint = " ".join(line.strip() for line in error.hint.splitlines())
+    return "; ".join(parts) + (f"; {hint}" if hint else "")
+
+
 def warn_left_out(error: DatabaseError, stacklevel: int) -> None:
     """Warn that a record is left out because it is malformed.
 

@@ -10,6 +10,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from spack_kernel import STORE_VARIABLE
+
 from . import disk
 from .errors import DatabaseError, DatabaseWarning, StoreNotFound
 from .index_file import INDEX_PATH
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 _HINT = (
     "Name an install tree (the directory that holds .spack-db) or the root of a Spack\n"
-    "instance, or set SPACK_ROOT."
+    f"instance, or set {STORE_VARIABLE} to one of them."
 )
 
 
@@ -110,6 +112,8 @@ def discover(environ: Mapping[str, str]) -> Place:
         When ``$SPACK_ROOT`` leads nowhere and ``spack`` on PATH is taken.
     """
     looked: list[str] = []
+    if not environ.get(STORE_VARIABLE):
+        looked.append(f"  {STORE_VARIABLE} is not set")
     root = environ.get("SPACK_ROOT")
     if root:
         place = _instance_with_database(Path(root), environ, looked, f"SPACK_ROOT={root}")
@@ -127,7 +131,7 @@ def discover(environ: Mapping[str, str]) -> Place:
         if place is not None:
             if environ.get("SPACK_ROOT"):
                 warnings.warn(
-                    f"{looked[0].strip()}; took the store of {executable} on PATH",
+                    f"{looked[-1].strip()}; took the store of {executable} on PATH",
                     DatabaseWarning,
                     stacklevel=3,
                 )
@@ -208,6 +212,8 @@ def _what_is_at(path: Path) -> str:
         return f"there is no directory {path}"
     if not path.is_dir():
         return f"{path} is not a directory"
+    if (path / INDEX_PATH).exists():
+        return f"{path} is an install tree and not a Spack root; name it with {STORE_VARIABLE}"
     return f"{path} is neither an install tree (no {INDEX_PATH}) nor a Spack root (no bin/spack)"
 
 

@@ -120,10 +120,11 @@ def test_without_any_store_it_says_where_it_looked(
     assert result.err == (
         "error: no Spack store found\n"
         "  looked at:\n"
+        "  SPACK_KERNEL_STORE is not set\n"
         "  SPACK_ROOT is not set\n"
         "  there is no spack on PATH\n"
         "hint: Name an install tree (the directory that holds .spack-db) or the root of a Spack\n"
-        "      instance, or set SPACK_ROOT.\n"
+        "      instance, or set SPACK_KERNEL_STORE to one of them.\n"
     )
 
 

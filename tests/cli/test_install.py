@@ -99,7 +99,11 @@ def test_name_display_name_and_variables(on: Runner, surroundings: Path) -> None
 def test_variables_that_are_none(on: Runner, words: list[str]) -> None:
     result = on(*ARGV, *words)
     assert result.status == 2
-    assert f"error: argument --env: {words[1]!r} is not NAME=VALUE\n" in result.err
+    name = words[1].partition("=")[0]
+    told = (
+        f"{name!r} cannot be the name of a variable" if name else f"{words[1]!r} is not NAME=VALUE"
+    )
+    assert f"error: argument --env: {told}\n" in result.err
 
 
 def test_an_unfinished_variable(on: Runner) -> None:

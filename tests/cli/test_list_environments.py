@@ -35,6 +35,7 @@ def environments(instance: Path, specs: dict[str, Spec]) -> Path:
     """Return where the instance keeps five environments, of which two can be kernels."""
     root = instance / "var" / "spack" / "environments"
     make_environment(root / "plots", [specs["py-matplotlib"], specs["py-libensemble"]])
+    (root / "plots" / ".spack-env" / "view").mkdir(parents=True)
     make_environment(root / "group" / "plain", [specs["py-libensemble"]], view=False)
     make_environment(root / "planned", [])
     (root / "planned" / "spack.lock").unlink()

@@ -160,7 +160,7 @@ def test_a_pin_that_is_gone_says_what_the_query_finds_today(
         f"    py-tool@2.0/{today[:7]}\n"
         f"  asked for by {path}\n"
         "Make the kernel again for one of them:\n"
-        f"  spack-kernel install py-tool/{today[:7]}"
+        f"  spack-kernel install --user --store {moving.root} py-tool/{today[:7]}"
     )
 
 

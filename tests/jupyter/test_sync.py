@@ -12,6 +12,8 @@ from jupyter_client.kernelspec import KernelSpecManager
 from spack_kernel.cli import main
 from spack_kernel.demo import DemoStore
 from spack_kernel.jupyter.discovery import SpackKernelSpecManager
+from spack_kernel.jupyter.kernelspecs import list_kernelspecs
+from tests.cloned_store import ClonedStore
 from tests.jupyter.conftest import Running, WriteKernel, execute
 from tests.jupyter.test_offers import site
 from tests.small_store import SmallStore
@@ -134,13 +136,13 @@ def test_only_what_it_made_is_touched(
     assert sync(store, "--group", "one") == 0
     assert f"{kernels / name} is not of this group and stays as it is" in capsys.readouterr().err
     assert (kernels / name / "kernel.json").read_text() == mine
-    assert sync(store, "--group", "two", "--query", "py-nothing") == 0
+    assert sync(store, "--group", "two", "--query", "py-nothing") == 1, "it may be a mistake"
+    assert sync(store, "--group", "two", "--limit", "0") == 0
     assert len(list(kernels.glob("*/kernel.json"))) == 4
     assert sync(store, "--group", "one", "--limit", "0") == 0
     assert {path.parent.name for path in kernels.glob("*/kernel.json")} == {
         name,
         "spack-by-hand",
-        "spack-notebook",
     }
 
 
@@ -210,7 +212,7 @@ class TestConfiguration:
         assert len(list(kernels.iterdir())) == 3
         other = path.rename(jupyter_home / "site_config.py")
         assert sync(sites[0], "--config", str(other)) == 0
-        assert len(list(kernels.iterdir())) == 1
+        assert len(list(kernels.iterdir())) == 0
 
     @pytest.mark.parametrize(
         ("line", "told"),
@@ -268,3 +270,82 @@ def test_front_ends_without_a_server_see_what_a_server_offers(
     for name in (name for name in offered if name.startswith("spack-")):
         assert seen[name]["spec"]["metadata"].pop("spack_kernel_sync") == "default"
         assert seen[name]["spec"] == offered[name]["spec"]
+
+
+class TestWhatIsAway:
+    """What cannot be reached today may be back tomorrow, so nothing of it is removed."""
+
+    def synced(self, site: ClonedStore) -> set[str]:
+        assert main(["sync", "--no-config", "--user", "--store", str(site.root)]) == 0
+        return self.names()
+
+    def names(self) -> set[str]:
+        return {spec.name for spec in list_kernelspecs()}
+
+    def test_the_prefixes(
+        self,
+        demo_store: DemoStore,
+        tmp_path: Path,
+        jupyter_home: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        site = ClonedStore(demo_store, tmp_path / "store")
+        before = self.synced(site)
+        (tree,) = (path for path in site.root.iterdir() if path.name != ".spack-db")
+        tree.rename(tmp_path / "away")
+        words = ["--no-config", "--user", "--store", str(site.root)]
+        assert main(["sync", *words]) == 1
+        told = capsys.readouterr().err
+        assert self.names() == before
+        assert "its prefix does not exist" in told
+        assert "Nothing was removed" in told
+        assert main(["list", "--all", "--store", str(site.root), "py-numpy"]) == 0
+        label = f"py-ipykernel@7.2.0/{site.hash('py-ipykernel')[:7]}"
+        assert f"{label} is recorded, but its prefix does not exist" in capsys.readouterr().out
+        (tmp_path / "away").rename(tree)
+        assert self.synced(site) == before
+
+    @pytest.mark.parametrize(
+        ("words", "told"),
+        [
+            (["--query", "py-nunpy"], "the query `py-nunpy` finds nothing: Did you mean py-numpy"),
+            (["--companion", "nope"], "the companion `nope` finds nothing"),
+            (["--companion", "py-numpy"], "the companion `py-numpy` finds 2 installed specs"),
+        ],
+    )
+    def test_a_mistake_in_what_is_asked_for(
+        self,
+        words: list[str],
+        told: str,
+        demo_store: DemoStore,
+        tmp_path: Path,
+        jupyter_home: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        site = ClonedStore(demo_store, tmp_path / "store")
+        before = self.synced(site)
+        assert main(["sync", "--no-config", "--user", "--store", str(site.root), *words]) == 1
+        assert told in capsys.readouterr().err
+        assert self.names() == before
+
+    def test_an_environment_that_nobody_knows(
+        self,
+        demo_store: DemoStore,
+        jupyter_home: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        words = ["--no-config", "--user", "--store", str(demo_store.root)]
+        main(["sync", *words, "--environment", "plts"])
+        assert "no Spack environment is named plts" in capsys.readouterr().err
+
+    def test_everything_is_removed_when_that_is_said(
+        self, demo_store: DemoStore, jupyter_home: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        words = ["--no-config", "--user", "--store", str(demo_store.root)]
+        assert main(["sync", *words]) == 0
+        assert "spack-notebook" in self.names()
+        assert main(["sync", *words, "--no-notebook-kernel"]) == 0
+        assert "spack-notebook" not in self.names()
+        assert main(["sync", *words, "--limit", "0", "--environment", ""]) == 0
+        assert self.names() == set()
+        assert "beyond the limit" not in capsys.readouterr().err

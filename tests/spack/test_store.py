@@ -104,7 +104,7 @@ class TestOpen:
                 "nor a Spack root (no bin/spack)",
             }[place]
         )
-        assert "set SPACK_ROOT" in caught.value.hint
+        assert "set SPACK_KERNEL_STORE" in caught.value.hint
 
     def test_something_inside_a_store(self, tmp_path: Path, few: dict[str, Any]) -> None:
         write(tmp_path, few)
@@ -177,16 +177,18 @@ class TestDiscover:
         assert str(caught.value).splitlines() == [
             "no Spack store found",
             "looked at:",
+            "  SPACK_KERNEL_STORE is not set",
             f"  SPACK_ROOT={empty}: nothing is installed in its install tree {empty}/opt/spack",
             f"  spack on PATH, {wrapper}: {tmp_path / 'local'} is neither an install tree "
             "(no .spack-db/index.json) nor a Spack root (no bin/spack)",
             "Name an install tree (the directory that holds .spack-db) or the root of a Spack",
-            "instance, or set SPACK_ROOT.",
+            "instance, or set SPACK_KERNEL_STORE to one of them.",
         ]
         with pytest.raises(StoreNotFound) as caught:
             Store.discover(None, {})
         assert caught.value.details == (
             "looked at:",
+            "  SPACK_KERNEL_STORE is not set",
             "  SPACK_ROOT is not set",
             "  there is no spack on PATH",
         )
