@@ -36,6 +36,7 @@ from .kernel_json import (
 )
 from .notebook import NotebookSpec, missing, notebook_path, read_notebook_spec
 from .resolve import NAMING, Planner
+from .sockets import SocketDirectory, fits
 from .standin import MESSAGE_VARIABLE
 from .startup import FirstReply, StderrTail, listens
 from .traits import KernelTraits
@@ -78,6 +79,7 @@ class SpackProvisioner(KernelTraits):
         self._environment: dict[str, str] = {}
         self._stands_in = False
         self._tail: StderrTail | None = None
+        self._sockets: SocketDirectory | None = None
         try:
             self.configure(options)
         except SpackKernelError as error:
@@ -112,6 +114,8 @@ class SpackProvisioner(KernelTraits):
             policy = getattr(self.parent, "transport_encryption", "disabled")
             own = starts_ipykernel(kernel_command(self.kernel_spec.argv))
             encryption = encryption_options(plan, policy) if own else {}
+            if getattr(self.parent, "transport", "tcp") == "ipc":
+                self._place_sockets()
         except SpackKernelError as error:
             if not self._started:
                 raise self._start_error(error) from None
@@ -119,7 +123,12 @@ class SpackProvisioner(KernelTraits):
         self._plan, self._environment = plan, environment
         for note in plan.notes:
             self.log.debug("spack kernel: %s: %s", note.topic, note.text)
-        kwargs = await super().pre_launch(env=environment, **encryption, **kwargs)
+        try:
+            kwargs = await super().pre_launch(env=environment, **encryption, **kwargs)
+        except Exception:
+            if not self._started:
+                await self._leave_nothing()
+            raise
         # It has set the variables of the kernelspec once more, without joining PYTHONPATH.
         kwargs["env"] = environment
         command = plan.command(kernel_command(kwargs["cmd"]))
@@ -320,6 +329,21 @@ class SpackProvisioner(KernelTraits):
 
         trial = getattr(self.parent, "is_trial", False)
         return KernelStartError(error, "" if trial else self._kernel_file)
+
+    def _place_sockets(self) -> None:
+        """Let the sockets lie where their paths are short enough."""
+        manager = self.parent
+        if manager is not None and not fits(manager.ip):
+            self._sockets = SocketDirectory(os.environ)
+            self._former_ip, manager.ip = manager.ip, self._sockets.ip
+            self.log.debug("spack kernel: its sockets lie in %s", self._sockets.path)
+
+    async def cleanup(self, restart: bool = False) -> None:
+        """Give back the ports and what the sockets lie in, unless the kernel starts again."""
+        await super().cleanup(restart=restart)
+        if self._sockets is not None and self.parent is not None and not restart:
+            self._sockets.remove()
+            self._sockets, self.parent.ip = None, self._former_ip
 
     async def _leave_nothing(self) -> None:
         """Give back what a start that failed has taken."""

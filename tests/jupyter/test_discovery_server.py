@@ -174,3 +174,13 @@ class TestChosenByTheNotebook:
         )
         assert status == 500
         assert "is none\nPick the kernel of a spec." in answer["message"]
+
+
+@pytest.mark.parametrize(
+    "name", ["spack-py-nothing-1.0-abcdefg", "no-such-kernel", "spack-py-numpy-9.9-zzzzzzz"]
+)
+def test_a_name_of_no_kernel_is_told_in_words(server: Server, name: str) -> None:
+    status, answer = server.request("POST", "api/kernels", {"name": name})
+    assert status == 404
+    assert answer["message"].startswith(f"No such kernel named {name}: ")
+    assert "`" in answer["message"].splitlines()[-1], "what to type"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from queue import Empty
@@ -17,9 +18,11 @@ from jupyter_client.manager import KernelManager
 from spack_kernel.demo import DemoStore
 from spack_kernel.jupyter.failure import KernelStartError
 from spack_kernel.jupyter.kernelspecs import install_kernelspec
+from spack_kernel.jupyter.sockets import SocketDirectory
 from spack_kernel.kernels.candidates import Survey
 from spack_kernel.kernels.plan import plan_kernel
 from spack_kernel.spack import Store
+from spack_kernel.spack.errors import SpackKernelError
 from tests.cloned_store import ClonedStore
 from tests.grown_store import from_pypi
 from tests.jupyter.conftest import Running, WriteKernel, execute
@@ -160,17 +163,83 @@ class TestWhereItCannot:
 
 @pytest.mark.parametrize("encryption", ["disabled", "required"])
 def test_a_kernel_talks_through_sockets_in_the_file_system(
-    able: ClonedStore, start: Any, jupyter_home: Path, encryption: str, tmp_path: Path
+    able: ClonedStore, start: Any, jupyter_home: Path, encryption: str
 ) -> None:
     name = install(able.root, "py-libensemble")
-    # The path of a socket must be short (unix(7): 108 bytes), which a test's directory is not.
-    ip = os.path.relpath(tmp_path / "s") if len(str(tmp_path)) > 80 else str(tmp_path / "s")
-    running: Running = start(name, transport="ipc", ip=ip, transport_encryption=encryption)
-    assert execute(running[1], "print(6 * 7)") == "42"
-    sockets = [path for path in tmp_path.iterdir() if stat.S_ISSOCK(path.stat().st_mode)]
-    assert len(sockets) == 5
-    running[0].shutdown_kernel(now=True)
-    assert not [path for path in tmp_path.iterdir() if stat.S_ISSOCK(path.stat().st_mode)]
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:
+        ip = f"{short}/s"
+        running: Running = start(name, transport="ipc", ip=ip, transport_encryption=encryption)
+        assert execute(running[1], "print(6 * 7)") == "42"
+        sockets = [path for path in Path(short).iterdir() if path.is_socket()]
+        assert len(sockets) == 5
+        running[0].shutdown_kernel(now=True)
+        assert not [*Path(short).iterdir()]
+
+
+@pytest.fixture
+def far(jupyter_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let Jupyter's runtime directory have a path that is too long for a socket."""
+    directory = jupyter_home / "home" / ("x" * 100) / "runtime"
+    directory.mkdir(parents=True, mode=0o700)
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(directory))
+    return directory
+
+
+class TestBelowALongHome:
+    def test_the_sockets_lie_where_only_the_owner_can_go(
+        self, demo_store: DemoStore, start: Any, far: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        name = install(demo_store.root, "py-libensemble")
+        # What a server has: below its runtime directory.
+        ip = str(far / "kernel-ipc")
+        with tempfile.TemporaryDirectory(dir="/tmp") as short:
+            monkeypatch.setenv("XDG_RUNTIME_DIR", short)
+            manager, client = start(name, transport="ipc", ip=ip)
+            assert execute(client, "print(6 * 7)") == "42"
+            (directory,) = Path(short).iterdir()
+            assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+            assert len([path for path in directory.iterdir() if path.is_socket()]) == 5
+            manager.restart_kernel(now=True)
+            client.wait_for_ready(timeout=60)
+            assert execute(client, "print(6 * 7)") == "42"
+            assert [*Path(short).iterdir()] == [directory]
+            manager.shutdown_kernel(now=True)
+            assert not [*Path(short).iterdir()]
+            assert manager.ip == ip
+
+    def test_a_kernel_that_dies_leaves_nothing(
+        self,
+        demo_store: DemoStore,
+        far: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        write_kernel: WriteKernel,
+    ) -> None:
+        store = str(demo_store.root)
+        write_kernel("dies", ["python", "-c", "exit(3)"], spec="py-libensemble", store=store)
+        with tempfile.TemporaryDirectory(dir="/tmp") as short:
+            monkeypatch.setenv("XDG_RUNTIME_DIR", short)
+            with pytest.raises(KernelStartError):
+                KernelManager(kernel_name="dies", transport="ipc").start_kernel()
+            assert not [*Path(short).iterdir()]
+        assert not [*far.iterdir()]
+
+    def test_a_place_that_cannot_be_written_is_passed_over(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("x" * 100)))
+        sockets = SocketDirectory({"XDG_RUNTIME_DIR": str(tmp_path / "missing")})
+        assert Path(sockets.path).parent == Path("/tmp")
+        sockets.remove()
+
+    def test_no_place_is_told(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(**_: str) -> str:
+            raise PermissionError("no")
+
+        monkeypatch.setattr(tempfile, "mkdtemp", fail)
+        with pytest.raises(SpackKernelError) as caught:
+            SocketDirectory({"XDG_RUNTIME_DIR": "/run/user/1"})
+        assert "    /run/user/1\n" in str(caught.value)
+        assert "Set XDG_RUNTIME_DIR" in str(caught.value)
 
 
 class TestPrivate:

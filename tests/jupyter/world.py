@@ -60,9 +60,30 @@ def answer(plan: Callable[[], KernelPlan]) -> Any:
             made = plan()
             facts = made.as_dict()
             facts["start"] = made.environment({"HOME": "/home/me", "PATH": "/usr/bin"})
+            facts["runs"] = ran(made, facts["start"])
         except (SpackKernelError, OSError) as error:
             return {"error": str(error)}
     return json.loads(json.dumps(facts))
+
+
+#: What a plan is started with: what it imports, and from where.
+PROGRAM = """
+import importlib.util, json, sys
+found = {}
+for name in ("numpy", "six", "comm", "tornado", "ipykernel", "mine", "libensemble"):
+    spec = importlib.util.find_spec(name)
+    found[name] = spec.origin if spec else None
+print(json.dumps([sys.version_info[:3], sys.prefix, found]))
+"""
+
+
+def ran(plan: KernelPlan, environment: dict[str, str]) -> list[Any]:
+    """Start what is planned, and return what became of it."""
+    if plan.interpreter is None:
+        return []
+    argv = plan.command(["python", "-c", PROGRAM])
+    done = subprocess.run(argv, env=environment, cwd="/", capture_output=True, text=True)
+    return [done.returncode, done.stdout, done.stderr[-200:]]
 
 
 def names(listing: Listing | None) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
@@ -75,3 +76,15 @@ def test_nobody_reads_what_connects_another(site: Site, visits: Visits):
     assert site.alice.run("stat", "--format=%a %U", path) == "600 sk-alice\n"
     visits.bob.lab.open_notebook("Of bob")
     assert "PermissionError" in visits.bob.lab.compute(f"open({path!r})")
+
+
+def test_nobody_reads_what_another_computes(site: Site, visits: Visits):
+    visits.alice.lab.open_notebook("Of alice")
+    code = "import ipykernel; print(ipykernel.get_connection_info())"
+    connection = json.loads(visits.alice.lab.compute(code))
+    assert connection["transport"] == "ipc"
+    socket = f"{connection['ip']}-{connection['iopub_port']}"
+    assert site.alice.run("stat", "--format=%F", socket) == "socket\n"
+    visits.bob.lab.open_notebook("Of bob")
+    code = f"import socket; socket.socket(socket.AF_UNIX).connect({socket!r})"
+    assert "PermissionError" in visits.bob.lab.compute(code)
