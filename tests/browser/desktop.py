@@ -77,8 +77,11 @@ class Lab:
     def open_notebook(self, display_name: str) -> None:
         """Click on a kernel in the launcher and wait until it can be used."""
         self.start(display_name)
-        expect(self.status(display_name, "Idle").or_(self.dialog())).to_be_visible()
+        # The status bar may still speak of a notebook with the same kernel that was in front.
+        idle = self.notebook.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]")
+        expect(idle.or_(self.dialog())).to_be_visible()
         expect(self.dialog()).to_have_count(0, timeout=1)
+        expect(self.status(display_name, "Idle")).to_be_visible()
 
     def status(self, display_name: str, status: str) -> Locator:
         """Return what the status bar says when the notebook's kernel is so."""
