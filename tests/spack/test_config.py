@@ -458,8 +458,8 @@ class TestInstallTree:
             ),
             (
                 "install_tree: {padded_length: long}",
-                "config:install_tree:padded_length of {spack} needs a number of characters or "
-                "true, not 'long'",
+                "config:install_tree:padded_length of {spack} needs a number of characters up to "
+                "4096 or true, not 'long'",
             ),
             ("install_tree:: 3", "config:install_tree of {spack} needs a path, not 3"),
         ],
