@@ -97,7 +97,7 @@ def install_kernel(store: demo.DemoStore, prefix: Path) -> None:
         stdout=subprocess.PIPE,
         text=True,
     )
-    # What to do next depends on JUPYTER_PATH, and is told at the end.
+    # What to do next depends on JUPYTER_PATH; the end of the output says it.
     print(installed.stdout.partition("Next:")[0], end="", flush=True)
 
 

@@ -200,7 +200,7 @@ def instead_of_query(args: argparse.Namespace, error: SpackKernelError) -> Spack
 
 
 def _why_not_ours(resource_dir: Path) -> str:
-    """Return what of a kernel.json makes it none of ours."""
+    """Return what of a kernel.json shows that we did not write it."""
     from spack_kernel.jupyter.kernel_json import PROVISIONER_NAME
     from spack_kernel.jupyter.kernelspecs import provisioner_of, read_kernel_json
 
@@ -273,7 +273,7 @@ def installed_plan(installed: InstalledKernelSpec) -> KernelPlan:
             raise KernelSpecError(
                 f"`{installed.name}` starts what a notebook says, and no notebook is named here",
                 hint=f"Name one with {NOTEBOOK_VARIABLE}; `spack-kernel pin --check NOTEBOOK` "
-                "checks one, too.",
+                "also checks one.",
             )
         wanted = read_notebook_spec(notebook_path(os.environ, told=False))
     request = traits.request(wanted)

@@ -329,8 +329,8 @@ def _ask_python(talk: _Talk, plan: KernelPlan) -> str:
 def _import_all(trial: Trial, talk: _Talk, plan: KernelPlan, spec: Spec) -> None:
     """Import the modules of a spec, the one that it is named after first.
 
-    Packages have modules for what need not be installed (a test runner, another library). One that
-    does not find such a thing is told and does not make the kernel fail, if the main one works.
+    Packages have modules for what need not be installed (a test runner, another library). One
+    that is missing is reported and does not fail the kernel, if the main one works.
     """
     modules = modules_of(plan, spec)
     named = spec.name.removeprefix("py-").replace("-", "_").lower()

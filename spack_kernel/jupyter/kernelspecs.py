@@ -183,7 +183,7 @@ def write_kernelspec(
     resource_dir = directory / check_name(name)
     if os.path.lexists(resource_dir) and not replace and not is_ours(resource_dir):
         raise KernelSpecError(
-            f"there is a kernelspec `{name}` already, and it is not one of ours",
+            f"there is a kernelspec `{name}` already, and spack-kernel did not write it",
             details=[f"  {resource_dir}"],
             hint="Choose another name with --name, or replace it with --replace.",
         )
@@ -400,7 +400,7 @@ def read_kernel_json(resource_dir: Path) -> dict[str, Any]:
 
 
 def is_ours(resource_dir: Path) -> bool:
-    """Return whether the kernelspec in a directory is one of ours."""
+    """Return whether spack-kernel wrote the kernelspec in a directory."""
     return _content_is_ours(read_kernel_json(resource_dir))
 
 
@@ -416,7 +416,7 @@ def _content_is_ours(content: Mapping[str, Any]) -> bool:
 
 
 def describe(name: str, resource_dir: Path, content: Mapping[str, Any]) -> InstalledKernelSpec:
-    """Return a kernelspec of ours as its kernel.json describes it."""
+    """Return a kernelspec that we wrote as its kernel.json describes it."""
     seen = KernelSpecManager().find_kernel_specs().get(name, "")
     same = bool(seen) and Path(seen).resolve() == resource_dir.resolve()
     config, env = provisioner_of(content).get("config"), content.get("env")

@@ -123,7 +123,7 @@ def library_clash(
     environment: Mapping[str, str],
     origin: Callable[[str, str], str] | None = None,
 ) -> Cause | None:
-    """Return the library that a variable puts in the place of the right one, where one is to blame.
+    """Return the library that a variable loads instead of the right one, if there is one.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def library_clash(
         entry, path = found[0]
         whose = origin(variable, entry) if origin else ""
         details = [
-            f"  {variable} puts {path} in the place of the library that is needed",
+            f"  {variable} loads {path} instead of the library that is needed",
             *([f"  {entry} is on {variable} because of {whose}"] if whose else []),
         ]
         return Cause(

@@ -142,7 +142,7 @@ def find_interpreter(
 
 
 class _Prober(NamedTuple):
-    """How executables are asked what they are."""
+    """How executables are probed."""
 
     timeout: float
     environment: Mapping[str, str] | None

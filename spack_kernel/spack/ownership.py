@@ -1,9 +1,9 @@
 """As whom to run a program: never with more rights than those who can change it.
 
-Somebody else's program that root runs has all of root's rights. So where root would run one, it is
-asked who can replace it: whoever owns the file, a directory above it or a link on the way, or may
-write there. If that is root alone, it is run as it is; if it is one other user, as that user; else
-as ``nobody``. For everybody but root, a program is run as it is.
+A program of another user that root runs has all of root's rights. So before root runs one, we look
+who can replace it: whoever owns the file, a directory above it or a link on the way, or may write
+there. If that is root alone, it is run as it is; if it is one other user, as that user; else as
+``nobody``. For everybody but root, a program is run as it is.
 """
 
 from __future__ import annotations

@@ -198,7 +198,7 @@ class Keyboard:
         self._read(r"READY> ")
 
     def type(self, keys: str) -> str:
-        """Type keys; return the words that then stand on the line."""
+        """Type keys; return the words that the line then has."""
         # The line becomes the arguments of a command that shows them.
         os.write(self._terminal, f"{keys}\x01printf '<%s>' \x05; echo end\r".encode())
         shown = self._read(r"\n(?:<[^%]*>)end\r?\n")

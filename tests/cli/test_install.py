@@ -180,7 +180,7 @@ def test_a_foreign_kernelspec_is_not_replaced_unless_asked(on: Runner, surroundi
     refused = on(*ARGV, "--name", "a")
     assert (refused.status, refused.out) == (1, "")
     assert refused.err == (
-        "error: there is a kernelspec `a` already, and it is not one of ours\n"
+        "error: there is a kernelspec `a` already, and spack-kernel did not write it\n"
         f"  {directory}\n"
         "hint: Choose another name with --name, or replace it with --replace.\n"
     )

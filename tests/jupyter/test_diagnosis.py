@@ -209,7 +209,7 @@ def test_a_library_that_hides_another(
         prefix_inspections={"bin": ["PATH"], "lib": ["LD_LIBRARY_PATH"]},
     )
     told = failure("mine")
-    assert f"LD_LIBRARY_PATH puts {lib / library} in the place of the library" in told
+    assert f"LD_LIBRARY_PATH loads {lib / library} instead of the library" in told
     label = f"py-psutil@7.0.0/{site.hash('py-psutil')[:7]}"
     assert f"{lib} is on LD_LIBRARY_PATH because of {label} (prefix inspection)" in told or (
         library == "libc.so.6"

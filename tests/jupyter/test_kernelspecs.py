@@ -219,7 +219,7 @@ def test_one_that_is_not_ours_is_not_touched(
     with pytest.raises(KernelSpecError) as caught:
         install(name="theirs")
     assert str(caught.value) == (
-        "there is a kernelspec `theirs` already, and it is not one of ours\n"
+        "there is a kernelspec `theirs` already, and spack-kernel did not write it\n"
         f"  {path.parent}\n"
         "Choose another name with --name, or replace it with --replace."
     )

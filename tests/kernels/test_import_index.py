@@ -167,7 +167,7 @@ def test_what_is_imported_at_the_start_of_python_comes_from_the_path(site: Site)
     ],
 )
 def test_a_pth_line_that_imports_from_a_prefix(site: Site, line: str) -> None:
-    """As coverage's and those of namespace packages do, before anything of ours can run."""
+    """As coverage's and those of namespace packages do, before any of our code runs."""
     site.python = sys._base_executable  # a virtual environment has no packages of the user
     base = str(site.root / "user")
     scheme = "osx_framework_user" if sys.platform == "darwin" else "posix_user"
