@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jupyter_client.launcher import launch_kernel
+from traitlets import TraitError
 
 from spack_kernel.kernels.diagnosis import (
     describe_exit,
@@ -73,7 +74,17 @@ class SpackProvisioner(KernelTraits):
 
     def __init__(self, **kwargs: Any) -> None:
         options = {name: kwargs.pop(name) for name in set(kwargs) - _JUPYTER_ARGUMENTS}
-        super().__init__(**kwargs)
+        try:
+            super().__init__(**kwargs)
+        except TraitError as error:
+            raise self._start_error(
+                KernelSpecError(
+                    "this server's configuration has a value of the wrong type",
+                    details=[f"  {error}"],
+                    hint="Correct it in the configuration file that `jupyter server --show-config` "
+                    "names.",
+                )
+            ) from None
         self._plan: KernelPlan | None = None
         self._started = False
         self._environment: dict[str, str] = {}

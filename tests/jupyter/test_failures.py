@@ -13,6 +13,7 @@ import pytest
 from jupyter_client.connect import LocalPortCache
 from jupyter_client.manager import KernelManager
 from tornado.web import HTTPError
+from traitlets.config import Config
 
 from spack_kernel.demo import DemoStore
 from spack_kernel.jupyter.failure import KernelStartError
@@ -384,3 +385,23 @@ def test_percent_signs_survive_what_tornado_does_with_a_message() -> None:
     # tornado before 6.5 logs `"%d %s: " + log_message` with the arguments of the exception.
     assert ("%d %s: " + start_error().log_message) % (500, "GET /") == "500 GET /: " + text
     assert f"{text!r}" == text
+
+
+@pytest.mark.parametrize(
+    ("trait", "value", "expected"),
+    [("store", 3, "a unicode string or a list, not the int 3"), ("start_timeout", "x", "a float")],
+)
+def test_a_wrong_value_in_the_servers_configuration_is_named(
+    write_kernel: WriteKernel, trait: str, value: object, expected: str
+) -> None:
+    write_kernel("any", spec="py-libensemble")
+    config = Config({"SpackProvisioner": {trait: value}})
+    manager = KernelManager(kernel_name="any", config=config)
+    with pytest.raises(KernelStartError) as caught:
+        manager.start_kernel()
+    first, second, *_, last = str(caught.value).splitlines()
+    assert first == "this server's configuration has a value of the wrong type"
+    assert f"The '{trait}' trait" in second
+    assert expected in second
+    assert "jupyter server --show-config" in last
+    assert not manager.has_kernel
