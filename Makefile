@@ -4,7 +4,7 @@
 # make docs    the documentation, into site/
 # make clean   remove what these made
 #
-# Each makes the virtual environment .venv first; PYTHON names the Python for it (3.10 to 3.13).
+# Each makes the virtual environment .venv first; PYTHON names the Python for it (3.10 to 3.15).
 
 PYTHON ?= python3
 STORE ?= demo-store
@@ -36,7 +36,7 @@ clean:
 	rm -rf .venv demo-store quickstart-output site
 
 .venv/pyvenv.cfg:
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 10) <= v <= (3, 13) or sys.exit(f"Python 3.10 to 3.13 is needed, $(PYTHON) is {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 10) <= v <= (3, 15) or sys.exit(f"Python 3.10 to 3.15 is needed, $(PYTHON) is {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
 
 .venv/demo .venv/test .venv/docs: .venv/%: .venv/pyvenv.cfg pyproject.toml

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from spack_kernel import demo
+from spack_kernel.demo.pins import Selection
 
 #: How the reason of a skip begins when a component is missing on this machine, such as a module
 #: system or a browser; `pytest.importorskip` has words of its own.
@@ -22,13 +23,13 @@ def demo_store(request: pytest.FixtureRequest) -> demo.DemoStore:
     """Return a complete demo store, made once and kept for later runs.
 
     It lies in ``$SPACK_KERNEL_DEMO_STORE``, else in pytest's cache directory, where each Python
-    has its own: the demo's Python is an external one. Tests only read it.
+    and each set of packages has its own: the demo's Python is an external one. Tests only read it.
     """
     chosen = os.environ.get("SPACK_KERNEL_DEMO_STORE")
     if chosen:
         return demo.build(Path(chosen))
-    python = f"{sys.base_prefix} {sys.version}"
-    tag = hashlib.sha256(python.encode()).hexdigest()[:8]
+    what = f"{sys.base_prefix} {sys.version} {Selection.default().text}"
+    tag = hashlib.sha256(what.encode()).hexdigest()[:8]
     return demo.build(Path(request.config.cache.mkdir(f"demo-store-{tag}")))
 
 

@@ -144,7 +144,11 @@ def _build(
         if marker.get("fingerprint") != fingerprint:
             raise DemoError(
                 f"{root} holds a demo store of other packages, or made for another Python",
-                details=[f"  made for {marker.get('python')}; this is {sys.executable}"],
+                details=(
+                    []
+                    if marker.get("python") == sys.executable
+                    else [f"  made for {marker.get('python')}; this is {sys.executable}"]
+                ),
                 hint="Make it anew with --force, or name another directory.",
             )
         if "specs" in marker:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import email.parser
 import platform
+import sys
 import zipfile
 from importlib import resources
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 #: The Python versions for which the pinned wheels exist, oldest and newest.
-PYTHONS = ((3, 10), (3, 13))
+PYTHONS = ((3, 10), (3, 15))
 
 #: What every package is built with, in the order in which they can be installed.
 BUILD_TOOLS = ("py-pip", "py-setuptools", "py-wheel")
@@ -53,7 +54,9 @@ class Selection(NamedTuple):
         return cls(
             (resources.files(__package__) / "pins.txt").read_text(encoding="utf-8"),
             roots=("py-numpy", "py-matplotlib", "py-ipykernel", "py-libensemble"),
-            second_build=Requirement("numpy==2.1.3"),
+            second_build=Requirement(
+                "numpy==2.1.3" if sys.version_info < (3, 14) else "numpy==2.5.4"
+            ),
             from_source=("py-libensemble",),
         )
 

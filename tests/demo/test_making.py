@@ -272,7 +272,7 @@ def test_no_pip(tmp_path, selection, monkeypatch):
 
 def test_a_python_without_wheels(tmp_path, selection, monkeypatch):
     monkeypatch.setattr("platform.python_version_tuple", lambda: ("3", "20", "0"))
-    with pytest.raises(DemoError, match=r"exist for Python 3\.10 to 3\.13; this is Python"):
+    with pytest.raises(DemoError, match=r"exist for Python 3\.10 to 3\.15; this is Python"):
         build(tmp_path / "store", selection=selection)
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from tests.demo_versions import NUMPY, OTHER_NUMPY
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -53,12 +55,12 @@ def test_modules_come_from_their_prefixes(quickstart, demo_store):
     def short(label):
         return f"{label}/{demo_store.hash(label)[:7]}"
 
-    assert "numpy" in table[short("py-numpy@2.2.6")].split(", ")
+    assert "numpy" in table[short(f"py-numpy@{NUMPY}")].split(", ")
     assert "libensemble" in table[short("py-libensemble@1.5.0")]
     assert "matplotlib" in table[short("py-matplotlib@3.10.3")].split(", ")
     # py-libensemble and py-matplotlib do not depend on it: the store's own stands behind them.
     assert "ipykernel" in table[short("py-ipykernel@7.2.0")]
-    assert short("py-numpy@2.1.3") not in table
+    assert short(f"py-numpy@{OTHER_NUMPY}") not in table
 
 
 def test_executed_notebook(quickstart):

@@ -1,0 +1,21 @@
+"""The versions that the demo store has of some packages, which differ from Python to Python."""
+
+from __future__ import annotations
+
+from packaging.requirements import Requirement
+
+from spack_kernel.demo.pins import Selection
+
+
+def _version(requirement: Requirement) -> str:
+    (specifier,) = requirement.specifier
+    return specifier.version
+
+
+_selection = Selection.default()
+_requirements = _selection.requirements()
+
+NUMPY = _version(_requirements["py-numpy"])
+#: The one that only the second build has.
+OTHER_NUMPY = _version(_selection.second_build)
+MATPLOTLIB = _version(_requirements["py-matplotlib"])
