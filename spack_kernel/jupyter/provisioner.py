@@ -126,7 +126,7 @@ class SpackProvisioner(KernelTraits):
             own = starts_ipykernel(kernel_command(self.kernel_spec.argv))
             encryption = encryption_options(plan, policy) if own else {}
             if getattr(self.parent, "transport", "tcp") == "ipc":
-                self._place_sockets()
+                await self._place_sockets()
         except SpackKernelError as error:
             if not self._started:
                 raise self._start_error(error) from None
@@ -136,19 +136,19 @@ class SpackProvisioner(KernelTraits):
             self.log.debug("spack kernel: %s: %s", note.topic, note.text)
         try:
             kwargs = await super().pre_launch(env=environment, **encryption, **kwargs)
+            # It has set the variables of the kernelspec once more, without joining PYTHONPATH.
+            kwargs["env"] = environment
+            command = plan.command(kernel_command(kwargs["cmd"]))
+            if plan.interpreter is not None:
+                facts, environment = plan.interpreter.facts, kwargs["env"]
+                command, kwargs["env"] = await _in_thread(
+                    lambda: through_launcher(command, environment, facts, index=self.import_index)
+                )
+            kwargs["cmd"] = command
         except Exception:
             if not self._started:
                 await self._leave_nothing()
             raise
-        # It has set the variables of the kernelspec once more, without joining PYTHONPATH.
-        kwargs["env"] = environment
-        command = plan.command(kernel_command(kwargs["cmd"]))
-        if plan.interpreter is not None:
-            facts, environment = plan.interpreter.facts, kwargs["env"]
-            command, kwargs["env"] = await _in_thread(
-                lambda: through_launcher(command, environment, facts, index=self.import_index)
-            )
-        kwargs["cmd"] = command
         return kwargs
 
     def _prepare(
@@ -179,13 +179,18 @@ class SpackProvisioner(KernelTraits):
         except SpackKernelError:
             raise
         except Exception as error:
-            # A defect; told like any other failure, and with its traceback in the server's log.
-            self.log.exception("spack-kernel failed to plan a kernel")
-            raise SpackKernelError(
-                f"spack-kernel failed: {type(error).__name__}: {error}",
-                hint="This is a defect in spack-kernel; the server's log has the details.",
-            ) from error
+            raise self._defect(error, "plan") from error
         return plan, environment
+
+    def _defect(self, error: Exception, doing: str) -> SpackKernelError:
+        """Return a defect as an error like any other; its traceback goes to the server's log."""
+        if isinstance(error, SpackKernelError):
+            return error
+        self.log.error("spack-kernel failed to %s a kernel", doing, exc_info=error)
+        return SpackKernelError(
+            f"spack-kernel failed: {type(error).__name__}: {error}",
+            hint="This is a defect in spack-kernel; the server's log has the details.",
+        )
 
     def _plan_of(self, notebook: Path) -> KernelPlan:
         """Return the plan for what a notebook says it needs."""
@@ -209,7 +214,8 @@ class SpackProvisioner(KernelTraits):
             await self._launch(cmd, kwargs)
             if not self._stands_in:
                 await self._watch(cmd)
-        except SpackKernelError as error:
+        except Exception as caught:
+            error = self._defect(caught, "start")
             if not self._started or self._stands_in:
                 await self._leave_nothing()
                 raise self._start_error(error) from None
@@ -227,6 +233,13 @@ class SpackProvisioner(KernelTraits):
         try:
             # In a thread: execve(2) returns when the executable was read, from wherever it lies.
             self.process = await _in_thread(lambda: launch_kernel(cmd, **options))
+        except ValueError as error:
+            raise KernelSpecError(
+                f"the kernel cannot be started: {error}",
+                details=[f"  {cmd[0]}"],
+                hint="Look in the kernelspec's `argv` and `env`: no text there can have a NUL "
+                "character, and no variable's name a `=`.",
+            ) from error
         except OSError as error:
             long = too_long(kwargs["env"]) if is_too_long(error) else None
             cause = length_cause(*long) if long else None
@@ -338,14 +351,19 @@ class SpackProvisioner(KernelTraits):
         # tornado is slow to import, and there it is in a server only.
         from .failure import KernelStartError
 
+        # jupyter_client keeps a start that failed as one to wait for, and a server that is stopped
+        # then trips over it and never ends.
+        pending = getattr(getattr(self.parent, "parent", None), "_pending_kernels", {})
+        if not getattr(self, "_started", False):
+            pending.pop(getattr(self.parent, "kernel_id", None), None)
         trial = getattr(self.parent, "is_trial", False)
         return KernelStartError(error, "" if trial else self._kernel_file)
 
-    def _place_sockets(self) -> None:
+    async def _place_sockets(self) -> None:
         """Let the sockets lie where their paths are short enough."""
         manager = self.parent
         if manager is not None and not fits(manager.ip):
-            self._sockets = SocketDirectory(os.environ)
+            self._sockets = await _in_thread(lambda: SocketDirectory(os.environ))
             self._former_ip, manager.ip = manager.ip, self._sockets.ip
             self.log.debug("spack kernel: its sockets lie in %s", self._sockets.path)
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import socket
+import stat
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +22,11 @@ LONGEST = 107
 
 # What Jupyter appends to the path for each of the five channels: a number.
 _CHANNEL = len("-99999")
+
+_PREFIX = "spack-kernel-ipc-"
+
+# Seconds after which a directory without sockets is not that of a kernel that starts.
+_NEW = 3600.0
 
 # mkdtemp(3) lets nobody else prepare what it makes there.
 _SHORT = "/tmp"  # noqa: S108
@@ -58,9 +66,11 @@ class SocketDirectory:
         places = [environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir(), _SHORT]
         places = list(dict.fromkeys(place for place in places if Path(place).is_absolute()))
         for place in places:
+            remove_abandoned(place)
+        for place in places:
             with contextlib.suppress(OSError):
                 # Of mode 0700 under any umask, and under a name that nobody could take before.
-                self.path = tempfile.mkdtemp(prefix="jupyter-", dir=place)
+                self.path = tempfile.mkdtemp(prefix=_PREFIX, dir=place)
                 self.ip = f"{self.path}/ipc"
                 if fits(self.ip):
                     return
@@ -75,3 +85,35 @@ class SocketDirectory:
     def remove(self) -> None:
         """Remove the directory with the sockets in it."""
         shutil.rmtree(self.path, ignore_errors=True)
+
+
+def remove_abandoned(place: str) -> None:
+    """Remove what servers that were killed have left: own directories whose kernels are gone.
+
+    Parameters
+    ----------
+    place : str
+        The directory in which they lie. Directories of other users stay, and so do those in which
+        a process listens.
+    """
+    with contextlib.suppress(OSError):
+        for path in Path(place).glob(f"{_PREFIX}*"):
+            status = path.lstat()
+            if stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid():
+                sockets = [*path.iterdir()]
+                # A new one has no sockets yet.
+                old = bool(sockets) or time.time() - status.st_mtime > _NEW
+                if old and not any(map(_listens, sockets)):
+                    shutil.rmtree(path, ignore_errors=True)
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError:
+            return True
+        return True

@@ -145,6 +145,12 @@ class KernelTraits(LocalProvisioner):
             For a name that is no trait, and a value of the wrong type.
         """
         self.given = dict(options)
+        if not self.kernel_spec.argv:
+            raise KernelSpecError(
+                "the kernelspec has no command: its `argv` is empty",
+                hint='Write the command that starts the kernel into `argv`: "python", "-m", '
+                '"ipykernel_launcher", "-f", "{connection_file}".',
+            )
         if not all(isinstance(word, str) for word in self.kernel_spec.argv):
             raise KernelSpecError(
                 "the kernelspec has a word in `argv` that is no text",

@@ -79,3 +79,4 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+            raise AssertionError(f"it did not end\n{self.log.read_text()}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -222,6 +223,23 @@ class TestBelowALongHome:
                 KernelManager(kernel_name="dies", transport="ipc").start_kernel()
             assert not [*Path(short).iterdir()]
         assert not [*far.iterdir()]
+
+    def test_what_a_killed_server_leaves_is_removed(self, tmp_path: Path) -> None:
+        with tempfile.TemporaryDirectory(dir="/tmp") as short:
+            environ = {"XDG_RUNTIME_DIR": short}
+            dead, alive, new = (SocketDirectory(environ) for _ in range(3))
+            for each in (dead, alive):
+                listener = socket.socket(socket.AF_UNIX)
+                listener.bind(f"{each.ip}-1")
+                listener.listen()
+                if each is dead:
+                    listener.close()
+            SocketDirectory(environ).remove()
+            assert {str(path) for path in Path(short).iterdir()} == {alive.path, new.path}
+            os.utime(new.path, (0, 0))
+            SocketDirectory(environ).remove()
+            assert {str(path) for path in Path(short).iterdir()} == {alive.path}
+            listener.close()
 
     def test_a_place_that_cannot_be_written_is_passed_over(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

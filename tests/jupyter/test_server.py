@@ -142,3 +142,38 @@ def test_a_server_that_ends_takes_its_kernels_along(kernel: Path, jupyter_home: 
     server.stop()
     assert not Path(f"/proc/{pid}").exists()
     assert list((jupyter_home / "runtime").glob("kernel-*")) == []
+
+
+def test_a_server_ends_after_a_start_that_failed(kernel: Path, jupyter_home: Path) -> None:
+    running = Server(jupyter_home)
+    status, _ = running.request("POST", "api/kernels", {"name": "good"})
+    assert status == 201
+    status, _ = running.request("POST", "api/kernels", {"name": "bad"})
+    assert status == 500
+    kernel.unlink()
+    status, _ = running.request("POST", "api/kernels", {"name": "good"})
+    assert status == 500
+    running.stop()
+
+
+@pytest.mark.parametrize(
+    ("argv", "env", "said"),
+    [
+        ([], {}, "the kernelspec has no command: its `argv` is empty"),
+        (["python", "-c", "a\0b"], {}, "the kernel cannot be started: embedded null byte"),
+        (None, {"A=B": "x"}, "the kernel cannot be started: illegal environment variable name"),
+    ],
+)
+def test_what_no_system_can_start_is_told(
+    server: Server,
+    write_kernel: WriteKernel,
+    kernel: Path,
+    jupyter_home: Path,
+    argv: list[str] | None,
+    env: dict[str, str],
+    said: str,
+) -> None:
+    write_kernel("odd", argv, kernel_env=env, spec="py-libensemble", store=str(kernel))
+    status, answer = server.request("POST", "api/kernels", {"name": "odd"})
+    assert (status, answer["message"].partition("\n")[0]) == (500, said)
+    assert list((jupyter_home / "runtime").glob("kernel-*.json")) == []
