@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 from spack_kernel.spack.printable import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from spack_kernel.spack.errors import SpackKernelError
 
 _STYLES = {
@@ -77,6 +79,10 @@ class Console:
     def print(self, text: str = "") -> None:
         """Print a line of the result."""
         self.out.write(self._shown(text) + "\n")
+
+    def row(self, cells: Iterable[str]) -> None:
+        """Print a row of a table, which a newline in a name does not end."""
+        self.print("  ".join(cells).rstrip().replace("\n", "\\n"))
 
     def print_json(self, value: Any) -> None:
         """Print a result as JSON."""

@@ -261,7 +261,7 @@ def _print_table(
             ) + console.style("version", version)
             if candidate.why_not:
                 cells[3] = console.style("yellow", cells[3])
-            console.print("  ".join(cells).rstrip())
+            console.row(cells)
 
 
 def line(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -74,7 +74,7 @@ def _print_table(found: list[EnvironmentCandidate], console: Console) -> None:
         cells[0] = console.style("bold", cells[0])
         if candidate.why_not:
             cells[-1] = console.style("yellow", cells[-1])
-        console.print("  ".join(cells).rstrip())
+        console.row(cells)
 
 
 def _row(candidate: EnvironmentCandidate) -> tuple[str, ...]:

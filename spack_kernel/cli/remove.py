@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         if console.json:
             console.print_json([kernelspec.as_dict() for kernelspec in ours])
         for kernelspec in () if console.json else ours:
-            console.print(f"{kernelspec.name}  {kernelspec.display_name}")
+            console.row([kernelspec.name, kernelspec.display_name])
             console.print(console.style("dim", f"    {kernelspec.resource_dir}"))
         if not ours:
             console.note("there are no kernels of ours")

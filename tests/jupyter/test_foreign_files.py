@@ -307,6 +307,17 @@ def test_control_characters_never_reach_a_terminal(
         assert "\x1b]0;" not in out + err
 
 
+def test_a_newline_makes_no_row_of_its_own(
+    site: ClonedStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    forged = "1.0\naaaaaaa  py-forged@1.0"
+    change(site, node={"version": forged}, path=str(site.root / "xeus-other-1.0"))
+    main(["list", "--all", "--store", str(site.root)])
+    rows = capsys.readouterr().out.splitlines()
+    assert any("py-forged" in row for row in rows)
+    assert not any(row.startswith("aaaaaaa") for row in rows)
+
+
 class TestNames:
     """A kernel's name becomes a directory, so it is checked in one place for all who write."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import secrets
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -72,6 +73,10 @@ def remove_account(name: str) -> None:
         return
     assert entry.pw_gecos == _COMMENT, f"this machine has a user {name}, who is not of the tests"
     subprocess.run(["userdel", "--force", name], check=True)
+    # What a server that was killed leaves, the next kernel of its user removes; there is none.
+    for path in Path("/tmp").glob("spack-kernel-ipc-*"):
+        if path.stat().st_uid == entry.pw_uid:
+            shutil.rmtree(path)
 
 
 def closed_to_others(path: Path) -> Path | None:
