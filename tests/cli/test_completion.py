@@ -22,6 +22,7 @@ import pytest
 
 from spack_kernel.cli.completion import complete_kernel, complete_kernel_or_query, complete_query
 from spack_kernel.spack import Store
+from tests.demo_versions import BOTH_NUMPYS, NUMPY
 
 from .conftest import Runner
 
@@ -239,8 +240,11 @@ def keyboard(
         ("spack-kernel list --expl\t", "spack-kernel list --explicit"),
         ("spack-kernel show py-libe\t", "spack-kernel show py-libensemble"),
         # What both versions begin with; bash takes an @ for the end of a word.
-        ("spack-kernel show py-numpy@\t", "spack-kernel show py-numpy@2."),
-        ("spack-kernel show py-numpy@2.2\t", "spack-kernel show py-numpy@2.2.6"),
+        ("spack-kernel show py-numpy@\t", f"spack-kernel show py-numpy@{BOTH_NUMPYS}"),
+        (
+            f"spack-kernel show py-numpy@{NUMPY[: len(BOTH_NUMPYS) + 1]}\t",
+            f"spack-kernel show py-numpy@{NUMPY}",
+        ),
         ("spack-kernel show py-libensemble/HASH3\t", "spack-kernel show py-libensemble/HASH7"),
         ("spack-kernel show /HASH5\t", "spack-kernel show /HASH7"),
         ("spack-kernel list py-numpy ^python-\t", "spack-kernel list py-numpy ^python-venv"),

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from spack_kernel.spack import Store
+from tests.demo_versions import NUMPY
 from tests.small_store import SmallStore
 
 from .conftest import DATA, Runner
@@ -122,7 +123,7 @@ def test_the_companion_can_be_chosen_or_forbidden(run: Runner, demo: Path) -> No
     forbidden = run(*argv, "none")
     assert forbidden.status == 1
     assert "has no ipykernel, and companions are switched off" in forbidden.err
-    wrong = run(*argv, "py-numpy@2.2")
+    wrong = run(*argv, f"py-numpy@{NUMPY}")
     assert "which is not py-ipykernel" in wrong.err
 
 

@@ -25,6 +25,7 @@ from spack_kernel.jupyter.kernelspecs import RESOURCES
 from spack_kernel.jupyter.listing import Listing, list_store
 from spack_kernel.jupyter.offers import Selection
 from spack_kernel.spack import Store
+from tests.demo_versions import NUMPY
 from tests.jupyter.conftest import Running, WriteKernel, execute
 from tests.jupyter.test_offers import implicit, site
 from tests.small_store import SmallStore
@@ -91,7 +92,7 @@ class TestList:
     ) -> None:
         specs = manager.get_all_specs()
         assert set(specs) == set(manager.find_kernel_specs())
-        numpy = f"spack-py-numpy-2.2.6-{demo_store.hash('py-numpy@2.2.6')[:7]}"
+        numpy = f"spack-py-numpy-{NUMPY}-{demo_store.hash(f'py-numpy@{NUMPY}')[:7]}"
         assert {numpy, *BESIDES} < set(specs)
         for name, model in specs.items():
             assert _is_valid_kernel_name(name)
@@ -108,8 +109,8 @@ class TestList:
         write_kernel: WriteKernel,
         demo_store: DemoStore,
     ) -> None:
-        name = f"spack-py-numpy-2.2.6-{demo_store.hash('py-numpy@2.2.6')[:7]}"
-        assert manager.get_kernel_spec(name).display_name.startswith("py-numpy 2.2.6")
+        name = f"spack-py-numpy-{NUMPY}-{demo_store.hash(f'py-numpy@{NUMPY}')[:7]}"
+        assert manager.get_kernel_spec(name).display_name.startswith(f"py-numpy {NUMPY}")
         write_kernel(name, argv=["python", "mine"])
         write_kernel("other")
         assert manager.get_kernel_spec(name).argv == ["python", "mine"]
@@ -132,7 +133,7 @@ class TestList:
     def test_only_allowed_ones_are_there(
         self, manager: SpackKernelSpecManager, demo_store: DemoStore
     ) -> None:
-        numpy = f"spack-py-numpy-2.2.6-{demo_store.hash('py-numpy@2.2.6')[:7]}"
+        numpy = f"spack-py-numpy-{NUMPY}-{demo_store.hash(f'py-numpy@{NUMPY}')[:7]}"
         manager.allowed_kernelspecs = {numpy}
         assert set(manager.get_all_specs()) == {numpy}
         with pytest.raises(NoSuchKernel):
@@ -181,16 +182,16 @@ class TestNames:
     def test_names_with_and_without_the_version_are_the_same(
         self, demo_store: DemoStore, manager: SpackKernelSpecManager
     ) -> None:
-        key = demo_store.hash("py-numpy@2.2.6")
-        full = manager.get_kernel_spec(f"spack-py-numpy-2.2.6-{key[:7]}")
+        key = demo_store.hash(f"py-numpy@{NUMPY}")
+        full = manager.get_kernel_spec(f"spack-py-numpy-{NUMPY}-{key[:7]}")
         assert manager.get_kernel_spec(f"Spack-py-numpy-{key[:7]}").to_dict() == full.to_dict()
         assert manager.get_kernel_spec(f"spack-py-numpy-{key}").to_dict() == full.to_dict()
 
     def test_one_that_no_store_has(self, manager: SpackKernelSpecManager) -> None:
         with pytest.raises(UnknownKernelError) as told:
-            manager.get_kernel_spec("spack-py-numpy-2.2.6-aaaaaaa")
+            manager.get_kernel_spec(f"spack-py-numpy-{NUMPY}-aaaaaaa")
         assert str(told.value).startswith(
-            "No such kernel named spack-py-numpy-2.2.6-aaaaaaa: no such spec is recorded in /"
+            f"No such kernel named spack-py-numpy-{NUMPY}-aaaaaaa: no such spec is recorded in /"
         )
         assert isinstance(told.value, KeyError)
         with pytest.raises(NoSuchKernel):
@@ -200,7 +201,7 @@ class TestNames:
         self, demo_store: DemoStore, manager: SpackKernelSpecManager
     ) -> None:
         with pytest.raises(UnknownKernelError):
-            manager.get_kernel_spec(f"spack-py-scipy-{demo_store.hash('py-numpy@2.2.6')[:7]}")
+            manager.get_kernel_spec(f"spack-py-scipy-{demo_store.hash(f'py-numpy@{NUMPY}')[:7]}")
 
     def test_one_just_installed_is_found(self, sites: tuple[SmallStore, str]) -> None:
         store, python = sites

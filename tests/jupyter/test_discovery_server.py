@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from spack_kernel.demo import DemoStore
+from tests.demo_versions import NUMPY, OTHER_NUMPY
 from tests.jupyter.conftest import execute, use_directories
 from tests.jupyter.server import TOKEN, Server
 
@@ -70,7 +71,7 @@ def write_notebook(home: Path, name: str, **metadata: Any) -> Path:
 def test_the_list_has_the_selection_with_logos(server: Server, demo_store: DemoStore) -> None:
     status, answer = server.request("GET", "api/kernelspecs")
     assert status == 200
-    numpy = f"spack-py-numpy-2.2.6-{demo_store.hash('py-numpy@2.2.6')[:7]}"
+    numpy = f"spack-py-numpy-{NUMPY}-{demo_store.hash(f'py-numpy@{NUMPY}')[:7]}"
     kernels = answer["kernelspecs"]
     offered = {name for name in kernels if name.startswith("spack-py-")}
     assert len(offered) == 3
@@ -100,11 +101,11 @@ def test_one_that_is_not_listed_computes_by_its_name(
 
 
 def test_one_that_no_store_has_is_not_there(server: Server, home: Path) -> None:
-    status, answer = server.request("GET", "api/kernelspecs/spack-py-numpy-2.2.6-aaaaaaa")
+    status, answer = server.request("GET", f"api/kernelspecs/spack-py-numpy-{NUMPY}-aaaaaaa")
     assert status == 404
-    status, answer = session(server, home, "any.ipynb", "spack-py-numpy-2.2.6-aaaaaaa")
+    status, answer = session(server, home, "any.ipynb", f"spack-py-numpy-{NUMPY}-aaaaaaa")
     assert status == 501
-    assert "spack-py-numpy-2.2.6-aaaaaaa" in answer["message"]
+    assert f"spack-py-numpy-{NUMPY}-aaaaaaa" in answer["message"]
 
 
 class TestChosenByTheNotebook:
@@ -112,12 +113,12 @@ class TestChosenByTheNotebook:
     def test_it_starts_what_the_notebook_says(
         self, server: Server, home: Path, demo_store: DemoStore, name: str
     ) -> None:
-        old = demo_store.hash("py-numpy@2.1.3")
-        write_notebook(home, name, spack={"spec": "py-numpy@2.1.3", "hash": old})
+        old = demo_store.hash(f"py-numpy@{OTHER_NUMPY}")
+        write_notebook(home, name, spack={"spec": f"py-numpy@{OTHER_NUMPY}", "hash": old})
         status, answer = session(server, home, name, "spack-notebook")
         assert status == 201, answer
         client = server.client(answer["kernel"]["id"])
-        assert execute(client, "import numpy; print(numpy.__version__)") == "2.1.3"
+        assert execute(client, "import numpy; print(numpy.__version__)") == OTHER_NUMPY
         client.stop_channels()
         server.request("DELETE", f"api/sessions/{answer['id']}")
 
@@ -140,7 +141,7 @@ class TestChosenByTheNotebook:
         assert status == 500
         first, *rest = answer["message"].splitlines()
         assert first.startswith("far.ipynb needs py-numpy /aaaaaaa: ")
-        assert any("py-numpy@2.1.3/" in line for line in rest)
+        assert any(f"py-numpy@{OTHER_NUMPY}/" in line for line in rest)
         assert rest[-2:] == [
             "Install what it needs, or choose what is here (`spack-kernel list`):",
             f"  spack-kernel pin {path} QUERY",
@@ -152,7 +153,7 @@ class TestChosenByTheNotebook:
         write_notebook(
             home,
             "evil.ipynb",
-            spack={"spec": "py-numpy@2.1.3", "store": str(tmp_path), "env": {"X": "1"}},
+            spack={"spec": f"py-numpy@{OTHER_NUMPY}", "store": str(tmp_path), "env": {"X": "1"}},
         )
         status, answer = session(server, home, "evil.ipynb", "spack-notebook")
         assert status == 201, answer

@@ -26,6 +26,7 @@ from spack_kernel.jupyter.notebook import (
     read_notebook_spec,
     write_notebook_spec,
 )
+from tests.demo_versions import NUMPY, OTHER_NUMPY
 
 pytestmark = pytest.mark.usefixtures("jupyter_home")
 
@@ -214,26 +215,26 @@ class TestCommand:
         path = tmp_path / "with blank.ipynb"
         cells = [nbformat.v4.new_code_cell("import numpy; numpy.__version__")]
         nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
-        assert pin(path, "py-numpy@2.1.3") == 0
-        key = demo_store.hash("py-numpy@2.1.3")
+        assert pin(path, f"py-numpy@{OTHER_NUMPY}") == 0
+        key = demo_store.hash(f"py-numpy@{OTHER_NUMPY}")
         assert capsys.readouterr().out == (
-            f"{path} now needs py-numpy@2.1.3 /{key[:7]}\n"
+            f"{path} now needs py-numpy@{OTHER_NUMPY} /{key[:7]}\n"
             "Reload it where it is open, and restart its kernel.\n"
         )
         assert pin("--check", path) == 0
-        assert f"found py-numpy@2.1.3/{key[:7]}" in capsys.readouterr().out
+        assert f"found py-numpy@{OTHER_NUMPY}/{key[:7]}" in capsys.readouterr().out
         assert pin("--install-kernel", "--user") == 0
         monkeypatch.setenv("SPACK_KERNEL_NOTEBOOK", str(path))
         content = nbformat.read(path, 4)
         NotebookClient(content, timeout=120).execute()
-        assert content.cells[0].outputs[0]["data"]["text/plain"] == "'2.1.3'"
+        assert content.cells[0].outputs[0]["data"]["text/plain"] == f"'{OTHER_NUMPY}'"
 
     def test_several_specs(
         self, pin: Any, demo_store: DemoStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         path = notebook(tmp_path / "n.ipynb")
-        assert pin("--json", path, "py-numpy@2.2.6", "py-libensemble") == 0
-        numpy, ensemble = map(demo_store.hash, ("py-numpy@2.2.6", "py-libensemble"))
+        assert pin("--json", path, f"py-numpy@{NUMPY}", "py-libensemble") == 0
+        numpy, ensemble = map(demo_store.hash, (f"py-numpy@{NUMPY}", "py-libensemble"))
         expected = [f"py-numpy/{numpy}", f"py-libensemble/{ensemble}"]
         assert json.loads(capsys.readouterr().out) == {"notebook": str(path), "specs": expected}
         assert pin("--json", "--check", path) == 0
@@ -299,7 +300,7 @@ class TestCommand:
         self, pin: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, demo_store: DemoStore
     ) -> None:
         path = notebook(tmp_path / "n.ipynb")
-        assert pin(path, "py-numpy@2.1.3") == 0
+        assert pin(path, f"py-numpy@{OTHER_NUMPY}") == 0
         command = [sys.executable, "-m", "spack_kernel", "exec", "--from-notebook", "--"]
         code = "import numpy; print(numpy.__version__)"
         result = subprocess.run(
@@ -309,7 +310,7 @@ class TestCommand:
             text=True,
             check=False,
         )
-        assert (result.returncode, result.stdout) == (0, "2.1.3\n"), result.stderr
+        assert (result.returncode, result.stdout) == (0, f"{OTHER_NUMPY}\n"), result.stderr
 
 
 @pytest.mark.parametrize("kind", ["fifo", "device", "giant", "directory"])

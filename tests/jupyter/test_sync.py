@@ -14,6 +14,7 @@ from spack_kernel.demo import DemoStore
 from spack_kernel.jupyter.discovery import SpackKernelSpecManager
 from spack_kernel.jupyter.kernelspecs import list_kernelspecs
 from tests.cloned_store import ClonedStore
+from tests.demo_versions import OTHER_NUMPY
 from tests.jupyter.conftest import Running, WriteKernel, execute
 from tests.jupyter.test_offers import site
 from tests.small_store import SmallStore
@@ -50,17 +51,17 @@ def states(kernels: Path) -> dict[str, tuple[int, int]]:
 def test_a_synced_kernel_starts_where_no_server_is_asked(
     demo_store: DemoStore, start: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    query = "py-numpy@2.1.3"
+    query = f"py-numpy@{OTHER_NUMPY}"
     assert main(["sync", "--user", "--store", str(demo_store.root), "--query", query]) == 0
-    name = f"spack-py-numpy-2.1.3-{demo_store.hash(query)[:7]}"
+    name = f"spack-py-numpy-{OTHER_NUMPY}-{demo_store.hash(query)[:7]}"
     assert capsys.readouterr().out == (
         "+ spack-notebook  Spack (chosen by the notebook)\n"
-        f"+ {name}  py-numpy 2.1.3 (Spack /{demo_store.hash(query)[:7]})\n"
+        f"+ {name}  py-numpy {OTHER_NUMPY} (Spack /{demo_store.hash(query)[:7]})\n"
         "2 added\n"
     )
     assert name in KernelSpecManager().find_kernel_specs()
     running: Running = start(name)
-    assert execute(running[1], "import numpy; print(numpy.__version__)") == "2.1.3"
+    assert execute(running[1], "import numpy; print(numpy.__version__)") == OTHER_NUMPY
 
 
 def test_it_writes_what_is_new_removes_what_is_gone_and_leaves_the_rest(

@@ -27,6 +27,7 @@ from spack_kernel.kernels.plan import KernelPlan
 from spack_kernel.spack import Store
 from spack_kernel.spack.errors import SpackKernelError
 from tests.cloned_store import ClonedStore
+from tests.demo_versions import NUMPY
 from tests.made_environment import link_view, make_environment
 from tests.small_store import SmallStore
 
@@ -166,7 +167,7 @@ class World:
         self.site = ClonedStore(demo, root / "site")
         self._venv_apart()
         store = Store.open(self.site.root)
-        needed = [store.get(name) for name in ("py-numpy@2.2.6", "python-venv", "python")]
+        needed = [store.get(name) for name in (f"py-numpy@{NUMPY}", "python-venv", "python")]
         self.own = SmallStore(root / "own", upstreams=[self.site.root])
         mine = self.own.add("py-mine", "1.0", *needed)
         self.own.package(mine, "mine", python=_series(store))

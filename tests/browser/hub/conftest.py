@@ -24,6 +24,7 @@ from tests.browser.conftest import keep_failure, keep_pictures, new_context
 from tests.browser.desktop import HIDE_KERNELS, Lab, ask_nothing
 from tests.browser.processes import ServerProcess, free_port
 from tests.cloned_store import ClonedStore
+from tests.demo_versions import OTHER_NUMPY
 
 from .accounts import Account, closed_to_others, remove_account
 
@@ -91,7 +92,7 @@ def site(
 
     # Each has a kernel of their own: alice from a store in her home, bob with a variable of his.
     ClonedStore(demo_store, alice.home / "store")
-    numpy = ("py-numpy@2.1.3", "--user", "--display-name")
+    numpy = (f"py-numpy@{OTHER_NUMPY}", "--user", "--display-name")
     alice.spack_kernel("--store", f"{alice.home}/store", "install", *numpy, "Of alice")
     bob.spack_kernel("--store", f"{store}", "install", *numpy, "Of bob", "--env", "OF=bob")
 

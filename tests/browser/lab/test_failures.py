@@ -11,6 +11,7 @@ from playwright.sync_api import Page
 from spack_kernel.jupyter.kernelspecs import InstalledKernelSpec
 from tests.browser.desktop import Lab
 from tests.cloned_store import ClonedStore
+from tests.demo_versions import NUMPY, OTHER_NUMPY
 
 from .conftest import LabServer
 
@@ -27,7 +28,7 @@ def gone(clone: ClonedStore, kernel: InstalledKernelSpec) -> list[str]:
         f"py-numpy/{kernel.config['hash'][:7]}, which this kernel is pinned to, "
         "is not installed any more",
         "`py-numpy` finds today:",
-        f"py-numpy@2.1.3/{other}",
+        f"py-numpy@{OTHER_NUMPY}/{other}",
         f"asked for by {kernel.resource_dir}/kernel.json",
         "Make the kernel again for one of them:",
         f"spack-kernel install --user --store {clone.root} py-numpy/{other}",
@@ -56,7 +57,7 @@ def test_a_spec_that_was_uninstalled_under_a_notebook_is_told_after_the_restart(
     kernel = install(clone.root, "py-numpy", query="py-numpy")
     lab.open()
     lab.open_notebook(kernel.display_name)
-    assert lab.compute("import numpy; print(numpy.__version__)") == "2.2.6"
+    assert lab.compute("import numpy; print(numpy.__version__)") == NUMPY
     clone.uninstall("py-numpy")
     lab.restart()
     lab.wait_for_status(kernel.display_name, "Idle")

@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 from spack_kernel import demo
 from spack_kernel.jupyter.kernelspecs import InstalledKernelSpec
 from tests.browser.desktop import Lab
+from tests.demo_versions import NUMPY
 
 PLOT = """\
 import numpy as np
@@ -54,8 +55,8 @@ def test_a_notebook_computes_and_plots_with_the_spec(
     lab.open_notebook(ensembles.display_name)
     cell = lab.run(PLOT)
     lab.wait_for_end(cell)
-    prefix = next(demo_store.root.glob("*/py-numpy-2.2.6-*"))
-    assert lab.output(cell).startswith(f"2.2.6 {prefix}/lib/python3.")
+    prefix = next(demo_store.root.glob(f"*/py-numpy-{NUMPY}-*"))
+    assert lab.output(cell).startswith(f"{NUMPY} {prefix}/lib/python3.")
     plot = cell.locator(".jp-OutputArea-output img")
     expect(plot).to_be_visible()
     assert plot.evaluate("image => image.naturalWidth") > 300
