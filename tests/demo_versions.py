@@ -18,6 +18,7 @@ _requirements = _selection.requirements()
 NUMPY = _version(_requirements["py-numpy"])
 #: The one that only the second build has.
 OTHER_NUMPY = _version(_selection.second_build)
+MATPLOTLIB = _version(_requirements["py-matplotlib"])
 #: What both versions of numpy begin with.
 BOTH_NUMPYS = next(
     NUMPY[:end] for end in range(len(NUMPY), 0, -1) if OTHER_NUMPY.startswith(NUMPY[:end])

@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from tests.demo_versions import NUMPY, OTHER_NUMPY
+from tests.demo_versions import MATPLOTLIB, NUMPY, OTHER_NUMPY
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -57,7 +57,7 @@ def test_modules_come_from_their_prefixes(quickstart, demo_store):
 
     assert "numpy" in table[short(f"py-numpy@{NUMPY}")].split(", ")
     assert "libensemble" in table[short("py-libensemble@1.5.0")]
-    assert "matplotlib" in table[short("py-matplotlib@3.10.3")].split(", ")
+    assert "matplotlib" in table[short(f"py-matplotlib@{MATPLOTLIB}")].split(", ")
     # py-libensemble and py-matplotlib do not depend on it: the store's own stands behind them.
     assert "ipykernel" in table[short("py-ipykernel@7.2.0")]
     assert short(f"py-numpy@{OTHER_NUMPY}") not in table

@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
 
-from tests.demo_versions import OTHER_NUMPY
+from tests.demo_versions import MATPLOTLIB, OTHER_NUMPY
 
 from .conftest import EXAMPLES, GROUP, Site, Visits
 
 #: What the site's configuration selects, of all that is installed.
-SELECTED = ("py-libensemble 1.5.0", "py-matplotlib 3.10.3")
+SELECTED = ("py-libensemble 1.5.0", f"py-matplotlib {MATPLOTLIB}")
 
 WHO = "import getpass, os; print(getpass.getuser(), os.getuid() == os.stat(os.getcwd()).st_uid)"
 
