@@ -198,7 +198,9 @@ def test_an_interrupt_reaches_the_cell(
     install: Callable[..., str], run_argv: Callable[[str], Started]
 ) -> None:
     started = run_argv(install("py-libensemble"))
-    started.client.execute("import time\nprint('running', flush=True)\ntime.sleep(600)")
+    # Else the kernel gives up what follows soon after the error, as notebooks want it.
+    code = "import time\nprint('running', flush=True)\ntime.sleep(600)"
+    started.client.execute(code, stop_on_error=False)
     wait_for(started.client, "stream")
     started.process.send_signal(signal.SIGINT)
     assert wait_for(started.client, "error")["ename"] == "KeyboardInterrupt"
