@@ -63,7 +63,7 @@ def fields(spec: Spec, python: Spec | None) -> dict[str, str]:
 
 
 def check_name(name: str) -> str:
-    """Return `name` when a kernelspec of ours can have it.
+    """Return `name` when spack-kernel can give it to a kernelspec.
 
     Everything that writes or removes a kernelspec asks here, since the name becomes a directory.
 

@@ -8,7 +8,6 @@ import shutil
 import socket
 import stat
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,9 +23,6 @@ LONGEST = 107
 _CHANNEL = len("-99999")
 
 _PREFIX = "spack-kernel-ipc-"
-
-# Seconds after which a directory without sockets is not that of a kernel that starts.
-_NEW = 3600.0
 
 # mkdtemp(3) lets nobody else prepare what it makes there.
 _SHORT = "/tmp"  # noqa: S108
@@ -70,7 +66,7 @@ class SocketDirectory:
         for place in places:
             with contextlib.suppress(OSError):
                 # Of mode 0700 under any umask, and under a name that nobody could take before.
-                self.path = tempfile.mkdtemp(prefix=_PREFIX, dir=place)
+                self.path = tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=place)
                 self.ip = f"{self.path}/ipc"
                 if fits(self.ip):
                     return
@@ -88,23 +84,25 @@ class SocketDirectory:
 
 
 def remove_abandoned(place: str) -> None:
-    """Remove what servers that were killed have left: own directories whose kernels are gone.
+    """Remove what servers that were killed have left: own directories that nobody uses.
 
     Parameters
     ----------
     place : str
-        The directory in which they lie. Directories of other users stay, and so do those in which
-        a process listens.
+        The directory that holds them. Directories of other users stay, and so do those whose
+        server still runs, since it may start its kernel again, or whose kernel still listens.
     """
-    with contextlib.suppress(OSError):
-        for path in Path(place).glob(f"{_PREFIX}*"):
+    for path in Path(place).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
             status = path.lstat()
-            if stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid():
-                sockets = [*path.iterdir()]
-                # A new one has no sockets yet.
-                old = bool(sockets) or time.time() - status.st_mtime > _NEW
-                if old and not any(map(_listens, sockets)):
-                    shutil.rmtree(path, ignore_errors=True)
+            own = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+            server = path.name.removeprefix(_PREFIX).partition("-")[0]
+            if (
+                own
+                and not Path("/proc", server).exists()
+                and not any(map(_listens, path.iterdir()))
+            ):
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _listens(path: Path) -> bool:

@@ -126,9 +126,9 @@ class ImportIndex:
         return False
 
     def needed_before(self) -> bool:
-        """Tell whether a .pth file runs code that names a module of ours.
+        """Tell whether a .pth file runs code that names one of our modules.
 
-        Python runs such lines before any code of ours, when PYTHONPATH must be in force already.
+        Python runs such lines before any of our code, when PYTHONPATH must be in force already.
         """
         site = sys.modules.get("site")
         if site is None:  # python -S

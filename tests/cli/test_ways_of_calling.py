@@ -13,6 +13,7 @@ import pytest
 
 from spack_kernel.cli.app import COMMANDS, build_parser
 from spack_kernel.demo import DemoStore
+from tests.spack_instance import make_instance
 
 from .conftest import Runner
 
@@ -74,15 +75,7 @@ def test_no_command_is_left_out() -> None:
 @pytest.fixture(scope="module")
 def instance(tmp_path_factory: pytest.TempPathFactory, demo_store: DemoStore) -> Path:
     """Return a Spack instance that installs into the demo store."""
-    root = tmp_path_factory.mktemp("spack")
-    (root / "etc" / "spack" / "defaults").mkdir(parents=True)
-    (root / "bin").mkdir()
-    spack = root / "bin" / "spack"
-    spack.write_text("#!/bin/sh\nexit 1\n")
-    spack.chmod(0o755)
-    config = {"config": {"install_tree": {"root": str(demo_store.root)}}}
-    (root / "etc" / "spack" / "config.yaml").write_text(json.dumps(config))
-    return root
+    return make_instance(tmp_path_factory.mktemp("spack"), demo_store.root)
 
 
 def words(line: str, home: Path, demo_store: DemoStore) -> list[str]:

@@ -227,19 +227,25 @@ class TestBelowALongHome:
     def test_what_a_killed_server_leaves_is_removed(self, tmp_path: Path) -> None:
         with tempfile.TemporaryDirectory(dir="/tmp") as short:
             environ = {"XDG_RUNTIME_DIR": short}
-            dead, alive, new = (SocketDirectory(environ) for _ in range(3))
-            for each in (dead, alive):
+            running = Path(SocketDirectory(environ).path)
+            # No process has a number as great as this.
+            dead, alive, empty = (
+                Path(short, f"spack-kernel-ipc-{2**31 - 1}-{name}")
+                for name in ("dead", "alive", "empty")
+            )
+            empty.mkdir()
+            for directory in (running, dead, alive):
+                directory.mkdir(exist_ok=True)
                 listener = socket.socket(socket.AF_UNIX)
-                listener.bind(f"{each.ip}-1")
+                listener.bind(str(directory / "ipc-1"))
                 listener.listen()
-                if each is dead:
+                if directory != alive:
                     listener.close()
             SocketDirectory(environ).remove()
-            assert {str(path) for path in Path(short).iterdir()} == {alive.path, new.path}
-            os.utime(new.path, (0, 0))
-            SocketDirectory(environ).remove()
-            assert {str(path) for path in Path(short).iterdir()} == {alive.path}
+            assert {*Path(short).iterdir()} == {running, alive}
             listener.close()
+            SocketDirectory(environ).remove()
+            assert {*Path(short).iterdir()} == {running}
 
     def test_a_place_that_cannot_be_written_is_passed_over(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

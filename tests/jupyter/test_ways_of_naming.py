@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from spack_kernel.jupyter.failure import KernelStartError
 from spack_kernel.jupyter.provisioner import SpackProvisioner
 from spack_kernel.kernels.plan import KernelPlan
 from tests.jupyter.conftest import WriteKernel
+from tests.spack_instance import make_instance
 
 Patch = pytest.MonkeyPatch
 
@@ -25,15 +25,7 @@ Patch = pytest.MonkeyPatch
 @pytest.fixture
 def instance(tmp_path: Path, demo_store: DemoStore) -> Path:
     """Return a Spack instance that installs into the demo store."""
-    root = tmp_path / "spack"
-    (root / "etc" / "spack" / "defaults").mkdir(parents=True)
-    (root / "bin").mkdir()
-    spack = root / "bin" / "spack"
-    spack.write_text("#!/bin/sh\nexit 1\n")
-    spack.chmod(0o755)
-    config = {"config": {"install_tree": {"root": str(demo_store.root)}}}
-    (root / "etc" / "spack" / "config.yaml").write_text(json.dumps(config))
-    return root
+    return make_instance(tmp_path / "spack", demo_store.root)
 
 
 def no_variable(_: Path, __: Path, ___: Patch) -> None:
