@@ -51,7 +51,7 @@ print(json.dumps({"cold": cold, "warm": warm, "taken": taken, "asked": asked}))
 
 _IN_OURS = """
 import json, sys, time
-import spack_kernel.spack.selection
+import spack_kernel.spack.query.search
 from spack_kernel.spack import Store
 root, query, sample = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 started = time.perf_counter()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from spack_kernel.spack.modules import ModuleSystem
+from spack_kernel.spack.load.modules import ModuleSystem
 
 PLACES = {
     "lmod": [

@@ -27,17 +27,17 @@ from spack_kernel.jupyter.kernelspecs import describe, read_kernel_json
 from spack_kernel.jupyter.notebook import NotebookSpec, read_notebook_spec, write_notebook_spec
 from spack_kernel.kernels import kept, logos, probe
 from spack_kernel.kernels.shipped import shipped_kernels
-from spack_kernel.spack import modules
-from spack_kernel.spack.activation import specs_in_view
-from spack_kernel.spack.config import Config
-from spack_kernel.spack.environments import open_environment
+from spack_kernel.spack.config.config import Config
+from spack_kernel.spack.environments.activation import specs_in_view
+from spack_kernel.spack.environments.manifest import open_environment
 from spack_kernel.spack.errors import SpackKernelError
-from spack_kernel.spack.install_tree import install_tree, upstream_trees
-from spack_kernel.spack.load import read_inspections
-from spack_kernel.spack.modules import ModuleSystem
-from spack_kernel.spack.processes import Output
-from spack_kernel.spack.recorded import read_recipes
-from spack_kernel.spack.repositories import Repository
+from spack_kernel.spack.load import modules
+from spack_kernel.spack.load.load import read_inspections
+from spack_kernel.spack.load.modules import ModuleSystem
+from spack_kernel.spack.load.recipe_variables import read_recipes
+from spack_kernel.spack.repos.repositories import Repository
+from spack_kernel.spack.store.install_tree import install_tree, upstream_trees
+from spack_kernel.spack.system.processes import Output
 from tests.mutations import mutate_bytes, mutate_tree
 from tests.small_store import SmallStore, dag_hash
 

@@ -169,7 +169,7 @@ class _Report:
 def _refuse_as_root(plan: KernelPlan) -> None:
     """Refuse to run with root's rights what somebody else can change."""
     from spack_kernel.kernels.errors import InterpreterError
-    from spack_kernel.spack.ownership import run_as
+    from spack_kernel.spack.system import run_as
 
     user = run_as(plan.interpreter.path) if plan.interpreter is not None else None
     if user is not None:

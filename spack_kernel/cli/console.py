@@ -11,7 +11,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
-from spack_kernel.spack.printable import printable
+from spack_kernel.spack.system import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
 
     from .replay import Start
@@ -89,13 +89,13 @@ def run(args: argparse.Namespace) -> int:
     elif args.query or args.environment or args.view:
         args.parser.error("the notebook says what to load; leave out everything else")
     chosen = variables(args)
-    from spack_kernel.spack import disk
     from spack_kernel.spack.errors import SpackKernelError
+    from spack_kernel.spack.system import file_checks
 
     from . import replay
     from .process import CommandError, replace_process
 
-    with disk.Listener() as heard:
+    with file_checks.Listener() as heard:
         start = _start(args, chosen)
     if replay.is_pinned(args) and start.composition and not args.console.warned:
         replay.remember(args.arguments, start, heard.questions)
@@ -111,8 +111,7 @@ def _start(args: argparse.Namespace, env: Mapping[str, str]) -> Start:
     from spack_kernel.kernels.composition import is_python
     from spack_kernel.kernels.import_index import through_launcher
     from spack_kernel.kernels.sources import specs_source
-    from spack_kernel.spack.load import read_inspections
-    from spack_kernel.spack.recorded import read_recipes
+    from spack_kernel.spack.load import read_inspections, read_recipes
 
     from .replay import Start
 

@@ -110,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
     from spack_kernel.jupyter.kernel_json import kernel_dict
     from spack_kernel.jupyter.kernelspecs import install_kernelspec
     from spack_kernel.kernels.shipped import choose_shipped
-    from spack_kernel.spack.modules import ModulesError
+    from spack_kernel.spack.load import ModulesError
 
     console: Console = args.console
     check_source(args)

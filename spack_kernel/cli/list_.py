@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from spack_kernel.kernels.candidates import Candidate
-    from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
 
     from .console import Console
@@ -115,7 +115,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """List what the arguments select."""
     from spack_kernel.kernels.candidates import Survey
-    from spack_kernel.spack.format import SpecFormat
+    from spack_kernel.spack.output import SpecFormat
 
     console: Console = args.console
     if args.environments:
@@ -187,13 +187,12 @@ def _tell_environments(store: Store, console: Console) -> None:
 
 def _select(store: Store, args: argparse.Namespace) -> list[Spec]:
     """Return the installed specs that the arguments select, in the order of `spack find`."""
-    from spack_kernel.spack import explain, selection
-    from spack_kernel.spack.selection import in_find_order
+    from spack_kernel.spack.query import diagnostics, in_find_order, search
 
-    selections = selection.select(store, query_text(args.query))
+    selections = search.select(store, query_text(args.query))
     found = {spec.hash: spec for selected in selections for spec in selected.specs}
     if args.query and not found:
-        raise explain.no_match(store, selections[0], store.providers)
+        raise diagnostics.no_match(store, selections[0], store.providers)
     for thing in dict.fromkeys(thing for selected in selections for thing in selected.unknown):
         args.console.warn(f"there may be more: the database does not record {thing}")
     specs = list(found.values())
@@ -203,7 +202,7 @@ def _select(store: Store, args: argparse.Namespace) -> list[Spec]:
         loaded = set(os.environ.get("SPACK_LOADED_HASHES", "").split(os.pathsep))
         specs = [spec for spec in specs if spec.hash in loaded]
     if args.loaded_by is not None:
-        roots = selection.get_specs(store, args.loaded_by)
+        roots = search.get_specs(store, args.loaded_by)
         closure = {spec.hash for spec in store.closure(*roots)}
         specs = [spec for spec in specs if spec.hash in closure]
     return in_find_order(store, specs) if len(selections) > 1 else specs
@@ -230,7 +229,7 @@ def _none_can_be(words: Sequence[str], candidates: Sequence[Candidate]) -> Excep
 def _print_table(
     candidates: Sequence[Candidate], store: Store, console: Console, *, groups: bool
 ) -> None:
-    from spack_kernel.spack.format import format_compilers
+    from spack_kernel.spack.output import format_compilers
 
     grouped: dict[tuple[str, str], list[Candidate]] = {}
     for candidate in candidates:
@@ -311,7 +310,7 @@ def _tally(
 
 
 def _as_dict(candidate: Candidate, store: Store) -> dict[str, Any]:
-    from spack_kernel.spack.format import format_compilers
+    from spack_kernel.spack.output import format_compilers
 
     spec, python = candidate.spec, candidate.python
     return {

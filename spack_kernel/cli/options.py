@@ -16,7 +16,7 @@ from spack_kernel import STORE_VARIABLE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
 
     from .console import Console
@@ -143,7 +143,7 @@ def _requoted(word: str) -> str:
     match = _KEY_VALUE.fullmatch(word)
     if match is None:
         return word
-    from spack_kernel.spack.spelling import quoted
+    from spack_kernel.spack.query import quoted
 
     key, delimiter, value = match.groups()
     if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
@@ -184,9 +184,9 @@ def get_specs(store: Store, words: Sequence[str]) -> list[Spec]:
     QuerySyntaxError, NoMatch, Ambiguous
         When a query does not parse, or does not match exactly one installed spec.
     """
-    from spack_kernel.spack import selection
+    from spack_kernel.spack.query import search
 
-    return selection.get_specs(store, query_text(words))
+    return search.get_specs(store, query_text(words))
 
 
 def typed_command() -> str:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import argparse
 
     from spack_kernel.kernels.sources import Source
-    from spack_kernel.spack.recorded import RecipeEnvironment
+    from spack_kernel.spack.load import RecipeEnvironment
 
     from .options import Adder
 
@@ -44,8 +44,7 @@ def ask_recipes(args: argparse.Namespace, source: Source) -> RecipeEnvironment |
         return None
     from spack_kernel.jupyter.kernel_json import store_paths
     from spack_kernel.spack import Store
-    from spack_kernel.spack.command import SpackCommandError, ask_spack, find_spack
-    from spack_kernel.spack.load import load_environment
+    from spack_kernel.spack.load import SpackCommandError, ask_spack, find_spack, load_environment
 
     if args.no_spack:
         return None

@@ -20,7 +20,7 @@ from spack_kernel import STORE_VARIABLE
 from spack_kernel.kernels import kept
 from spack_kernel.kernels.composition import Composition, is_python
 from spack_kernel.kernels.hygiene import DEFAULT_PATH, clean_environment
-from spack_kernel.spack import disk
+from spack_kernel.spack.system import file_checks
 
 from .process import CommandError, replace_process
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from spack_kernel.spack.disk import Question
+    from spack_kernel.spack.system import Question
 
 #: What kind of thing is kept.
 KIND = "exec"
@@ -87,7 +87,7 @@ def remember(arguments: Sequence[str], start: Start, questions: Sequence[Questio
         What was asked of the file system meanwhile.
     """
     modules = [m for name, m in sys.modules.items() if name.partition(".")[0] == "spack_kernel"]
-    ours = [("stamp", m.__file__, disk.stamp(m.__file__)) for m in modules if m.__file__]
+    ours = [("stamp", m.__file__, file_checks.stamp(m.__file__)) for m in modules if m.__file__]
     if any(answer is None for _, _, answer in ours):
         return
     cut = list(arguments).index("--")
@@ -104,7 +104,7 @@ def remember(arguments: Sequence[str], start: Start, questions: Sequence[Questio
         }
     changes, *rest = start.composition
     record = {
-        "questions": disk.distinct([*ours, *questions]),
+        "questions": file_checks.distinct([*ours, *questions]),
         "python": start.python,
         "env": start.env,
         "composition": [[change[:4] for change in changes], *rest],
@@ -153,7 +153,7 @@ def prepared(record: dict[str, Any], command: list[str]) -> tuple[list[str], dic
 
 def _prepare(record: dict[str, Any], command: list[str]) -> tuple[list[str], dict[str, str]] | None:
     """Return the command and its environment; None where it must be planned anew."""
-    if not disk.unchanged(record["questions"]):
+    if not file_checks.unchanged(record["questions"]):
         return None
     cleaned, _ = clean_environment(os.environ)
     cleaned.setdefault("PATH", DEFAULT_PATH)

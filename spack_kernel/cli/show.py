@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
     from spack_kernel.jupyter.kernelspecs import InstalledKernelSpec
     from spack_kernel.kernels.plan import KernelPlan
-    from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.output import TreeNode
+    from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
-    from spack_kernel.spack.tree import TreeNode
 
     from .console import Console
 
@@ -151,7 +151,7 @@ def _print_removed(plan: KernelPlan, env: Mapping[str, str], console: Console) -
     import contextlib
     import os
 
-    from spack_kernel.spack.modules import ModulesError
+    from spack_kernel.spack.load import ModulesError
 
     cleaned, removed = plan.cleaned(os.environ)
     if plan.modules:
@@ -182,7 +182,7 @@ def _show_tree(
 
 
 def _deptypes(args: argparse.Namespace) -> Sequence[str]:
-    from spack_kernel.spack.traversal import ALL_DEPTYPES
+    from spack_kernel.spack.spec import ALL_DEPTYPES
 
     if args.deptypes == "all":
         return ALL_DEPTYPES
@@ -265,8 +265,7 @@ def _print_pythonpath(plan: KernelPlan, env: Mapping[str, str], console: Console
 def _print_tree(
     store: Store, specs: Sequence[Spec], deptypes: Sequence[str], console: Console, *, types: bool
 ) -> None:
-    from spack_kernel.spack.format import DISPLAY_FORMAT, SpecFormat
-    from spack_kernel.spack.tree import MARKS, dependency_tree
+    from spack_kernel.spack.output import DISPLAY_FORMAT, MARKS, SpecFormat, dependency_tree
 
     template = SpecFormat(DISPLAY_FORMAT)
     for node in dependency_tree(store, specs, deptypes):
@@ -283,7 +282,7 @@ def _print_tree(
 
 
 def _letters(node: TreeNode) -> str:
-    from spack_kernel.spack.traversal import ALL_DEPTYPES
+    from spack_kernel.spack.spec import ALL_DEPTYPES
 
     return "".join(deptype[0] if deptype in node.deptypes else " " for deptype in ALL_DEPTYPES)
 
@@ -291,7 +290,7 @@ def _letters(node: TreeNode) -> str:
 def _tree_dicts(
     store: Store, specs: Sequence[Spec], deptypes: Sequence[str]
 ) -> list[dict[str, Any]]:
-    from spack_kernel.spack.tree import dependency_tree
+    from spack_kernel.spack.output import dependency_tree
 
     return [
         {

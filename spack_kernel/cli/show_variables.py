@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from spack_kernel.kernels.plan import KernelPlan
-    from spack_kernel.spack.modifications import Modification
-    from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.load import Modification
+    from spack_kernel.spack.spec import Spec
 
     from .console import Console
 
@@ -95,7 +95,7 @@ def _print_modules(plan: KernelPlan, env: Mapping[str, str], console: Console) -
     They work on the whole environment, so of a list only what is new is shown.
     """
     from spack_kernel.kernels.site_modules import module_changes
-    from spack_kernel.spack.modules import ModulesError
+    from spack_kernel.spack.load import ModulesError
 
     base, _ = plan.cleaned(os.environ)
     console.print()

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from spack_kernel.kernels.plan import KernelPlan
     from spack_kernel.kernels.sources import Source
     from spack_kernel.spack.errors import SpackKernelError
-    from spack_kernel.spack.recorded import RecipeEnvironment
-    from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.load import RecipeEnvironment
+    from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
 
     from .options import Adder

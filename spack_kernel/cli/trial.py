@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from spack_kernel.kernels.plan import KernelPlan
-    from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.spec import Spec
 
 #: Seconds between two looks at whether a kernel that has not answered is still alive.
 _PATIENCE = 0.5

@@ -19,7 +19,7 @@ from jupyter_core.paths import SYSTEM_JUPYTER_PATH
 from spack_kernel.kernels import kept
 from spack_kernel.kernels.logos import read_logos
 from spack_kernel.kernels.shipped import MAX_KERNEL_JSON_SIZE
-from spack_kernel.spack import disk
+from spack_kernel.spack.system import file_checks
 
 from .errors import KernelSpecError
 from .kernel_json import KERNEL_FILE, PROVISIONER_NAME, default_name, kernel_dict, kernel_name
@@ -393,7 +393,9 @@ def explained(summary: str) -> Iterator[None]:
 def read_kernel_json(resource_dir: Path) -> dict[str, Any]:
     """Return the content of a kernel.json; empty when it cannot be read."""
     try:
-        content = json.loads(disk.read_regular(resource_dir / KERNEL_FILE, MAX_KERNEL_JSON_SIZE))
+        content = json.loads(
+            file_checks.read_regular(resource_dir / KERNEL_FILE, MAX_KERNEL_JSON_SIZE)
+        )
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

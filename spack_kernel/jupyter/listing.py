@@ -18,9 +18,9 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from spack_kernel.spack import disk
 from spack_kernel.spack.errors import SpackKernelError, reason_of
 from spack_kernel.spack.store import Store
+from spack_kernel.spack.system import file_checks
 
 from .errors import KernelSpecError
 from .isolated import isolated_command
@@ -52,7 +52,7 @@ class Listing:
 
     offers: Offers
     packages: str
-    questions: list[disk.Question] = dataclasses.field(default_factory=list)
+    questions: list[file_checks.Question] = dataclasses.field(default_factory=list)
 
     def find(self, hash_prefix: str) -> list[tuple[str, str]]:
         """Return hash and package name of the records whose DAG hash begins like this."""
@@ -94,7 +94,7 @@ def list_store(paths: Sequence[str], selection: Selection) -> Listing:
     StoreNotFound, DatabaseError, ConfigError
         When there is none, or it cannot be read.
     """
-    with disk.Listener() as heard:
+    with file_checks.Listener() as heard:
         store = open_stores(paths)
         offers = offers_of(store, selection)
     lines = {
@@ -104,7 +104,7 @@ def list_store(paths: Sequence[str], selection: Selection) -> Listing:
         for dag_hash in hashes
     }
     packages = "\n" + "\n".join([*sorted(lines), ""])
-    return Listing(offers, packages, disk.distinct(heard.questions))
+    return Listing(offers, packages, file_checks.distinct(heard.questions))
 
 
 def list_store_apart(paths: Sequence[str], selection: Selection, timeout: float) -> Listing:

@@ -13,7 +13,7 @@ from .kernel_json import kernel_name
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.spec import Spec
 
 #: What gives the names that `spack-kernel install` gives.
 NAME_TEMPLATE = "spack-{name}-{version}-{hash}"

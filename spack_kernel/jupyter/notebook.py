@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from spack_kernel.spack import disk
 from spack_kernel.spack.errors import SpackKernelError
+from spack_kernel.spack.system import file_checks
 
 from .errors import NotebookError
 from .names import NOTEBOOK_DISPLAY_NAME, NOTEBOOK_NAME
@@ -28,7 +28,7 @@ from .names import NOTEBOOK_DISPLAY_NAME, NOTEBOOK_NAME
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.spec import Spec
 
 #: What a notebook's metadata has for us.
 KEY = "spack"
@@ -276,7 +276,7 @@ def _checked(found: object, path: Path) -> NotebookSpec:
 
 def _read(path: Path) -> bytes:
     try:
-        return disk.read_regular(path, MAX_NOTEBOOK_SIZE)
+        return file_checks.read_regular(path, MAX_NOTEBOOK_SIZE)
     except OSError as error:
         raise NotebookError(
             f"{path} cannot be read: {error.strerror}",

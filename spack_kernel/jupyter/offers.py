@@ -14,10 +14,11 @@ from spack_kernel.kernels.candidates import Survey
 from spack_kernel.kernels.environment_candidates import EnvironmentSurvey
 from spack_kernel.kernels.logos import read_logos
 from spack_kernel.kernels.shipped import PACKAGES, ShippedKernel, shipped_kernels
-from spack_kernel.spack import disk, explain, selection
 from spack_kernel.spack.environments import EnvironmentNotReady, environment_names
 from spack_kernel.spack.errors import ITEM_ERRORS, SpackKernelError, reason_of
 from spack_kernel.spack.load import site_inspections
+from spack_kernel.spack.query import diagnostics, search
+from spack_kernel.spack.system import file_checks
 
 from .kernel_json import kernel_content, kernel_name, store_paths
 from .loading import ENVIRONMENT_DISPLAY_NAME, ENVIRONMENT_NAME, Loading
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from spack_kernel.kernels.candidates import Candidate
-    from spack_kernel.spack.specs import Dependency, Spec
+    from spack_kernel.spack.spec import Dependency, Spec
     from spack_kernel.spack.store import Store
 
 #: Kernels offered of one store when nobody says how many.
@@ -219,7 +220,7 @@ class _Gatherer:
 
     def _is_there(self, spec: Spec) -> bool:
         """Return whether the prefix of a spec exists; what is away now may be back tomorrow."""
-        if spec.external or (spec.prefix and disk.is_dir(spec.prefix)):
+        if spec.external or (spec.prefix and file_checks.is_dir(spec.prefix)):
             return True
         self._problems.append(
             f"{spec.label} is left out: it is recorded, but its prefix does not exist: "
@@ -276,8 +277,8 @@ class _Gatherer:
 
     def _nearest(self, query: str) -> str:
         """Return what a query that finds nothing may mean instead."""
-        (selected, *_) = selection.select(self._store, query)
-        hint = explain.no_match(self._store, selected, self._store.providers).hint
+        (selected, *_) = search.select(self._store, query)
+        hint = diagnostics.no_match(self._store, selected, self._store.providers).hint
         return f": {hint}" if hint.startswith("Did you mean") else ""
 
     def _candidates(self, specs: Iterable[Spec]) -> list[Candidate]:

@@ -17,11 +17,10 @@ from spack_kernel.kernels.module_source import module_source
 from spack_kernel.kernels.plan import KernelPlan, plan_source
 from spack_kernel.kernels.probe import PROBE_TIMEOUT
 from spack_kernel.kernels.sources import environment_source, specs_source, view_source
-from spack_kernel.spack import disk
 from spack_kernel.spack.errors import Ambiguous, NoMatch, SpackKernelError, StoreNotFound
-from spack_kernel.spack.load import read_inspections
-from spack_kernel.spack.recorded import read_recipes
-from spack_kernel.spack.store_cache import StoreCache
+from spack_kernel.spack.load import read_inspections, read_recipes
+from spack_kernel.spack.store import StoreCache
+from spack_kernel.spack.system import file_checks
 
 from .errors import KernelSpecError
 
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from spack_kernel.kernels.sources import Source
-    from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
 
 #: The hash in a query; without it, the query finds what it would have found beside.
@@ -97,7 +96,7 @@ class Planner:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._stores = StoreCache()
-        self._plans: dict[Request, tuple[Store, KernelPlan, list[disk.Question]]] = {}
+        self._plans: dict[Request, tuple[Store, KernelPlan, list[file_checks.Question]]] = {}
 
     def plan(self, request: Request, environ: Mapping[str, str] | None = None) -> KernelPlan:
         """Return the plan for a request.
@@ -116,9 +115,9 @@ class Planner:
         """
         store = self.store(request.stores)
         known = self._plans.get(request)
-        if known is not None and known[0] is store and disk.unchanged(known[2]):
+        if known is not None and known[0] is store and file_checks.unchanged(known[2]):
             return known[1]
-        with disk.Listener() as heard:
+        with file_checks.Listener() as heard:
             plan = plan_source(
                 source_of(store, request, environ),
                 companion=request.companion,
@@ -131,7 +130,7 @@ class Planner:
             return plan  # true in this environment only
         with self._lock:
             self._plans.pop(request, None)
-            self._plans[request] = store, plan, disk.distinct(heard.questions)
+            self._plans[request] = store, plan, file_checks.distinct(heard.questions)
             while len(self._plans) > _KEPT_PLANS:
                 self._plans.pop(next(iter(self._plans)))
         return plan

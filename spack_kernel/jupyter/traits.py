@@ -13,8 +13,7 @@ from traitlets import Bool, Dict, Float, List, TraitError, Unicode, Union
 
 from spack_kernel import STORE_VARIABLE
 from spack_kernel.kernels.probe import PROBE_TIMEOUT
-from spack_kernel.spack.modifications import InvalidModification
-from spack_kernel.spack.recorded import RecipeEnvironment
+from spack_kernel.spack.load import InvalidModification, RecipeEnvironment
 
 from .errors import KernelSpecError
 from .kernel_json import kernel_command, starts_ipykernel

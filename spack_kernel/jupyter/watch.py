@@ -11,10 +11,9 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from spack_kernel.spack import disk
+from spack_kernel.spack.database import INDEX_PATH
 from spack_kernel.spack.errors import SpackKernelError, one_line
-from spack_kernel.spack.index_file import INDEX_PATH
-from spack_kernel.spack.printable import printable
+from spack_kernel.spack.system import file_checks, printable
 
 from .listing import Listing, SlowStoreError, list_store_apart
 from .offers import Offers
@@ -72,7 +71,7 @@ class StoreWatcher:
         self._rounds = 0
         self._listing: Listing | None = None
         self._read_with: Selection | None = None
-        self._questions: list[disk.Question] = []
+        self._questions: list[file_checks.Question] = []
         self._retry_at = float("-inf")
         self._said = ""
 
@@ -141,12 +140,12 @@ class StoreWatcher:
     def _is_due(self) -> bool:
         if self._read_with != self.selection or time.monotonic() >= self._retry_at:
             return True
-        return not disk.unchanged(self._questions)
+        return not file_checks.unchanged(self._questions)
 
     def _read(self) -> None:
         selection = self.selection
         asked = [(kind, path) for kind, path, _ in self._questions] or self._guesses()
-        before = [(kind, path, disk.ask(kind, path)) for kind, path in asked]
+        before = [(kind, path, file_checks.ask(kind, path)) for kind, path in asked]
         try:
             listing = self._reader(self.paths, selection, self._timeout)
         except SlowStoreError:
@@ -174,7 +173,7 @@ class StoreWatcher:
         text = f"kernels of {self._place}: {'; '.join(parts)}" if parts else ""
         self._say(text, logging.WARNING if offers.problems else logging.INFO)
 
-    def _failed(self, selection: Selection, questions: list[disk.Question]) -> None:
+    def _failed(self, selection: Selection, questions: list[file_checks.Question]) -> None:
         self._read_with = selection
         self._retry_at = time.monotonic() + _RETRY
         self._questions = questions

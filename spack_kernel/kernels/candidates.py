@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from spack_kernel.spack import disk
 from spack_kernel.spack.errors import ITEM_ERRORS, DatabaseError, reason_of
+from spack_kernel.spack.system import file_checks
 
 from .encryption import CLIENT, ZMQ, why_not_encrypted
 from .interpreter import series
@@ -24,7 +24,7 @@ from .shipped import PACKAGES, may_ship
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
 
 _METADATA = re.compile(r"ipykernel-.*\.dist-info")
@@ -219,7 +219,7 @@ class Survey:
         """Return whether the prefix of an ipykernel exists; keep one that does not in `gone`."""
         if spec in self.gone:
             return False
-        there = bool(spec.prefix) and disk.is_dir(str(spec.prefix))
+        there = bool(spec.prefix) and file_checks.is_dir(str(spec.prefix))
         if not there:
             self.gone.append(spec)
         return there
@@ -261,11 +261,11 @@ def _own_packages(node: Spec, version: str) -> _Own:
     found, debugpy = None, False
     for pattern in _PACKAGE_DIRECTORIES:
         directory = Path(node.prefix, pattern.format(series=version, major=version[:1]))
-        if not disk.is_dir(directory):
+        if not file_checks.is_dir(directory):
             continue
-        debugpy = debugpy or disk.is_file(directory / "debugpy" / "__init__.py")
-        if found is None and disk.is_file(directory / "ipykernel" / "__init__.py"):
-            disk.stamp(directory)
+        debugpy = debugpy or file_checks.is_file(directory / "debugpy" / "__init__.py")
+        if found is None and file_checks.is_file(directory / "ipykernel" / "__init__.py"):
+            file_checks.stamp(directory)
             names = [name for name in os.listdir(directory) if _METADATA.fullmatch(name)]  # noqa: PTH208
             found = max(names).removesuffix(".dist-info").partition("-")[2] if names else ""
     return _Own(found, debugpy)

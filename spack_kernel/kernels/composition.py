@@ -10,7 +10,7 @@ import posixpath
 import re
 from collections import namedtuple
 
-from spack_kernel.spack.applying import apply_modifications
+from spack_kernel.spack.load import apply_modifications
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

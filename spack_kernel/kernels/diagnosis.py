@@ -17,8 +17,8 @@ from .errors import repair_hint
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from spack_kernel.spack.pythonpath import PythonPathEntry
-    from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.load import PythonPathEntry
+    from spack_kernel.spack.spec import Spec
 
     from .plan import KernelPlan
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spack_kernel.spack.versions import Version
+from spack_kernel.spack.spec import Version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.spec import Spec
 
 #: The first ipykernel that reads CurveZMQ keys from its connection file; it is also the first
 #: whose own kernelspec declares `supported_encryption`. An older one ignores the keys.

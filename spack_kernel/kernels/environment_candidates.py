@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from spack_kernel.spack import disk
 from spack_kernel.spack.environments import EnvironmentNotReady, open_environment
 from spack_kernel.spack.errors import ConfigError, SpackKernelError, reason_of
+from spack_kernel.spack.system import file_checks
 
 from .candidates import Survey
 from .shipped import PACKAGES
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from spack_kernel.spack.environments import LockedRoot, SpackEnvironment
-    from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
 
     from .candidates import Candidate
@@ -95,7 +95,7 @@ class EnvironmentSurvey:
             store, survey = self._of(environment.store(self._store))
             missing = environment.missing(store)
             specs = environment.specs(store)
-            if view is not None and not disk.is_dir(view.root):
+            if view is not None and not file_checks.is_dir(view.root):
                 raise EnvironmentNotReady(
                     f"its view {view.name} does not exist: {view.root}",
                     hint=f"`spack {environment.option} env view regenerate` makes it.",

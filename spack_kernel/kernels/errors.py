@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from spack_kernel.spack.errors import SpackKernelError
 
 if TYPE_CHECKING:
-    from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
 
 

@@ -14,7 +14,7 @@ import threading
 import zlib
 from typing import TYPE_CHECKING
 
-from spack_kernel.spack import disk
+from spack_kernel.spack.system import file_checks
 
 from . import launcher
 from .launcher import INDEX_VARIABLE, PATH_VARIABLE
@@ -115,7 +115,7 @@ def encode(mtimes: Sequence[int | None], names: dict[str, list[int]]) -> str:
 def _listing(directory: str) -> tuple[int, frozenset[str]] | None:
     """Return modification time and names of `directory`, from memory when it did not change."""
     try:
-        stamp = disk.stamp(directory)
+        stamp = file_checks.stamp(directory)
         if stamp is None:
             return None
         mtime = stamp[2]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from spack_kernel.spack import disk
+from spack_kernel.spack.system import file_checks
 
 from .errors import InterpreterError, gone, repair_hint
 from .prefix import has_prefix
@@ -19,7 +19,7 @@ from .probe import PROBE_TIMEOUT, probe
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from spack_kernel.spack.specs import Dependency, Spec
+    from spack_kernel.spack.spec import Dependency, Spec
     from spack_kernel.spack.store import Store
 
     from .probe import Facts
@@ -187,7 +187,7 @@ def _find_through(
             continue
         assert owner is not None
         notes = []
-        if disk.real(facts.prefix) != disk.real(view):
+        if file_checks.real(facts.prefix) != file_checks.real(view):
             notes.append(f"sys.prefix of the view's Python is {facts.prefix}, not the view")
         reason = f"the view shows the closure's {owner.name}"
         return Interpreter(path, owner, python, facts, reason, tuple(notes))
@@ -218,7 +218,7 @@ def _executables(prefix: str, version: str) -> list[str]:
         if parts[0] == "2":
             names[1:2] = ["python2"]
     found = (Path(prefix, "bin", name) for name in names)
-    return [str(path) for path in found if disk.lexists(path)]
+    return [str(path) for path in found if file_checks.lexists(path)]
 
 
 def _probe_prefix(spec: Spec, python: Spec | None, reason: str, prober: _Prober) -> Interpreter:

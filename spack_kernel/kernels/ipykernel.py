@@ -19,7 +19,7 @@ from .prefix import has_prefix
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
 
     from .interpreter import Interpreter

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 from xml.parsers import expat as pyexpat
 
-from spack_kernel.spack import disk
+from spack_kernel.spack.system import file_checks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,7 +105,7 @@ def read_logos(prefix: str, directory: str) -> tuple[dict[str, bytes], list[str]
     below = posixpath.relpath(directory, prefix)
     for name in NAMES:
         try:
-            content = disk.read_inside(prefix, f"{below}/{name}", MAX_SIZE)
+            content = file_checks.read_inside(prefix, f"{below}/{name}", MAX_SIZE)
             if content is not None:
                 logos[name] = drawing(content) if name.endswith(".svg") else image(content)
         except (OSError, ValueError) as error:  # noqa: PERF203

@@ -11,10 +11,8 @@ import os
 import posixpath
 from typing import TYPE_CHECKING
 
-from spack_kernel.spack.applying import apply_modifications
 from spack_kernel.spack.errors import SpackKernelError
-from spack_kernel.spack.load import LoadEnvironment
-from spack_kernel.spack.pythonpath import PythonPathEntry
+from spack_kernel.spack.load import LoadEnvironment, PythonPathEntry, apply_modifications
 
 from .hygiene import clean_environment
 from .site_modules import module_changes
@@ -23,7 +21,7 @@ from .sources import Source
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
 
 #: Variables whose directories tell which specs modules load, the most telling first.

@@ -6,9 +6,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from spack_kernel.spack.applying import apply_modifications
-from spack_kernel.spack.load import load_environment
-from spack_kernel.spack.modules import external_modules
+from spack_kernel.spack.load import apply_modifications, external_modules, load_environment
 
 from .composition import Composition, is_python
 from .diagnosis import LIBRARY_VARIABLES, length_cause, too_long
@@ -30,9 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from spack_kernel.spack.errors import SpackKernelError
-    from spack_kernel.spack.load import LoadEnvironment
-    from spack_kernel.spack.pythonpath import PythonPathEntry
-    from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.load import LoadEnvironment, PythonPathEntry
+    from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
 
     from .site_modules import LoadedModules

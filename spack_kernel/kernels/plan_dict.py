@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.spec import Spec
 
     from .plan import KernelPlan
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spack_kernel.spack import disk
+from spack_kernel.spack.system import file_checks
 
 if TYPE_CHECKING:
-    from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.spec import Spec
 
 
 def has_prefix(spec: Spec) -> bool:
@@ -20,4 +20,4 @@ def has_prefix(spec: Spec) -> bool:
     """
     if not spec.prefix:
         return False
-    return disk.is_dir(spec.prefix)
+    return file_checks.is_dir(spec.prefix)

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spack_kernel.spack import disk
-from spack_kernel.spack.ownership import run_as
-from spack_kernel.spack.processes import run
+from spack_kernel.spack.system import file_checks, run, run_as
 
 from . import kept
 from .diagnosis import describe_exit, last_lines, library_clash
@@ -23,7 +21,7 @@ from .hygiene import clean_environment
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.spec import Spec
 
 #: Seconds a Python may take to say its version. Generous: a cold parallel file system is slow.
 PROBE_TIMEOUT = 30.0
@@ -141,7 +139,7 @@ def probe(
 
     It is kept on disk, too (`spack_kernel.kernels.kept`): on a slow file system a Python takes
     seconds to start. The process starts isolated from the working directory, in ``/``. Root runs
-    it as whoever owns it (`spack_kernel.spack.ownership`).
+    it as whoever owns it (`spack_kernel.spack.system.ownership`).
 
     Parameters
     ----------
@@ -170,7 +168,7 @@ def probe(
         return known[1]
     facts = _remembered(path, kept.read(KIND, key))
     if facts is None:
-        before = disk.stamp(path)
+        before = file_checks.stamp(path)
         answer = _ask(path, timeout, owner, environment)
         facts = _facts_of(path, answer, owner)
         stamps = _stamps(path, facts)
@@ -213,7 +211,7 @@ def _stamps(path: str, facts: Facts) -> _Stamps:
     """Return what changes when the executable or what it offers does."""
     # `pip install` into an external Python changes what one of its directories offers.
     watched = (path, f"{facts.prefix}/pyvenv.cfg", facts.purelib, facts.platlib, *facts.path)
-    return [disk.stamp(name) for name in dict.fromkeys(watched)]
+    return [file_checks.stamp(name) for name in dict.fromkeys(watched)]
 
 
 def _ask(
@@ -264,9 +262,9 @@ def _code_beside(path: str) -> list[str]:
     if os.geteuid() != 0:
         return []  # only root asks whose it is
     found = []
-    for prefix in {Path(each).parent.parent for each in (path, disk.real(path))}:
+    for prefix in {Path(each).parent.parent for each in (path, file_checks.real(path))}:
         for directory in (prefix / "lib", prefix / "lib64"):
-            names = disk.names_in(directory) or ()
+            names = file_checks.names_in(directory) or ()
             found += [str(directory / name) for name in names if name.startswith("python3")]
     return found
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from spack_kernel.spack import disk
+from spack_kernel.spack.system import file_checks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,11 +58,11 @@ def conflicts(entries: Sequence[PathEntry], overrides: Sequence[Override]) -> li
 
 def _requirements(directory: str) -> Iterator[str]:
     """Yield what the packages in a directory need in every case, as they write it."""
-    for name in disk.names_in(directory) or ():
+    for name in file_checks.names_in(directory) or ():
         if not name.endswith(".dist-info"):
             continue
         try:
-            metadata = disk.read_regular(f"{directory}/{name}/METADATA", MAX_METADATA_SIZE)
+            metadata = file_checks.read_regular(f"{directory}/{name}/METADATA", MAX_METADATA_SIZE)
         except OSError:
             continue
         for line in _REQUIRES.findall(metadata.partition(b"\n\n")[0] + b"\n"):

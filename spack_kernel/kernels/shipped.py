@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from spack_kernel.spack import disk
-from spack_kernel.spack.applying import is_system_directory
+from spack_kernel.spack.load import is_system_directory
+from spack_kernel.spack.system import file_checks
 
 from .errors import ShippedKernelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.spec import Spec
 
 KERNEL_FILE = "kernel.json"
 
@@ -173,7 +173,7 @@ def r_variables(closure: Sequence[Spec]) -> dict[str, str]:
         path
         for spec in closure
         if spec.name.startswith("r-") and spec.prefix and not is_system_directory(spec.prefix)
-        if disk.is_dir(path := f"{spec.prefix.rstrip('/')}/{R_LIBRARIES[0]}")
+        if file_checks.is_dir(path := f"{spec.prefix.rstrip('/')}/{R_LIBRARIES[0]}")
     ]
     return {"R_LIBS": ":".join(libraries)} if libraries else {}
 
@@ -190,16 +190,16 @@ def _directories(spec: Spec) -> list[tuple[str, Path]]:
     # The directories of a whole system hold kernels of packages that are not in the closure.
     if not is_system_directory(spec.prefix):
         kernels = Path(spec.prefix, KERNELS)
-        entries = (disk.names_in(kernels) or [])[:_MOST_KERNELS]
+        entries = (file_checks.names_in(kernels) or [])[:_MOST_KERNELS]
         found += [
             (name.lower(), kernels / name)
             for name in entries
-            if disk.lexists(kernels / name / KERNEL_FILE)
+            if file_checks.lexists(kernels / name / KERNEL_FILE)
         ]
     package, name, below = _IRKERNEL
     if spec.name == package:
         places = [Path(spec.prefix, library, below) for library in R_LIBRARIES]
-        found += [(name, place) for place in places if disk.is_file(place / KERNEL_FILE)][:1]
+        found += [(name, place) for place in places if file_checks.is_file(place / KERNEL_FILE)][:1]
     return found
 
 
@@ -222,7 +222,7 @@ def _read(name: str, spec: Spec, directory: Path) -> ShippedKernel | None:
     """
     assert spec.prefix is not None
     below = posixpath.relpath(directory / KERNEL_FILE, spec.prefix)
-    text = disk.read_inside(spec.prefix, below, MAX_KERNEL_JSON_SIZE)
+    text = file_checks.read_inside(spec.prefix, below, MAX_KERNEL_JSON_SIZE)
     if text is None:
         raise ValueError("it is a broken link")
     try:

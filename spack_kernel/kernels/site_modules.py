@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from spack_kernel.spack.applying import apply_modifications
-from spack_kernel.spack.modules import ModulesError, load_modules
+from spack_kernel.spack.load import ModulesError, apply_modifications, load_modules
 
 from .hygiene import Removal, why_removed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from spack_kernel.spack.modifications import Modification
-    from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.load import Modification
+    from spack_kernel.spack.spec import Spec
 
 #: Where modules and the module system are: what is set for the kernel holds for loading, too.
 SETTINGS = ("MODULEPATH", "LMOD_CMD", "LMOD_PKG", "MODULES_CMD", "MODULESHOME")

@@ -10,22 +10,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from spack_kernel.spack import disk
-from spack_kernel.spack.directories import Directories
-from spack_kernel.spack.load import load_environment, site_inspections
-from spack_kernel.spack.recorded import with_recipes
+from spack_kernel.spack.load import Directories, load_environment, site_inspections, with_recipes
+from spack_kernel.spack.system import file_checks
 
 from .errors import gone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from spack_kernel.spack.environments import SpackEnvironment
-    from spack_kernel.spack.load import LoadEnvironment
-    from spack_kernel.spack.recorded import RecipeEnvironment
-    from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.environments import SpackEnvironment, View
+    from spack_kernel.spack.load import LoadEnvironment, RecipeEnvironment
+    from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
-    from spack_kernel.spack.views import View
 
 #: In the place of a view's name: use none.
 NO_VIEW = "none"
@@ -114,7 +110,7 @@ def specs_source(
     specs : sequence of Spec
         One or more roots, in the order in which `spack load` would be given them.
     inspections : mapping of str to sequence of str, optional
-        As for `spack_kernel.spack.load.load_environment`.
+        As for `spack_kernel.spack.load_environment`.
     recipes : RecipeEnvironment, optional
         What was recorded of their recipes; left out, with a note, if it is of other specs.
 
@@ -167,7 +163,7 @@ def environment_source(
         The name or the directory of one of its views; `NO_VIEW` to load its roots; empty for the
         default view, the only one, or none where it has none.
     inspections : mapping of str to sequence of str, optional
-        As for `spack_kernel.spack.environments.open_environment`; the manifest's own go before.
+        As for `spack_kernel.spack.open_environment`; the manifest's own go before.
     recipes : RecipeEnvironment, optional
         What was recorded of the recipes of its roots; left out, with a note, if it is of others.
 
@@ -181,8 +177,7 @@ def environment_source(
         When its files or its store cannot be read.
     """
     # Here and below: they bring YAML along, and kernels for specs start without.
-    from spack_kernel.spack.activation import activate
-    from spack_kernel.spack.environments import open_environment
+    from spack_kernel.spack.environments import activate, open_environment
 
     environment = open_environment(name, store.config, inspections=inspections)
     inspected = site_inspections(store, inspections)
@@ -222,14 +217,14 @@ def view_source(
     directory : str
         The view's directory, absolute or below ``~``.
     inspections : mapping of str to sequence of str, optional
-        As for `spack_kernel.spack.load.load_environment`.
+        As for `spack_kernel.spack.load_environment`.
 
     Raises
     ------
     ViewNotFound
         When there is none, or it has several Pythons.
     """
-    from spack_kernel.spack.activation import ViewNotFound, load_view
+    from spack_kernel.spack.environments import ViewNotFound, load_view
 
     path = os.path.expanduser(directory)  # noqa: PTH111 - must stay a string as it is
     if not os.path.isabs(path):  # noqa: PTH117
@@ -256,7 +251,7 @@ def view_source(
 
 def _require_roots(specs: Sequence[Spec], store: Store) -> None:
     for spec in specs:
-        if spec.prefix and not spec.external and not disk.is_dir(spec.prefix):
+        if spec.prefix and not spec.external and not file_checks.is_dir(spec.prefix):
             raise gone(spec, "asked for", store)
 
 

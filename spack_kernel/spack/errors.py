@@ -10,12 +10,12 @@ import warnings
 from typing import TYPE_CHECKING, Any
 from unicodedata import combining, east_asian_width
 
-from .printable import printable
+from .system.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from .specs import Spec
+    from .spec.spec import Spec
 
 
 #: How much of a query is shown around the place an error points at.

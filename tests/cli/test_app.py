@@ -11,7 +11,7 @@ import pytest
 
 import spack_kernel
 from spack_kernel.cli.app import COMMANDS
-from spack_kernel.spack.store import Store
+from spack_kernel.spack.store.store import Store
 
 from .conftest import Runner, command
 
@@ -298,6 +298,6 @@ def test_importing_the_command_imports_nearly_nothing() -> None:
 def test_list_and_show_do_not_import_jupyter(argv: list[str], golden: Path) -> None:
     call = [*argv, "--store", str(golden)]
     modules = imported(f"from spack_kernel.cli import main; assert main({call!r}) == 0")
-    assert "spack_kernel.spack.store" in modules
+    assert "spack_kernel.spack.store.store" in modules
     unwanted = ("jupyter", "traitlets", "zmq", "tornado", "asyncio", "argcomplete")
     assert not [name for name in modules if name.partition(".")[0].startswith(unwanted)]

@@ -43,7 +43,7 @@ def test_no_option_is_made_up() -> None:
 
 
 def test_the_fields_of_formats_are_all_told_of() -> None:
-    from spack_kernel.spack import format as module
+    from spack_kernel.spack.output import format as module
 
     told = section("list")
     missing = {

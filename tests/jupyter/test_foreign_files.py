@@ -22,7 +22,7 @@ from spack_kernel.jupyter.errors import KernelSpecError
 from spack_kernel.jupyter.kernelspecs import remove_directory, write_kernelspec
 from spack_kernel.jupyter.names import MAX_NAME_LENGTH, check_name
 from spack_kernel.kernels import logos
-from spack_kernel.spack.ownership import run_as
+from spack_kernel.spack.system.ownership import run_as
 from tests.cloned_store import ClonedStore
 from tests.grown_store import record
 

@@ -16,9 +16,9 @@ from spack_kernel.jupyter.kernel_json import kernel_dict
 from spack_kernel.kernels.plan import plan_source
 from spack_kernel.kernels.sources import environment_source, specs_source
 from spack_kernel.spack import Spec, Store
-from spack_kernel.spack.modifications import Modification
-from spack_kernel.spack.modules import ModuleSystem
-from spack_kernel.spack.recorded import RecipeEnvironment
+from spack_kernel.spack.load.modifications import Modification
+from spack_kernel.spack.load.modules import ModuleSystem
+from spack_kernel.spack.load.recipe_variables import RecipeEnvironment
 from tests.cloned_store import ClonedStore
 from tests.jupyter.conftest import Running, WriteKernel, execute
 from tests.made_environment import link_view, make_environment

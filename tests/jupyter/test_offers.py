@@ -9,8 +9,9 @@ import pytest
 
 from spack_kernel.jupyter.listing import SlowStoreError, list_store, list_store_apart
 from spack_kernel.jupyter.offers import Offers, Selection, offers_of
-from spack_kernel.spack import Store, disk
+from spack_kernel.spack import Store
 from spack_kernel.spack.errors import StoreNotFound
+from spack_kernel.spack.system import file_checks
 from tests.small_store import SmallStore
 
 
@@ -239,7 +240,7 @@ class TestApart:
         apart = list_store_apart([str(tmp_path)], selection, 60)
         assert (apart.offers, apart.packages) == (here.offers, here.packages)
         assert [tuple(question) for question in apart.questions] == here.questions
-        assert disk.unchanged(apart.questions)
+        assert file_checks.unchanged(apart.questions)
         assert here.find(key[:7]) == [(key, "py-numpy")]
         assert here.find("=") == []
         assert here.find(key) == [(key, "py-numpy")]

@@ -270,7 +270,7 @@ def test_the_event_loop_is_free_while_a_slow_store_is_read(
 ) -> None:
     """The store is made slow by a real delay in reading it; the loop must go on meanwhile."""
     from spack_kernel.jupyter import provisioner as module
-    from spack_kernel.spack.database import Database
+    from spack_kernel.spack.database.database import Database
 
     read = Database.read
 

@@ -12,11 +12,12 @@ import pytest
 from spack_kernel.demo import DemoStore
 from spack_kernel.kernels.plan import KernelPlan, plan_source
 from spack_kernel.kernels.sources import environment_source, specs_source, view_source
-from spack_kernel.spack import Spec, Store, disk
-from spack_kernel.spack.activation import ViewNotFound
-from spack_kernel.spack.environments import EnvironmentNotFound, EnvironmentNotReady
-from spack_kernel.spack.modifications import Modification
-from spack_kernel.spack.recorded import RecipeEnvironment
+from spack_kernel.spack import Spec, Store
+from spack_kernel.spack.environments.activation import ViewNotFound
+from spack_kernel.spack.environments.manifest import EnvironmentNotFound, EnvironmentNotReady
+from spack_kernel.spack.load.modifications import Modification
+from spack_kernel.spack.load.recipe_variables import RecipeEnvironment
+from spack_kernel.spack.system import file_checks
 from tests.made_environment import link_view, make_environment
 
 
@@ -190,12 +191,12 @@ def test_roots_that_are_gone(store: Store, roots: list[Spec], tmp_path: Path) ->
 
 def test_a_change_is_noticed(store: Store, roots: list[Spec], tmp_path: Path) -> None:
     directory = make_environment(tmp_path / "env", roots, view=False)
-    with disk.Listener() as heard:
+    with file_checks.Listener() as heard:
         environment_source(store, str(directory))
-    assert disk.unchanged(heard.questions)
+    assert file_checks.unchanged(heard.questions)
     time.sleep(0.01)
     (directory / "spack.lock").write_text((directory / "spack.lock").read_text() + "\n")
-    assert not disk.unchanged(heard.questions)
+    assert not file_checks.unchanged(heard.questions)
 
 
 # -- what was recorded of recipes ---------------------------------------------------------------

@@ -11,9 +11,9 @@ from spack_kernel.demo import DemoStore
 from spack_kernel.kernels.plan import KernelPlan, plan_source
 from spack_kernel.kernels.sources import specs_source
 from spack_kernel.spack import Store
-from spack_kernel.spack.modifications import Modification
-from spack_kernel.spack.modules import ModulesError, load_modules
-from spack_kernel.spack.recorded import RecipeEnvironment
+from spack_kernel.spack.load.modifications import Modification
+from spack_kernel.spack.load.modules import ModulesError, load_modules
+from spack_kernel.spack.load.recipe_variables import RecipeEnvironment
 from tests.module_systems import debian_module_system, module_settings, write_module
 
 BASE = {"HOME": "/home/me", "PATH": "/usr/bin:/bin"}

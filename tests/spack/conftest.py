@@ -9,7 +9,7 @@ import pytest
 from golden_queries import open_store
 from trees import FORMATS, unpack
 
-from spack_kernel.spack.store import Store
+from spack_kernel.spack.store.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable

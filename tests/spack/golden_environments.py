@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spack_kernel.spack.database import Database
-from spack_kernel.spack.directories import Directories
-from spack_kernel.spack.store import Store
+from spack_kernel.spack.database.database import Database
+from spack_kernel.spack.load.directories import Directories
+from spack_kernel.spack.store.store import Store
 
 if TYPE_CHECKING:
-    from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.spec.spec import Spec
 
 DATA = Path(__file__).parent.parent / "data"
 

@@ -14,8 +14,8 @@ import lzma
 from dataclasses import dataclass
 from pathlib import Path
 
-from spack_kernel.spack.database import Database
-from spack_kernel.spack.store import Store
+from spack_kernel.spack.database.database import Database
+from spack_kernel.spack.store.store import Store
 
 DATA = Path(__file__).parent.parent / "data"
 

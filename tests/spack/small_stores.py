@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from spack_kernel.spack.store import Store
+from spack_kernel.spack.store.store import Store
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,17 +15,13 @@ import pytest
 from golden_environments import ORDERED, Golden, materialise, open_golden, read
 from small_stores import dag_hash, make, make_store, node
 
-from spack_kernel.spack.command import (
-    SpackCommandError,
-    ask_spack,
-    find_spack,
-)
-from spack_kernel.spack.config import Config
-from spack_kernel.spack.directories import Directories
-from spack_kernel.spack.load import LoadEnvironment, load_environment
-from spack_kernel.spack.modifications import InvalidModification
-from spack_kernel.spack.recorded import RecipeEnvironment, with_recipes
-from spack_kernel.spack.store import Store
+from spack_kernel.spack.config.config import Config
+from spack_kernel.spack.load.directories import Directories
+from spack_kernel.spack.load.load import LoadEnvironment, load_environment
+from spack_kernel.spack.load.modifications import InvalidModification
+from spack_kernel.spack.load.recipe_variables import RecipeEnvironment, with_recipes
+from spack_kernel.spack.load.spack_command import SpackCommandError, ask_spack, find_spack
+from spack_kernel.spack.store.store import Store
 
 FAKE = Path(__file__).parent / "fake_spack.py"
 

@@ -16,12 +16,12 @@ from typing import Any
 import archspec.cpu
 import pytest
 
-from spack_kernel.spack import conditions
-from spack_kernel.spack.config import Config, merge
+from spack_kernel.spack.config import include_when
+from spack_kernel.spack.config.config import Config, merge
+from spack_kernel.spack.config.path_variables import Substitution
+from spack_kernel.spack.config.yaml_reader import MAX_BYTES, Text, load
 from spack_kernel.spack.errors import ConfigError, ConfigWarning
-from spack_kernel.spack.install_tree import install_tree, padded, upstream_trees
-from spack_kernel.spack.substitution import Substitution
-from spack_kernel.spack.yaml_files import MAX_BYTES, Text, load
+from spack_kernel.spack.store.install_tree import install_tree, padded, upstream_trees
 
 #: What makes a Spack of 1.1 or newer: its scopes stand in include.yaml files.
 MODERN = {
@@ -379,7 +379,7 @@ class TestConditions:
             "arch_str": "platform=x",
         }
         names.update({name: known.host[name] for name in ("platform", "os", "target")})
-        assert conditions.holds(condition, known) is bool(eval(condition, names))
+        assert include_when.holds(condition, known) is bool(eval(condition, names))
 
     @pytest.mark.parametrize(
         "condition",
@@ -392,7 +392,7 @@ class TestConditions:
     )  # fmt: skip
     def test_beyond(self, known: Substitution, condition: str) -> None:
         with pytest.raises(ValueError, match=r"rror: |not know|can know|more than can be read"):
-            conditions.holds(condition, known)
+            include_when.holds(condition, known)
 
 
 class TestInstallTree:
@@ -627,7 +627,7 @@ class TestYaml:
         with_c = self.read(tmp_path, "a: [yes, 010, {'b:': 1}]\nc: &x {d: e}\nf: *x\n")
         code = (
             "import yaml; del yaml.CSafeLoader\n"
-            "from pathlib import Path; from spack_kernel.spack.yaml_files import load\n"
+            "from pathlib import Path; from spack_kernel.spack.config.yaml_reader import load\n"
             f"print(load(Path({str(tmp_path / 'file.yaml')!r})))\n"
         )
         answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -17,13 +17,13 @@ from typing import Any
 import pytest
 from trees import FORMATS, recorded, unpack, write
 
-from spack_kernel.spack import index_file
-from spack_kernel.spack.database import CACHED_SPECS, Database
+from spack_kernel.spack.database import index_json
+from spack_kernel.spack.database.database import CACHED_SPECS, Database
+from spack_kernel.spack.database.rows import Rows
 from spack_kernel.spack.errors import DatabaseError, DatabaseWarning, SpackKernelError
-from spack_kernel.spack.rows import Rows
-from spack_kernel.spack.specs import FLAG_NAMES, Compiler, Dependency, External, Spec
-from spack_kernel.spack.store import Store
-from spack_kernel.spack.versions import Version
+from spack_kernel.spack.spec.spec import FLAG_NAMES, Compiler, Dependency, External, Spec
+from spack_kernel.spack.spec.versions import Version
+from spack_kernel.spack.store.store import Store
 from tests.mutations import mutate_bytes, mutate_tree
 
 
@@ -513,7 +513,7 @@ class TestChanges:
         content = whole.read_bytes()
         whole.write_bytes(content[:100])
         reads = []
-        read_bytes = index_file._read_bytes
+        read_bytes = index_json._read_bytes
 
         def then_the_writer_goes_on(path: Path) -> Any:
             result = read_bytes(path)
@@ -521,14 +521,14 @@ class TestChanges:
             whole.write_bytes(content[: 150 if len(reads) == 1 else None])
             return result
 
-        monkeypatch.setattr(index_file, "_read_bytes", then_the_writer_goes_on)
+        monkeypatch.setattr(index_json, "_read_bytes", then_the_writer_goes_on)
         assert len(Database.read(tmp_path)) == 1
         assert reads == [100, 150, len(content)]
 
     def test_written_without_end(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         write(tmp_path, '{"database"')
-        monkeypatch.setattr(index_file, "RETRY_PAUSE", 0.0)
-        read_bytes = index_file._read_bytes
+        monkeypatch.setattr(index_json, "RETRY_PAUSE", 0.0)
+        read_bytes = index_json._read_bytes
         reads = []
 
         def then_the_writer_goes_on(path: Path) -> Any:
@@ -537,10 +537,10 @@ class TestChanges:
             write(tmp_path, '{"database"' + " " * len(reads))
             return result
 
-        monkeypatch.setattr(index_file, "_read_bytes", then_the_writer_goes_on)
+        monkeypatch.setattr(index_json, "_read_bytes", then_the_writer_goes_on)
         with pytest.raises(DatabaseError, match="it is truncated"):
             Database.read(tmp_path)
-        assert len(reads) == index_file.READ_ATTEMPTS
+        assert len(reads) == index_json.READ_ATTEMPTS
 
     def test_replaced_all_the_time(self, tmp_path: Path) -> None:
         """Whatever a writer that renames does, each read gives one of the states."""
@@ -577,15 +577,15 @@ class TestChanges:
                     raise OSError(errno.ESTALE, "Stale file handle")
             return real_open(path, *arguments, **more)
 
-        monkeypatch.setattr(index_file, "RETRY_PAUSE", 0.0)
-        monkeypatch.setattr(index_file.os, "open", stale)
+        monkeypatch.setattr(index_json, "RETRY_PAUSE", 0.0)
+        monkeypatch.setattr(index_json.os, "open", stale)
         if succeeds:
             assert len(Database.read(root)) == 1
             assert len(calls) == failures + 1
         else:
             with pytest.raises(DatabaseError, match="replaced faster than it can be opened"):
                 Database.read(root)
-            assert len(calls) == index_file.READ_ATTEMPTS
+            assert len(calls) == index_json.READ_ATTEMPTS
 
 
 def test_nothing_is_locked_or_written(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from spack_kernel.spack.directories import Directories
+from spack_kernel.spack.load.directories import Directories
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from spack_kernel.spack.errors import DatabaseError
-from spack_kernel.spack.store import Store
-from spack_kernel.spack.traversal import RUNTIME_DEPTYPES
+from spack_kernel.spack.spec.traversal import RUNTIME_DEPTYPES
+from spack_kernel.spack.store.store import Store
 from tests.spack.small_stores import dag_hash, make_store, node
 
 

@@ -11,17 +11,22 @@ import pytest
 from golden_environments import Golden, open_golden, read
 from small_stores import dag_hash, make, make_store, node
 
-from spack_kernel.spack.activation import ViewNotFound, activate, load_view, specs_in_view
-from spack_kernel.spack.config import Config
-from spack_kernel.spack.directories import Directories
-from spack_kernel.spack.environments import (
+from spack_kernel.spack.config.config import Config
+from spack_kernel.spack.environments.activation import (
+    ViewNotFound,
+    activate,
+    load_view,
+    specs_in_view,
+)
+from spack_kernel.spack.environments.manifest import (
     EnvironmentNotFound,
     EnvironmentNotReady,
     environment_names,
     open_environment,
 )
 from spack_kernel.spack.errors import ConfigError, ConfigWarning, SpackKernelError, StoreNotFound
-from spack_kernel.spack.store import Store
+from spack_kernel.spack.load.directories import Directories
+from spack_kernel.spack.store.store import Store
 
 # What only recipes set, by environment; everything else must be Spack's to the letter.
 MPI = {"LD_LIBRARY_PATH", "MPICC", "MPICXX", "MPIF77", "MPIF90"}

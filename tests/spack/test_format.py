@@ -15,7 +15,12 @@ from trees import DATA, unpack
 
 from spack_kernel.spack import NoMatch, Store
 from spack_kernel.spack.errors import SpackKernelError
-from spack_kernel.spack.format import FormatSyntaxError, SpecFormat, format_flags, format_variants
+from spack_kernel.spack.output.format import (
+    FormatSyntaxError,
+    SpecFormat,
+    format_flags,
+    format_variants,
+)
 
 #: Template → DAG hash → text, or null where Spack raised an error.
 ANSWERS = json.loads(lzma.decompress((DATA / "1.3" / "formats.json.xz").read_bytes()))

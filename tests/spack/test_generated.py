@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from trees import recorded
 
-from spack_kernel.spack.database import Database
+from spack_kernel.spack.database.database import Database
 
 ROOT = Path(__file__).parents[2]
 RECORDS = 3000

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from spack_kernel.spack import index_file
-from spack_kernel.spack.database import Database
+from spack_kernel.spack.database import index_json
+from spack_kernel.spack.database.database import Database
 from spack_kernel.spack.errors import DatabaseError
 from tests.spack.test_index_parts import made, records, write
 
@@ -33,7 +33,7 @@ def read_large(
 
     def read(root: Path) -> Database:
         for name, value in {"_LARGE": 10, "_PIECE": 5000, **WAYS[request.param]}.items():
-            monkeypatch.setattr(index_file, name, value)
+            monkeypatch.setattr(index_json, name, value)
         return Database.read(root)
 
     return read
@@ -75,4 +75,4 @@ def test_a_file_of_another_size_than_it_said(tmp_path: Path, said: int) -> None:
     path = tmp_path / "file"
     path.write_bytes(TEXT)
     with path.open("rb", buffering=0) as file:
-        assert index_file._read_large(file, len(TEXT) + said) == TEXT[: len(TEXT) + said]
+        assert index_json._read_large(file, len(TEXT) + said) == TEXT[: len(TEXT) + said]

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from spack_kernel.spack import index_file, index_parts
-from spack_kernel.spack.database import Database
+from spack_kernel.spack.database import index_json, index_parts
+from spack_kernel.spack.database.database import Database
 from spack_kernel.spack.errors import DatabaseError
 
 DATA = Path(__file__).parents[1] / "data"
@@ -21,7 +21,7 @@ VERSIONS = sorted(path.parent.name for path in DATA.glob("*/index.json.xz"))
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(index_parts, "PART", 2000)
-    monkeypatch.setattr(index_file, "_LARGE", 1000)
+    monkeypatch.setattr(index_json, "_LARGE", 1000)
 
 
 def in_a_thread(root: Path) -> Any:

@@ -11,9 +11,9 @@ import pytest
 from golden_environments import ORDERED, VERSIONS, Environment, Golden, open_golden
 from small_stores import dag_hash, make, make_store, node
 
-from spack_kernel.spack.directories import Directories
-from spack_kernel.spack.load import DEFAULT_INSPECTIONS, LoadEnvironment, load_environment
-from spack_kernel.spack.store import Store
+from spack_kernel.spack.load.directories import Directories
+from spack_kernel.spack.load.load import DEFAULT_INSPECTIONS, LoadEnvironment, load_environment
+from spack_kernel.spack.store.store import Store
 
 # What differs from Spack's answers, by name. Spack was asked while the stores were still being
 # filled, so some prefixes existed when it looked and not when the list of directories was made,

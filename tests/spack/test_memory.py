@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from spack_kernel.spack import memory
 from spack_kernel.spack.errors import QuerySyntaxError
-from spack_kernel.spack.providers import Providers
-from spack_kernel.spack.selection import select
-from spack_kernel.spack.specs import Spec
-from spack_kernel.spack.store import Store
+from spack_kernel.spack.query import store_index
+from spack_kernel.spack.query.search import select
+from spack_kernel.spack.query.virtuals import Providers
+from spack_kernel.spack.spec.spec import Spec
+from spack_kernel.spack.store.store import Store
 from tests.spack.small_stores import dag_hash, make_store, node
 
 QUERIES = ("zlib", "zlib@1:", "hdf5 ^zlib", "^zlib", "%gcc", "", "/ab", "mpi", "python py-numpy@1:")
@@ -34,7 +34,7 @@ def test_an_answer_is_the_same_the_second_time(store: Store) -> None:
 def test_a_kept_answer_reads_no_record(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     first = store.find("python@3:")
     assert first
-    monkeypatch.setattr(memory.Memory, "rows", None)
+    monkeypatch.setattr(store_index.Memory, "rows", None)
     again = store.find("python@3:")
     assert {type(spec) for spec in again} != {Spec}  # to be read when they are looked at
     assert [spec.label for spec in again] == [spec.label for spec in first]
@@ -51,13 +51,13 @@ def test_other_providers_are_asked_anew(tmp_path: Path) -> None:
 
 
 def test_the_room_for_answers_is_limited(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "ANSWERED_SPECS", 400)
+    monkeypatch.setattr(store_index, "ANSWERED_SPECS", 400)
     fresh = Store.open(store.root)
     names = sorted(fresh.names())[:40]
     whole = store.find("")
     for name in [*names, *names]:
         assert fresh.find(name) == [spec for spec in whole if spec.name == name]
-    kept = memory.memory_of(fresh)
+    kept = store_index.memory_of(fresh)
     assert kept.answered(names[-1], True) is not None
     assert kept.answered(names[0], True) is None
 

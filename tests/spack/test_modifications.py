@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spack_kernel.spack.applying import apply_modifications, is_system_directory
-from spack_kernel.spack.modifications import OPERATIONS, InvalidModification, Modification
+from spack_kernel.spack.load.apply import apply_modifications, is_system_directory
+from spack_kernel.spack.load.modifications import OPERATIONS, InvalidModification, Modification
 
 
 def apply(value: str | None, *modifications: tuple[Any, ...]) -> str | None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from small_stores import dag_hash, make_store, node
 
-from spack_kernel.spack.applying import apply_modifications
-from spack_kernel.spack.modules import (
+from spack_kernel.spack.load.apply import apply_modifications
+from spack_kernel.spack.load.modules import (
     ModulesError,
     ModuleSystem,
     external_modules,
@@ -209,7 +209,7 @@ def test_what_the_environment_names(
 
 
 def test_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("spack_kernel.spack.modules._PLACES", (f"{tmp_path}/usual",))
+    monkeypatch.setattr("spack_kernel.spack.load.modules._PLACES", (f"{tmp_path}/usual",))
     (tmp_path / "modulecmd").write_text("#!/bin/sh\n")
     (tmp_path / "modulecmd").chmod(0o755)
     monkeypatch.chdir(tmp_path)

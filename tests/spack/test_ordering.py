@@ -10,9 +10,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spack_kernel.spack.specs import Spec
-from spack_kernel.spack.store import Store
-from spack_kernel.spack.traversal import depflag
+from spack_kernel.spack.spec.spec import Spec
+from spack_kernel.spack.spec.traversal import depflag
+from spack_kernel.spack.store.store import Store
 from tests.spack.small_stores import make_store, node
 
 #: So few of each that most specs are alike for a while.

@@ -11,11 +11,11 @@ import random
 import pytest
 from golden_queries import STORES, read_queries
 
-from spack_kernel.spack import parser
-from spack_kernel.spack.dialects import SPACK_0_16, SPACK_0_19, SPACK_0_21, SPACK_1
 from spack_kernel.spack.errors import QuerySyntaxError, SpackKernelError
-from spack_kernel.spack.parser import parse_queries, parse_query
-from spack_kernel.spack.selection import find_specs, get_specs
+from spack_kernel.spack.query import parser
+from spack_kernel.spack.query.dialects import SPACK_0_16, SPACK_0_19, SPACK_0_21, SPACK_1
+from spack_kernel.spack.query.parser import parse_queries, parse_query
+from spack_kernel.spack.query.search import find_specs, get_specs
 
 DIALECTS = (SPACK_0_16, SPACK_0_19, SPACK_0_21, SPACK_1)
 INPUTS = int(os.environ.get("SPACK_KERNEL_FUZZ", "20000"))

@@ -16,13 +16,13 @@ from unanswerable import (
     VERSIONS,
 )
 
-from spack_kernel.spack import drafts, parser
 from spack_kernel.spack.errors import Ambiguous, NoMatch, QuerySyntaxError
-from spack_kernel.spack.host import Host
-from spack_kernel.spack.parser import parse_queries
-from spack_kernel.spack.providers import NO_PROVIDERS, Providers
-from spack_kernel.spack.selection import dialect_for, get_specs, select
-from spack_kernel.spack.store import Store
+from spack_kernel.spack.query import builder, parser
+from spack_kernel.spack.query.parser import parse_queries
+from spack_kernel.spack.query.search import dialect_for, get_specs, select
+from spack_kernel.spack.query.virtuals import NO_PROVIDERS, Providers
+from spack_kernel.spack.spec.host import Host
+from spack_kernel.spack.store.store import Store
 
 #: Of every so manieth query the texts of errors are made, which takes longer than to find them.
 EVERY = 7
@@ -35,7 +35,7 @@ def spacks_host():
     """Be the machine that the Spacks were asked on, for os=fe and target=default_target."""
     parser._parsed.cache_clear()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(drafts, "host", lambda: Host("linux", "debian12", "zen2", "x86_64"))
+        patch.setattr(builder, "host", lambda: Host("linux", "debian12", "zen2", "x86_64"))
         yield
     parser._parsed.cache_clear()
 

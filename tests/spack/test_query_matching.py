@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from small_stores import dag_hash, make_store, node
 
-from spack_kernel.spack.parser import parse_query
-from spack_kernel.spack.providers import NO_PROVIDERS, Providers
-from spack_kernel.spack.selection import dialect_for, find_specs, select
+from spack_kernel.spack.query.parser import parse_query
+from spack_kernel.spack.query.search import dialect_for, find_specs, select
+from spack_kernel.spack.query.virtuals import NO_PROVIDERS, Providers
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from spack_kernel.spack.store import Store
+    from spack_kernel.spack.store.store import Store
 
 
 def edges(*recorded: tuple[str, str, str]) -> list[dict[str, Any]]:

@@ -9,14 +9,14 @@ from golden_queries import STORES, read_queries
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spack_kernel.spack.dialects import SPACK_0_16, SPACK_0_19, SPACK_0_21, SPACK_1, Dialect
 from spack_kernel.spack.errors import QuerySyntaxError
-from spack_kernel.spack.matching import Matcher
-from spack_kernel.spack.parser import parse_queries, parse_query
-from spack_kernel.spack.providers import NO_PROVIDERS
-from spack_kernel.spack.query import Query
-from spack_kernel.spack.selection import dialect_for, find_specs
-from spack_kernel.spack.store import Store
+from spack_kernel.spack.query.abstract_spec import Query
+from spack_kernel.spack.query.dialects import SPACK_0_16, SPACK_0_19, SPACK_0_21, SPACK_1, Dialect
+from spack_kernel.spack.query.matcher import Matcher
+from spack_kernel.spack.query.parser import parse_queries, parse_query
+from spack_kernel.spack.query.search import dialect_for, find_specs
+from spack_kernel.spack.query.virtuals import NO_PROVIDERS
+from spack_kernel.spack.store.store import Store
 
 DIALECTS = (SPACK_0_16, SPACK_0_19, SPACK_0_21, SPACK_1)
 

@@ -21,9 +21,9 @@ import pytest
 from golden_environments import materialise
 
 from spack_kernel.spack.errors import SpackKernelError, StoreNotFound
-from spack_kernel.spack.load import load_environment
-from spack_kernel.spack.specs import Spec
-from spack_kernel.spack.store import Store
+from spack_kernel.spack.load.load import load_environment
+from spack_kernel.spack.spec.spec import Spec
+from spack_kernel.spack.store.store import Store
 
 SPECS = int(os.environ.get("SPACK_KERNEL_REAL_SPECS", "10"))
 

@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trees import write
 
-from spack_kernel.spack.config import Config
+from spack_kernel.spack.config.config import Config
 from spack_kernel.spack.errors import ConfigError
-from spack_kernel.spack.parser import parse_query
-from spack_kernel.spack.providers import Provision
-from spack_kernel.spack.recipes import Recipe
-from spack_kernel.spack.repositories import (
+from spack_kernel.spack.query.parser import parse_query
+from spack_kernel.spack.query.search import select
+from spack_kernel.spack.query.virtuals import Provision
+from spack_kernel.spack.repos.provides_reader import Recipe
+from spack_kernel.spack.repos.repositories import (
     InstalledRecipes,
     KnownVirtuals,
     Repository,
@@ -26,8 +27,7 @@ from spack_kernel.spack.repositories import (
     configured_repositories,
     preferred_providers,
 )
-from spack_kernel.spack.selection import select
-from spack_kernel.spack.store import Store
+from spack_kernel.spack.store.store import Store
 
 
 def provides(source: str, class_name: str = "Thing") -> list[tuple[str, str]]:

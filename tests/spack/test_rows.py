@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from spack_kernel.spack.database.rows import Rows
 from spack_kernel.spack.errors import DatabaseError, DatabaseWarning
-from spack_kernel.spack.memory import memory_of
-from spack_kernel.spack.rows import Rows
-from spack_kernel.spack.selection import in_find_order
-from spack_kernel.spack.specs import DeferredSpecs, Spec
-from spack_kernel.spack.store import Store
+from spack_kernel.spack.query.search import in_find_order
+from spack_kernel.spack.query.store_index import memory_of
+from spack_kernel.spack.spec.spec import DeferredSpecs, Spec
+from spack_kernel.spack.store.store import Store
 from tests.spack.small_stores import dag_hash, make_store, node
 
 

@@ -6,10 +6,10 @@ import pytest
 from small_stores import dag_hash, make_store, node
 
 from spack_kernel.spack.errors import Ambiguous, NoMatch, QuerySyntaxError
-from spack_kernel.spack.parser import parse_queries
-from spack_kernel.spack.providers import NO_PROVIDERS, Providers
-from spack_kernel.spack.selection import find_specs, get_specs, select
-from spack_kernel.spack.store import Store
+from spack_kernel.spack.query.parser import parse_queries
+from spack_kernel.spack.query.search import find_specs, get_specs, select
+from spack_kernel.spack.query.virtuals import NO_PROVIDERS, Providers
+from spack_kernel.spack.store.store import Store
 
 
 def text(store: Store, query: str, **options) -> str:

@@ -11,8 +11,8 @@ import pytest
 from trees import make_instance, recorded, unpack, write
 
 from spack_kernel.spack.errors import ConfigError, DatabaseError, DatabaseWarning, StoreNotFound
-from spack_kernel.spack.install_tree import padded
-from spack_kernel.spack.store import Store
+from spack_kernel.spack.store.install_tree import padded
+from spack_kernel.spack.store.store import Store
 
 
 def environ(tmp_path: Path, **more: str) -> dict[str, str]:

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from trees import make_instance, recorded, write
 
-from spack_kernel.spack import index_file
-from spack_kernel.spack.database import Database
+from spack_kernel.spack.database import index_json
+from spack_kernel.spack.database.database import Database
 from spack_kernel.spack.errors import DatabaseError, DatabaseWarning, StoreNotFound
-from spack_kernel.spack.store_cache import StoreCache
+from spack_kernel.spack.store.store_cache import StoreCache
 
 
 @pytest.fixture
@@ -52,9 +52,9 @@ def test_threads_read_it_once(
 ) -> None:
     root = write(tmp_path, records)
     started, reads = threading.Barrier(8), []
-    read_bytes = index_file._read_bytes
+    read_bytes = index_json._read_bytes
     monkeypatch.setattr(
-        index_file, "_read_bytes", lambda path: (reads.append(path), read_bytes(path))[1]
+        index_json, "_read_bytes", lambda path: (reads.append(path), read_bytes(path))[1]
     )
     cache, stores = StoreCache(), []
 

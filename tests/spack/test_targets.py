@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from spack_kernel.spack.targets import common_targets, in_targets, is_known, unknown_ends
+from spack_kernel.spack.spec.targets import common_targets, in_targets, is_known, unknown_ends
 
 IN = [
     ("zen3", "zen3", True),

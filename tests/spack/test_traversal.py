@@ -9,12 +9,12 @@ from golden_environments import ORDERED, open_golden
 from small_stores import dag_hash, make_store, node
 
 from spack_kernel.spack.errors import DatabaseError
-from spack_kernel.spack.traversal import reach, topological, use_order
+from spack_kernel.spack.spec.traversal import reach, topological, use_order
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from spack_kernel.spack.specs import Spec
+    from spack_kernel.spack.spec.spec import Spec
 
 
 @pytest.mark.parametrize("version", ORDERED)

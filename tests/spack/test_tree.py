@@ -12,8 +12,8 @@ from small_stores import dag_hash, make_store, node
 from trees import DATA, unpack
 
 from spack_kernel.spack import Store
-from spack_kernel.spack.format import SpecFormat
-from spack_kernel.spack.tree import MARKS, TreeNode, dependency_tree, install_status
+from spack_kernel.spack.output.format import SpecFormat
+from spack_kernel.spack.output.tree import MARKS, TreeNode, dependency_tree, install_status
 
 FIND = SpecFormat("{name}{@version}{variants}")
 SPEC = SpecFormat(

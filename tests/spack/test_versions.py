@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spack_kernel.spack.version_lists import (
+from spack_kernel.spack.spec.version_ranges import (
     ANY_VERSION,
     EmptyRangeError,
     VersionError,
     VersionList,
     VersionRange,
 )
-from spack_kernel.spack.versions import DEVELOP_NAMES, Version
+from spack_kernel.spack.spec.versions import DEVELOP_NAMES, Version
 
 # Each is newer than the one before it. What Spack 1.3 says of every pair of neighbours.
 ORDER = [

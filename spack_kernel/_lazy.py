@@ -1,0 +1,39 @@
+"""Public names that are imported when they are first used.
+
+A kernel whose plan is cached needs almost nothing of the package, and every module costs time.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+
+def attach(
+    package: str, modules: Mapping[str, Sequence[str]]
+) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
+    """Return ``__getattr__``, ``__dir__`` and ``__all__`` of a package.
+
+    Parameters
+    ----------
+    package : str
+        Its ``__name__``.
+    modules : mapping of str to sequence of str
+        Module, relative to the package → the names it defines. A module in ``""`` is public as a
+        whole.
+    """
+    origins = {name: module for module, names in modules.items() for name in names}
+
+    def getattr_(name: str) -> object:
+        if name not in origins:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        origin = origins[name]
+        if not origin:
+            return import_module(f"{package}.{name}")
+        return getattr(import_module(f"{package}.{origin}"), name)
+
+    names = sorted(origins)
+    return getattr_, lambda: names, names

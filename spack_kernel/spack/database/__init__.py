@@ -1,0 +1,18 @@
+"""The install database: ``index.json``, its records, and the order in which Spack lists them."""
+
+from __future__ import annotations
+
+from spack_kernel._lazy import attach
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .database import Database as Database
+    from .index_json import INDEX_PATH as INDEX_PATH
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "database": ("Database",),
+        "index_json": ("INDEX_PATH",),
+    },
+)

@@ -1,0 +1,311 @@
+"""One install database: ``.spack-db/index.json`` in the formats 5 to 8.
+
+The file is split into one piece of JSON a record, and a record is decoded when it is asked for.
+So a record that is malformed harms nobody who does not need it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import warnings
+from bisect import bisect_left
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from spack_kernel.spack.errors import DatabaseError, DatabaseWarning, warn_left_out
+from spack_kernel.spack.spec.spec import Spec
+
+from .edges import edges_in, virtuals_in
+from .index_json import INDEX_PATH, REBUILD, Stamp, differs, read_index
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+#: The database formats whose records are known, oldest and newest.
+KNOWN_FORMATS = (5, 8)
+
+#: Decoded specs kept by one database; about 4 kB each.
+CACHED_SPECS = 1024
+
+# How a record begins; format 5 wraps a node as {name: node}. Spack up to 0.20 writes blanks, and
+# what allows for them takes longer.
+_BEGINS_TIGHT = re.compile(rb'\{"spec":\{"name":"([\w.+-]+)"').match
+_BEGINS = re.compile(rb'\s*\{\s*"spec"\s*:\s*\{\s*"name"\s*:\s*"([\w.+-]+)"').match
+_BEGINS_WRAPPED = re.compile(rb'\s*\{\s*"spec"\s*:\s*\{\s*"([\w.+-]+)"\s*:\s*\{').match
+
+
+class _Record(msgspec.Struct, gc=False):
+    spec: msgspec.Raw
+    path: str | None = None
+    installed: bool = False  # what Spack takes an absent one for
+    explicit: bool | None = False
+    deprecated_for: str | None = None
+    installation_time: float | None = 0.0
+
+
+_decode_record = msgspec.json.Decoder(_Record).decode
+
+_says_explicit = re.compile(rb'"explicit"\s*:\s*true').search
+
+
+class Database:
+    """The records of one install tree, in the order of its ``index.json``.
+
+    Made by `Database.read`; what it holds does not change afterwards, so threads may share it.
+
+    Attributes
+    ----------
+    root : Path
+        The install tree.
+    version : str
+        The database format as the file names it.
+    stamp : Stamp or None
+        The file's identity when it was read; None when there was no file.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        version: str,
+        records: Mapping[str, msgspec.Raw],
+        stamp: Stamp | None,
+    ) -> None:
+        self.root = root
+        self.version = version
+        self.stamp = stamp
+        self._records = records
+        self._young: dict[str, Spec] = {}
+        self._old: dict[str, Spec] = {}
+        self._virtuals: dict[str, set[str]] | None = None
+        self._by_name: Mapping[str, Sequence[str]] | None = None
+        self._sorted_hashes: list[str] | None = None
+        self._prefix_asked = False
+
+    @classmethod
+    def read(cls, root: str | os.PathLike[str]) -> Database:
+        """Read the database of the install tree `root`.
+
+        A file that changes while it is read, or that a network file system calls stale, is read
+        again a few times.
+
+        Raises
+        ------
+        DatabaseError
+            When there is none, or it cannot be read or understood.
+
+        Warns
+        -----
+        DatabaseWarning
+            When the format is newer than the ones known and its records look alike.
+        """
+        root = Path(root)
+        version, records, stamp = read_index(root)
+        database = cls(root, version, records, stamp)
+        database._check_format()
+        return database
+
+    @classmethod
+    def empty(cls, root: str | os.PathLike[str], version: str) -> Database:
+        """Return the database of an install tree in which nothing has been installed yet."""
+        return cls(Path(root), version, {}, None)
+
+    @property
+    def path(self) -> Path:
+        """The file the database was read from."""
+        return self.root / INDEX_PATH
+
+    def changed(self) -> bool:
+        """Return whether the file is another one than when it was read, or gone. One stat."""
+        return differs(self.path, self.stamp)
+
+    def __repr__(self) -> str:
+        return f"<Database {self.root}: format {self.version}, {len(self)} records>"
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._records)
+
+    def __contains__(self, dag_hash: object) -> bool:
+        return dag_hash in self._records
+
+    def get(self, dag_hash: str) -> Spec | None:
+        """Return the spec with exactly this DAG hash, installed or not; None when unknown.
+
+        Raises
+        ------
+        DatabaseError
+            When the record is malformed.
+        """
+        spec = self._young.get(dag_hash)
+        if spec is None:
+            spec = self._old.get(dag_hash)
+            if spec is None:
+                raw = self._records.get(dag_hash)
+                if raw is None:
+                    return None
+                spec = self._decode_spec(dag_hash, raw)
+            # Two generations bound the cache without a lock: each step is one dict operation.
+            if len(self._young) >= CACHED_SPECS // 2:
+                self._old, self._young = self._young, {}
+            self._young[dag_hash] = spec
+        return spec
+
+    def record(self, dag_hash: str) -> msgspec.Raw | None:
+        """Return the record of a DAG hash as JSON; None when unknown."""
+        return self._records.get(dag_hash)
+
+    def edges(self, dag_hash: str, deptypes: Sequence[str]) -> tuple[str, ...]:
+        """Return the hashes of the dependencies of a record that have one of these types.
+
+        Much faster than `get`, for who walks over a whole store. Nothing for an unknown hash.
+
+        Raises
+        ------
+        DatabaseError
+            When the record is malformed.
+        """
+        raw = self._records.get(dag_hash)
+        if raw is None:
+            return ()
+        edges = edges_in(raw, deptypes)
+        if edges is None:  # an old format, or malformed
+            spec = self.get(dag_hash)
+            recorded = spec.dependencies if spec else ()
+            return tuple([e.hash for e in recorded if any(t in e.deptypes for t in deptypes)])
+        return edges
+
+    def explicit(self) -> list[str]:
+        """Return the DAG hashes of the specs that were installed explicitly, in recorded order."""
+        says = [key for key, raw in self._records.items() if _says_explicit(raw)]
+        return [spec.hash for spec in self.specs(says) if spec.explicit and spec.installed]
+
+    def mentions(self, dag_hash: str, other: str) -> bool:
+        """Tell whether the record of `dag_hash` has the text `other` in it, without decoding it."""
+        raw = self._records.get(dag_hash)
+        return raw is not None and other.encode() in bytes(raw)
+
+    def specs(self, hashes: Iterable[str] | None = None) -> Iterator[Spec]:
+        """Yield the specs with these DAG hashes, by default all; malformed and unknown ones not.
+
+        Warns
+        -----
+        DatabaseWarning
+            For each record that is malformed.
+        """
+        young = self._young.get
+        for dag_hash in self._records if hashes is None else hashes:
+            spec = young(dag_hash)  # spares a call where thousands are asked for
+            if spec is None:
+                try:
+                    spec = self.get(dag_hash)
+                except DatabaseError as error:
+                    warn_left_out(error, stacklevel=2)
+                young = self._young.get
+            if spec is not None:
+                yield spec
+
+    def names(self) -> Mapping[str, Sequence[str]]:
+        """Return package name → DAG hashes, both in recorded order.
+
+        No node is decoded for it: the name is what a node begins with. Records that are
+        malformed have no name.
+        """
+        if self._by_name is None:
+            # One that does not begin with its name (another key order, escapes) is decoded.
+            loose = _BEGINS_WRAPPED if self.version == "5" else _BEGINS
+            groups: defaultdict[bytes, list[str]] = defaultdict(list)
+            for dag_hash, raw in self._records.items():
+                found = _BEGINS_TIGHT(raw) or loose(raw)
+                if found is not None:
+                    groups[found[1]].append(dag_hash)
+                else:
+                    with contextlib.suppress(DatabaseError):
+                        groups[self._decode_spec(dag_hash, raw).name.encode()].append(dag_hash)
+            self._by_name = {name.decode(): hashes for name, hashes in groups.items()}
+        return self._by_name
+
+    def named(self, name: str) -> Sequence[str]:
+        """Return the DAG hashes of a package's records, in recorded order; see `names`."""
+        return self.names().get(name, ())
+
+    def virtuals(self) -> Mapping[str, set[str]]:
+        """Return virtual package → packages that stand for it on a recorded edge."""
+        if self._virtuals is None:
+            found: dict[str, set[str]] = {}
+            for raw in self._records.values():
+                for virtual, package in virtuals_in(raw):
+                    found.setdefault(virtual, set()).add(package)
+            self._virtuals = found
+        return self._virtuals
+
+    def with_hash_prefix(self, hash_prefix: str) -> list[str]:
+        """Return the DAG hashes that begin with `hash_prefix`, sorted."""
+        hashes = self._sorted_hashes
+        if hashes is None:
+            if not self._prefix_asked:  # for a single question a scan is faster than sorting
+                self._prefix_asked = True
+                return sorted(h for h in self._records if h.startswith(hash_prefix))
+            hashes = self._sorted_hashes = sorted(self._records)
+        start = end = bisect_left(hashes, hash_prefix)
+        while end < len(hashes) and hashes[end].startswith(hash_prefix):
+            end += 1
+        return hashes[start:end]
+
+    def _decode_spec(self, dag_hash: str, raw: msgspec.Raw) -> Spec:
+        try:
+            record = _decode_record(raw)
+            return Spec.from_json(
+                dag_hash,
+                record.spec,
+                # Old Spacks wrote the word None for an external without a prefix; and no directory
+                # can have a NUL in its path.
+                prefix=None
+                if record.path == "None" or "\0" in (record.path or "")
+                else record.path,
+                installed=record.installed,
+                explicit=bool(record.explicit),
+                deprecated_for=record.deprecated_for,
+                installation_time=record.installation_time or 0.0,
+            )
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, ValueError) as error:
+            raise DatabaseError(
+                f"the record of /{dag_hash} in {self.path} is malformed: {error}", hint=REBUILD
+            ) from error
+
+    def _check_format(self) -> None:
+        oldest, newest = KNOWN_FORMATS
+        number = self.version.partition(".")[0]
+        if not number.isdecimal():
+            raise DatabaseError(
+                f"{self.path} has no database format we could know: {self.version!r}", hint=REBUILD
+            )
+        if int(number) < oldest:
+            raise DatabaseError(
+                f"{self.path} has database format {self.version}; the oldest that can be read "
+                f"is {oldest}",
+                hint="`spack reindex` with the Spack you use today brings it up to date.",
+            )
+        if self.version.isdecimal() and int(number) <= newest:
+            return
+        formats = f"database format {self.version}, newer than {newest}, the newest known here"
+        for dag_hash in list(self._records)[:: max(1, len(self._records) // 64)]:
+            try:
+                self.get(dag_hash)
+            except DatabaseError as error:  # noqa: PERF203
+                raise DatabaseError(
+                    f"{self.path} has {formats}, and its records look different",
+                    details=(error.summary,),
+                    hint="Update spack-kernel to a version that knows this format.",
+                ) from error
+        warnings.warn(
+            f"{self.path} has {formats}; it is read because its records look alike",
+            DatabaseWarning,
+            stacklevel=3,
+        )

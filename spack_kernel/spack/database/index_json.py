@@ -1,0 +1,249 @@
+"""The file of an install database: read whole, split into records, and what can be wrong with it.
+
+It is read in one go (Spack replaces it by rename, so what is read is one state) and never locked
+or written. msgspec finds where each record begins and ends, and leaves it undecoded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import mmap
+import os
+import stat as stat_module
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+import msgspec
+
+from spack_kernel.spack.errors import DatabaseError
+from spack_kernel.spack.system import file_checks
+
+if TYPE_CHECKING:
+    from io import FileIO
+
+#: Where an install tree keeps its database.
+INDEX_PATH = Path(".spack-db", "index.json")
+
+#: The largest database that is read, in bytes; fifty thousand records have 82 MB.
+MAX_DATABASE_SIZE = 4 << 30
+
+#: What to type when a database is broken.
+REBUILD = "`spack reindex` writes the database anew from what is installed."
+
+#: How often a file that changes while it is read is read again, and the first pause in seconds.
+READ_ATTEMPTS = 5
+RETRY_PAUSE = 0.02
+
+
+#: Bytes above which a database is decoded in parts where other threads may wait.
+_LARGE = 5_000_000
+
+_HUGE_PAGES = getattr(mmap, "MADV_HUGEPAGE", None)
+
+#: A large file is read in pieces of so many bytes; each takes about a millisecond, or these seconds
+#: where pages are hard to get, or the disk is slow.
+_PIECE = 4 << 20
+_SLOW_PIECE = 0.005
+
+
+class _Body(msgspec.Struct):
+    version: str | int
+    installs: dict[str, msgspec.Raw]
+
+
+class _File(msgspec.Struct):
+    database: _Body
+
+
+_decode_file = msgspec.json.Decoder(_File).decode
+
+
+class Stamp(NamedTuple):
+    """What a stat says of a file; two equal stamps mean an unchanged file."""
+
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+    @classmethod
+    def of(cls, stat: os.stat_result) -> Stamp:
+        """Return the stamp of a stat result."""
+        return cls(*file_checks.stamp_of(stat))
+
+
+def read_index(root: Path) -> tuple[str, dict[str, msgspec.Raw], Stamp]:
+    """Read the database file of the install tree `root`.
+
+    A file that changes while it is read, or that a network file system calls stale, is read
+    again a few times.
+
+    Returns
+    -------
+    version : str
+        The database format as the file names it.
+    records : dict of str to msgspec.Raw
+        DAG hash → record as JSON, in recorded order; together they keep the file in memory.
+    stamp : Stamp
+        The identity of what was read.
+
+    Raises
+    ------
+    DatabaseError
+        When there is none, or it is no database.
+    """
+    path = root / INDEX_PATH
+    for attempt in range(1, READ_ATTEMPTS + 1):
+        last = attempt == READ_ATTEMPTS
+        try:
+            data, stamp = _read_bytes(path)
+        except OSError as error:
+            file_checks.stamp(path)
+            if error.errno != errno.ESTALE or last:
+                _refuse_unreadable(root, path, error)
+        else:
+            try:
+                body = _decode(data)
+            except ValueError as error:
+                if last or not differs(path, stamp):
+                    _refuse_undecodable(path, bytes(data), error)
+            else:
+                file_checks.note("stamp", path, list(stamp))
+                return str(body.version), body.installs, stamp
+        time.sleep(RETRY_PAUSE * 2 ** (attempt - 1))
+    raise AssertionError("unreachable")
+
+
+def _read_bytes(path: Path) -> tuple[bytes | memoryview, Stamp]:
+    """Return the content of a regular file, and its stamp before it was read."""
+    # Non-blocking: opening a FIFO that somebody put there must not wait for a writer.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        stat = os.fstat(descriptor)
+        if not stat_module.S_ISREG(stat.st_mode):
+            raise OSError(errno.EISDIR, "it is not a regular file")
+        if stat.st_size > MAX_DATABASE_SIZE:
+            text = f"it is larger than {MAX_DATABASE_SIZE >> 30} GiB ({stat.st_size:,} bytes)"
+            raise OSError(errno.EFBIG, text)
+        with open(descriptor, "rb", buffering=0, closefd=False) as file:
+            if stat.st_size <= _LARGE:
+                return file.read(), Stamp.of(stat)
+            return _read_large(file, stat.st_size), Stamp.of(stat)
+    finally:
+        os.close(descriptor)
+
+
+def _read_large(file: FileIO, size: int) -> memoryview:
+    """Return the first `size` bytes of a file, or all where there are fewer.
+
+    They are kept in pages of 2 MB where the system has them at hand: a fifth of the time is saved.
+    Where it has to make room for such pages first, it takes longer than without.
+    """
+    # No file stands behind these pages that could change or vanish.
+    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    huge = _HUGE_PAGES
+    if huge is not None:
+        _advise(pages, huge, 0)
+    data = memoryview(pages)
+    there = 0
+    while there < size:
+        started = time.perf_counter()
+        count = file.readinto(data[there : there + _PIECE])
+        if not count:
+            break
+        there += count
+        if huge is not None and time.perf_counter() - started > _SLOW_PIECE:
+            huge = None
+            _advise(pages, mmap.MADV_NOHUGEPAGE, there)
+    return data[:there].toreadonly()
+
+
+def _advise(pages: mmap.mmap, advice: int, start: int) -> None:
+    """Advise the system on the pages behind `start`; it may not listen."""
+    start = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+    if start < len(pages):
+        with contextlib.suppress(OSError):
+            pages.madvise(advice, start)
+
+
+def differs(path: Path, stamp: Stamp | None) -> bool:
+    """Return whether a file is another one than `stamp` says; None says there is no file."""
+    try:
+        return Stamp.of(path.stat()) != stamp
+    except FileNotFoundError:
+        return stamp is not None
+    except OSError:
+        return True
+
+
+def _decode(data: bytes | memoryview) -> _Body:
+    """Split a database into its records.
+
+    Raises ValueError with what is wrong.
+    """
+    if len(data) > _LARGE and threading.current_thread() is not threading.main_thread():
+        from .index_parts import split  # seldom needed, and its patterns take milliseconds
+
+        parts = split(data)
+        if parts is not None:
+            records, rest = parts
+            body = _decode_at_once(rest)
+            records.update(body.installs)
+            return _Body(body.version, records)
+    return _decode_at_once(data)
+
+
+def _decode_at_once(data: bytes | memoryview) -> _Body:
+    try:
+        try:
+            return _decode_file(data).database
+        except msgspec.ValidationError:
+            raise
+        except msgspec.DecodeError as error:
+            # Spack takes the first JSON value and ignores what follows it.
+            if "trailing characters" not in str(error):
+                raise
+            _, end = json.JSONDecoder().raw_decode(str(data, "latin-1"))
+            return _decode_file(data[:end]).database
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise ValueError(str(error)) from error
+
+
+def _refuse_unreadable(root: Path, path: Path, error: OSError) -> NoReturn:
+    hint = "Name the install tree: the directory that holds .spack-db/index.json."
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        if not root.exists():
+            summary = f"there is no directory {root}"
+        elif not root.is_dir():
+            summary = f"{root} is not a directory, so it is no install tree"
+        elif not path.parent.is_dir():
+            summary = f"{root} is not an install tree: it has no {INDEX_PATH}"
+        else:
+            summary = f"{root} has no {INDEX_PATH}: nothing has been installed there yet"
+            hint = "`spack install` something first, or name another install tree."
+    elif error.errno in (errno.EACCES, errno.EPERM):
+        summary = f"{path} cannot be read: permission denied"
+        hint = "Ask the owner of the store to make its .spack-db directory readable for you."
+    elif error.errno == errno.ESTALE:
+        summary = f"{path} cannot be read: it is replaced faster than it can be opened"
+        hint = "Try again; if it stays so, the file system that holds it needs attention."
+    else:
+        summary = f"{path} cannot be read: {error.strerror}"
+    raise DatabaseError(summary, hint=hint) from error
+
+
+def _refuse_undecodable(path: Path, data: bytes, error: ValueError) -> NoReturn:
+    reason = str(error)
+    if not data.strip():
+        summary = f"{path} is empty"
+    elif "truncated" in reason:
+        summary = f"{path} ends in the middle after {len(data)} bytes: it is truncated"
+    elif not data.lstrip().startswith(b"{"):
+        summary = f"{path} is not a Spack install database: it is not JSON of that shape"
+    else:
+        summary = f"{path} is not a Spack install database: {reason}"
+    raise DatabaseError(summary, hint=REBUILD) from error

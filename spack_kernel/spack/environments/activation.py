@@ -1,0 +1,258 @@
+"""The environment of a Spack environment: through one of its views, or by loading its roots.
+
+The rules are those of ``spack.environment.shell`` and ``add_view_to_env``: what `spack env
+activate` changes is what `spack load` of the roots changes, shown through the view.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from spack_kernel.spack.errors import SpackKernelError
+from spack_kernel.spack.load.directories import Directories
+from spack_kernel.spack.load.load import (
+    LOADED_HASHES,
+    LoadEnvironment,
+    inspections_of,
+    load_environment,
+    prepend_pythonpath,
+)
+from spack_kernel.spack.load.modifications import Modification
+from spack_kernel.spack.load.pythonpath import PYTHON, PythonPathEntry, shown_entries
+from spack_kernel.spack.load.recipe_variables import with_recipes
+from spack_kernel.spack.system import file_checks
+
+from .views import Projection
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from spack_kernel.spack.load.recipe_variables import RecipeEnvironment
+    from spack_kernel.spack.spec.spec import Spec
+    from spack_kernel.spack.store.store import Store
+
+    from .manifest import SpackEnvironment
+    from .views import View
+
+#: Where a prefix keeps what Spack knows of it, and a view that of all it shows.
+METADATA = ".spack"
+
+
+class ViewNotFound(SpackKernelError):  # noqa: N818 - reads as Spack's own errors do
+    """A view that is not there, or not one of a single Python."""
+
+    code = "view-not-found"
+
+
+def activate(
+    environment: SpackEnvironment,
+    store: Store,
+    view: View | None,
+    *,
+    recipes: RecipeEnvironment | None = None,
+    directories: Directories | None = None,
+) -> LoadEnvironment:
+    """Return what `spack env activate` of `environment` changes, through `view`.
+
+    First what ``env_vars:`` says and where the view has programs, pages and libraries, or could;
+    then what `spack load` of the roots changes, each prefix replaced by where the view shows it;
+    duplicates dropped. Without a view Spack changes next to nothing; we then load the roots, since
+    whoever starts a kernel of an environment expects to find in it what was added to it.
+
+    Parameters
+    ----------
+    environment : SpackEnvironment
+        The environment.
+    store : Store
+        Where its specs are installed.
+    view : View or None
+        One of its views (`SpackEnvironment.view`); None to do without.
+    recipes : RecipeEnvironment, optional
+        What was recorded of the recipes of its roots.
+    directories : Directories, optional
+        Says which directories exist; the file system is asked when not given.
+
+    Raises
+    ------
+    EnvironmentNotReady
+        When some of its roots are not installed.
+    ViewNotFound
+        When the directory of the view does not exist.
+    ConfigError, DatabaseError, QuerySyntaxError
+        When its configuration cannot be understood, or recorded dependencies form a cycle.
+    """
+    directories = directories or Directories()
+    specs = environment.specs(store)
+    inspections = inspections_of(store, environment.config.prefix_inspections())
+    loaded = load_environment(store, specs, inspections, directories=directories)
+    if recipes is not None:
+        loaded = with_recipes(loaded, recipes, store, directories)
+    name = f"the environment {environment.name}"
+    modifications = [Modification("set", "SPACK_ENV", str(environment.path), reason=name)]
+    if view is None:
+        modifications += environment.variables()
+        modifications += _without(loaded, LOADED_HASHES)
+        return replace(loaded, modifications=tuple(modifications))
+    reason = f"the view {view.name}"
+    if not directories.exists(view.root):
+        raise ViewNotFound(
+            f"{reason} of {name} does not exist",
+            details=[f"  looked for {view.root}"],
+            hint=f"`spack {environment.option} env view regenerate` makes it.",
+        )
+    modifications.append(Modification("set", "SPACK_ENV_VIEW", view.root, reason=reason))
+    active = [*environment.variables(), *_inspect(view.root, inspections, reason)]
+    projection = Projection(view, loaded.closure, store)
+    active += [
+        modification._replace(value=projection.replace(modification.value))
+        for modification in _without(loaded, LOADED_HASHES, "PYTHONPATH")
+    ]
+    shown_roots = [spec for spec in specs if _is_shown(spec, environment, view)]
+    pythonpath = _through(projection, projection.linked(shown_roots), loaded, directories)
+    active += prepend_pythonpath(pythonpath)
+    active += [
+        Modification("prune", variable, reason="Spack drops duplicates in a view")
+        for variable in dict.fromkeys(modification.variable for modification in active)
+    ]
+    return replace(
+        loaded, modifications=tuple(modifications + active), pythonpath=tuple(pythonpath)
+    )
+
+
+def load_view(
+    store: Store,
+    root: str,
+    inspections: Mapping[str, Sequence[str]] | None = None,
+    *,
+    directories: Directories | None = None,
+) -> LoadEnvironment:
+    """Return what it takes to work in a view of the user's own making (`spack view symlink`).
+
+    What the site inspects prefixes for is looked for in the view itself, and its site-packages go
+    on PYTHONPATH. The specs of the result are those whose metadata is in the view; externals, which
+    no view shows, are in its closure alone.
+
+    Parameters
+    ----------
+    store : Store
+        Where what is in the view is installed.
+    root : str
+        The view's directory, absolute.
+    inspections : mapping of str to sequence of str, optional
+        The site's ``modules:prefix_inspections``; by default what the store is configured to,
+        else Spack's own.
+    directories : Directories, optional
+        Says which directories exist; the file system is asked when not given.
+
+    Raises
+    ------
+    ViewNotFound
+        When there is no such directory, it is no view, or it has several Pythons.
+    """
+    directories = directories or Directories()
+    if not directories.exists(root):
+        raise ViewNotFound(f"there is no view at {root}: no such directory")
+    specs = specs_in_view(store, root)
+    if not specs:
+        raise ViewNotFound(
+            f"{root} is not a view of specs of this store",
+            details=[f"  looked in {posixpath.join(root, METADATA)} for what is linked"],
+            hint=f"`spack view symlink {root} SPEC` makes one.",
+        )
+    reason = f"the view {root}"
+    modifications = [
+        modification
+        for modification in _inspect(root, inspections_of(store, inspections), reason)
+        if directories.exists(posixpath.normpath(modification.value))
+    ]
+    closure = store.closure(*specs)
+    pythons = [spec for spec in closure if spec.name == PYTHON]
+    if len(pythons) > 1:
+        raise ViewNotFound(
+            f"the view {root} has several Pythons",
+            details=[f"  {python.label}" for python in pythons],
+            hint="Name one that has the packages of one Python.",
+        )
+    pythonpath = [
+        entry for python in pythons for entry in shown_entries(python, root, reason, directories)
+    ]
+    return LoadEnvironment(
+        specs=specs,
+        closure=tuple(closure),
+        modifications=(*modifications, *prepend_pythonpath(pythonpath)),
+        pythonpath=tuple(pythonpath),
+        left_out=(),
+        unrecorded=(),
+    )
+
+
+def specs_in_view(store: Store, root: str) -> tuple[Spec, ...]:
+    """Return the specs of `store` whose metadata lies in the view at `root`, sorted by name.
+
+    A view has the metadata directory of each spec it shows below ``.spack``, by package name.
+    """
+    names = file_checks.names_in(posixpath.join(root, METADATA))
+    found = []
+    for name in names or ():
+        dag_hash = _recorded_hash(posixpath.join(root, METADATA, name, "spec.json"))
+        spec = store.by_hash(dag_hash) if dag_hash else None
+        if spec is not None:
+            found.append(spec)
+    return tuple(found)
+
+
+def _recorded_hash(path: str) -> str | None:
+    """Return the DAG hash of the spec in a ``spec.json``; None when it is not one."""
+    try:
+        dag_hash = json.loads(file_checks.read_regular(path))["spec"]["nodes"][0]["hash"]
+    except (OSError, ValueError, RecursionError, KeyError, IndexError, TypeError):
+        return None
+    return dag_hash if isinstance(dag_hash, str) else None
+
+
+def _is_shown(spec: Spec, environment: SpackEnvironment, view: View) -> bool:
+    """Tell whether `view` shows the group of roots that `spec` belongs to."""
+    return view.groups is None or any(
+        root.hash == spec.hash and root.group in view.groups for root in environment.roots
+    )
+
+
+def _inspect(
+    root: str, inspections: Mapping[str, Sequence[str]], reason: str
+) -> list[Modification]:
+    return [
+        Modification("prepend", variable, posixpath.join(root, relative), reason=reason)
+        for relative, variables in inspections.items()
+        for variable in variables
+    ]
+
+
+def _without(loaded: LoadEnvironment, *variables: str) -> list[Modification]:
+    return [
+        modification
+        for modification in loaded.modifications
+        if modification.variable not in variables
+    ]
+
+
+def _through(
+    projection: Projection, linked: set[str], loaded: LoadEnvironment, directories: Directories
+) -> list[PythonPathEntry]:
+    """Return the PYTHONPATH of `loaded` as a view shows it, then what the view does not show."""
+    shown = []
+    behind = []
+    for entry in loaded.pythonpath:
+        path = projection.replace(entry.path)
+        if path != entry.path and entry.spec.hash not in linked:
+            behind.append(
+                entry._replace(reason=f"{entry.reason}; not linked into the view", ours=True)
+            )
+        if path == entry.path or directories.exists(path):
+            shown.append(entry._replace(path=path))
+    unique: dict[str, PythonPathEntry] = {}
+    for entry in sorted([*shown, *behind], key=lambda entry: entry.ours):
+        unique.setdefault(entry.path, entry)
+    return list(unique.values())

@@ -1,0 +1,400 @@
+"""Spack environments: found by name or directory, read from ``spack.yaml`` and ``spack.lock``.
+
+A managed environment has a name and lies below ``config:environments_root``; an independent one
+is any directory with a ``spack.yaml``. What is installed for it is told by its lock file alone.
+
+https://spack.readthedocs.io/en/latest/environments.html
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spack_kernel.spack.config.config import Config
+from spack_kernel.spack.config.path_variables import Substitution
+from spack_kernel.spack.config.scopes import Scope, TextScope
+from spack_kernel.spack.config.yaml_reader import Text
+from spack_kernel.spack.errors import ConfigError, ConfigWarning, SpackKernelError
+from spack_kernel.spack.load.modifications import configured_modifications
+from spack_kernel.spack.store.install_tree import install_tree, upstream_trees
+from spack_kernel.spack.store.store import Store
+from spack_kernel.spack.system import file_checks
+
+from .views import DEFAULT_VIEW, View, read_views
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from spack_kernel.spack.load.modifications import Modification
+    from spack_kernel.spack.spec.spec import Spec
+
+MANIFEST = "spack.yaml"
+LOCK_FILE = "spack.lock"
+
+#: The lock file formats whose shape is known, oldest and newest.
+KNOWN_LOCK_FORMATS = (1, 7)
+
+#: The largest lock file that is read, in bytes.
+MAX_LOCK_FILE_SIZE = 512 * 1024 * 1024
+
+#: Where managed environments are when the configuration does not say otherwise.
+ENVIRONMENTS_ROOT = "$spack/var/spack/environments"
+
+_NAME = re.compile(r"\w[/\w-]*")
+_DIRECTORY = re.compile(r"[/~$]|\.\.?(/|$)")
+
+
+class EnvironmentNotFound(SpackKernelError):  # noqa: N818 - reads as Spack's own errors do
+    """No Spack environment of that name, or none in that directory."""
+
+    code = "environment-not-found"
+
+
+class EnvironmentNotReady(SpackKernelError):  # noqa: N818 - reads as Spack's own errors do
+    """A Spack environment that is not concretized, not installed, or has no such view."""
+
+    code = "environment-not-ready"
+
+
+@dataclass(frozen=True)
+class LockedRoot:
+    """One root of a lock file.
+
+    Attributes
+    ----------
+    query : str
+        What the user asked for.
+    hash : str
+        DAG hash of what it was concretized to.
+    label : str
+        ``name@version/hash7`` of that, from the lock file alone.
+    group : str
+        The group of specs it belongs to; ``default`` before groups existed.
+    """
+
+    query: str
+    hash: str
+    label: str
+    group: str = "default"
+
+
+@dataclass(frozen=True)
+class SpackEnvironment:
+    """A Spack environment as its files describe it; made by `open_environment`.
+
+    Attributes
+    ----------
+    name : str
+        The name of a managed environment, the directory of another.
+    path : Path
+        Its directory.
+    config : Config
+        Spack's configuration with that of the environment on top.
+    roots : tuple of LockedRoot
+        What was concretized, in order, then what included environments add.
+    views : mapping of str to View
+        Its views by name; empty when it has none.
+    """
+
+    name: str
+    path: Path
+    config: Config = field(repr=False)
+    roots: tuple[LockedRoot, ...]
+    views: Mapping[str, View]
+
+    @property
+    def option(self) -> str:
+        """What to give `spack` to work on it: ``-e NAME`` or ``-D DIRECTORY``."""
+        return f"-D {self.path}" if self.name == str(self.path) else f"-e {self.name}"
+
+    def specs(self, store: Store) -> tuple[Spec, ...]:
+        """Return the installed roots, each once, in the order of the lock file.
+
+        Raises
+        ------
+        EnvironmentNotReady
+            When there are none, or some are not installed in `store`; names them.
+        """
+        absent = self.missing(store)
+        if absent:
+            raise EnvironmentNotReady(
+                f"{len(absent)} of the {len(self.roots)} roots of the environment {self.name} "
+                f"{'is' if len(absent) == 1 else 'are'} not installed",
+                details=[f"  {root.label} for {root.query!r}" for root in absent[:20]],
+                hint=f"Install what is missing with `spack {self.option} install`.",
+            )
+        found = {root.hash: spec for root in self.roots if (spec := store.by_hash(root.hash))}
+        if not found:
+            raise EnvironmentNotReady(
+                f"the environment {self.name} has no specs",
+                hint=f"Add some with `spack {self.option} add SPEC`, then `concretize` and "
+                "`install`.",
+            )
+        return tuple(found.values())
+
+    def missing(self, store: Store) -> tuple[LockedRoot, ...]:
+        """Return the roots that are not installed in `store`, in the order of the lock file."""
+        return tuple(
+            root
+            for root in self.roots
+            if (spec := store.by_hash(root.hash)) is None or not spec.installed
+        )
+
+    def store(self, store: Store) -> Store:
+        """Return the store this environment installs in: `store`, unless its manifest says another.
+
+        Raises
+        ------
+        StoreNotFound, DatabaseError, ConfigError
+            When the install tree of its own cannot be opened.
+        """
+        manifest = Config(self.config.scopes[-1:], self.config.substitution)
+        if manifest.get("config:install_tree") is None:
+            return store
+        tree = install_tree(self.config)
+        if tree == Path(store.root):
+            return store
+        return Store.open(tree, upstreams=upstream_trees(self.config))
+
+    def view(self, name: str | None = None) -> View | None:
+        """Return a view by name; without one the default view, else the only one, else None.
+
+        Raises
+        ------
+        EnvironmentNotReady
+            When there is none of that name, or several and none is the default.
+        """
+        if name is not None:
+            if name in self.views:
+                return self.views[name]
+            raise EnvironmentNotReady(
+                f"the environment {self.name} has no view named {name}",
+                details=[f"  {view.name}: {view.root}" for view in self.views.values()],
+                hint="Name one of them." if self.views else "It has no view at all.",
+            )
+        if len(self.views) > 1 and DEFAULT_VIEW not in self.views:
+            raise EnvironmentNotReady(
+                f"the environment {self.name} has {len(self.views)} views and none is the default",
+                details=[f"  {view.name}: {view.root}" for view in self.views.values()],
+                hint="Name one of them.",
+            )
+        return self.views.get(DEFAULT_VIEW) or next(iter(self.views.values()), None)
+
+    def variables(self) -> list[Modification]:
+        """Return what ``env_vars:`` of the configuration sets.
+
+        Raises
+        ------
+        ConfigError
+            When that section is not a mapping of mappings.
+        """
+        configured = self.config.section("env_vars")
+        if configured is None:
+            return []
+        try:
+            return configured_modifications(configured, None, f"env_vars of {self.name}")
+        except (AttributeError, TypeError) as error:
+            raise ConfigError(f"{self.path / MANIFEST}: env_vars needs a mapping") from error
+
+
+def open_environment(
+    name: str,
+    config: Config | None = None,
+    environ: Mapping[str, str] | None = None,
+    *,
+    inspections: Mapping[str, Sequence[str]] | None = None,
+) -> SpackEnvironment:
+    """Open the Spack environment `name`.
+
+    Parameters
+    ----------
+    name : str
+        The name of a managed environment; or a directory with a ``spack.yaml``, written so that
+        it cannot be a name: it begins with ``/``, ``./``, ``../`` or ``~``.
+    config : Config, optional
+        The configuration of the Spack instance; managed environments need one.
+    environ : mapping of str to str, optional
+        Where variables in paths come from when there is no `config`; by default this process's.
+    inspections : mapping of str to sequence of str, optional
+        The site's ``modules:prefix_inspections``, in the place of those that `config` has.
+
+    Raises
+    ------
+    EnvironmentNotFound
+        When there is none; lists similar names.
+    EnvironmentNotReady
+        When it was never concretized.
+    ConfigError
+        When ``spack.yaml`` or ``spack.lock`` cannot be understood.
+    """
+    environ = os.environ if environ is None else environ
+    if _DIRECTORY.match(name):
+        substitution = config.substitution if config else Substitution(Path("/"), environ)
+        path = Path(os.path.normpath(Path.cwd() / substitution(name)))
+        _check_directory(path)
+    else:
+        path = environments_root(config, name) / name
+        _check_name(name, path, config)
+    site: list[Scope] = []
+    if inspections is not None:
+        key = Text("prefix_inspections:", path, 0)  # the colon: it replaces
+        content = {key: {where: list(names) for where, names in inspections.items()}}
+        site.append(TextScope("prefix_inspections", {"modules": content}))
+    if config is not None:
+        configured = Config([*config.scopes, *site], config.substitution)
+        merged = configured.with_file(path / MANIFEST, _manifest_keys(path), environment=path)
+    else:
+        scope = Scope(f"env:{path}", path / MANIFEST, _manifest_keys(path))
+        merged = Config([*site, scope], Substitution(path, environ, path))
+    managed = config is not None and _is_managed(path, config)
+    return SpackEnvironment(
+        name=managed or str(path),
+        path=path,
+        config=merged,
+        roots=tuple(_locked_roots(path, managed or str(path))),
+        views=read_views(merged, path),
+    )
+
+
+def environments_root(config: Config | None, name: str = "NAME") -> Path:
+    """Return the directory below which managed environments lie.
+
+    Raises
+    ------
+    EnvironmentNotFound
+        Without a configuration, which alone could say; `name` is what was asked for.
+    ConfigError
+        When the configuration names no path.
+    """
+    if config is None:
+        raise EnvironmentNotFound(
+            f"no environment named {name} can be found without a Spack instance",
+            hint="Name the root of the Spack instance as the store, or the directory of the\n"
+            f"environment as a path: ./{name}",
+        )
+    configured = config.get("config:environments_root", ENVIRONMENTS_ROOT)
+    return config.path(configured, "config:environments_root")
+
+
+def environment_names(config: Config) -> list[str]:
+    """Return the names of all managed environments, sorted."""
+    root = environments_root(config)
+    names = []
+    for directory, subdirectories, files in os.walk(root, followlinks=False):
+        file_checks.stamp(directory)
+        subdirectories[:] = [each for each in subdirectories if not each.startswith(".")]
+        name = os.path.relpath(directory, root)
+        if MANIFEST in files and _NAME.fullmatch(name):
+            names.append(name)
+            subdirectories.clear()
+        else:  # `spack env track` links a directory into the root
+            names += [
+                str(Path(name, each))
+                for each in subdirectories
+                if Path(directory, each).is_symlink()
+                and file_checks.is_file(Path(directory, each, MANIFEST))
+            ]
+    return sorted(names)
+
+
+def _check_directory(path: Path) -> None:
+    if file_checks.is_file(path / MANIFEST):
+        return
+    if not path.is_dir():
+        what = "is not a directory" if path.exists() else "does not exist"
+        raise EnvironmentNotFound(f"{path} {what}")
+    hint = ""
+    if (path / LOCK_FILE).is_file():
+        hint = (
+            f"It has a {LOCK_FILE}; `spack env create -d DIRECTORY {path / LOCK_FILE}` makes one."
+        )
+    raise EnvironmentNotFound(f"{path} has no {MANIFEST}: it is no Spack environment", hint=hint)
+
+
+def _check_name(name: str, path: Path, config: Config | None) -> None:
+    if _NAME.fullmatch(name) and file_checks.is_file(path / MANIFEST):
+        return
+    known = environment_names(config) if config else []
+    close = difflib.get_close_matches(name, known, n=5) or known[:10]
+    hint = "Make one with `spack env create NAME`."
+    if Path(name, MANIFEST).is_file():
+        hint = f"The environment in this directory is ./{name}."
+    elif close:
+        hint = f"There {'is' if len(close) == 1 else 'are'} {', '.join(close)}."
+    raise EnvironmentNotFound(
+        f"no environment named {name!r}",
+        details=[f"  looked for {path / MANIFEST}"],
+        hint=hint,
+    )
+
+
+def _is_managed(path: Path, config: Config) -> str:
+    """Return the name of the managed environment at `path`, or nothing."""
+    root = environments_root(config)
+    try:
+        name = str(path.relative_to(root))
+    except ValueError:
+        name = path.name  # a tracked one is linked from there
+        if file_checks.real(root / name) != file_checks.real(path):
+            return ""
+    return name if _NAME.fullmatch(name) else ""
+
+
+def _manifest_keys(path: Path) -> list[str]:
+    """Return the key under which a manifest has its sections; ``env`` in very old ones."""
+    content = Scope("manifest", path / MANIFEST)
+    return next(([key] for key in ("spack", "env") if content.section(key)), ["spack"])
+
+
+def _locked_roots(path: Path, name: str) -> Iterator[LockedRoot]:
+    lock = path / LOCK_FILE
+    try:
+        content = json.loads(file_checks.read_regular(lock, MAX_LOCK_FILE_SIZE))
+    except FileNotFoundError:
+        option = f"-D {path}" if name == str(path) else f"-e {name}"
+        raise EnvironmentNotReady(
+            f"the environment {name} was never concretized: it has no {LOCK_FILE}",
+            hint=f"`spack {option} concretize` makes it, `spack {option} install` the rest.",
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"cannot read {lock}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{lock} is not JSON: {error}") from error
+    try:
+        version = int(content["_meta"]["lockfile-version"])
+        if not KNOWN_LOCK_FORMATS[0] <= version <= KNOWN_LOCK_FORMATS[1]:
+            warnings.warn(
+                f"{lock} has format {version}, newer than any known; read as the newest known",
+                ConfigWarning,
+                stacklevel=4,
+            )
+        yield from dict.fromkeys(_roots_of(content))
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise ConfigError(
+            f"{lock} is not a Spack lock file: {type(error).__name__}: {error}",
+            hint="`spack concretize --force` in the environment writes it anew.",
+        ) from error
+
+
+def _roots_of(content: Mapping[str, Any]) -> Iterator[LockedRoot]:
+    nodes = content.get("concrete_specs") or {}
+    for root in content["roots"]:
+        # Up to format 3 a spec stands under another hash than its DAG hash.
+        key = root["hash"]
+        node = nodes.get(key, {})
+        if "name" not in node and len(node) == 1:  # format 1 and 2: {name: node}
+            ((name, node),) = node.items()
+        else:
+            name = node.get("name", "unknown")
+        dag_hash = node.get("hash", key)
+        label = f"{name}@{node.get('version', '')}/{dag_hash[:7]}"
+        yield LockedRoot(root["spec"], dag_hash, label, root.get("group", "default"))
+    for included in (content.get("include_concrete") or {}).values():
+        yield from _roots_of({"concrete_specs": nodes, **included})

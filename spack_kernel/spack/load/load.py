@@ -1,0 +1,311 @@
+"""The environment `spack load` makes, from the install database and a look at the prefixes.
+
+What a package's own recipe adds (``MPICC``, ``R_LIBS`` …) is not in the database; the site's own
+``spack`` knows it, see `spack_kernel.spack.ask_spack`. docs/environment.md tells the rules.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from spack_kernel.spack.errors import ConfigError
+from spack_kernel.spack.spec.traversal import ALL_DEPTYPES, reach, rule_for, topological, use_order
+
+from .apply import apply_modifications, is_system_directory
+from .directories import Directories
+from .modifications import Modification, configured_modifications
+from .pythonpath import PYTHON_VENV, candidate_directories, find_extensions, python_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from spack_kernel.spack.spec.spec import Dependency, Spec
+    from spack_kernel.spack.store.store import Store
+
+    from .pythonpath import Extension, PythonPath, PythonPathEntry
+
+#: Spack's own prefix inspections: subdirectory of a prefix → variables it is prepended to.
+DEFAULT_INSPECTIONS: Mapping[str, Sequence[str]] = {
+    "bin": ("PATH",),
+    "man": ("MANPATH",),
+    "share/man": ("MANPATH",),
+    "share/aclocal": ("ACLOCAL_PATH",),
+    "lib/pkgconfig": ("PKG_CONFIG_PATH",),
+    "lib64/pkgconfig": ("PKG_CONFIG_PATH",),
+    "share/pkgconfig": ("PKG_CONFIG_PATH",),
+    "": ("CMAKE_PREFIX_PATH",),
+}
+
+#: Where Spack keeps which specs are loaded.
+LOADED_HASHES = "SPACK_LOADED_HASHES"
+
+_EXECUTABLES = ("bin", "bin64")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadEnvironment:
+    """What loading some specs together changes.
+
+    Attributes
+    ----------
+    specs : tuple of Spec
+        The specs loaded.
+    closure : tuple of Spec
+        They and their link and run dependencies, in Spack's topological order.
+    modifications : tuple of Modification
+        All changes, in the order in which they are made.
+    pythonpath : tuple of PythonPathEntry
+        The entries of PYTHONPATH, in the order in which Python searches them.
+    left_out : tuple of PythonPathEntry
+        Entries of PYTHONPATH that do not exist or belong to another Python, with the reason.
+    unrecorded : tuple of (Spec, Dependency)
+        Dependencies that no database of the store has; Spack warns of them and goes on.
+    """
+
+    specs: tuple[Spec, ...]
+    closure: tuple[Spec, ...]
+    modifications: tuple[Modification, ...]
+    pythonpath: tuple[PythonPathEntry, ...]
+    left_out: tuple[PythonPathEntry, ...]
+    unrecorded: tuple[tuple[Spec, Dependency], ...]
+
+    def apply(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """Return `environment` as it is after loading; the argument stays as it is."""
+        return apply_modifications(self.modifications, environment)
+
+
+def load_environment(
+    store: Store,
+    specs: Sequence[Spec],
+    inspections: Mapping[str, Sequence[str]] | None = None,
+    *,
+    directories: Directories | None = None,
+) -> LoadEnvironment:
+    """Return what `spack load` of `specs` changes, as far as the database can tell.
+
+    First every spec of the closure is inspected for directories that have a variable, leaves
+    first; then externals, then the others, again leaves first, put their ``bin`` on PATH where
+    something runs them. PYTHONPATH has its own order, see `spack_kernel.spack.load.pythonpath`.
+
+    Parameters
+    ----------
+    store : Store
+        Where `specs` and their dependencies are recorded.
+    specs : sequence of Spec
+        What to load, as ``spack load a b`` takes it.
+    inspections : mapping of str to sequence of str, optional
+        The site's ``modules:prefix_inspections``: subdirectory → variables. By default what the
+        store is configured to, else Spack's own.
+    directories : Directories, optional
+        Says which directories exist; the file system is asked when not given.
+
+    Raises
+    ------
+    DatabaseError
+        When the recorded dependencies form a cycle.
+    ConfigError
+        When the prefix inspections the store is configured to cannot be understood.
+    """
+    directories = directories or Directories()
+    inspected = inspections_of(store, inspections)
+    rule = rule_for(store.databases[0].version)
+    graph = reach(specs, store.by_hash)
+    closure = topological(graph, rule)
+    wider, build_only = graph, []
+    if _loads_build_dependencies(store):
+        wider = reach(specs, store.by_hash, ALL_DEPTYPES)
+        build_only = [spec for spec in topological(wider, rule) if spec.hash not in graph.nodes]
+
+    _prefetch(directories, [*closure, *build_only], inspected)
+    order = _externals_first(reversed(use_order(graph, rule)))
+    extensions = find_extensions(graph, order, store)
+    path = python_path(extensions, order, directories)
+    if build_only:
+        wider_order = _externals_first(reversed(use_order(wider, rule)))
+        wider_extensions = find_extensions(wider, wider_order, store)
+        path = _behind(path, python_path(wider_extensions, wider_order, directories))
+
+    modifications: list[Modification] = []
+    for spec in (*reversed(build_only), *reversed(closure)):
+        modifications += _inspect(spec, inspected, directories)
+    run = {*graph.roots} | {
+        edge.hash for edges in graph.edges.values() for edge in edges if "run" in edge.deptypes
+    }
+    for spec in order:
+        if spec.hash in run:
+            modifications += _make_runnable(spec, directories)
+        if spec.name == PYTHON_VENV:
+            modifications += _add_scripts(spec, extensions, directories)
+        modifications += _configured_for_external(spec)
+    modifications += prepend_pythonpath(path.entries)
+    modifications += [
+        Modification("prepend", LOADED_HASHES, spec.hash, ":", spec.hash, "loaded by name")
+        for spec in specs
+    ]
+    return LoadEnvironment(
+        tuple(specs),
+        tuple(closure),
+        tuple(modifications),
+        path.entries,
+        path.missing,
+        wider.missing,
+    )
+
+
+def inspections_of(
+    store: Store, inspections: Mapping[str, Sequence[str]] | None
+) -> dict[str, tuple[str, ...]]:
+    """Return `inspections`, else those the store is configured to, else Spack's own; normalised.
+
+    Raises
+    ------
+    ConfigError
+        When the configuration of the store cannot be understood.
+    """
+    if inspections is None and store.config is not None:
+        inspections = store.config.prefix_inspections()
+    return {
+        "" if (relative := posixpath.normpath(key)) == "." else relative: tuple(variables)
+        for key, variables in (DEFAULT_INSPECTIONS if inspections is None else inspections).items()
+    }
+
+
+def site_inspections(
+    store: Store, inspections: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, tuple[str, ...]] | None:
+    """Return what the site inspects, as it configures it; None where that is Spack's own.
+
+    A kernel knows its install trees and not the Spack instance they belong to, so it must be told.
+
+    Parameters
+    ----------
+    store : Store
+        The store; its configuration says it.
+    inspections : mapping of str to sequence of str, optional
+        What was recorded, in the place of what is configured.
+
+    Raises
+    ------
+    ConfigError
+        As `inspections_of`.
+    """
+    if inspections is None and store.config is not None:
+        inspections = store.config.prefix_inspections()
+    own = inspections_of(store, DEFAULT_INSPECTIONS)
+    # Their order is that of the directories in a variable.
+    if inspections is None or [*inspections_of(store, inspections).items()] == [*own.items()]:
+        return None
+    return {where: tuple(names) for where, names in inspections.items()}
+
+
+def read_inspections(text: str) -> dict[str, tuple[str, ...]] | None:
+    """Return recorded inspections from JSON; None for an empty text.
+
+    Raises
+    ------
+    ConfigError
+        When it is not a mapping of subdirectories to lists of variables.
+    """
+    if not text:
+        return None
+    try:
+        recorded = json.loads(text)
+        if not all(
+            isinstance(names, list) and all(isinstance(name, str) for name in names)
+            for names in recorded.values()
+        ):
+            raise ValueError("it needs a list of variables for each subdirectory")
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise ConfigError(
+            f"recorded prefix inspections cannot be understood: {error}",
+            details=[f"  {text}"],
+            hint='They look like {"./bin": ["PATH"], "./lib": ["LD_LIBRARY_PATH"]}.',
+        ) from error
+    return {where: tuple(names) for where, names in recorded.items()}
+
+
+def prepend_pythonpath(entries: Sequence[PythonPathEntry]) -> list[Modification]:
+    """Return what puts `entries` on PYTHONPATH, the first of them in front."""
+    return [
+        Modification(
+            "prepend", "PYTHONPATH", entry.path, ":", entry.spec.hash, entry.reason, entry.ours
+        )
+        for entry in reversed(entries)
+    ]
+
+
+def _loads_build_dependencies(store: Store) -> bool:
+    """Tell whether the Spack of this store loads build dependencies, as those up to 0.20 do."""
+    version = store.databases[0].version
+    return version.isdigit() and int(version) < 7
+
+
+def _externals_first(specs: Iterable[Spec]) -> list[Spec]:
+    ordered = list(specs)
+    return [spec for spec in ordered if spec.external] + [
+        spec for spec in ordered if not spec.external
+    ]
+
+
+def _prefetch(
+    directories: Directories, specs: Sequence[Spec], inspected: Mapping[str, Sequence[str]]
+) -> None:
+    relatives = [*inspected, *_EXECUTABLES, *candidate_directories(specs)]
+    directories.prefetch((spec.prefix for spec in specs if spec.prefix), relatives)
+
+
+def _inspect(
+    spec: Spec, inspected: Mapping[str, Sequence[str]], directories: Directories
+) -> Iterator[Modification]:
+    if spec.prefix is None:
+        return
+    for relative, variables in inspected.items():
+        path = directories.below(spec.prefix, relative)
+        if path is None or is_system_directory(path):
+            continue
+        for variable in variables:
+            yield Modification("prepend", variable, path, ":", spec.hash, "prefix inspection")
+
+
+def _make_runnable(spec: Spec, directories: Directories) -> Iterator[Modification]:
+    if spec.prefix is None or is_system_directory(spec.prefix):
+        return
+    for name in _EXECUTABLES:
+        path = directories.below(spec.prefix, name)
+        if path is not None:
+            yield Modification("prepend", "PATH", path, ":", spec.hash, "run dependency")
+
+
+def _add_scripts(
+    venv: Spec, extensions: Sequence[Extension], directories: Directories
+) -> Iterator[Modification]:
+    """Yield what ``python-venv`` adds to PATH: the scripts of the Python packages that use it."""
+    for extension in extensions:
+        spec = extension.spec
+        if extension.through != venv or spec.prefix is None or not spec.name.startswith("py-"):
+            continue
+        path = directories.below(spec.prefix, "bin")
+        if path is not None:
+            yield Modification("prepend", "PATH", path, ":", spec.hash, f"uses {venv.label}")
+
+
+def _configured_for_external(spec: Spec) -> list[Modification]:
+    configured = spec.external and spec.external.extra_attributes.get("environment")
+    if not isinstance(configured, dict):
+        return []
+    return configured_modifications(configured, spec.hash, "environment of the external")
+
+
+def _behind(path: PythonPath, wider: PythonPath) -> PythonPath:
+    """Return `path` with what only `wider` has put behind it, and what is ours behind all."""
+    known = {entry.path for entry in path.entries}
+    added = [
+        entry._replace(reason=f"{entry.reason}; Spack up to 0.20 loads build dependencies, too")
+        for entry in wider.entries
+        if entry.path not in known
+    ]
+    entries = sorted([*path.entries, *added], key=lambda entry: entry.ours)
+    return type(path)(tuple(entries), path.missing)

@@ -1,0 +1,160 @@
+"""Changes to environment variables as Spack makes them: kept as operations, applied late.
+
+A list of operations says more than the variables it gives: it applies to any environment, and
+each operation knows which spec asked for it and why. The meaning of each is that of
+``spack.util.environment``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+
+from spack_kernel.spack.errors import SpackKernelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+Operation = Literal[
+    "set",
+    "unset",
+    "prepend",
+    "append",
+    "remove",
+    "remove-first",
+    "remove-last",
+    "append-flags",
+    "remove-flags",
+    "system-last",
+    "prune",
+]
+OPERATIONS: tuple[Operation, ...] = get_args(Operation)
+
+# The words of `environment:` in an external's extra attributes, and of environments' `env_vars:`.
+_CONFIGURED: Mapping[str, Operation] = {
+    "set": "set",
+    "unset": "unset",
+    "prepend_path": "prepend",
+    "append_path": "append",
+    "remove_path": "remove",
+    "append_flags": "append-flags",
+    "remove_flags": "remove-flags",
+}
+
+
+class InvalidModification(SpackKernelError):  # noqa: N818 - reads as the other errors do
+    """A recorded environment modification that cannot be understood."""
+
+    code = "modification"
+
+
+class Modification(NamedTuple):
+    """One change to one environment variable.
+
+    Attributes
+    ----------
+    operation : str
+        One of `OPERATIONS`. ``prepend``, ``append`` and ``remove…`` work on one path of a list;
+        ``append-flags`` and ``remove-flags`` on text left as it is; ``system-last`` puts system
+        directories behind the others and ``prune`` drops duplicates, both without a value.
+    variable : str
+        The variable's name.
+    value : str
+        The path, the flag, or the whole value; empty where the operation takes none.
+    separator : str
+        What stands between the entries of the variable.
+    spec : str or None
+        DAG hash of the spec the change comes from.
+    reason : str
+        Why it is made, for people.
+    ours : bool
+        True where Spack would not make it.
+    """
+
+    operation: Operation
+    variable: str
+    value: str = ""
+    separator: str = ":"
+    spec: str | None = None
+    reason: str = ""
+    ours: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the modification as JSON types, without what is left at its default."""
+        defaults = self._field_defaults
+        return {
+            name: value
+            for name, value in self._asdict().items()
+            if name not in defaults or value != defaults[name]
+        }
+
+    @classmethod
+    def from_dict(cls, recorded: Mapping[str, Any]) -> Modification:
+        """Return the modification that `as_dict` wrote.
+
+        Raises
+        ------
+        InvalidModification
+            When `recorded` is not one, naming what is wrong.
+        """
+        try:
+            modification = cls(**recorded)
+        except TypeError as error:
+            raise InvalidModification(
+                f"not an environment modification: {recorded!r}", details=[f"  {error}"]
+            ) from None
+        wrong = [
+            f"  {name} is {value!r}"
+            for name, value in modification._asdict().items()
+            if not _FIELD_CHECKS[name](value)
+        ]
+        if wrong:
+            raise InvalidModification(
+                "an environment modification with a wrong value",
+                details=wrong,
+                hint=f"Operations are {', '.join(OPERATIONS)}.",
+            )
+        return modification
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and "\0" not in value
+
+
+_FIELD_CHECKS: Mapping[str, Callable[[Any], bool]] = {
+    "operation": lambda value: value in OPERATIONS,
+    "variable": lambda value: _is_text(value) and value != "" and "=" not in value,
+    "value": _is_text,
+    "separator": lambda value: _is_text(value) and value != "",
+    "spec": lambda value: value is None or _is_text(value),
+    "reason": _is_text,
+    "ours": lambda value: isinstance(value, bool),
+}
+
+
+def configured_modifications(
+    configured: Mapping[str, Any], spec: str | None, reason: str
+) -> list[Modification]:
+    """Return the modifications a Spack configuration spells out.
+
+    Parameters
+    ----------
+    configured : mapping
+        ``{set: {NAME: value}, prepend_path: {NAME: path}, unset: [NAME], …}``. Commands Spack's
+        schema does not know are left out.
+    spec : str or None
+        DAG hash of the spec they belong to.
+    reason : str
+        Where they are written.
+    """
+    modifications = []
+    for command, variables in configured.items():
+        operation = _CONFIGURED.get(command)
+        if operation is None:
+            continue
+        separator = " " if operation.endswith("-flags") else ":"
+        pairs = variables.items() if isinstance(variables, dict) else ((v, "") for v in variables)
+        modifications += [
+            Modification(operation, str(name), str(value), separator, spec, reason)
+            for name, value in pairs
+        ]
+    return modifications

@@ -1,0 +1,335 @@
+"""PYTHONPATH as `spack load` makes it: which specs extend Python, where, and in which order.
+
+In Spack the interpreter's own recipe adds to PYTHONPATH: ``python-venv`` (Spack 0.22 and newer)
+adds the site-packages of every spec that depends on it, ``python`` those of the specs that extend
+it otherwise. Dependents come in the order of the install database, grouped by package name. The
+rules were read off the answers of Spack 0.16 to 1.3; docs/environment.md tells them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from spack_kernel.spack.errors import DatabaseError
+from spack_kernel.spack.spec.traversal import depflag
+from spack_kernel.spack.system import file_checks
+
+from .directories import join
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from spack_kernel.spack.spec.spec import Dependency, Spec
+    from spack_kernel.spack.spec.traversal import Graph
+    from spack_kernel.spack.store.store import Store
+
+    from .directories import Directories
+
+PYTHON = "python"
+PYTHON_VENV = "python-venv"
+
+_INSIDE_PACKAGES = re.compile(r"(?P<packages>/.*?/(?:site|dist)-packages)(?:/.*)?", re.DOTALL)
+_PYTHON_DIRECTORY = re.compile(r"/python(\d+\.\d+)/")
+
+
+class PythonPathEntry(NamedTuple):
+    """One directory of PYTHONPATH.
+
+    Attributes
+    ----------
+    path : str
+        The directory.
+    spec : Spec
+        The spec it belongs to.
+    reason : str
+        Why it is there, for people.
+    ours : bool
+        True where Spack would not add it.
+    """
+
+    path: str
+    spec: Spec
+    reason: str
+    ours: bool = False
+
+
+class PythonPath(NamedTuple):
+    """PYTHONPATH and what was left out of it.
+
+    Attributes
+    ----------
+    entries : tuple of PythonPathEntry
+        Directories that exist, each once, in the order Python searches them.
+    missing : tuple of PythonPathEntry
+        Directories Spack would add unseen that do not exist, or that belong to another Python.
+    """
+
+    entries: tuple[PythonPathEntry, ...]
+    missing: tuple[PythonPathEntry, ...]
+
+
+class Extension(NamedTuple):
+    """A spec that extends Python.
+
+    Attributes
+    ----------
+    spec : Spec
+        The spec.
+    python : Spec
+        The ``python`` it extends.
+    through : Spec
+        Whose recipe adds it to PYTHONPATH: that python, or a ``python-venv``.
+    """
+
+    spec: Spec
+    python: Spec
+    through: Spec
+
+
+def find_extensions(graph: Graph, order: Sequence[Spec], store: Store) -> list[Extension]:
+    """Return the specs of a closure that extend Python, in the order in which Spack prepends.
+
+    Parameters
+    ----------
+    graph : Graph
+        The closure.
+    order : sequence of Spec
+        Its specs in the order in which Spack applies their environment, first to last.
+    store : Store
+        Where the specs are recorded; the order of its records matters.
+    """
+    knows_venv = store.has_package(PYTHON_VENV)
+    extensions = []
+    for interpreter in order:
+        if interpreter.name not in (PYTHON, PYTHON_VENV):
+            continue
+        python = interpreter
+        if interpreter.name == PYTHON_VENV:
+            found = [edge for edge in graph.edges[interpreter.hash] if edge.name == PYTHON]
+            if not found:
+                continue
+            python = graph.nodes[found[0].hash]
+        extensions += [
+            Extension(spec, python, interpreter)
+            for spec, edge in _dependents(graph, interpreter, store)
+            if interpreter.name == PYTHON_VENV or _extends(spec, edge, knows_venv)
+        ]
+    return extensions
+
+
+def python_path(
+    extensions: Sequence[Extension], order: Sequence[Spec], directories: Directories
+) -> PythonPath:
+    """Return the PYTHONPATH of a closure.
+
+    Parameters
+    ----------
+    extensions : sequence of Extension
+        What extends Python, in the order in which Spack prepends (`find_extensions`).
+    order : sequence of Spec
+        All specs in the order in which Spack applies their environment, first to last.
+    directories : Directories
+        Says what exists.
+    """
+    entries: list[PythonPathEntry] = []
+    behind: list[PythonPathEntry] = []
+    missing: list[PythonPathEntry] = []
+    layouts = {
+        python: (library_directories(python, directories), _libraries(python))
+        for python in {extension.python for extension in extensions}
+    }
+    for extension in reversed(extensions):
+        spec = extension.spec
+        if spec.prefix is None:
+            continue
+        known, possible = layouts[extension.python]
+        reason = f"extends {extension.python.label}"
+        if extension.through != extension.python:
+            reason += f" through {extension.through.label}"
+        found = [path for library in known if (path := directories.below(spec.prefix, library))]
+        entries += [PythonPathEntry(path, spec, reason) for path in found]
+        # In a virtual environment lib64 is a link to lib.
+        others = () if spec.name == PYTHON_VENV else possible
+        for library in others:
+            if library not in known and (path := directories.below(spec.prefix, library)):
+                behind.append(
+                    PythonPathEntry(
+                        path, spec, f"{reason}; Spack does not look in {library}", ours=True
+                    )
+                )
+                found.append(path)
+        if not found and not _packages_around(spec):
+            missing += [
+                PythonPathEntry(join(spec.prefix, library), spec, f"{reason}; no such directory")
+                for library in known[:1]
+            ]
+    versions = {_series(spec) for spec in order if spec.name == PYTHON}
+    for spec in reversed(order):
+        packages = _packages_around(spec)
+        if packages is None:
+            continue
+        entry = PythonPathEntry(packages, spec, f"{spec.prefix} lies in it", ours=True)
+        other = _PYTHON_DIRECTORY.search(packages)
+        if other and versions and other[1] not in versions:
+            missing.append(
+                entry._replace(
+                    reason=f"{entry.reason}, but it belongs to Python {other[1]}, "
+                    f"not {' or '.join(sorted(versions))}"
+                )
+            )
+        elif directories.exists(packages):
+            behind.append(entry)
+        else:
+            missing.append(entry._replace(reason=f"{entry.reason}; no such directory"))
+    return PythonPath(_unique([*entries, *behind]), _unique(missing))
+
+
+def library_directories(python: Spec, directories: Directories) -> tuple[str, ...]:
+    """Return where packages for `python` are installed, relative to their own prefix.
+
+    That is the interpreter's ``purelib`` and, where it differs, its ``platlib``, told without
+    running it: an interpreter whose own prefix has packages below ``lib64`` installs there, too,
+    and Debian's installs below ``local``.
+    """
+    lib, lib64, debian = _libraries(python)
+    if python.prefix is None:
+        return (lib,)
+    if python.external and directories.below(python.prefix, "lib/python3/dist-packages"):
+        return (debian,)
+    # Spack up to 0.17 knew one directory; later ones record the build system of every package.
+    both = "build_system" in python.variants and directories.below(python.prefix, lib64)
+    return (lib, lib64) if both else (lib,)
+
+
+def _libraries(python: Spec) -> tuple[str, str, str]:
+    name = f"python{_series(python)}"
+    return (
+        f"lib/{name}/site-packages",
+        f"lib64/{name}/site-packages",
+        f"local/lib/{name}/dist-packages",
+    )
+
+
+def shown_entries(
+    python: Spec, root: str, reason: str, directories: Directories
+) -> list[PythonPathEntry]:
+    """Return what of a view at `root` goes on PYTHONPATH: Spack's directories, then others.
+
+    Parameters
+    ----------
+    python : Spec
+        Whose packages the view shows.
+    root : str
+        The view's directory.
+    reason : str
+        Why its directories are there.
+    directories : Directories
+        Says what exists.
+    """
+    known = library_directories(python, directories)
+    entries = []
+    for library in dict.fromkeys((*known, *_libraries(python))):
+        path = directories.below(root, library)
+        if path and library in known:
+            entries.append(PythonPathEntry(path, python, reason))
+        elif path and file_checks.real(path) not in map(
+            file_checks.real, (entry.path for entry in entries)
+        ):
+            text = f"{reason}; Spack does not look in {library}"
+            entries.append(PythonPathEntry(path, python, text, ours=True))
+    return entries
+
+
+def candidate_directories(specs: Sequence[Spec]) -> list[str]:
+    """Return the directories `python_path` asks for below every prefix, to ask for them at once."""
+    return [library for spec in specs if spec.name == PYTHON for library in _libraries(spec)[:2]]
+
+
+def _series(python: Spec) -> str:
+    """Return the version as directories name it: ``3.11`` for 3.11.9."""
+    return ".".join(str(python.version).rpartition("=")[2].split(".")[:2])
+
+
+def _packages_around(spec: Spec) -> str | None:
+    """Return the site-packages in which an external lives that is a package directory itself."""
+    if spec.external is None or spec.prefix is None:
+        return None
+    inside = _INSIDE_PACKAGES.fullmatch(spec.prefix)
+    return inside["packages"] if inside else None
+
+
+def _unique(entries: Sequence[PythonPathEntry]) -> tuple[PythonPathEntry, ...]:
+    first: dict[str, PythonPathEntry] = {}
+    for entry in entries:
+        first.setdefault(entry.path, entry)
+    return tuple(first.values())
+
+
+def _extends(spec: Spec, edge: Dependency, knows_venv: bool) -> bool:
+    """Tell whether `spec` extends the python at `edge` without a python-venv.
+
+    Only the recipe says so. Since Spack has python-venv, what extends Python depends on it, and
+    only externals and python-venv itself do not; before, whatever runs with Python may.
+    """
+    if any(dependency.name == PYTHON_VENV for dependency in spec.dependencies):
+        return False
+    if spec.name == PYTHON_VENV or spec.name.startswith("py-"):
+        return True
+    return not knows_venv and "run" in edge.deptypes
+
+
+def _dependents(graph: Graph, node: Spec, store: Store) -> list[tuple[Spec, Dependency]]:
+    """Return the dependents of `node` in the closure, as Spack's database lists them.
+
+    Spack keeps the dependents of a spec by package name. A name comes where a record of it, in
+    the closure or not, first depends on `node`; within a name edges sort by deptype.
+    """
+    dependents = [
+        (graph.nodes[parent], edge)
+        for parent, edges in graph.edges.items()
+        for edge in edges
+        if edge.hash == node.hash
+    ]
+    first = {
+        spec.name: _first_dependent(store, spec.name, node.hash) or spec.hash
+        for spec, _ in dependents
+    }
+    position = _positions(store, {*first.values(), *(spec.hash for spec, _ in dependents)})
+    last = len(position)
+
+    def key(dependent: tuple[Spec, Dependency]) -> tuple[int, str, int, int]:
+        spec, edge = dependent
+        return (
+            position.get(first[spec.name], last),
+            spec.name,
+            depflag(edge.deptypes),
+            position.get(spec.hash, last),
+        )
+
+    return sorted(dependents, key=key)
+
+
+def _first_dependent(store: Store, name: str, dependency: str) -> str | None:
+    """Return the first record of the package `name` that depends on `dependency`."""
+    for database in reversed(store.databases):  # Spack reads upstreams first
+        for dag_hash in database.named(name):
+            if not database.mentions(dag_hash, dependency):
+                continue
+            try:
+                spec = database.get(dag_hash)
+            except DatabaseError:  # a damaged record of no concern here
+                continue
+            if spec is not None and dependency in [edge.hash for edge in spec.dependencies]:
+                return dag_hash
+    return None
+
+
+def _positions(store: Store, hashes: set[str]) -> dict[str, int]:
+    """Return where `hashes` stand in the databases, as Spack reads them."""
+    found: dict[str, int] = {}
+    for database in reversed(store.databases):
+        for dag_hash in database:
+            if dag_hash in hashes:
+                found.setdefault(dag_hash, len(found))
+    return found

@@ -1,0 +1,32 @@
+"""Specs as ``spack find`` prints them: formats and dependency trees."""
+
+from __future__ import annotations
+
+from spack_kernel._lazy import attach
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .format import DISPLAY_FORMAT as DISPLAY_FORMAT
+    from .format import FormatSyntaxError as FormatSyntaxError
+    from .format import SpecFormat as SpecFormat
+    from .format import format_compilers as format_compilers
+    from .tree import MARKS as MARKS
+    from .tree import TreeNode as TreeNode
+    from .tree import dependency_tree as dependency_tree
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "format": (
+            "DISPLAY_FORMAT",
+            "FormatSyntaxError",
+            "SpecFormat",
+            "format_compilers",
+        ),
+        "tree": (
+            "MARKS",
+            "TreeNode",
+            "dependency_tree",
+        ),
+    },
+)

@@ -1,0 +1,32 @@
+"""The spec language: from the text of a query to the specs that satisfy it."""
+
+from __future__ import annotations
+
+from spack_kernel._lazy import attach
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .abstract_spec import Query as Query
+    from .parser import parse_queries as parse_queries
+    from .parser import parse_query as parse_query
+    from .quoting import quoted as quoted
+    from .search import in_find_order as in_find_order
+    from .virtuals import Providers as Providers
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "": (
+            "diagnostics",
+            "search",
+        ),
+        "abstract_spec": ("Query",),
+        "parser": (
+            "parse_queries",
+            "parse_query",
+        ),
+        "quoting": ("quoted",),
+        "search": ("in_find_order",),
+        "virtuals": ("Providers",),
+    },
+)

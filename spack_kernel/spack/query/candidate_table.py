@@ -1,0 +1,214 @@
+"""What tells specs apart, as a table: for people who must choose one of several."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from spack_kernel.spack.spec.spec import FLAG_NAMES
+from spack_kernel.spack.spec.traversal import ALL_DEPTYPES, RUNTIME_DEPTYPES
+
+from .quoting import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from spack_kernel.spack.spec.spec import Spec
+
+    Lookup = Callable[[str], Spec | None]
+
+#: The shortest hash shown.
+_HASH_LENGTH = 7
+
+#: How many columns dependencies may fill.
+_DEPENDENCY_COLUMNS = 3
+
+
+def short_hashes(specs: Sequence[Spec]) -> list[str]:
+    """Return the hashes of `specs`, all as short as tells them apart, but at least 7 long."""
+    length = _HASH_LENGTH
+    distinct = len({spec.hash for spec in specs})
+    while len({spec.hash[:length] for spec in specs}) < distinct:
+        length += 1
+    return [spec.hash[:length] for spec in specs]
+
+
+def table(specs: Sequence[Spec], lookup: Lookup, *, versions: bool | None = None) -> list[str]:
+    """Return one line a spec: its hash, its name, and what it does not share with all others.
+
+    Parameters
+    ----------
+    specs : sequence of Spec
+        What to tell apart, at least one.
+    lookup : callable
+        Gives the spec of a DAG hash, or None.
+    versions : bool, optional
+        Whether to show the versions; by default where they differ.
+    """
+    own = [column for column in _own(specs, lookup) if len(set(column)) > 1]
+    columns = [short_hashes(specs), _names(specs, versions), *own]
+    alike: dict[tuple[str, ...], list[int]] = {}
+    for row, cells in enumerate(zip(*columns[1:], strict=True)):
+        alike.setdefault(cells, []).append(row)
+    groups = [rows for rows in alike.values() if len(rows) > 1]
+    if groups:
+        columns += _dependencies(specs, groups, lookup)
+    widths = [max(map(len, column)) for column in columns]
+    used = [(column, width) for column, width in zip(columns, widths, strict=True) if width]
+    return [
+        "  " + "  ".join(column[row].ljust(width) for column, width in used).rstrip()
+        for row in range(len(specs))
+    ]
+
+
+def _names(specs: Sequence[Spec], versions: bool | None) -> list[str]:
+    several = len({spec.namespace for spec in specs}) > 1
+    if versions is None:
+        versions = len({str(spec.version) for spec in specs}) > 1
+    return [
+        (f"{spec.namespace}." if several else "")
+        + spec.name
+        + (f"@{spec.version}" if versions else "")
+        for spec in specs
+    ]
+
+
+def _own(specs: Sequence[Spec], lookup: Lookup) -> Iterator[list[str]]:
+    """Yield the columns of what specs say of themselves."""
+    yield [compiler(spec, lookup) for spec in specs]
+    for name in sorted({name for spec in specs for name in spec.variants}):
+        yield [_variant(spec, name) for spec in specs]
+    for name in FLAG_NAMES:
+        yield [_flags(spec, name) for spec in specs]
+    yield [f"platform={spec.arch.platform}" for spec in specs]
+    yield [f"os={spec.arch.os}" for spec in specs]
+    yield [f"target={spec.arch.target}" for spec in specs]
+    yield [_python(spec, lookup) for spec in specs]
+    yield ["external" if spec.external else "" for spec in specs]
+
+
+def compiler(spec: Spec, lookup: Lookup) -> str:
+    """Return the compiler of `spec` as a query names it: ``%gcc@12.2.0``; empty without one."""
+    if spec.compiler is not None:
+        return f"%{spec.compiler}"
+    found = []
+    for edge in spec.dependencies:
+        virtuals = [v for v in ("c", "cxx", "fortran") if v in edge.virtuals]
+        node = lookup(edge.hash)
+        if virtuals and node is not None:
+            found.append(f"%{','.join(virtuals)}={node.name}@{node.version}")
+    return " ".join(sorted(found))
+
+
+def _variant(spec: Spec, name: str) -> str:
+    value = spec.variants.get(name)
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return f"{'+' if value else '~'}{name}"
+    values = (value,) if isinstance(value, str) else tuple(sorted(value))
+    if name == "patches":
+        values = tuple(patch[:_HASH_LENGTH] for patch in values)
+    return f"{name}={quoted(','.join(values))}"
+
+
+def _flags(spec: Spec, name: str) -> str:
+    flags = spec.flags.get(name)
+    return f"{name}={quoted(' '.join(flags))}" if flags else ""
+
+
+def _python(spec: Spec, lookup: Lookup) -> str:
+    """Return the python that `spec` runs with; empty for one that needs none."""
+    seen = {spec.hash}
+    level = [spec]
+    while level:
+        following = []
+        for node in level:
+            for edge in node.dependencies:
+                if edge.hash in seen or not set(edge.deptypes) & set(RUNTIME_DEPTYPES):
+                    continue
+                seen.add(edge.hash)
+                child = lookup(edge.hash)
+                if child is None:
+                    continue
+                if child.name == "python":
+                    return f"^python@{child.version}"
+                following.append(child)
+        level = following
+    return ""
+
+
+def _dependencies(
+    specs: Sequence[Spec], groups: list[list[int]], lookup: Lookup
+) -> list[list[str]]:
+    """Return columns of dependencies that tell the rows of each group apart.
+
+    Parameters
+    ----------
+    specs : sequence of Spec
+        The rows.
+    groups : list of list of int
+        Rows that are alike so far; only for them cells are filled.
+    lookup : callable
+        Gives the spec of a DAG hash, or None.
+    """
+    columns: list[list[str]] = []
+    for deptypes in (frozenset(RUNTIME_DEPTYPES), frozenset(ALL_DEPTYPES)):
+        trees = {row: _closure(specs[row], lookup, deptypes) for rows in groups for row in rows}
+        names = sorted({name for tree in trees.values() for name in tree})
+        candidates = [_column(name, trees, groups, lookup) for name in names]
+        while groups and len(columns) < _DEPENDENCY_COLUMNS:
+            best = max(candidates, key=lambda cells: _parts(cells, groups), default={})
+            if _parts(best, groups) == len(groups):
+                break
+            columns.append([best.get(row, "") for row in range(len(specs))])
+            groups = [part for rows in groups for part in _split(best, rows) if len(part) > 1]
+    return columns
+
+
+def _split(cells: dict[int, str], rows: list[int]) -> list[list[int]]:
+    parts: dict[str, list[int]] = {}
+    for row in rows:
+        parts.setdefault(cells.get(row, ""), []).append(row)
+    return list(parts.values())
+
+
+def _parts(cells: dict[int, str], groups: list[list[int]]) -> int:
+    return sum(len(_split(cells, rows)) for rows in groups)
+
+
+def _column(
+    name: str, trees: dict[int, dict[str, Spec]], groups: list[list[int]], lookup: Lookup
+) -> dict[int, str]:
+    """Return what tells the dependency `name` of alike rows apart: version, or else attributes."""
+    cells: dict[int, str] = {}
+    for rows in groups:
+        nodes = {row: trees[row][name] for row in rows if name in trees[row]}
+        present = list({node.hash: node for node in nodes.values()}.values())
+        if len(present) + (len(nodes) < len(rows)) < 2:
+            continue
+        versions = len({str(node.version) for node in present}) > 1 or len(nodes) < len(rows)
+        own = [column for column in _own(present, lookup) if len(set(column)) > 1]
+        if not versions and not own:
+            continue
+        for row, node in nodes.items():
+            words = [f"^{name}@{node.version}" if versions else f"^{name}"]
+            position = present.index(node)
+            words += [column[position] for column in own if column[position]]
+            cells[row] = " ".join(words)
+    return cells
+
+
+def _closure(spec: Spec, lookup: Lookup, deptypes: frozenset[str]) -> dict[str, Spec]:
+    found: dict[str, Spec] = {}
+    seen = {spec.hash}
+    queue = [spec]
+    for node in queue:
+        for edge in sorted(node.dependencies, key=lambda edge: edge.name):
+            if edge.hash in seen or deptypes.isdisjoint(edge.deptypes):
+                continue
+            seen.add(edge.hash)
+            child = lookup(edge.hash)
+            if child is not None:
+                found.setdefault(child.name, child)
+                queue.append(child)
+    return found

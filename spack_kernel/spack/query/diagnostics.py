@@ -1,0 +1,343 @@
+"""Say why a query chose nothing, or could not choose: the texts of NoMatch and Ambiguous."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, NamedTuple
+
+from spack_kernel.spack.errors import Ambiguous, NoMatch
+from spack_kernel.spack.spec.targets import known_targets, unknown_ends
+from spack_kernel.spack.spec.version_ranges import ANY_VERSION
+
+from .abstract_spec import Query
+from .candidate_table import short_hashes, table
+from .matcher import Matcher
+from .search import in_find_order, recorded_providers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from spack_kernel.spack.spec.spec import Spec
+    from spack_kernel.spack.store.store import Store
+
+    from .store_index import Selection
+    from .virtuals import Providers
+
+#: How many candidates, nearest specs, and values are listed.
+_SPECS = 20
+_NEAREST = 5
+_VALUES = 8
+
+
+def ambiguous(store: Store, selection: Selection) -> Ambiguous:
+    """Return the error for a query that several installed specs satisfy."""
+    specs = selection.specs
+    asked = f"'{selection.query}'" if selection.query is not None else "an empty query"
+    shown = specs[:_SPECS]
+    details = table(shown, store.by_hash)
+    if len(specs) > len(shown):
+        details.append(f"  ... and {len(specs) - len(shown)} more")
+    first = shown[0]
+    return Ambiguous(
+        f"{asked} matches {len(specs)} installed specs",
+        specs,
+        details=details,
+        hint=f"Name one by its hash, for example {first.name}/{short_hashes(specs)[0]}",
+    )
+
+
+def no_match(store: Store, selection: Selection, providers: Providers) -> NoMatch:
+    """Return the error for a query that nothing installed satisfies."""
+    query = selection.query
+    if query is None:
+        return NoMatch(
+            f"nothing is installed in {store.root}",
+            hint="Install something with `spack install SPEC`, or name another store (--store).",
+        )
+    details, hint = _Reasons(store, query, providers).found()
+    details += [f"The database does not record {thing}." for thing in selection.unknown]
+    if not hint:
+        details.append(_looked_in(store))
+        hint = _what_to_type(query)
+    return NoMatch(f"no installed spec matches '{query}'", details=details, hint=hint)
+
+
+class _Part(NamedTuple):
+    """One thing a query asks of a node: how it is written, and alone as a query."""
+
+    text: str
+    query: Query
+
+
+class _Reasons:
+    """Looks for what stands between a query and the specs that are installed."""
+
+    def __init__(self, store: Store, query: Query, providers: Providers) -> None:
+        self.store = store
+        self.query = query
+        self.known = store.names()
+        self.matcher = Matcher(
+            store.by_hash, query.dialect, providers, is_package=self.known.__contains__
+        )
+        self.virtuals = set(recorded_providers(store))
+        self.providers = providers
+
+    def found(self) -> tuple[list[str], str]:
+        """Return the lines that say it, and a hint."""
+        for query in self.query.walk():
+            name = query.name
+            if name and not (name in self.known or name in self.virtuals or name in self.providers):
+                details, hint = self._unknown_name(query)
+                if hint or self.query.name not in self.known:
+                    return details, hint
+                near, hint = self._near()
+                return details + near, hint
+        gone, instead = self._not_installed()
+        if gone and self.query.hash:
+            return gone, instead
+        dag_hash = self.query.hash
+        if dag_hash and not self.query.name and not self.store.with_hash_prefix(dag_hash):
+            return self._unknown_hash(dag_hash)
+        pool = [spec for spec in self._pool() if spec.installed]
+        if not pool:
+            return gone or self._none_of_that_name(), instead
+        virtual = self.query.name is not None and self.query.name not in self.known
+        details = gone
+        if virtual:
+            packages = sorted({spec.name for spec in pool})
+            details.append(f"{self.query.name} is a virtual package, provided by {_or(packages)}.")
+        else:
+            details += self._parts_missing(pool)
+        if not details:
+            details = ["Each of what is asked is true of some installed spec, but not all of one."]
+        if self.query.name is None:
+            return details, ""
+        near, hint = self._near()
+        return details + near, hint
+
+    def _near(self) -> tuple[list[str], str]:
+        """Return a table of the nearest specs that are installed, and how to take one."""
+        pool = [spec for spec in self._pool() if spec.installed]
+        if not pool:
+            return self._none_of_that_name(), ""
+        near = in_find_order(self.store, self._nearest(pool))[:_NEAREST]
+        title = "Installed:" if len(near) == len(pool) else "The nearest that are installed:"
+        return [
+            title,
+            *table(near, self.store.by_hash, versions=True),
+        ], f"If one of them will do: {near[0].name}/{short_hashes(near)[0]}"
+
+    def _none_of_that_name(self) -> list[str]:
+        """Say that there is nothing to choose from, and what there was."""
+        name = self.query.name
+        there_were = sorted({spec.label for spec in self._pool()})
+        if name is not None and name not in self.known:
+            return [f"Nothing that provides {name} is installed."]
+        if not there_were:
+            return ["Nothing of that name is installed."]
+        return [f"Nothing of that name is installed any more{_there_was(there_were)}"]
+
+    def _pool(self) -> Iterable[Spec]:
+        name = self.query.name
+        if name is None:
+            return self.store
+        specs = self.store.named(name)
+        if specs:
+            return specs
+        packages = recorded_providers(self.store).get(name, ())
+        return [spec for package in sorted(packages) for spec in self.store.named(package)]
+
+    # Names and hashes
+
+    def _unknown_name(self, query: Query) -> tuple[list[str], str]:
+        name = query.name
+        assert name is not None
+        details = []
+        if query.text and name in query.text[slice(*query.span)]:
+            start = query.text.index(name, query.span[0])
+            details += [f"  {query.text}", f"  {' ' * start}{'^' * len(name)}"]
+        details.append(f"Nothing that is recorded is called {name}.")
+        names = [*self.known, *self.virtuals]
+        close = [other for other in (f"py-{name}", f"r-{name}", f"perl-{name}") if other in names]
+        close += [
+            other for other in get_close_matches(name, names, n=3, cutoff=0.7) if other not in close
+        ]
+        if not query.dialect.edge_virtuals:
+            details.append(
+                f"If {name} is a virtual package: this database does not record what provides it."
+            )
+        elif f"py-{name}" not in close:
+            details.append(f"If {name} is a virtual package: no recorded spec uses one for it.")
+        return details, f"Did you mean {_or(close)}?" if close else ""
+
+    def _unknown_hash(self, dag_hash: str) -> tuple[list[str], str]:
+        details = [f"No recorded hash begins with {dag_hash}."]
+        if dag_hash != dag_hash.lower() and self.store.with_hash_prefix(dag_hash.lower()):
+            return details, f"Hashes are written in lower case: /{dag_hash.lower()}"
+        near: list[str] = []
+        for length in range(len(dag_hash) - 1, 3, -1):
+            near = [s.label for s in self.store.with_hash_prefix(dag_hash[:length]) if s.installed]
+            if near:
+                break
+        return details, f"Did you mean {_or(near[:5])}?" if near else ""
+
+    def _not_installed(self) -> tuple[list[str], str]:
+        """Return what is said of records that satisfy the query and are not installed."""
+        if self.query.hash:
+            records: Iterable[Spec] = self.store.with_hash_prefix(self.query.hash)
+        elif self.query.name:
+            records = self._pool()
+        else:
+            return [], ""
+        test = self.matcher.test(self.query)
+        lines, hint = [], ""
+        for spec in records:
+            if spec.installed or not test(spec):
+                continue
+            if spec.deprecated_for:
+                other = self.store.by_hash(spec.deprecated_for)
+                instead = other.label if other else f"/{spec.deprecated_for[:7]}"
+                lines.append(f"{spec.label} was deprecated in favour of {instead}.")
+                hint = f"Use {other.name}/{other.hash[:7]}" if other and other.installed else hint
+            else:
+                lines.append(f"{spec.label} was installed and is not any more.")
+                hint = hint or f"`spack install /{spec.hash[:7]}` brings it back."
+        return lines[:_SPECS], hint
+
+    # What is asked of a node
+
+    def _parts(self) -> Iterator[_Part]:
+        query = self.query
+        empty = Query(dialect=query.dialect)
+        if query.namespace is not None:
+            part = replace(empty, namespace=query.namespace)
+            yield _Part(f"namespace={query.namespace}", part)
+        if query.hash is not None:
+            yield _Part(f"/{query.hash}", replace(empty, hash=query.hash))
+        if query.versions != ANY_VERSION:
+            yield _Part(f"@{query.versions}", replace(empty, versions=query.versions))
+        if query.compiler is not None:
+            yield _Part(str(query.compiler), replace(empty, compiler=query.compiler))
+        for name, variant in query.variants.items():
+            yield _Part(str(variant), replace(empty, variants={name: variant}))
+        for name, flags in query.flags.items():
+            part = replace(empty, flags={name: flags})
+            yield _Part(str(part), part)
+        for name in ("platform", "os", "target"):
+            value = getattr(query, name)
+            if value is not None:
+                yield _Part(f"{name}={value}", replace(empty, **{name: value}))
+        for dependency in query.dependencies:
+            part = replace(empty, dependencies=(dependency,))
+            yield _Part(str(part), part)
+
+    def _parts_missing(self, pool: Sequence[Spec]) -> Iterator[str]:
+        """Yield what is true of none of the specs that could be meant."""
+        who = self.query.name or "spec"
+        for text, part in self._parts():
+            test = self.matcher.test(part)
+            if any(test(spec) for spec in pool):
+                continue
+            yield f"No installed {who} satisfies {text}{self._instead(part, pool)}"
+
+    def _instead(self, part: Query, pool: Sequence[Spec]) -> str:
+        """Return the end of the sentence that says what there is."""
+        if self.query.name is None and (part.versions != ANY_VERSION or part.dependencies):
+            return "."
+        if part.versions != ANY_VERSION:
+            versions = sorted({spec.version for spec in pool}, reverse=True)
+            return _there_is(map(str, versions))
+        for name in part.variants:
+            values = {_shown(spec.variants[name], name) for spec in pool if name in spec.variants}
+            if values:
+                return _there_is(sorted(values))
+            names = {variant for spec in pool for variant in spec.variants}
+            close = get_close_matches(name, names, n=3)
+            who = "it has" if self.query.name else "none has"
+            return f": {who} {'no' if self.query.name else 'a'} variant {name}" + (
+                f"; did you mean {_or(close)}?" if close else "."
+            )
+        if part.compiler is not None:
+            return _there_is(sorted({f"%{spec.compiler}" for spec in pool if spec.compiler}))
+        if part.target:
+            ends = unknown_ends(part.target)
+            if ends:
+                close = get_close_matches(ends[0], known_targets(), n=3)
+                asked = f"; did you mean {_or(close)}?" if close else "."
+                return f": no target is called {ends[0]}{asked}"
+            return _there_is(sorted({spec.arch.target for spec in pool}))
+        for name in ("platform", "os"):
+            if getattr(part, name):
+                return _there_is(sorted({getattr(spec.arch, name) for spec in pool}))
+        if part.namespace:
+            return _there_is(sorted({spec.namespace for spec in pool}))
+        for dependency in part.dependencies:
+            if dependency.query.name is not None:
+                return self._other_dependencies(dependency.query.name, pool)
+        return "."
+
+    def _other_dependencies(self, name: str, pool: Sequence[Spec]) -> str:
+        """Return which specs called `name` are anywhere below those that could be meant."""
+        seen: set[str] = set()
+        found: set[Spec] = set()
+        stack = list(pool)
+        while stack:
+            for edge in stack.pop().dependencies:
+                if edge.hash not in seen:
+                    seen.add(edge.hash)
+                    child = self.store.by_hash(edge.hash)
+                    if child is not None:
+                        stack.append(child)
+                        found.update([child] if child.name == name else [])
+        if not found:
+            return f": none has {name} among its dependencies."
+        versions = sorted({spec.version for spec in found}, reverse=True)
+        return _there_is(f"{name}@{version}" for version in versions)
+
+    def _nearest(self, pool: Sequence[Spec]) -> list[Spec]:
+        """Return the specs of which most of what is asked is true."""
+        tests = [self.matcher.test(part.query) for part in self._parts()]
+        scores = [sum(test(spec) for test in tests) for spec in pool]
+        best = max(scores)
+        return [spec for spec, score in zip(pool, scores, strict=True) if score == best]
+
+
+def _shown(value: bool | str | tuple[str, ...], name: str) -> str:
+    if isinstance(value, bool):
+        return f"{'+' if value else '~'}{name}"
+    return value if isinstance(value, str) else ",".join(value)
+
+
+def _there_is(values: Iterable[str]) -> str:
+    listed = list(values)
+    if not listed:
+        return "."
+    more = f" and {len(listed) - _VALUES} others" if len(listed) > _VALUES else ""
+    return f"; there is {', '.join(listed[:_VALUES])}{more}."
+
+
+def _there_was(labels: Sequence[str]) -> str:
+    more = f" and {len(labels) - _VALUES} others" if len(labels) > _VALUES else ""
+    return f"; there was {', '.join(labels[:_VALUES])}{more}."
+
+
+def _looked_in(store: Store) -> str:
+    """Say where was looked: a query is often right, and the store another one than was meant."""
+    told = [f"{len(database):,} in {database.root}" for database in store.databases]
+    return f"Looked among all specs that are recorded: {', '.join(told)}."
+
+
+def _what_to_type(query: Query) -> str:
+    """Return what to do when nothing that is installed is near."""
+    if query.name is None or query.hash is not None:
+        return "Choose from `spack-kernel list --all`, or name another store (--store)."
+    return (
+        f"Install it with `spack install {query}`, choose from `spack-kernel list --all`,\n"
+        "or name another store (--store)."
+    )
+
+
+def _or(values: Sequence[str]) -> str:
+    *others, last = values
+    return f"{', '.join(others)} or {last}" if others else last

@@ -1,0 +1,299 @@
+"""The grammar of queries: from tokens to `Query`.
+
+::
+
+    queries    = { query }
+    query      = node { dependency }
+    dependency = ("^" | "%" | "%%") [virtuals "=" ] node
+               | ("^[" | "%[" | "%%[") { "deptypes=" | "virtuals=" | "when=" } "]" node
+    node       = [ [namespace "."] name | "*" ] { "@" versions | variant | attribute | "/" hash }
+
+In the dialects before Spack 1.0 a ``%`` names the compiler of the node it stands in, and the node
+goes on behind it.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING, NoReturn
+
+from spack_kernel.spack.errors import QuerySyntaxError
+from spack_kernel.spack.spec.traversal import ALL_DEPTYPES
+from spack_kernel.spack.spec.version_ranges import (
+    ANY_VERSION,
+    EmptyRangeError,
+    VersionError,
+    VersionList,
+)
+
+from .abstract_spec import CompilerQuery
+from .builder import EdgeDraft, NodeDraft, Refusal
+from .dialects import SPACK_1, Dialect
+from .tokens import Token, tokenize
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .abstract_spec import Query
+
+#: Compilers that were called differently before they became packages.
+COMPILER_PACKAGES = {
+    "arm": "acfl",
+    "clang": "llvm",
+    "intel": "intel-oneapi-compilers-classic",
+    "oneapi": "intel-oneapi-compilers",
+    "rocmcc": "llvm-amdgpu",
+}
+
+
+def parse_queries(text: str, dialect: Dialect = SPACK_1) -> tuple[Query, ...]:
+    """Read a text that holds any number of queries, separated by blanks.
+
+    Parameters
+    ----------
+    text : str
+        What the user typed: ``hdf5@1.14:+mpi ^openmpi  py-numpy``. Blank text holds none.
+    dialect : Dialect
+        How the Spack of the store reads it.
+
+    Raises
+    ------
+    QuerySyntaxError
+        When it does not parse; the error points at the place.
+    """
+    return _parsed(text, dialect)
+
+
+def parse_query(text: str, dialect: Dialect = SPACK_1) -> Query:
+    """Read a text that holds one query.
+
+    Parameters and errors are those of `parse_queries`; none or several queries are an error, too.
+    """
+    queries = parse_queries(text, dialect)
+    if not queries:
+        raise QuerySyntaxError(
+            "the query is empty", text, 0, 0, hint="Type a package name, or * for any spec."
+        )
+    if len(queries) > 1:
+        start, end = queries[1].span
+        raise QuerySyntaxError(
+            f"one spec is wanted here, and the query holds {len(queries)}",
+            text,
+            start,
+            end - start,
+            hint="Leave out the blank if it belongs to the spec before it.",
+        )
+    return queries[0]
+
+
+@lru_cache(maxsize=1024)
+def _parsed(text: str, dialect: Dialect) -> tuple[Query, ...]:
+    return _Parser(text, dialect).queries()
+
+
+class _Parser:
+    """Reads one text from the first token to the last, looking one token ahead."""
+
+    def __init__(self, text: str, dialect: Dialect) -> None:
+        self.text = text
+        self.dialect = dialect
+        self._tokens = tokenize(text, dialect)
+        self._pushed: list[Token | None] = []
+        self._next = next(self._tokens, None)
+        self._current = Token("blank", "", 0, 0)
+
+    # Tokens
+
+    def _accept(self, *kinds: str) -> Token | None:
+        """Take the next token when it is of one of `kinds`."""
+        token = self._next
+        if token is None or token.kind not in kinds:
+            return None
+        self._current = token
+        self._next = self._pushed.pop() if self._pushed else next(self._tokens, None)
+        return token
+
+    def _push(self, token: Token) -> None:
+        self._pushed.append(self._next)
+        self._next = token
+
+    def _refuse(self, reason: str, hint: str = "", token: Token | None = None) -> NoReturn:
+        token = token or self._current
+        raise QuerySyntaxError(reason, self.text, token.start, token.end - token.start, hint=hint)
+
+    # Grammar
+
+    def queries(self) -> tuple[Query, ...]:
+        found = []
+        while self._next is not None:
+            if self._next.kind == "edge_close":
+                self._refuse("this bracket closes nothing", token=self._next)
+            found.append(self._query().finished(self.text))
+        return tuple(found)
+
+    def _query(self) -> NodeDraft:
+        root = self._node()
+        behind = root
+        while token := self._accept("sigil", "edge_open"):
+            edge = self._edge(token)
+            if not edge.direct:
+                with self._refusing():
+                    root.attach(edge)
+                # Where the dependency was named before, what follows with a % is lost: so in Spack.
+                behind = edge.node
+            elif self.dialect.compiler_nodes:
+                name = edge.node.name
+                edge.node.name = COMPILER_PACKAGES.get(name, name) if name else name
+                with self._refusing():
+                    behind.attach(edge)
+            else:
+                self._set_compiler(behind, edge)
+                self._attributes(behind)
+        return root
+
+    def _edge(self, sigil: Token) -> EdgeDraft:
+        direct = sigil.text[0] == "%"
+        attributes: dict[str, Token] = {}
+        close = self._edge_attributes(attributes) if sigil.kind == "edge_open" else sigil
+        virtuals = self._list(attributes, "virtuals")
+        if close.package:
+            virtuals += close.virtuals.split(",")
+            start = close.end - len(close.package)
+            kind = "qualified_name" if "." in close.package else "name"
+            self._push(Token(kind, close.package, start, close.end))
+        deptypes = self._deptypes(attributes)
+        edge = EdgeDraft(NodeDraft(self.dialect, (0, 0)), direct, tuple(virtuals), deptypes)
+        edge.preferred = sigil.text.startswith("%%")
+        if "when" in attributes:
+            self._condition(edge, attributes["when"])
+        if direct and not self.dialect.compiler_nodes:
+            edge.node = self._compiler_node()
+        else:
+            edge.node = self._node()
+        return edge
+
+    def _edge_attributes(self, attributes: dict[str, Token]) -> Token:
+        """Read up to the closing bracket, and return it."""
+        while True:
+            if close := self._accept("edge_close"):
+                return close
+            token = self._accept("pair")
+            if token is None:
+                self._refuse(
+                    "an attribute of the dependency, or a ], is missing here",
+                    "Write ^[virtuals=mpi] openmpi or ^[deptypes=build] cmake.",
+                    token=self._next or Token("end", "", len(self.text), len(self.text)),
+                )
+            name = token.text.partition("=")[0].removesuffix(":")
+            if name not in ("deptypes", "virtuals", "when"):
+                self._refuse(
+                    f"a dependency has no attribute {name}",
+                    "It has deptypes, virtuals and when.",
+                )
+            attributes[name] = token
+
+    @staticmethod
+    def _list(attributes: dict[str, Token], name: str) -> list[str]:
+        if name not in attributes:
+            return []
+        return attributes[name].text.partition("=")[2].strip("'\" ").split(",")
+
+    def _deptypes(self, attributes: dict[str, Token]) -> tuple[str, ...]:
+        asked = self._list(attributes, "deptypes")
+        for deptype in asked:
+            if deptype not in ALL_DEPTYPES:
+                self._refuse(
+                    f"there is no dependency type {deptype!r}",
+                    f"The types are {', '.join(ALL_DEPTYPES)}.",
+                    token=attributes["deptypes"],
+                )
+        return tuple(t for t in ALL_DEPTYPES if t in asked)
+
+    def _condition(self, edge: EdgeDraft, token: Token) -> None:
+        edge.when_text = token.text.partition("=")[2].strip("'\" ").split(",")[0]
+        try:
+            edge.when = parse_query(edge.when_text, self.dialect)
+        except QuerySyntaxError as error:
+            self._refuse(f"the condition does not parse: {error.summary}", token=token)
+
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """Point at the current token when what it says cannot be said."""
+        try:
+            yield
+        except Refusal as refusal:
+            self._refuse(refusal.reason, refusal.hint)
+
+    def _set_compiler(self, node: NodeDraft, edge: EdgeDraft) -> None:
+        if node.compiler is not None:
+            self._refuse("a spec has one compiler, and this is the second")
+        name = edge.node.name
+        assert name is not None
+        node.compiler = CompilerQuery(name, edge.node.versions or ANY_VERSION)
+
+    def _compiler_node(self) -> NodeDraft:
+        token = self._accept("name", "quoted_name")
+        if token is None or token.text == "*":
+            self._refuse(
+                "the name of a compiler is missing",
+                "Write %gcc or %gcc@12.",
+                token=token or self._next or Token("end", "", len(self.text), len(self.text)),
+            )
+        node = NodeDraft(self.dialect, (token.start, token.end), token.text)
+        if version := self._accept("version"):
+            node.versions = self._versions(version)
+        return node
+
+    def _node(self) -> NodeDraft:
+        start = self._next.start if self._next else len(self.text)
+        node = NodeDraft(self.dialect, (start, self._next.end if self._next else start))
+        if token := self._accept("name"):
+            node.name = token.text if token.text != "*" else None
+        elif token := self._accept("quoted_name"):
+            node.name = token.text[1:-1]
+        elif token := self._accept("qualified_name"):
+            node.namespace, _, node.name = token.text.rpartition(".")
+        elif self._accept("file"):
+            self._refuse(
+                "a file is no query",
+                "Ask for the DAG hash that the file names: /abcdefg.",
+            )
+        self._attributes(node)
+        return node
+
+    def _attributes(self, node: NodeDraft) -> None:
+        with self._refusing():
+            while self._attribute(node):
+                pass
+
+    def _attribute(self, node: NodeDraft) -> bool:
+        """Read one attribute of `node`; return False when something else comes."""
+        if token := self._accept("version"):
+            if node.versions is not None:
+                self._refuse(
+                    "a spec has one version, and this is the second",
+                    "Alternatives are separated by commas: @1.2,1.4.",
+                )
+            node.versions = self._versions(token)
+        elif token := self._accept("boolean"):
+            node.set(token.text[1:].strip(), token.text[0] == "+")
+        elif token := self._accept("propagated_boolean"):
+            node.set(token.text[2:].strip(), token.text[0] == "+", propagate=True)
+        elif token := self._accept("pair"):
+            node.set_pair(*token.text.split("=", 1))
+        elif token := self._accept("propagated_pair"):
+            node.set_pair(*token.text.split("==", 1), propagate=True)
+        elif node.hash is None and (token := self._accept("hash")):
+            node.hash = token.text[1:].strip()
+        else:
+            return False
+        return True
+
+    def _versions(self, token: Token) -> VersionList:
+        try:
+            return VersionList.parse(token.text[1:], prereleases=self.dialect.prereleases)
+        except EmptyRangeError as error:
+            self._refuse(str(error), "The lower version stands before the colon.", token)
+        except VersionError as error:
+            self._refuse(str(error), "Versions look like @1.2, @=1.2.3, @1.2:1.4.", token)

@@ -1,0 +1,178 @@
+"""What a query asks of a node, facet by facet.
+
+Everything a node says of itself is in a few attributes of `Spec`, its facets. A query becomes one
+test a facet, so that it can be asked of one spec, or of each distinct value among thousands.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from spack_kernel.spack.spec.targets import in_targets
+from spack_kernel.spack.spec.version_ranges import ANY_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from spack_kernel.spack.spec.spec import Arch, Compiler, Spec, VariantValue
+    from spack_kernel.spack.spec.versions import Version
+
+    from .abstract_spec import Query, VariantQuery
+    from .dialects import Dialect
+    from .quoting import Flag
+
+    Variants = Mapping[str, VariantValue]
+    Flags = Mapping[str, tuple[str, ...]]
+
+
+class FacetTest(NamedTuple):
+    """A test of one attribute of a spec.
+
+    Attributes
+    ----------
+    facet : str
+        The attribute: ``hash``, ``name``, ``namespace``, ``version``, ``compiler``, ``arch``,
+        ``variants`` or ``flags``.
+    test : callable
+        Says of a value of it whether it will do.
+    """
+
+    facet: str
+    test: Callable[[Any], bool]
+
+
+def facet_tests(query: Query, dialect: Dialect, *, named: bool = True) -> Iterator[FacetTest]:
+    """Yield what `query` asks of a node itself, the cheapest first.
+
+    Parameters
+    ----------
+    query : Query
+        What is asked; its dependencies, and variants it propagates weakly, are left out.
+    dialect : Dialect
+        How it is read.
+    named : bool
+        Whether to ask for the name.
+    """
+    if named and query.name is not None:
+        yield FacetTest("name", query.name.__eq__)
+    if query.hash is not None:
+        prefix = query.hash
+        yield FacetTest("hash", lambda dag_hash: dag_hash.startswith(prefix))
+    if query.namespace is not None:
+        yield FacetTest("namespace", query.namespace.__eq__)
+    if query.versions != ANY_VERSION:
+        yield FacetTest("version", _version_test(query))
+    if query.compiler is not None:
+        yield FacetTest("compiler", _compiler_test(query))
+    if query.platform or query.os or query.target:
+        yield FacetTest("arch", _arch_test(query, dialect))
+    for variant in query.variants.values():
+        if not (variant.propagate and dialect.weak_propagation):
+            yield FacetTest("variants", variant_test(variant, dialect))
+    for kind, flags in query.flags.items():
+        yield FacetTest("flags", _flag_test(kind, flags, dialect))
+
+
+def spec_test(tests: list[FacetTest]) -> Callable[[Spec], bool]:
+    """Return a function that asks all `tests` of a spec."""
+    if not tests:
+        return _anything
+    if len(tests) == 1:
+        facet, only = tests[0]
+        return lambda spec: only(getattr(spec, facet))
+    return lambda spec: all(test(getattr(spec, facet)) for facet, test in tests)
+
+
+def _anything(_: object) -> bool:
+    return True
+
+
+def _version_test(query: Query) -> Callable[[Version], bool]:
+    versions = query.versions
+    known: dict[str, bool] = {}  # versions compare slowly, and few are distinct
+
+    def test(version: Version) -> bool:
+        answer = known.get(version.text)
+        if answer is None:
+            answer = known[version.text] = version in versions
+        return answer
+
+    return test
+
+
+def _compiler_test(query: Query) -> Callable[[Compiler | None], bool]:
+    asked = query.compiler
+    assert asked is not None
+
+    def test(compiler: Compiler | None) -> bool:
+        return (
+            compiler is not None
+            and compiler.name == asked.name
+            and compiler.version in asked.versions
+        )
+
+    return test
+
+
+def _arch_test(query: Query, dialect: Dialect) -> Callable[[Arch], bool]:
+    platform, os, target = query.platform, query.os, query.target
+    if target == "*" and dialect.any_target:
+        target = None
+
+    def test(arch: Arch) -> bool:
+        # Where Spack comes to a * it is satisfied, and does not look at what follows.
+        if platform == "*":
+            return True
+        if platform is not None and arch.platform != platform:
+            return False
+        if os == "*":
+            return True
+        if os is not None and arch.os != os:
+            return False
+        return target is None or in_targets(arch.target, target)
+
+    return test
+
+
+def variant_test(query: VariantQuery, dialect: Dialect) -> Callable[[Variants], bool]:
+    """Return a function that says of the variants of a node whether they satisfy `query`."""
+    name, values = query.name, query.values
+    if values and isinstance(values[0], bool):
+        wanted = values[0]
+        return lambda variants: variants.get(name) is wanted
+    if query.exact:
+        return lambda variants: name in variants and _sorted_values(variants[name]) == values
+    if name == "patches" and dialect.partial_patches:
+        return lambda variants: _has_patches(variants.get(name), values)
+    if not values:
+        return lambda variants: name in variants
+    needed = set(values)
+    only = values[0] if len(needed) == 1 else None
+
+    def has(variants: Variants) -> bool:
+        value = variants.get(name)
+        return (
+            needed.issubset(value)
+            if isinstance(value, tuple)
+            else value is not None and value == only
+        )
+
+    return has
+
+
+def _sorted_values(value: VariantValue) -> tuple[bool | str, ...]:
+    return tuple(sorted(set(value))) if isinstance(value, tuple) else (value,)
+
+
+def _has_patches(patches: VariantValue | None, values: tuple[bool | str, ...]) -> bool:
+    return isinstance(patches, tuple) and all(
+        any(patch.startswith(str(value)) for patch in patches) for value in values
+    )
+
+
+def _flag_test(kind: str, flags: tuple[Flag, ...], dialect: Dialect) -> Callable[[Flags], bool]:
+    exactly = tuple(flag for flag, _ in flags)
+    if not dialect.partial_flags:
+        return lambda recorded: recorded.get(kind, ()) == exactly
+    needed = set(exactly)
+    return lambda recorded: needed.issubset(recorded.get(kind, ()))

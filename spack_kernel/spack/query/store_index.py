@@ -1,0 +1,244 @@
+"""What is kept of a store between queries: its columns, and the orders of its packages.
+
+What reads and orders many specs is imported where it is needed: a command that names one by hash
+needs none of it.
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, NamedTuple
+from weakref import WeakKeyDictionary
+
+from spack_kernel.spack.errors import DatabaseError, warn_left_out
+from spack_kernel.spack.spec.spec import DeferredSpecs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from spack_kernel.spack.database.find_order import FindOrder
+    from spack_kernel.spack.database.rows import Row, Rows
+    from spack_kernel.spack.spec.spec import Spec
+    from spack_kernel.spack.store.store import Store
+
+    from .abstract_spec import Query
+    from .scan import Scan
+    from .scan_order import ScanNodes
+
+
+#: How many specs the answers that are kept of a store may have together; 8 bytes each.
+ANSWERED_SPECS = 250_000
+
+
+class Selection(NamedTuple):
+    """What satisfies a query.
+
+    Attributes
+    ----------
+    query : Query or None
+        The query; None for blank text, which everything satisfies.
+    specs : tuple of Spec
+        In the order in which `spack find` lists them.
+    unknown : tuple of str
+        What would have to be known to be sure of the answer; empty when the database says it
+        all. Each completes "the database does not record ...".
+    """
+
+    query: Query | None
+    specs: tuple[Spec, ...]
+    unknown: tuple[str, ...] = ()
+
+
+class _Answer(NamedTuple):
+    """A selection by the DAG hashes of its specs."""
+
+    query: Query | None
+    hashes: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+
+def _size(answers: Sequence[_Answer]) -> int:
+    """Return what answers take of the room for them; one without specs takes some, too."""
+    return sum(64 + len(answer.hashes) for answer in answers)
+
+
+class Memory:
+    """What is kept of one store.
+
+    Parameters
+    ----------
+    store : Store
+        Another store of the same databases than the one that this is kept for, which it would
+        otherwise keep.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._deferred = DeferredSpecs(store.by_hash)
+        self._packages: dict[str, list[tuple[str, bool]]] = {}
+        self._answers: dict[tuple[str, bool | None], list[_Answer]] = {}
+        self._room = ANSWERED_SPECS
+        self._lock = threading.Lock()
+
+    def rows(self) -> Rows:
+        """Return what reads the rows of the store; what it learns goes with it."""
+        from spack_kernel.spack.database.rows import Rows
+
+        return Rows(self._store.record, self._store.by_hash)
+
+    # Answers
+
+    def answered(self, text: str, installed: bool | None) -> list[Selection] | None:
+        """Return what the queries in `text` select, if that was kept; specs to be read if asked."""
+        answers = self._answers.get((text, installed))
+        if answers is None:
+            return None
+        return [
+            Selection(answer.query, tuple(self._deferred.all(answer.hashes)), answer.unknown)
+            for answer in answers
+        ]
+
+    def keep(self, text: str, installed: bool | None, selections: Iterable[Selection]) -> None:
+        """Keep what the queries in `text` select, and no more than `ANSWERED_SPECS` of all."""
+        answers = [
+            _Answer(each.query, tuple([spec.hash for spec in each.specs]), each.unknown)
+            for each in selections
+        ]
+        needed = _size(answers)
+        if needed > ANSWERED_SPECS:
+            return
+        with self._lock:
+            while self._answers and needed > self._room:
+                self._room += _size(self._answers.pop(next(iter(self._answers))))
+            if self._answers.setdefault((text, installed), answers) is answers:
+                self._room -= needed
+
+    # Specs of one package
+
+    @cached_property
+    def _order(self) -> FindOrder[str]:
+        from spack_kernel.spack.database.find_order import FindOrder
+
+        return FindOrder(self._store.hashes_named, {})
+
+    def rows_named(self, name: str) -> tuple[Rows, dict[str, Row]]:
+        """Return the rows of a package by DAG hash, in recorded order, and what has read them.
+
+        Warns
+        -----
+        DatabaseWarning
+            For each record that is malformed; it is left out.
+        """
+        rows, named = self.rows(), {}
+        for dag_hash in self._store.hashes_named(name):
+            try:
+                row = rows.row(dag_hash)
+            except DatabaseError as error:
+                warn_left_out(error, stacklevel=3)
+                continue
+            if row is not None:
+                named[dag_hash] = row
+        return rows, named
+
+    def lookup(self, rows: Rows) -> Callable[[str], Spec | None]:
+        """Return what gives the spec of a DAG hash, or None, and reads no more than its row."""
+
+        @cache
+        def lookup(dag_hash: str) -> Spec | None:
+            row = rows.bare_row(dag_hash)
+            return None if row is None else self.spec(row, rows)
+
+        return lookup
+
+    def spec(self, row: Row, rows: Rows) -> Spec:
+        """Return the spec of a row; of its record is read what the row does not say, if asked."""
+        return self._deferred.one(
+            row.hash,
+            name=row.name,
+            namespace=row.namespace,
+            version=rows.version(row),
+            variants=rows.variants(row),
+            flags=rows.flags(row),
+            arch=rows.arch(row),
+            compiler=rows.compiler(row),
+            installed=row.installed,
+        )
+
+    def package(self, name: str, installed: bool | None) -> list[Spec]:
+        """Return the specs of a package in find order, to be read when they are looked at."""
+        if name not in self._packages:
+            from spack_kernel.spack.database.find_order import RowNodes
+
+            rows, named = self.rows_named(name)
+            ordered = self._order.sorted(RowNodes(rows, named), {name: named})
+            self._packages[name] = [(dag_hash, named[dag_hash].installed) for dag_hash in ordered]
+        states = (True, False) if installed is None else (installed,)
+        hashes = [dag_hash for dag_hash, state in self._packages[name] if state in states]
+        return self._deferred.all(hashes)
+
+    def in_find_order(
+        self,
+        specs: Iterable[Spec],
+        rows: Rows | None = None,
+        known: Mapping[str, Row] | None = None,
+    ) -> list[Spec]:
+        """Return specs of the store, each once, as `spack find` orders them.
+
+        Parameters
+        ----------
+        specs : iterable of Spec
+            What is to be ordered.
+        rows : Rows, optional
+            What has read rows already.
+        known : mapping of str to Row, optional
+            Rows that it has read, by DAG hash.
+        """
+        by_hash = {spec.hash: spec for spec in specs}
+        if len(by_hash) < 2:
+            return list(by_hash.values())
+        from spack_kernel.spack.database.find_order import RowNodes
+
+        by_name: dict[str, list[str]] = {}
+        for spec in by_hash.values():
+            by_name.setdefault(spec.name, []).append(spec.hash)
+        nodes = RowNodes(rows or self.rows(), known or {})
+        return [by_hash[dag_hash] for dag_hash in self._order.sorted(nodes, by_name)]
+
+    # The whole store
+
+    @cached_property
+    def scan(self) -> Scan:
+        """The columns of the store."""
+        from .scan import Scan
+
+        hashes = dict.fromkeys(h for database in self._store.databases for h in database)
+        return Scan(hashes, self.rows())
+
+    @cached_property
+    def _scan_nodes(self) -> ScanNodes:
+        from .scan_order import ScanNodes
+
+        return ScanNodes(self.scan)
+
+    @cached_property
+    def _scan_order(self) -> FindOrder[int]:
+        from spack_kernel.spack.database.find_order import FindOrder
+
+        return FindOrder(self._scan_nodes.package, self._scan_nodes.ranks)
+
+    def scanned(self, rows: Iterable[int]) -> list[Spec]:
+        """Return the specs of rows of `scan` in find order, to be read when they are looked at."""
+        ordered = self._scan_order.sorted(self._scan_nodes, self.scan.by_name(rows))
+        return self._deferred.all(map(self.scan.hashes.__getitem__, ordered))
+
+
+_memories: WeakKeyDictionary[Store, Memory] = WeakKeyDictionary()
+
+
+def memory_of(store: Store) -> Memory:
+    """Return what is kept of `store`, as long as it is."""
+    known = _memories.get(store)
+    if known is None:
+        known = _memories[store] = Memory(type(store)(store.databases))
+    return known

@@ -1,0 +1,374 @@
+"""Package repositories: which there are, and what their recipes provide. Nothing is executed.
+
+Up to 0.23 Spack carries its recipes (``var/spack/repos/builtin``); from 1.0 on it clones them,
+and ``repos.yaml`` says from where and to where. Only what is on this machine is read.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import functools
+import hashlib
+import json
+import keyword
+import re
+import weakref
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from spack_kernel.spack.config import yaml_reader
+from spack_kernel.spack.errors import ConfigError, QuerySyntaxError
+from spack_kernel.spack.query.parser import parse_query
+from spack_kernel.spack.query.virtuals import Providers, Provision
+from spack_kernel.spack.system import file_checks
+
+from .provides_reader import Provides, Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from spack_kernel.spack.config.config import Config
+    from spack_kernel.spack.database.database import Database
+    from spack_kernel.spack.spec.spec import Spec
+    from spack_kernel.spack.store.store import Store
+
+    _Source: TypeAlias = "Repository | InstalledRecipes | KnownVirtuals"
+
+#: The largest recipe that is read, in bytes.
+MAX_RECIPE = 4 * 1024 * 1024
+
+#: Virtual packages by the first database format of the Spacks that have them.
+_VIRTUAL_SINCE = {
+    7: frozenset({"libc", "zlib-api"}),
+    8: frozenset({"c", "cxx", "fortran"}),
+}
+
+# Only few recipes have the directive, or inherit from another recipe: the rest is not parsed.
+_MAY_PROVIDE = re.compile(
+    rb"\bprovides\s*\(|from\s+(?:\.\.|[\w.]*packages\.)\w+\.package\s+import|spack\.pkg\."
+).search
+_RESERVED = frozenset(word for word in keyword.kwlist if word.islower())
+
+
+class Repository:
+    """A directory with a ``repo.yaml`` and recipes.
+
+    Parameters
+    ----------
+    root : Path
+        The directory.
+
+    Raises
+    ------
+    ConfigError
+        When it has no ``repo.yaml`` that can be read.
+    """
+
+    def __init__(self, root: Path) -> None:
+        content = yaml_reader.load(root / "repo.yaml")
+        described = content.get("repo") if isinstance(content, dict) else None
+        if not isinstance(described, dict):
+            raise ConfigError(f"{root} is not a package repository: it has no repo.yaml")
+        self.root = root
+        self.namespace = str(described.get("namespace", ""))
+        self._flat = str(described.get("api", "v1.0")).startswith("v1")
+        self._packages = root / str(described.get("subdirectory", "packages"))
+        self._recipes: dict[str, Recipe | None] = {}
+
+    def provides(self, package: str) -> list[Provides] | None:
+        """Return what the recipe of `package` provides; None when there is no recipe.
+
+        One file is read, and those of the recipes it inherits from. One that is not Python
+        provides nothing.
+        """
+        directory = self._directory(package)
+        source = self._read(directory)
+        if source is None:
+            return None
+        if not _MAY_PROVIDE(source):
+            return []
+        recipe = self._recipe(directory)
+        if recipe is None:
+            return []
+        class_name = "".join(part.capitalize() for part in re.split("[-_]+", package))
+        if class_name[:1].isdigit() or class_name in ("False", "None", "True"):
+            class_name = f"_{class_name}"
+        return list(dict.fromkeys(recipe.provides(class_name, self._recipe)))
+
+    def _directory(self, package: str) -> str:
+        if self._flat:
+            return package
+        name = package.replace("-", "_")
+        return f"_{name}" if name[:1].isdigit() or name in _RESERVED else name
+
+    def _recipe(self, directory: str) -> Recipe | None:
+        if directory not in self._recipes:
+            self._recipes[directory] = None  # also ends circles
+            source = self._read(directory)
+            if source is None and self._flat:  # a module name has _ where the package has -
+                source = self._read(directory.replace("_", "-"))
+            if source is not None:
+                with contextlib.suppress(ValueError):
+                    self._recipes[directory] = Recipe.parse(source)
+        return self._recipes[directory]
+
+    def _read(self, directory: str) -> bytes | None:
+        if not re.fullmatch(r"[\w.+-]+", directory) or directory.startswith("."):
+            return None  # not a package name: it must not lead out of the repository
+        try:
+            return file_checks.read_regular(self._packages / directory / "package.py", MAX_RECIPE)
+        except OSError:
+            return None
+
+
+def configured_repositories(config: Config) -> list[Repository]:
+    """Return the repositories of ``repos.yaml`` that are on this machine, by precedence.
+
+    Raises
+    ------
+    ConfigError
+        When an entry is no path and no description of a git repository.
+    """
+    repositories = []
+    for root in _roots(config):
+        try:
+            repositories.append(Repository(root))
+        except ConfigError:  # not cloned yet, or gone: there is less to know  # noqa: PERF203
+            continue
+    return repositories
+
+
+def _roots(config: Config) -> Iterator[Path]:
+    section = config.section("repos")
+    entries: list[Any]
+    if isinstance(section, dict):  # 1.0 and newer: by name
+        entries = list(section.values())
+    elif isinstance(section, list) or section is None:
+        entries = section or []
+    else:
+        raise ConfigError(f"repos of {config.spack_root} needs a mapping or a list")
+    for entry in entries:
+        if isinstance(entry, str):
+            yield config.path(entry, "repos")
+        elif isinstance(entry, dict) and isinstance(entry.get("git"), str):
+            yield from _cloned(entry, config)
+        else:
+            raise ConfigError(f"repos of {config.spack_root} needs a path or git, not {entry!r}")
+
+
+def _cloned(entry: dict[str, Any], config: Config) -> Iterator[Path]:
+    if entry.get("destination") is not None:
+        clone = config.path(entry["destination"], "repos:destination")
+    else:
+        digest = hashlib.sha1(str(entry["git"]).encode(), usedforsecurity=False).digest()
+        name = base64.b32encode(digest).decode().lower()[-7:]
+        clone = config.substitution.user_cache_path / "package_repos" / name
+    paths = entry.get("paths")
+    if paths is None:
+        index = yaml_reader.load(clone / "spack-repo-index.yaml")
+        described = index.get("repo_index") if isinstance(index, dict) else None
+        paths = described.get("paths") if isinstance(described, dict) else None
+    for path in paths if isinstance(paths, list) else ():
+        yield clone / str(path)
+
+
+class InstalledRecipes:
+    """The recipes with which the packages of a store were built: Spack keeps a copy in each prefix.
+
+    Parameters
+    ----------
+    store : Store
+        The store; of each package one installed record is looked at, the one recorded last.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def provides(self, package: str) -> list[Provides] | None:
+        """Return what the recipe of `package` provides; None when no prefix has a copy of it."""
+        spec = self._last_installed(package)
+        if spec is None or spec.prefix is None:
+            return None
+        copies = Path(spec.prefix) / ".spack" / "repos"
+        for root in (copies / "spack_repo" / spec.namespace, copies / spec.namespace):
+            with contextlib.suppress(ConfigError):
+                return Repository(root).provides(package)
+        return None
+
+    def _last_installed(self, package: str) -> Spec | None:
+        for database in self._store.databases:
+            # One record is decoded, seldom more: a large store has thousands of a name.
+            for spec in database.specs(reversed(database.named(package))):
+                if spec.installed and spec.external is None:
+                    return spec
+        return None
+
+
+class KnownVirtuals:
+    """What packages of Spack's builtin repository provide, for a site without its recipes at hand.
+
+    A list of facts that comes with this package; it knows as much as that repository said in the
+    month the list names. Recipes of the site, where there are any, come first.
+
+    Parameters
+    ----------
+    database_format : int
+        The newest database format of the store: what an older Spack did not know as a virtual
+        package is none there.
+    """
+
+    def __init__(self, database_format: int) -> None:
+        self._unknown = frozenset().union(
+            *(names for since, names in _VIRTUAL_SINCE.items() if database_format < since)
+        )
+
+    def provides(self, package: str) -> list[Provides] | None:
+        """Return what `package` provides; None when the list does not have it."""
+        known = _known_virtuals().get(package)
+        if known is None:
+            return None
+        return [
+            Provides(virtual, when)
+            for virtual, when in known
+            if virtual.partition("@")[0] not in self._unknown
+        ]
+
+
+@functools.cache
+def _known_virtuals() -> dict[str, list[list[str]]]:
+    text = Path(__file__).with_name("known_virtuals.json").read_text(encoding="utf-8")
+    provides: dict[str, list[list[str]]] = json.loads(text)["provides"]
+    return provides
+
+
+class SiteProviders(Providers):
+    """What the recipes of a site say of virtual packages, read when first asked.
+
+    Parameters
+    ----------
+    sources : callable
+        Gives where recipes are, by precedence: repositories, `InstalledRecipes`, and last
+        `KnownVirtuals`.
+    packages : callable
+        Gives the names of the packages worth looking at: those that are installed.
+    preferred : callable
+        Gives virtual package → packages listed for it, as `preferred_providers` reads them.
+    questions : list of Question, optional
+        Where to record what is asked of the file system.
+    """
+
+    def __init__(
+        self,
+        sources: Callable[[], Iterable[_Source]],
+        packages: Callable[[], Iterable[str]],
+        preferred: Callable[[], Mapping[str, Iterable[str]]] = dict,
+        questions: list[file_checks.Question] | None = None,
+    ) -> None:
+        super().__init__()
+        self._sources = sources
+        self._packages = packages
+        self._preferred = preferred
+        self._questions: list[file_checks.Question] = [] if questions is None else questions
+
+    @classmethod
+    def of_store(cls, store: Store) -> SiteProviders:
+        """Return what is known to the site of a store, its configuration included."""
+        config = store.config
+        # The store keeps what is made here: without a weak reference neither would be freed.
+        reference = weakref.ref(store)
+
+        def sources() -> Iterator[_Source]:
+            if config is not None:
+                yield from configured_repositories(config)
+            store = reference()
+            if store is not None:
+                yield InstalledRecipes(store)
+                yield KnownVirtuals(max(_format(database) for database in store.databases))
+
+        def packages() -> set[str]:
+            store = reference()
+            return set() if store is None else store.names()
+
+        preferred = lambda: preferred_providers(config) if config else {}  # noqa: E731
+        return cls(sources, packages, preferred, store.questions)
+
+    def __contains__(self, virtual: object) -> bool:
+        return virtual in self._known
+
+    def of(self, virtual: str) -> tuple[Provision, ...]:
+        """Return everything that provides `virtual`; empty when nothing does or is known."""
+        return self._known.get(virtual, ())
+
+    def listed(self, virtual: str) -> frozenset[str]:
+        """Return the packages that ``packages.yaml`` lists as providers of `virtual`."""
+        return self._listed.get(virtual, frozenset())
+
+    def knows(self, package: str) -> bool:
+        """Return whether what `package` provides is known, be it nothing."""
+        with file_checks.Listener(self._questions):
+            return any(source.provides(package) is not None for source in self._sources())
+
+    @cached_property
+    def _listed(self) -> dict[str, frozenset[str]]:
+        listed: dict[str, frozenset[str]] = {}
+        for virtual, texts in self._preferred().items():
+            names = set()
+            for text in texts:
+                with contextlib.suppress(QuerySyntaxError):
+                    names.add(parse_query(text).name)
+            listed[virtual] = frozenset(name for name in names if name)
+        return listed
+
+    @cached_property
+    def _known(self) -> dict[str, tuple[Provision, ...]]:
+        found: dict[str, list[Provision]] = {}
+        with file_checks.Listener(self._questions):
+            sources = list(self._sources())
+            provides = [(p, _first(sources, p)) for p in sorted(self._packages())]
+        for package, provided_by_it in provides:
+            for virtual, when in provided_by_it:
+                try:
+                    provided = parse_query(virtual)
+                    provider = parse_query(_with_name(package, when))
+                except QuerySyntaxError:
+                    continue  # newer than the language we know
+                if provided.name:
+                    found.setdefault(provided.name, []).append(
+                        Provision(provider, provided.versions)
+                    )
+        return {virtual: tuple(provisions) for virtual, provisions in found.items()}
+
+
+def _format(database: Database) -> int:
+    return int(database.version) if database.version.isdigit() else 0
+
+
+def preferred_providers(config: Config) -> dict[str, tuple[str, ...]]:
+    """Return virtual package → what ``packages.yaml`` prefers for it, as text, best first.
+
+    ``packages:all:providers``. It neither names every provider nor says which versions of the
+    virtual package each provides.
+
+    Raises
+    ------
+    ConfigError
+        When it is not a mapping to lists.
+    """
+    found = config.get("packages:all:providers", {})
+    if not isinstance(found, dict) or not all(isinstance(each, list) for each in found.values()):
+        raise ConfigError(f"packages:all:providers of {config.spack_root} needs lists by virtual")
+    return {str(name): tuple(str(each) for each in listed) for name, listed in found.items()}
+
+
+def _first(sources: list[_Source], package: str) -> list[Provides]:
+    for source in sources:
+        provides = source.provides(package)
+        if provides is not None:
+            return provides
+    return []
+
+
+def _with_name(package: str, when: str) -> str:
+    return f"{package} {when}" if not when or parse_query(when).name is None else when

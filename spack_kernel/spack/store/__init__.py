@@ -1,0 +1,18 @@
+"""The store, and where stores are found."""
+
+from __future__ import annotations
+
+from spack_kernel._lazy import attach
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .store import Store as Store
+    from .store_cache import StoreCache as StoreCache
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "store": ("Store",),
+        "store_cache": ("StoreCache",),
+    },
+)

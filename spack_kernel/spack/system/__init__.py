@@ -1,0 +1,23 @@
+"""File-system checks, child processes and text for terminals."""
+
+from __future__ import annotations
+
+from spack_kernel._lazy import attach
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .file_checks import Question as Question
+    from .ownership import run_as as run_as
+    from .processes import run as run
+    from .text import printable as printable
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "": ("file_checks",),
+        "file_checks": ("Question",),
+        "ownership": ("run_as",),
+        "processes": ("run",),
+        "text": ("printable",),
+    },
+)
