@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spack_kernel.kernels.plan import plan_kernel
+from spack_kernel.kernels.plan.plan import plan_kernel
 from spack_kernel.spack import Store
 
 from .measure import Comparison, command, in_turns, seconds

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spack_kernel.kernels import import_index
-from spack_kernel.kernels.probe import probe
+from spack_kernel.kernels.interpreters.probe import probe
 
 from .kernel_process import can_count_calls, first_reply
 from .measure import Comparison, in_turns

@@ -6,7 +6,7 @@ import shutil
 import time
 from typing import TYPE_CHECKING
 
-from spack_kernel.kernels.plan import plan_kernel
+from spack_kernel.kernels.plan.plan import plan_kernel
 from spack_kernel.spack import Store
 
 from .launching import clean_environment, kernelspecs, manager_of

@@ -19,7 +19,7 @@ from jupyter_client import launcher
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import KernelManager
 
-from spack_kernel.kernels.plan import plan_kernel
+from spack_kernel.kernels.plan.plan import plan_kernel
 from spack_kernel.spack import Store
 
 from .measure import Comparison, in_turns

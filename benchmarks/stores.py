@@ -10,8 +10,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from spack_kernel import demo
-from spack_kernel.demo.pins import Selection
-from spack_kernel.kernels.plan import plan_kernel
+from spack_kernel.demo.pins import PinnedRequirements
+from spack_kernel.kernels.plan.plan import plan_kernel
 from spack_kernel.spack import Store
 
 from .imports import Prefixes
@@ -66,7 +66,7 @@ class Stores:
         if self._given is not None:
             return Path(Store.open(self._given).root)
         print("  making a demo store (half a minute to a minute) …", file=sys.stderr)
-        selection = Selection.default()
+        selection = PinnedRequirements.default()
         pins = selection.requirements()
         lines = [str(pins[name]) for name in pins if name not in _UNUSED]
         selection = selection._replace(

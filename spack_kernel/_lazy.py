@@ -7,11 +7,11 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
 
 def attach(
-    package: str, modules: Mapping[str, Sequence[str]]
+    package: str, modules: Mapping[str, str]
 ) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
     """Return ``__getattr__``, ``__dir__`` and ``__all__`` of a package.
 
@@ -19,11 +19,11 @@ def attach(
     ----------
     package : str
         Its ``__name__``.
-    modules : mapping of str to sequence of str
-        Module, relative to the package → the names it defines. A module in ``""`` is public as a
-        whole.
+    modules : mapping of str to str
+        Module, relative to the package → names it defines, separated by spaces. Modules under
+        ``""`` are public as a whole.
     """
-    origins = {name: module for module, names in modules.items() for name in names}
+    origins = {name: module for module, names in modules.items() for name in names.split()}
 
     def getattr_(name: str) -> object:
         if name not in origins:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from spack_kernel import demo
-from spack_kernel.demo.pins import Selection
+from spack_kernel.demo.pins import PinnedRequirements
 
 #: How the reason of a skip begins when a component is missing on this machine, such as a module
 #: system or a browser; `pytest.importorskip` has words of its own.
@@ -28,7 +28,7 @@ def demo_store(request: pytest.FixtureRequest) -> demo.DemoStore:
     chosen = os.environ.get("SPACK_KERNEL_DEMO_STORE")
     if chosen:
         return demo.build(Path(chosen))
-    what = f"{sys.base_prefix} {sys.version} {Selection.default().text}"
+    what = f"{sys.base_prefix} {sys.version} {PinnedRequirements.default().text}"
     tag = hashlib.sha256(what.encode()).hexdigest()[:8]
     return demo.build(Path(request.config.cache.mkdir(f"demo-store-{tag}")))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from packaging.requirements import Requirement
 
-from spack_kernel.demo.pins import Selection
+from spack_kernel.demo.pins import PinnedRequirements
 
 
 def _version(requirement: Requirement) -> str:
@@ -12,7 +12,7 @@ def _version(requirement: Requirement) -> str:
     return specifier.version
 
 
-_selection = Selection.default()
+_selection = PinnedRequirements.default()
 _requirements = _selection.requirements()
 
 NUMPY = _version(_requirements["py-numpy"])

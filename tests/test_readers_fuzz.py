@@ -23,10 +23,13 @@ import pytest
 
 from spack_kernel.cli import replay
 from spack_kernel.cli.sources import installed_traits
-from spack_kernel.jupyter.kernelspecs import describe, read_kernel_json
+from spack_kernel.jupyter.kernelspecs import files
+from spack_kernel.jupyter.kernelspecs.files import describe, read_kernel_json
 from spack_kernel.jupyter.notebook import NotebookSpec, read_notebook_spec, write_notebook_spec
-from spack_kernel.kernels import kept, logos, probe
-from spack_kernel.kernels.shipped import shipped_kernels
+from spack_kernel.kernels import user_cache
+from spack_kernel.kernels.candidates import logos
+from spack_kernel.kernels.candidates.shipped import shipped_kernels
+from spack_kernel.kernels.interpreters import probe
 from spack_kernel.spack.config.config import Config
 from spack_kernel.spack.environments.activation import specs_in_view
 from spack_kernel.spack.environments.manifest import open_environment
@@ -227,18 +230,18 @@ class Readers:
 
     def cached_python(self, data: bytes) -> None:
         self._cached("python", data)
-        value = kept.read("python", ["k"])
+        value = user_cache.read("python", ["k"])
         probe._remembered("/usr/bin/python3", value)
 
     def cached_start(self, data: bytes) -> None:
         self._cached(replay.KIND, data)
-        record = kept.read(replay.KIND, ["k"])
+        record = user_cache.read(replay.KIND, ["k"])
         if record is not None:
             replay.prepared(record, ["python", "-c", "1"])
 
     def _cached(self, kind: str, data: bytes) -> None:
-        kept.write(kind, ["k"], {})
-        (file,) = Path(os.environ[kept.CACHE_VARIABLE]).glob(f"{kind}-*.json")
+        user_cache.write(kind, ["k"], {})
+        (file,) = Path(os.environ[user_cache.CACHE_VARIABLE]).glob(f"{kind}-*.json")
         file.write_bytes(b'{"key":["k"],"value":' + data + b"}")
 
     def recipes_option(self, data: bytes) -> None:
@@ -268,7 +271,7 @@ class Readers:
 
     def seeds(self) -> dict[str, bytes | Any]:
         """Return the reader's name → a file as it should be, as bytes or as JSON types."""
-        with (Path(logos.__file__).parents[1] / "jupyter/resources/logo-64x64.png").open("rb") as f:
+        with (files.RESOURCES / "logo-64x64.png").open("rb") as f:
             png = f.read()
         spack = self.MANIFEST["spack"]
         return {
@@ -306,7 +309,7 @@ NAMES = sorted(Readers.seeds(Readers.__new__(Readers)))
 
 @pytest.fixture
 def readers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Readers:
-    monkeypatch.setenv(kept.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(user_cache.CACHE_VARIABLE, str(tmp_path / "cache"))
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("SPACK_ROOT", "SPACK_KERNEL_STORE"):
         monkeypatch.delenv(name, raising=False)

@@ -124,7 +124,7 @@ def _plan(
 
     The name is None for a query, and an installed kernel's kernelspec is made already.
     """
-    from spack_kernel.kernels.shipped import choose_shipped
+    from spack_kernel.kernels.candidates import choose_shipped
     from spack_kernel.spack.errors import SpackKernelError
 
     installed = find_installed(args)

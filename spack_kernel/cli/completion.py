@@ -82,7 +82,7 @@ def complete() -> None:
         import argcomplete
     except ImportError:
         return
-    from .app import COMMANDS, build_parser
+    from .parser import COMMANDS, build_parser
 
     parser, subparsers = build_parser(COMMANDS)
     for subparser in subparsers.values():

@@ -108,8 +108,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _start(args: argparse.Namespace, env: Mapping[str, str]) -> Start:
     """Return what to start."""
-    from spack_kernel.kernels.composition import is_python
     from spack_kernel.kernels.import_index import through_launcher
+    from spack_kernel.kernels.plan import is_python
     from spack_kernel.kernels.sources import specs_source
     from spack_kernel.spack.load import read_inspections, read_recipes
 
@@ -144,7 +144,7 @@ def _from_notebook(store: Store) -> list[Spec]:
         notebook_path,
         read_notebook_spec,
     )
-    from spack_kernel.jupyter.resolve import Request, resolve
+    from spack_kernel.kernels.planner import Request, resolve
     from spack_kernel.spack.errors import SpackKernelError
 
     path = notebook_path(os.environ, told=NOTEBOOK_VARIABLE not in os.environ)

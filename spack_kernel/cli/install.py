@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     import argparse
 
     from spack_kernel.jupyter.kernelspecs import InstalledKernelSpec
+    from spack_kernel.kernels.candidates import ShippedKernel
     from spack_kernel.kernels.plan import KernelPlan
-    from spack_kernel.kernels.shipped import ShippedKernel
 
     from .console import Console
 
@@ -107,9 +107,8 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Plan the kernel and write its kernelspec."""
-    from spack_kernel.jupyter.kernel_json import kernel_dict
-    from spack_kernel.jupyter.kernelspecs import install_kernelspec
-    from spack_kernel.kernels.shipped import choose_shipped
+    from spack_kernel.jupyter.kernelspecs import install_kernelspec, kernel_dict
+    from spack_kernel.kernels.candidates import choose_shipped
     from spack_kernel.spack.load import ModulesError
 
     console: Console = args.console

@@ -13,6 +13,7 @@ from .options import (
     open_store,
     query_text,
 )
+from .tables import ipykernel_dict, ipykernel_text, line
 
 if TYPE_CHECKING:
     import argparse
@@ -263,11 +264,6 @@ def _print_table(
             console.row(cells)
 
 
-def line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    """Return a row of a table."""
-    return "  ".join(c.ljust(width) for c, width in zip(cells, widths, strict=True)).rstrip()
-
-
 def _row(candidate: Candidate) -> tuple[str, ...]:
     spec = candidate.spec
     return (
@@ -278,16 +274,6 @@ def _row(candidate: Candidate) -> tuple[str, ...]:
         "yes" if spec.explicit else "no",
         spec.prefix or "-",
     )
-
-
-def ipykernel_text(candidate: Candidate) -> str:
-    """Return which ipykernel a candidate uses, or why it cannot, for a column of a table."""
-    if candidate.source is None:
-        return f"none: {candidate.why_not}"
-    version = candidate.ipykernel_version or "unknown version"
-    if candidate.source == "companion" and candidate.ipykernel is not None:
-        return f"{version}, companion /{candidate.ipykernel.hash[:7]}"
-    return f"{version}, {candidate.source}"
 
 
 def _rule(arch: str, compilers: str, console: Console) -> str:
@@ -326,16 +312,4 @@ def _as_dict(candidate: Candidate, store: Store) -> dict[str, Any]:
         "python_hash": python.hash if python else None,
         "ipykernel": ipykernel_dict(candidate),
         "why_not": candidate.why_not or None,
-    }
-
-
-def ipykernel_dict(candidate: Candidate) -> dict[str, Any] | None:
-    """Return which ipykernel a candidate uses, for programs; None when there is none."""
-    if candidate.source is None:
-        return None
-    kernel = candidate.ipykernel
-    return {
-        "from": candidate.source,
-        "version": candidate.ipykernel_version or None,
-        "hash": kernel.hash if kernel else None,
     }

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .list_ import ipykernel_dict, ipykernel_text, line
+from .tables import ipykernel_dict, ipykernel_text, line
 
 if TYPE_CHECKING:
-    from spack_kernel.kernels.environment_candidates import EnvironmentCandidate
+    from spack_kernel.kernels.candidates import EnvironmentCandidate
     from spack_kernel.spack.store import Store
 
     from .console import Console
@@ -25,7 +25,7 @@ def list_environments(store: Store, console: Console) -> None:
     ConfigError
         When the configuration cannot be understood, or the directory not be read.
     """
-    from spack_kernel.kernels.environment_candidates import EnvironmentSurvey
+    from spack_kernel.kernels.candidates import EnvironmentSurvey
     from spack_kernel.spack.environments import (
         EnvironmentNotFound,
         environment_names,

@@ -137,8 +137,8 @@ def _pin(args: argparse.Namespace, path: Any) -> int:
 def _show(args: argparse.Namespace, path: Any) -> int:
     """Print what a notebook needs; with ``--check`` plan it, too."""
     from spack_kernel.jupyter.notebook import missing, read_notebook_spec
-    from spack_kernel.jupyter.resolve import Request, resolve
     from spack_kernel.kernels.plan import plan_kernel
+    from spack_kernel.kernels.planner import Request, resolve
     from spack_kernel.spack.errors import SpackKernelError
 
     console: Console = args.console
@@ -169,9 +169,13 @@ def _suggest(spec: NotebookSpec, console: Console) -> None:
 
 
 def _install_kernel(args: argparse.Namespace) -> int:
-    from spack_kernel.jupyter.kernel_json import notebook_content
-    from spack_kernel.jupyter.kernelspecs import kernels_directory, write_kernelspec
-    from spack_kernel.jupyter.names import NOTEBOOK_DISPLAY_NAME, NOTEBOOK_NAME
+    from spack_kernel.jupyter.kernelspecs import (
+        NOTEBOOK_DISPLAY_NAME,
+        NOTEBOOK_NAME,
+        kernels_directory,
+        notebook_content,
+        write_kernelspec,
+    )
 
     console: Console = args.console
     if args.notebook:

@@ -42,7 +42,7 @@ def ask_recipes(args: argparse.Namespace, source: Source) -> RecipeEnvironment |
         if args.spack:
             args.parser.error(f"argument --spack: Spack says nothing of {source.describe()}")
         return None
-    from spack_kernel.jupyter.kernel_json import store_paths
+    from spack_kernel.jupyter.kernelspecs import store_paths
     from spack_kernel.spack import Store
     from spack_kernel.spack.load import SpackCommandError, ask_spack, find_spack, load_environment
 

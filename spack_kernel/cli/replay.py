@@ -6,7 +6,7 @@ every question that was asked of the file system on the way and its answer: the 
 own files' inode, size and time, which directories there are, what the interpreter looks like. It
 is used again when all the answers are the same, and made anew when one is not.
 
-Where it is kept, see `spack_kernel.kernels.kept`.
+Where it is kept, see `spack_kernel.kernels.user_cache`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import sys
 from collections import namedtuple
 
 from spack_kernel import STORE_VARIABLE
-from spack_kernel.kernels import kept
-from spack_kernel.kernels.composition import Composition, is_python
-from spack_kernel.kernels.hygiene import DEFAULT_PATH, clean_environment
+from spack_kernel.kernels import user_cache
+from spack_kernel.kernels.interpreters import DEFAULT_PATH, clean_environment
+from spack_kernel.kernels.plan import Composition, is_python
 from spack_kernel.spack.system import file_checks
 
 from .process import CommandError, replace_process
@@ -110,7 +110,7 @@ def remember(arguments: Sequence[str], start: Start, questions: Sequence[Questio
         "composition": [[change[:4] for change in changes], *rest],
         "launch": launch,
     }
-    kept.write(KIND, key, record)
+    user_cache.write(KIND, key, record)
 
 
 def replay(arguments: Sequence[str]) -> None:
@@ -123,7 +123,7 @@ def replay(arguments: Sequence[str]) -> None:
         return
     cut = arguments.index("--")
     command = list(arguments[cut + 1 :])
-    record = kept.read(KIND, _key(arguments[:cut], command))
+    record = user_cache.read(KIND, _key(arguments[:cut], command))
     if record is None or not command:
         return
     start = prepared(record, command)
@@ -178,4 +178,4 @@ def _key(arguments: Sequence[str], command: Sequence[str]) -> list[Any]:
         bool(command) and is_python(command[0]) and command[1:3] == ["-m", "ipykernel_launcher"]
     )
     named = os.environ.get(STORE_VARIABLE)
-    return [list(arguments), named, kernel, sys.prefix, kept.loader_settings()]
+    return [list(arguments), named, kernel, sys.prefix, user_cache.loader_settings()]

@@ -198,7 +198,9 @@ def _deptypes(args: argparse.Namespace) -> Sequence[str]:
 def _print_json(
     plan: KernelPlan, args: argparse.Namespace, deptypes: Sequence[str], env: Mapping[str, str]
 ) -> None:
-    facts = plan.as_dict()
+    from spack_kernel.kernels.plan import plan_dict
+
+    facts = plan_dict(plan)
     facts["env"] = plan.variables(env=env)
     if args.variables:
         args.console.print_json(facts["env"])

@@ -94,7 +94,7 @@ def _print_modules(plan: KernelPlan, env: Mapping[str, str], console: Console) -
 
     They work on the whole environment, so of a list only what is new is shown.
     """
-    from spack_kernel.kernels.site_modules import module_changes
+    from spack_kernel.kernels.sources import module_changes
     from spack_kernel.spack.load import ModulesError
 
     base, _ = plan.cleaned(os.environ)

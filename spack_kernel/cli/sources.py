@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from spack_kernel.jupyter.kernelspecs import InstalledKernelSpec
-    from spack_kernel.jupyter.traits import KernelTraits
+    from spack_kernel.jupyter.provisioner import KernelTraits
     from spack_kernel.kernels.plan import KernelPlan
     from spack_kernel.kernels.sources import Source
     from spack_kernel.spack.errors import SpackKernelError
@@ -105,24 +105,24 @@ def get_source(
     SpackKernelError
         When it does not name one installed thing.
     """
-    from spack_kernel.kernels import sources
+    from spack_kernel.kernels.sources import kernel_source
     from spack_kernel.spack.load import read_inspections
 
     inspections = read_inspections(args.prefix_inspections)
     if args.environment:
-        return sources.environment_source(
+        return kernel_source.environment_source(
             store, args.environment, view=args.view, inspections=inspections, recipes=recipes
         )
     if args.view:
         # A name alone is never a directory of wherever the command happens to run.
         view = os.path.abspath(args.view) if args.view[:1] == "." else args.view  # noqa: PTH100
-        return sources.view_source(store, view, inspections=inspections)
+        return kernel_source.view_source(store, view, inspections=inspections)
     if not args.query:
-        from spack_kernel.kernels.module_source import module_source
+        from spack_kernel.kernels.sources import module_source
 
         return module_source(store, args.modules, os.environ, env=env)
     specs = specs or get_specs(store, args.query)
-    return sources.specs_source(store, specs, inspections=inspections, recipes=recipes)
+    return kernel_source.specs_source(store, specs, inspections=inspections, recipes=recipes)
 
 
 def get_plan(args: argparse.Namespace, source: Source, *, kernel: bool = True) -> KernelPlan:
@@ -167,8 +167,7 @@ def instead_of_query(args: argparse.Namespace, error: SpackKernelError) -> Spack
     from jupyter_client.kernelspec import KernelSpecManager
 
     from spack_kernel.jupyter.errors import KernelSpecError
-    from spack_kernel.jupyter.kernelspecs import list_kernelspecs
-    from spack_kernel.jupyter.names import parse_name
+    from spack_kernel.jupyter.kernelspecs import list_kernelspecs, parse_name
     from spack_kernel.spack.errors import NoMatch, StoreNotFound
 
     if len(args.query) != 1 or not isinstance(error, (NoMatch, StoreNotFound)):
@@ -201,8 +200,7 @@ def instead_of_query(args: argparse.Namespace, error: SpackKernelError) -> Spack
 
 def _why_not_ours(resource_dir: Path) -> str:
     """Return what of a kernel.json shows that we did not write it."""
-    from spack_kernel.jupyter.kernel_json import PROVISIONER_NAME
-    from spack_kernel.jupyter.kernelspecs import provisioner_of, read_kernel_json
+    from spack_kernel.jupyter.kernelspecs import PROVISIONER_NAME, provisioner_of, read_kernel_json
 
     content = read_kernel_json(resource_dir)
     if not content:
@@ -225,9 +223,8 @@ def installed_traits(installed: InstalledKernelSpec) -> KernelTraits:
     from traitlets import TraitError
 
     from spack_kernel.jupyter.errors import KernelSpecError
-    from spack_kernel.jupyter.kernel_json import KERNEL_FILE
-    from spack_kernel.jupyter.kernelspecs import read_kernel_json
-    from spack_kernel.jupyter.traits import KernelTraits
+    from spack_kernel.jupyter.kernelspecs import KERNEL_FILE, read_kernel_json
+    from spack_kernel.jupyter.provisioner import KernelTraits
 
     file = f"{installed.resource_dir}/{KERNEL_FILE}"
     try:
@@ -263,7 +260,7 @@ def installed_plan(installed: InstalledKernelSpec) -> KernelPlan:
         notebook_path,
         read_notebook_spec,
     )
-    from spack_kernel.jupyter.resolve import Planner
+    from spack_kernel.kernels.planner import Planner
     from spack_kernel.spack.errors import SpackKernelError
 
     traits = installed_traits(installed)

@@ -11,7 +11,7 @@ from .options import add_json_option, add_store_option, given_stores, warn_if_cl
 if TYPE_CHECKING:
     import argparse
 
-    from spack_kernel.jupyter.sync import Change, Wanted
+    from spack_kernel.jupyter.discovery import Change, Wanted
 
     from .console import Console
 
@@ -116,8 +116,8 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Write and prune; the status is 1 when part of what was asked for could not be read."""
+    from spack_kernel.jupyter.discovery import configured_manager, synchronize, wanted_kernels
     from spack_kernel.jupyter.kernelspecs import kernels_directory
-    from spack_kernel.jupyter.sync import configured_manager, synchronize, wanted_kernels
 
     console: Console = args.console
     manager = configured_manager(args.config, use_config=not args.no_config, **_traits(args))

@@ -26,14 +26,14 @@ from jupyter_core.utils import run_sync
 from traitlets.config import Config
 
 from spack_kernel.jupyter.errors import KernelDiedError
-from spack_kernel.jupyter.kernel_json import (
+from spack_kernel.jupyter.kernelspecs import (
     kernel_command,
     kernel_dict,
     starts_ipykernel,
     store_paths,
+    write_kernelspec,
 )
-from spack_kernel.jupyter.kernelspecs import write_kernelspec
-from spack_kernel.kernels.diagnosis import diagnose
+from spack_kernel.kernels.plan import diagnose
 from spack_kernel.spack.errors import SpackKernelError
 
 if TYPE_CHECKING:

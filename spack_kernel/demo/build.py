@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from . import prefixes, wheels
 from .errors import DemoError
 from .nodes import Concretizer, index
-from .pins import BUILD_TOOLS, Selection, check_python, in_install_order, read_wheel
+from .pins import BUILD_TOOLS, PinnedRequirements, check_python, in_install_order, read_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -93,7 +93,7 @@ def build(
     *,
     progress: Callable[[Progress], None] = lambda _: None,
     force: bool = False,
-    selection: Selection | None = None,
+    selection: PinnedRequirements | None = None,
 ) -> DemoStore:
     """Make a small store of real packages from PyPI in `directory`, or reuse the one there.
 
@@ -113,7 +113,7 @@ def build(
         Called with a `Progress` at every step.
     force : bool, optional
         Make it anew even if a complete one is there.
-    selection : Selection, optional
+    selection : PinnedRequirements, optional
         Other packages than those described above.
 
     Raises
@@ -127,7 +127,7 @@ def build(
     try:
         root.mkdir(parents=True, exist_ok=True)
         with _lock(root):
-            return _build(root, selection or Selection.default(), progress, force)
+            return _build(root, selection or PinnedRequirements.default(), progress, force)
     except OSError as error:
         raise DemoError(
             f"cannot make a demo store in {root}: {error.strerror or error}",
@@ -136,7 +136,7 @@ def build(
 
 
 def _build(
-    root: Path, selection: Selection, progress: Callable[[Progress], None], force: bool
+    root: Path, selection: PinnedRequirements, progress: Callable[[Progress], None], force: bool
 ) -> DemoStore:
     marker = _read_marker(root)
     fingerprint = _fingerprint(root, selection)
@@ -166,7 +166,9 @@ def _build(
     return DemoStore(root, specs)
 
 
-def _fill(root: Path, selection: Selection, progress: Callable[[Progress], None]) -> list[Node]:
+def _fill(
+    root: Path, selection: PinnedRequirements, progress: Callable[[Progress], None]
+) -> list[Node]:
     """Download, build and install everything; return the nodes, dependencies first."""
     concretizer = Concretizer(root)
     venv = concretizer.venv
@@ -281,7 +283,7 @@ def _read_marker(root: Path) -> dict[str, Any] | None:
     return marker if isinstance(marker, dict) else {}
 
 
-def _fingerprint(root: Path, selection: Selection) -> str:
+def _fingerprint(root: Path, selection: PinnedRequirements) -> str:
     """Return what two stores share that can stand for one another."""
     wanted = [selection.text, selection.roots, str(selection.second_build)]
     facts = [_LAYOUT, str(root), sys.base_prefix, sys.version, wanted]

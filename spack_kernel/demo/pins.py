@@ -28,7 +28,7 @@ PYTHONS = ((3, 10), (3, 15))
 BUILD_TOOLS = ("py-pip", "py-setuptools", "py-wheel")
 
 
-class Selection(NamedTuple):
+class PinnedRequirements(NamedTuple):
     """Which packages a store holds.
 
     Attributes
@@ -49,7 +49,7 @@ class Selection(NamedTuple):
     from_source: tuple[str, ...] = ()
 
     @classmethod
-    def default(cls) -> Selection:
+    def default(cls) -> PinnedRequirements:
         """Return the packages of ``pins.txt``."""
         return cls(
             (resources.files(__package__) / "pins.txt").read_text(encoding="utf-8"),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from spack_kernel.kernels.errors import RequestError
 from spack_kernel.spack.errors import SpackKernelError
 
 
-class KernelSpecError(SpackKernelError):
+class KernelSpecError(RequestError):
     """A kernelspec that cannot be written, found, removed or understood."""
 
     code = "kernelspec"

@@ -23,7 +23,7 @@ from spack_kernel.spack.errors import SpackKernelError
 from spack_kernel.spack.system import file_checks
 
 from .errors import NotebookError
-from .names import NOTEBOOK_DISPLAY_NAME, NOTEBOOK_NAME
+from .kernelspecs.names import NOTEBOOK_DISPLAY_NAME, NOTEBOOK_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from spack_kernel.spack.store import Store
 
 
+class RequestError(SpackKernelError, ValueError):
+    """A request that names nothing to load, or contradicts itself."""
+
+    code = "kernelspec"
+
+
 class InterpreterError(SpackKernelError):
     """No Python to start: none in the closure, two of them, or one that does not run."""
 

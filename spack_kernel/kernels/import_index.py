@@ -22,7 +22,7 @@ from .launcher import INDEX_VARIABLE, PATH_VARIABLE
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from .probe import Facts
+    from .interpreters.probe import Facts
 
 #: The module that a kernel's command runs with ``-m``.
 KERNEL_MODULE = "ipykernel_launcher"

@@ -6,48 +6,52 @@ from spack_kernel._lazy import attach
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .environments.activation import ViewNotFound as ViewNotFound
-    from .environments.activation import activate as activate
-    from .environments.activation import load_view as load_view
-    from .environments.manifest import EnvironmentNotFound as EnvironmentNotFound
-    from .environments.manifest import EnvironmentNotReady as EnvironmentNotReady
-    from .environments.manifest import LockedRoot as LockedRoot
-    from .environments.manifest import SpackEnvironment as SpackEnvironment
-    from .environments.manifest import environment_names as environment_names
-    from .environments.manifest import open_environment as open_environment
+    from .environments.activation import (
+        ViewNotFound as ViewNotFound,
+        activate as activate,
+        load_view as load_view,
+    )
+    from .environments.manifest import (
+        EnvironmentNotFound as EnvironmentNotFound,
+        EnvironmentNotReady as EnvironmentNotReady,
+        LockedRoot as LockedRoot,
+        SpackEnvironment as SpackEnvironment,
+        environment_names as environment_names,
+        open_environment as open_environment,
+    )
     from .environments.views import View as View
-    from .errors import Ambiguous as Ambiguous
-    from .errors import ConfigError as ConfigError
-    from .errors import ConfigWarning as ConfigWarning
-    from .errors import DatabaseError as DatabaseError
-    from .errors import DatabaseWarning as DatabaseWarning
-    from .errors import NoMatch as NoMatch
-    from .errors import QuerySyntaxError as QuerySyntaxError
-    from .errors import SpackKernelError as SpackKernelError
-    from .errors import SpackKernelWarning as SpackKernelWarning
-    from .errors import StoreNotFound as StoreNotFound
-    from .load.load import LoadEnvironment as LoadEnvironment
-    from .load.load import load_environment as load_environment
-    from .load.modifications import InvalidModification as InvalidModification
-    from .load.modifications import Modification as Modification
-    from .load.modules import ModulesError as ModulesError
-    from .load.modules import load_modules as load_modules
+    from .errors import (
+        Ambiguous as Ambiguous,
+        ConfigError as ConfigError,
+        ConfigWarning as ConfigWarning,
+        DatabaseError as DatabaseError,
+        DatabaseWarning as DatabaseWarning,
+        NoMatch as NoMatch,
+        QuerySyntaxError as QuerySyntaxError,
+        SpackKernelError as SpackKernelError,
+        SpackKernelWarning as SpackKernelWarning,
+        StoreNotFound as StoreNotFound,
+    )
+    from .load.load import LoadEnvironment as LoadEnvironment, load_environment as load_environment
+    from .load.modifications import (
+        InvalidModification as InvalidModification,
+        Modification as Modification,
+    )
+    from .load.modules import ModulesError as ModulesError, load_modules as load_modules
     from .load.recipe_variables import RecipeEnvironment as RecipeEnvironment
-    from .load.spack_command import SpackCommandError as SpackCommandError
-    from .load.spack_command import ask_spack as ask_spack
-    from .output.format import FormatSyntaxError as FormatSyntaxError
-    from .output.format import SpecFormat as SpecFormat
-    from .output.tree import TreeNode as TreeNode
-    from .output.tree import dependency_tree as dependency_tree
+    from .load.spack_command import SpackCommandError as SpackCommandError, ask_spack as ask_spack
+    from .output.format import FormatSyntaxError as FormatSyntaxError, SpecFormat as SpecFormat
+    from .output.tree import TreeNode as TreeNode, dependency_tree as dependency_tree
     from .query.abstract_spec import Query as Query
-    from .query.parser import parse_queries as parse_queries
-    from .query.parser import parse_query as parse_query
+    from .query.parser import parse_queries as parse_queries, parse_query as parse_query
     from .query.virtuals import Providers as Providers
-    from .spec.spec import Arch as Arch
-    from .spec.spec import Compiler as Compiler
-    from .spec.spec import Dependency as Dependency
-    from .spec.spec import External as External
-    from .spec.spec import Spec as Spec
+    from .spec.spec import (
+        Arch as Arch,
+        Compiler as Compiler,
+        Dependency as Dependency,
+        External as External,
+        Spec as Spec,
+    )
     from .spec.versions import Version as Version
     from .store.store import Store as Store
     from .store.store_cache import StoreCache as StoreCache
@@ -55,72 +59,29 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "environments.activation": (
-            "ViewNotFound",
-            "activate",
-            "load_view",
-        ),
+        "environments.activation": "ViewNotFound activate load_view",
         "environments.manifest": (
-            "EnvironmentNotFound",
-            "EnvironmentNotReady",
-            "LockedRoot",
-            "SpackEnvironment",
-            "environment_names",
-            "open_environment",
+            "EnvironmentNotFound EnvironmentNotReady LockedRoot SpackEnvironment "
+            "environment_names open_environment"
         ),
-        "environments.views": ("View",),
+        "environments.views": "View",
         "errors": (
-            "Ambiguous",
-            "ConfigError",
-            "ConfigWarning",
-            "DatabaseError",
-            "DatabaseWarning",
-            "NoMatch",
-            "QuerySyntaxError",
-            "SpackKernelError",
-            "SpackKernelWarning",
-            "StoreNotFound",
+            "Ambiguous ConfigError ConfigWarning DatabaseError DatabaseWarning NoMatch "
+            "QuerySyntaxError SpackKernelError SpackKernelWarning StoreNotFound"
         ),
-        "load.spack_command": (
-            "SpackCommandError",
-            "ask_spack",
-        ),
-        "load.load": (
-            "LoadEnvironment",
-            "load_environment",
-        ),
-        "load.modifications": (
-            "InvalidModification",
-            "Modification",
-        ),
-        "load.modules": (
-            "ModulesError",
-            "load_modules",
-        ),
-        "load.recipe_variables": ("RecipeEnvironment",),
-        "output.format": (
-            "FormatSyntaxError",
-            "SpecFormat",
-        ),
-        "output.tree": (
-            "TreeNode",
-            "dependency_tree",
-        ),
-        "query.abstract_spec": ("Query",),
-        "query.parser": (
-            "parse_queries",
-            "parse_query",
-        ),
-        "query.virtuals": ("Providers",),
-        "spec.spec": (
-            "Arch",
-            "Compiler",
-            "Dependency",
-            "External",
-            "Spec",
-        ),
-        "spec.versions": ("Version",),
-        "store.store": ("Store",),
-        "store.store_cache": ("StoreCache",),
+        "load.spack_command": "SpackCommandError ask_spack",
+        "load.load": "LoadEnvironment load_environment",
+        "load.modifications": "InvalidModification Modification",
+        "load.modules": "ModulesError load_modules",
+        "load.recipe_variables": "RecipeEnvironment",
+        "output.format": "FormatSyntaxError SpecFormat",
+        "output.tree": "TreeNode dependency_tree",
+        "query.abstract_spec": "Query",
+        "query.parser": "parse_queries parse_query",
+        "query.virtuals": "Providers",
+        "spec.spec": "Arch Compiler Dependency External Spec",
+        "spec.versions": "Version",
+        "store.store": "Store",
+        "store.store_cache": "StoreCache",
     },
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import spack_kernel
-from spack_kernel.cli.app import COMMANDS
+from spack_kernel.cli.parser import COMMANDS
 from spack_kernel.spack.store.store import Store
 
 from .conftest import Runner, command

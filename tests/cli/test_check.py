@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from spack_kernel.cli.trial import modules_of
-from spack_kernel.kernels.plan import plan_kernel
+from spack_kernel.kernels.plan.plan import plan_kernel
 from spack_kernel.spack import Store
 from tests.small_store import SmallStore
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spack_kernel.cli.app import COMMANDS, build_parser
+from spack_kernel.cli.parser import COMMANDS, build_parser
 
 TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 

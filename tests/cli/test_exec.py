@@ -195,6 +195,6 @@ def test_nothing_of_jupyter_is_imported_on_the_way(demo: Path) -> None:
         timeout=60,
     )
     modules = {line.rpartition("|")[2].strip() for line in result.stderr.splitlines()}
-    assert "spack_kernel.kernels.plan" in modules
+    assert "spack_kernel.kernels.plan.plan" in modules
     unwanted = ("jupyter", "traitlets", "zmq", "tornado", "asyncio", "spack_kernel.jupyter")
     assert not [name for name in modules if name.startswith(unwanted)]

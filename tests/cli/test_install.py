@@ -135,9 +135,9 @@ def test_sys_prefix_is_where_the_command_runs(
 def test_without_a_place_it_is_the_systems(
     on: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from spack_kernel.jupyter import kernelspecs
+    from spack_kernel.jupyter.kernelspecs import files
 
-    monkeypatch.setattr(kernelspecs, "SYSTEM_JUPYTER_PATH", [str(tmp_path / "system")])
+    monkeypatch.setattr(files, "SYSTEM_JUPYTER_PATH", [str(tmp_path / "system")])
     on("install", "--name", "a", "py-libensemble")
     assert (tmp_path / "system" / "kernels" / "a" / "kernel.json").is_file()
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from spack_kernel.cli.app import COMMANDS, build_parser
+from spack_kernel.cli.parser import COMMANDS, build_parser
 from spack_kernel.demo import DemoStore
 from tests.spack_instance import make_instance
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from spack_kernel.demo.pins import Selection
+from spack_kernel.demo.pins import PinnedRequirements
 
 
 def write_wheel(directory: Path, name: str, version: str, *needs: str, script: bool = False):
@@ -60,9 +60,9 @@ def index(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture
-def selection(index) -> Selection:
+def selection(index) -> PinnedRequirements:
     """Return `upper`, which needs `lower`, and a second `lower`."""
-    return Selection(
+    return PinnedRequirements(
         "pip==1.0\nsetuptools==1.0\nwheel==1.0\nupper==1.0  # a comment\nlower==1.0\n",
         roots=("py-upper",),
         second_build=Requirement("lower==2.0"),

@@ -16,7 +16,7 @@ from spack_kernel.cli import main
 @pytest.fixture
 def tiny(selection, monkeypatch):
     """Let the command make the tiny store: the real one would be downloaded again."""
-    monkeypatch.setattr("spack_kernel.demo.pins.Selection.default", lambda: selection)
+    monkeypatch.setattr("spack_kernel.demo.pins.PinnedRequirements.default", lambda: selection)
 
 
 def test_first_and_second_time(tmp_path, tiny, capsys):
@@ -76,9 +76,9 @@ def test_bad_directory(tmp_path, capsys):
 def test_a_terminal_sees_one_line_that_counts(tmp_path, selection):
     code = (
         "import sys; from spack_kernel import demo; from spack_kernel.cli import main\n"
-        "from spack_kernel.demo.pins import Selection, Requirement\n"
-        "chosen = Selection(sys.argv[1], ('py-upper',), Requirement('lower==2.0'))\n"
-        "Selection.default = lambda: chosen\n"
+        "from spack_kernel.demo.pins import PinnedRequirements, Requirement\n"
+        "chosen = PinnedRequirements(sys.argv[1], ('py-upper',), Requirement('lower==2.0'))\n"
+        "PinnedRequirements.default = lambda: chosen\n"
         "sys.exit(main(['demo', '--json', sys.argv[2]]))"
     )
     ours, theirs = pty.openpty()

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from spack_kernel.demo.pins import BUILD_TOOLS, PYTHONS, Selection, spack_name
+from spack_kernel.demo.pins import BUILD_TOOLS, PYTHONS, PinnedRequirements, spack_name
 
 
 @pytest.fixture(scope="module")
 def selection():
-    return Selection.default()
+    return PinnedRequirements.default()
 
 
 def lines(selection):

@@ -13,7 +13,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
 from spack_kernel.demo import DemoStore
-from spack_kernel.jupyter.kernel_json import PROVISIONER_NAME
+from spack_kernel.jupyter.kernelspecs.content import PROVISIONER_NAME
 from tests.small_store import SmallStore
 
 KERNEL_ARGV = ["python", "-m", "ipykernel_launcher", "-f", "{connection_file}"]

@@ -19,8 +19,8 @@ from jupyter_client.connect import write_connection_file
 from jupyter_client.kernelspec import KernelSpecManager
 
 from spack_kernel.demo import DemoStore
-from spack_kernel.jupyter.kernelspecs import install_kernelspec
-from spack_kernel.kernels.plan import plan_kernel
+from spack_kernel.jupyter.kernelspecs.files import install_kernelspec
+from spack_kernel.kernels.plan.plan import plan_kernel
 from spack_kernel.spack import Store
 from tests.cloned_store import ClonedStore
 from tests.jupyter.conftest import Running, execute

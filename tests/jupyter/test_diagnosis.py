@@ -19,9 +19,10 @@ from jupyter_client.manager import KernelManager
 from spack_kernel.cli import main
 from spack_kernel.demo import DemoStore
 from spack_kernel.jupyter.failure import KernelStartError
-from spack_kernel.kernels.diagnosis import MAX_VARIABLE, diagnose
 from spack_kernel.kernels.errors import InterpreterError, KernelPackageError, PrefixGoneError
-from spack_kernel.kernels.plan import KernelPlan, plan_kernel
+from spack_kernel.kernels.plan.diagnosis import diagnose
+from spack_kernel.kernels.plan.length_limits import MAX_VARIABLE
+from spack_kernel.kernels.plan.plan import KernelPlan, plan_kernel
 from spack_kernel.spack import Store, errors
 from spack_kernel.spack.errors import SpackKernelError
 from tests.cloned_store import ClonedStore

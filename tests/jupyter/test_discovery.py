@@ -17,13 +17,13 @@ from jupyter_client.manager import KernelManager
 from traitlets import TraitError
 
 from spack_kernel.demo import DemoStore
-from spack_kernel.jupyter import watch
-from spack_kernel.jupyter.discovery import SpackKernelSpecManager, UnknownKernelError
+from spack_kernel.jupyter.discovery import watch
+from spack_kernel.jupyter.discovery.manager import SpackKernelSpecManager, UnknownKernelError
+from spack_kernel.jupyter.discovery.offers import OfferFilter
+from spack_kernel.jupyter.discovery.store_listing import Listing, list_store
 from spack_kernel.jupyter.errors import KernelSpecError
 from spack_kernel.jupyter.failure import KernelStartError
-from spack_kernel.jupyter.kernelspecs import RESOURCES
-from spack_kernel.jupyter.listing import Listing, list_store
-from spack_kernel.jupyter.offers import Selection
+from spack_kernel.jupyter.kernelspecs.files import RESOURCES
 from spack_kernel.spack import Store
 from tests.demo_versions import NUMPY
 from tests.jupyter.conftest import Running, WriteKernel, execute
@@ -72,7 +72,7 @@ class Held:
         self.go = threading.Event()
         self.calls = 0
 
-    def __call__(self, paths: tuple[str, ...], selection: Selection, timeout: float) -> Listing:
+    def __call__(self, paths: tuple[str, ...], selection: OfferFilter, timeout: float) -> Listing:
         self.calls += 1
         self.go.wait(60)
         return list_store(paths, selection)

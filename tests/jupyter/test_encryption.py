@@ -18,10 +18,10 @@ from jupyter_client.manager import KernelManager
 
 from spack_kernel.demo import DemoStore
 from spack_kernel.jupyter.failure import KernelStartError
-from spack_kernel.jupyter.kernelspecs import install_kernelspec
-from spack_kernel.jupyter.sockets import SocketDirectory
-from spack_kernel.kernels.candidates import Survey
-from spack_kernel.kernels.plan import plan_kernel
+from spack_kernel.jupyter.kernelspecs.files import install_kernelspec
+from spack_kernel.kernels.candidates.candidates import Survey
+from spack_kernel.kernels.plan.plan import plan_kernel
+from spack_kernel.kernels.sockets import SocketDirectory
 from spack_kernel.spack import Store
 from spack_kernel.spack.errors import SpackKernelError
 from tests.cloned_store import ClonedStore

@@ -17,7 +17,7 @@ from traitlets.config import Config
 
 from spack_kernel.demo import DemoStore
 from spack_kernel.jupyter.failure import KernelStartError
-from spack_kernel.jupyter.provisioner import SpackProvisioner
+from spack_kernel.jupyter.provisioner.provisioner import SpackProvisioner
 from spack_kernel.spack import SpackKernelError
 from tests.jupyter.conftest import Running, WriteKernel, execute
 from tests.small_store import SmallStore, executable

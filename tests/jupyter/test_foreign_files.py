@@ -19,9 +19,9 @@ import pytest
 from spack_kernel.cli import main
 from spack_kernel.demo import DemoStore
 from spack_kernel.jupyter.errors import KernelSpecError
-from spack_kernel.jupyter.kernelspecs import remove_directory, write_kernelspec
-from spack_kernel.jupyter.names import MAX_NAME_LENGTH, check_name
-from spack_kernel.kernels import logos
+from spack_kernel.jupyter.kernelspecs.files import remove_directory, write_kernelspec
+from spack_kernel.jupyter.kernelspecs.names import MAX_NAME_LENGTH, check_name
+from spack_kernel.kernels.candidates import logos
 from spack_kernel.spack.system.ownership import run_as
 from tests.cloned_store import ClonedStore
 from tests.grown_store import record
@@ -432,7 +432,7 @@ class TestAsRoot:
     def test_a_python_of_somebody_else_does_not_run_as_root(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from spack_kernel.kernels.probe import probe
+        from spack_kernel.kernels.interpreters.probe import probe
 
         self.public(tmp_path)
         monkeypatch.setenv("SECRET_TOKEN", "of root")

@@ -19,8 +19,8 @@ from nbclient import NotebookClient
 from spack_kernel.cli import main
 from spack_kernel.demo import DemoStore
 from spack_kernel.jupyter.failure import KernelStartError
-from spack_kernel.jupyter.kernelspecs import install_kernelspec
-from spack_kernel.kernels.plan import plan_kernel
+from spack_kernel.jupyter.kernelspecs.files import install_kernelspec
+from spack_kernel.kernels.plan.plan import plan_kernel
 from spack_kernel.spack import Store
 from tests.cloned_store import ClonedStore
 from tests.jupyter.conftest import WriteKernel, use_directories

@@ -13,14 +13,13 @@ from jupyter_client.kernelspec import KernelSpecManager
 
 from spack_kernel.demo import DemoStore
 from spack_kernel.jupyter.errors import KernelSpecError
-from spack_kernel.jupyter.isolated import command_line, isolated_command
-from spack_kernel.jupyter.kernel_json import (
+from spack_kernel.jupyter.kernelspecs.content import (
     default_display_name,
     default_name,
     kernel_command,
     kernel_dict,
 )
-from spack_kernel.jupyter.kernelspecs import (
+from spack_kernel.jupyter.kernelspecs.files import (
     find_kernelspec,
     install_kernelspec,
     kernels_directory,
@@ -28,7 +27,8 @@ from spack_kernel.jupyter.kernelspecs import (
     remove_kernelspec,
     write_kernelspec,
 )
-from spack_kernel.kernels.plan import KernelPlan, plan_kernel
+from spack_kernel.kernels.isolated import command_line, isolated_command
+from spack_kernel.kernels.plan.plan import KernelPlan, plan_kernel
 from spack_kernel.spack import Store
 from tests.jupyter.conftest import execute
 from tests.small_store import SmallStore
@@ -308,7 +308,7 @@ def test_our_command_line_in_a_poisoned_place(tmp_path: Path) -> None:
 
 def test_a_module_of_an_installation_that_only_this_process_sees(tmp_path: Path) -> None:
     code = (
-        "import sys; from spack_kernel.jupyter.isolated import isolated_command; import subprocess;"
+        "import sys; from spack_kernel.kernels.isolated import isolated_command; import subprocess;"
         "sys.exit(subprocess.run(isolated_command('only_here')).returncode)"
     )
     place = tmp_path / "place"

@@ -16,16 +16,16 @@ from jupyter_client.connect import write_connection_file
 
 from spack_kernel.cli import main
 from spack_kernel.demo import DemoStore
-from spack_kernel.jupyter.discovery import SpackKernelSpecManager
-from spack_kernel.kernels.errors import ShippedKernelError
-from spack_kernel.kernels.logos import drawing
-from spack_kernel.kernels.shipped import (
+from spack_kernel.jupyter.discovery.manager import SpackKernelSpecManager
+from spack_kernel.kernels.candidates.logos import drawing
+from spack_kernel.kernels.candidates.shipped import (
     R_LIBRARIES,
     ShippedKernel,
     choose_shipped,
     may_ship,
     shipped_kernels,
 )
+from spack_kernel.kernels.errors import ShippedKernelError
 from spack_kernel.spack import Spec
 from tests.cloned_store import ClonedStore
 from tests.grown_store import PURELIB, from_pypi, record

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from spack_kernel.demo import DemoStore
-from spack_kernel.jupyter.kernel_json import kernel_dict
-from spack_kernel.kernels.plan import plan_source
-from spack_kernel.kernels.sources import environment_source, specs_source
+from spack_kernel.jupyter.kernelspecs.content import kernel_dict
+from spack_kernel.kernels.plan.plan import plan_source
+from spack_kernel.kernels.sources.kernel_source import environment_source, specs_source
 from spack_kernel.spack import Spec, Store
 from spack_kernel.spack.load.modifications import Modification
 from spack_kernel.spack.load.modules import ModuleSystem
@@ -118,7 +118,7 @@ def recorded(spec: Spec) -> RecipeEnvironment:
 
 def installed(jupyter_home: Path, content: dict[str, Any]) -> list[str]:
     """Write what `install` writes, and return its argv."""
-    from spack_kernel.jupyter.kernelspecs import write_kernelspec
+    from spack_kernel.jupyter.kernelspecs.files import write_kernelspec
 
     write_kernelspec(jupyter_home / "data" / "kernels", "made", content)
     argv: list[str] = content["argv"]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from spack_kernel.demo import DemoStore
-from spack_kernel.kernels import kept
+from spack_kernel.kernels import user_cache
 from tests.jupyter.conftest import WriteKernel
 from tests.jupyter.world import LongLived, World, answers_of_a_fresh_process
 
@@ -131,16 +131,16 @@ class TestWhatIsKeptOnDisk:
     )
     def test_damaged(self, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SPACK_KERNEL_CACHE", str(tmp_path))
-        kept.write("python", ["a"], {"facts": 1})
+        user_cache.write("python", ["a"], {"facts": 1})
         (file,) = tmp_path.iterdir()
         file.write_bytes(content)
-        value = kept.read("python", ["a"])
+        value = user_cache.read("python", ["a"])
         assert value is None or isinstance(value, dict)
 
     def test_values_of_wrong_types_are_asked_anew(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from spack_kernel.kernels import probe as module
+        from spack_kernel.kernels.interpreters import probe as module
 
         monkeypatch.setenv("SPACK_KERNEL_CACHE", str(tmp_path))
         module._answers.clear()

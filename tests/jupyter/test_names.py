@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from jupyter_client.kernelspec import _is_valid_kernel_name
 
 from spack_kernel.jupyter.errors import KernelSpecError
-from spack_kernel.jupyter.kernel_json import default_name, kernel_name
-from spack_kernel.jupyter.names import (
+from spack_kernel.jupyter.kernelspecs.content import default_name, kernel_name
+from spack_kernel.jupyter.kernelspecs.names import (
     FIELDS,
     NAME_TEMPLATE,
     check_template,

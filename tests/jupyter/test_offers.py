@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from spack_kernel.jupyter.listing import SlowStoreError, list_store, list_store_apart
-from spack_kernel.jupyter.offers import Offers, Selection, offers_of
+from spack_kernel.jupyter.discovery.offers import Offers, OfferFilter, offers_of
+from spack_kernel.jupyter.discovery.store_listing import (
+    SlowStoreError,
+    list_store,
+    list_store_apart,
+)
 from spack_kernel.spack import Store
 from spack_kernel.spack.errors import StoreNotFound
 from spack_kernel.spack.system import file_checks
@@ -44,14 +48,14 @@ def test_offered_is_what_somebody_installed_for_python(tmp_path: Path) -> None:
     store.add("gdb", "16.2", python)
     store.add("zlib", "1.3.1")
     store.add("py-gone", "1.0", python, installed=False)
-    assert names(offers_of(store.open(), Selection())) == ["my-bundle", "py-scipy"]
+    assert names(offers_of(store.open(), OfferFilter())) == ["my-bundle", "py-scipy"]
 
 
 def test_nothing_is_offered_where_no_ipykernel_fits(tmp_path: Path) -> None:
     store, _, _ = site(tmp_path)
     older = implicit(store, store.add("python", "3.9.1"))
     store.add("py-numpy", "1.2.0", older)
-    offers = offers_of(store.open(), Selection())
+    offers = offers_of(store.open(), OfferFilter())
     assert offers.offers == ()
     assert offers.problems == ()
 
@@ -60,7 +64,7 @@ def test_what_a_kernel_json_of_an_offer_says(tmp_path: Path) -> None:
     store, python, _ = site(tmp_path)
     debugpy = implicit(store, store.add("py-debugpy", "1.8", python))
     numpy = store.add("py-numpy", "2.2.6", python, debugpy)
-    (offer,) = offers_of(store.open(), Selection()).offers
+    (offer,) = offers_of(store.open(), OfferFilter()).offers
     assert offer.name == f"spack-py-numpy-2.2.6-{numpy[:7]}"
     assert offer.content["display_name"] == f"py-numpy 2.2.6 (Spack /{numpy[:7]})"
     assert offer.content["metadata"] == {
@@ -88,7 +92,7 @@ def test_encryption_is_declared_only_where_it_is_true(
         needs.append(implicit(store, zmq))
     implicit(store, store.add("py-ipykernel", version, *needs))
     store.add("py-numpy", "2.2.6", python)
-    (offer,) = offers_of(store.open(), Selection()).offers
+    (offer,) = offers_of(store.open(), OfferFilter()).offers
     assert ("supported_encryption" in offer.content["metadata"]) is expected
     assert offer.content["metadata"]["debugger"] is False
 
@@ -103,7 +107,7 @@ def test_the_limit_keeps_the_newest_of_each_and_then_the_last_installed(tmp_path
         store.records[key]["installation_time"] = float(when)
 
     def offered(limit: int) -> set[str]:
-        offers = offers_of(store.open(), Selection(limit=limit))
+        offers = offers_of(store.open(), OfferFilter(limit=limit))
         assert offers.left_out == max(0, len(made) - limit)
         configs = [o.content["metadata"]["kernel_provisioner"]["config"] for o in offers.offers]
         return {config["spec"] for config in configs}
@@ -121,7 +125,7 @@ def test_queries_choose_among_all_that_is_installed(tmp_path: Path) -> None:
     store.add("py-scipy", "1.15.0", python)
     store.add("zlib", "1.3.1")
     offers = offers_of(
-        store.open(), Selection(queries=("py-numpy@2:", "zlib", "py-nothing", "py-numpy@@"))
+        store.open(), OfferFilter(queries=("py-numpy@2:", "zlib", "py-nothing", "py-numpy@@"))
     )
     assert names(offers) == ["py-numpy"]
     assert not offers.complete
@@ -139,7 +143,7 @@ def test_names_by_template_are_told_apart_where_they_are_equal(tmp_path: Path) -
     one = store.add("py-numpy", "2.2.6", python)
     two = store.add("py-numpy", "2.2.6", python, salt="other")
     three = store.add("py-scipy", "1.15.0", python)
-    selection = Selection(
+    selection = OfferFilter(
         name_template="{name}-{version}", display_name_template="{name} on Python {python}"
     )
     offers = offers_of(store.open(), selection).offers
@@ -158,11 +162,11 @@ def test_specs_of_upstreams_are_offered_and_both_trees_named(tmp_path: Path) -> 
     assert python_there is not None
     local = SmallStore(tmp_path / "local", upstreams=[tmp_path / "upstream"])
     local.add("py-mine", "1.0", python_there)
-    offers = offers_of(local.open(), Selection())
+    offers = offers_of(local.open(), OfferFilter())
     assert names(offers) == ["py-mine", "py-numpy"]
     config = offers.offers[0].content["metadata"]["kernel_provisioner"]["config"]
     assert config["store"] == [str(tmp_path / "local"), str(tmp_path / "upstream")]
-    questions = list_store([str(tmp_path / "local"), str(tmp_path / "upstream")], Selection())
+    questions = list_store([str(tmp_path / "local"), str(tmp_path / "upstream")], OfferFilter())
     stamped = {path for kind, path, _ in questions.questions if kind == "stamp"}
     assert {str(tmp_path / t / ".spack-db/index.json") for t in ("local", "upstream")} <= stamped
 
@@ -173,7 +177,7 @@ def test_a_malformed_record_costs_only_what_needs_it(tmp_path: Path) -> None:
     store.add("py-needs-bad", "1.0", python, bad)
     store.add("py-good", "1.0", python)
     store.records[bad]["spec"]["dependencies"] = 7
-    offers = offers_of(store.open(), Selection())
+    offers = offers_of(store.open(), OfferFilter())
     assert names(offers) == ["py-good"]
     (problem,) = offers.problems
     assert problem.startswith("py-needs-bad@1.0/")
@@ -199,14 +203,14 @@ class TestEnvironments:
         numpy = implicit(store, store.add("py-numpy", "2.2.6", python))
         scipy = implicit(store, store.add("py-scipy", "1.15.0", python))
         place = self.environment(tmp_path / "fem", ("py-numpy", numpy), ("py-scipy", scipy))
-        offers = offers_of(store.open(), Selection(environments=(str(place),)))
+        offers = offers_of(store.open(), OfferFilter(environments=(str(place),)))
         (offer,) = offers.offers
         assert offer.name == "spack-env-fem"
         assert offer.content["display_name"] == "fem (Spack environment)"
         config = offer.content["metadata"]["kernel_provisioner"]["config"]
         assert config["environment"] == str(place)
         assert "specs" not in config, "its lock file says at each start which they are"
-        selection = Selection(environments=(str(place),))
+        selection = OfferFilter(environments=(str(place),))
         asked = {path for _, path, _ in list_store([str(tmp_path / "store")], selection).questions}
         assert {str(place / "spack.lock"), str(place / "spack.yaml")} <= asked
 
@@ -214,7 +218,7 @@ class TestEnvironments:
         store, python, _ = site(tmp_path / "store")
         numpy = store.add("py-numpy", "2.2.6", python, installed=False)
         place = self.environment(tmp_path / "fem", ("py-numpy", numpy))
-        offers = offers_of(store.open(), Selection(environments=(str(place),)))
+        offers = offers_of(store.open(), OfferFilter(environments=(str(place),)))
         assert offers.offers == ()
         assert offers.complete
         (problem,) = offers.problems
@@ -226,7 +230,7 @@ class TestEnvironments:
         store, _, _ = site(tmp_path / "store")
         place = self.environment(tmp_path / "fem")
         (place / "spack.lock").write_text("{")
-        offers = offers_of(store.open(), Selection(environments=(str(place),)))
+        offers = offers_of(store.open(), OfferFilter(environments=(str(place),)))
         assert not offers.complete
 
 
@@ -235,7 +239,7 @@ class TestApart:
         store, python, _ = site(tmp_path)
         key = store.add("py-numpy", "2.2.6", python)
         store.write()
-        selection = Selection(queries=("py-numpy", "py-nothing"), also=(python,))
+        selection = OfferFilter(queries=("py-numpy", "py-nothing"), also=(python,))
         here = list_store([str(tmp_path)], selection)
         apart = list_store_apart([str(tmp_path)], selection, 60)
         assert (apart.offers, apart.packages) == (here.offers, here.packages)
@@ -247,14 +251,14 @@ class TestApart:
 
     def test_hashes_that_begin_alike_are_all_found(self, tmp_path: Path) -> None:
         store, _, _ = site(tmp_path)
-        listing = list_store([str(store.write())], Selection())
+        listing = list_store([str(store.write())], OfferFilter())
         assert sorted(key for key, _ in listing.find("")) == sorted(store.records)
 
     def test_an_error_has_the_words_of_the_store(self, tmp_path: Path) -> None:
         with pytest.raises(StoreNotFound, match="there is no directory") as told:
-            list_store_apart([str(tmp_path / "none")], Selection(), 60)
+            list_store_apart([str(tmp_path / "none")], OfferFilter(), 60)
         assert "install tree" in told.value.hint
 
     def test_one_that_takes_too_long_is_ended(self, tmp_path: Path) -> None:
         with pytest.raises(SlowStoreError, match=r"it could not be read in 0\.01 seconds"):
-            list_store_apart([str(tmp_path)], Selection(), 0.01)
+            list_store_apart([str(tmp_path)], OfferFilter(), 0.01)

@@ -12,14 +12,13 @@ from typing import Any
 
 import nbformat
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from nbclient import NotebookClient
 
 from spack_kernel.cli import main
 from spack_kernel.demo import DemoStore
 from spack_kernel.jupyter.errors import NotebookError
-from spack_kernel.jupyter.names import NOTEBOOK_NAME
+from spack_kernel.jupyter.kernelspecs.names import NOTEBOOK_NAME
 from spack_kernel.jupyter.notebook import (
     NotebookSpec,
     notebook_path,

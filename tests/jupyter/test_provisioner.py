@@ -23,7 +23,7 @@ from jupyter_client.manager import AsyncKernelManager, KernelManager
 from traitlets.config import Config
 
 from spack_kernel.demo import DemoStore
-from spack_kernel.jupyter.provisioner import SpackProvisioner
+from spack_kernel.jupyter.provisioner.provisioner import SpackProvisioner
 from tests.jupyter.conftest import Running, WriteKernel, execute
 
 Start = Callable[..., Running]
@@ -269,7 +269,7 @@ def test_the_event_loop_is_free_while_a_slow_store_is_read(
     libensemble: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The store is made slow by a real delay in reading it; the loop must go on meanwhile."""
-    from spack_kernel.jupyter import provisioner as module
+    from spack_kernel.jupyter.provisioner import provisioner as module
     from spack_kernel.spack.database.database import Database
 
     read = Database.read
@@ -372,7 +372,7 @@ def test_every_trait_has_help_and_a_row_in_the_documentation() -> None:
 
 
 def test_every_removed_variable_is_in_the_documentation() -> None:
-    from spack_kernel.kernels.hygiene import REMOVED_NAMES
+    from spack_kernel.kernels.interpreters.environment_filter import REMOVED_NAMES
 
     text = DOCS.read_text()
     assert [name for name in REMOVED_NAMES if f"`{name}`" not in text] == []

@@ -18,9 +18,9 @@ import zmq
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.connect import write_connection_file
 
-from spack_kernel.jupyter.isolated import isolated_command
-from spack_kernel.jupyter.standin import MESSAGE_VARIABLE
-from spack_kernel.jupyter.startup import listens
+from spack_kernel.jupyter.provisioner.fallback_kernel import MESSAGE_VARIABLE
+from spack_kernel.jupyter.provisioner.startup import listens
+from spack_kernel.kernels.isolated import isolated_command
 
 TEXT = "py-x is gone\n  it finds nothing\nInstall it again."
 
@@ -29,7 +29,7 @@ Speaking = tuple[BlockingKernelClient, "subprocess.Popen[bytes]"]
 
 def speak(path: str, **options: Any) -> Iterator[Speaking]:
     process = subprocess.Popen(
-        [*isolated_command("spack_kernel.jupyter.standin"), path],
+        [*isolated_command("spack_kernel.jupyter.provisioner.fallback_kernel"), path],
         env={**os.environ, MESSAGE_VARIABLE: TEXT},
     )
     connection = json.loads(Path(path).read_text())
@@ -222,7 +222,7 @@ def test_the_ipc_transport(tmp_path: Path) -> None:
 
 def test_it_ends_when_the_server_is_gone(tmp_path: Path) -> None:
     path, _ = write_connection_file(str(tmp_path / "kernel.json"))
-    command = [*isolated_command("spack_kernel.jupyter.standin"), path]
+    command = [*isolated_command("spack_kernel.jupyter.provisioner.fallback_kernel"), path]
     server = (
         f"import subprocess, time; print(subprocess.Popen({command!r}).pid, flush=True); "
         "time.sleep(2)"

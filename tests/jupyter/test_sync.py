@@ -11,8 +11,8 @@ from jupyter_client.kernelspec import KernelSpecManager
 
 from spack_kernel.cli import main
 from spack_kernel.demo import DemoStore
-from spack_kernel.jupyter.discovery import SpackKernelSpecManager
-from spack_kernel.jupyter.kernelspecs import list_kernelspecs
+from spack_kernel.jupyter.discovery.manager import SpackKernelSpecManager
+from spack_kernel.jupyter.kernelspecs.files import list_kernelspecs
 from tests.cloned_store import ClonedStore
 from tests.demo_versions import OTHER_NUMPY
 from tests.jupyter.conftest import Running, WriteKernel, execute

@@ -12,10 +12,10 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import KernelManager
 
 from spack_kernel.demo import DemoStore
-from spack_kernel.jupyter.discovery import SpackKernelSpecManager
+from spack_kernel.jupyter.discovery.manager import SpackKernelSpecManager
 from spack_kernel.jupyter.failure import KernelStartError
-from spack_kernel.jupyter.provisioner import SpackProvisioner
-from spack_kernel.kernels.plan import KernelPlan
+from spack_kernel.jupyter.provisioner.provisioner import SpackProvisioner
+from spack_kernel.kernels.plan.plan import KernelPlan
 from tests.jupyter.conftest import WriteKernel
 from tests.spack_instance import make_instance
 

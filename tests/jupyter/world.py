@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from spack_kernel.demo import DemoStore
-from spack_kernel.jupyter.listing import Listing, list_store
-from spack_kernel.jupyter.offers import Selection
-from spack_kernel.jupyter.resolve import Planner, Request
-from spack_kernel.jupyter.watch import StoreWatcher
-from spack_kernel.kernels.plan import KernelPlan
+from spack_kernel.jupyter.discovery.offers import OfferFilter
+from spack_kernel.jupyter.discovery.store_listing import Listing, list_store
+from spack_kernel.jupyter.discovery.watch import StoreWatcher
+from spack_kernel.kernels.plan.plan import KernelPlan
+from spack_kernel.kernels.planner import Planner, Request
 from spack_kernel.spack import Store
 from spack_kernel.spack.errors import SpackKernelError
 from tests.cloned_store import ClonedStore
@@ -100,7 +100,7 @@ def fresh(root: Path) -> dict[str, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            answers["the list"] = names(list_store([str(root / "spack")], Selection()))
+            answers["the list"] = names(list_store([str(root / "spack")], OfferFilter()))
         except (SpackKernelError, OSError):
             answers["the list"] = []
     return answers
@@ -114,7 +114,7 @@ class LongLived:
         self._planner = Planner()
         self._watcher = StoreWatcher(
             (str(root / "spack"),),
-            Selection(),
+            OfferFilter(),
             log=logging.getLogger("test-long-life"),
             interval=0.0,
             timeout=60.0,

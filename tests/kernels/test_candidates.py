@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from spack_kernel.kernels.candidates import Candidate, Survey
-from spack_kernel.kernels.plan import plan_kernel
+from spack_kernel.kernels.candidates.candidates import Candidate, Survey
+from spack_kernel.kernels.plan.plan import plan_kernel
 from tests.small_store import SmallStore, dag_hash
 
 if TYPE_CHECKING:

@@ -4,7 +4,11 @@ import sys
 
 import pytest
 
-from spack_kernel.kernels.hygiene import DATA_PATHS, REMOVED_NAMES, clean_environment
+from spack_kernel.kernels.interpreters.environment_filter import (
+    DATA_PATHS,
+    REMOVED_NAMES,
+    clean_environment,
+)
 
 
 @pytest.mark.parametrize("name", [name for name in REMOVED_NAMES if "*" not in name])

@@ -9,7 +9,7 @@ import pytest
 from benchmarks import imports, slow_filesystem
 from benchmarks.kernel_process import can_count_calls, first_reply
 from spack_kernel.demo import DemoStore
-from spack_kernel.kernels.plan import plan_kernel
+from spack_kernel.kernels.plan.plan import plan_kernel
 from spack_kernel.spack import Store
 
 #: How many calls with 200 prefixes are allowed for one with everything in one directory.

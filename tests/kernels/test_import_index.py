@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from spack_kernel.kernels import import_index, launcher
-from spack_kernel.kernels.probe import probe
+from spack_kernel.kernels.interpreters.probe import probe
 
 LAUNCHER = Path(launcher.__file__)
 

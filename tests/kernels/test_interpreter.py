@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from spack_kernel.kernels import probe as probing
 from spack_kernel.kernels.errors import InterpreterError, PrefixGoneError
-from spack_kernel.kernels.interpreter import Interpreter, find_interpreter
-from spack_kernel.kernels.probe import probe
+from spack_kernel.kernels.interpreters import probe as probing
+from spack_kernel.kernels.interpreters.interpreter import Interpreter, find_interpreter
+from spack_kernel.kernels.interpreters.probe import probe
 from tests.small_store import SmallStore, executable, python_prefix
 
 VERSION = "{}.{}.{}".format(*sys.version_info[:3])

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from spack_kernel.kernels.errors import KernelPackageError, PrefixGoneError
-from spack_kernel.kernels.interpreter import find_interpreter
-from spack_kernel.kernels.ipykernel import KernelPackage, find_ipykernel
+from spack_kernel.kernels.interpreters.interpreter import find_interpreter
+from spack_kernel.kernels.interpreters.ipykernel import KernelPackage, find_ipykernel
 from tests.small_store import ARCH, SmallStore, python_prefix
 
 VERSION = "{}.{}.{}".format(*sys.version_info[:3])

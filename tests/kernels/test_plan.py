@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from spack_kernel.demo import DemoStore
-from spack_kernel.kernels.composition import is_python
 from spack_kernel.kernels.errors import InterpreterError, PrefixGoneError
-from spack_kernel.kernels.plan import KernelPlan, plan_kernel
+from spack_kernel.kernels.plan import KernelPlan, plan_dict, plan_kernel
+from spack_kernel.kernels.plan.process_environment import is_python
 from spack_kernel.spack import Spec, Store
 from tests.small_store import SmallStore, python_prefix
 
@@ -33,7 +33,7 @@ def plan(demo_store: DemoStore) -> KernelPlan:
 
 
 def test_what_a_plan_prints(plan: KernelPlan, demo_store: DemoStore) -> None:
-    facts = json.loads(json.dumps(plan.as_dict()))
+    facts = json.loads(json.dumps(plan_dict(plan)))
     assert facts["spec"].startswith("py-libensemble@")
     assert facts["hash"] == demo_store.hash("py-libensemble")
     assert facts["interpreter"] == facts["argv"][0]
@@ -212,7 +212,7 @@ def test_of_two_versions_the_specs_own_is_used_and_the_plan_says_so(site: Site) 
         f"py-traitlets@5.9/{old[:7]} is used where the companion was built with "
         f"py-traitlets@5.14/{new[:7]}"
     )
-    assert plan.as_dict()["overrides"] == [
+    assert plan_dict(plan)["overrides"] == [
         {"package": "py-traitlets", "used": used.label, "unused": unused.label}
     ]
 
@@ -233,7 +233,7 @@ def test_several_specs_make_one_plan(site: Site) -> None:
     first, second = site.add("py-a", "1.0"), site.add("py-b", "2.0")
     plan = site.plan(first, second)
     assert [spec.hash for spec in plan.specs] == [first, second]
-    assert plan.as_dict()["spec"] == "py-a@1.0 py-b@2.0"
+    assert plan_dict(plan)["spec"] == "py-a@1.0 py-b@2.0"
     assert {"py-a", "py-b", "py-ipykernel"} == {entry.spec.name for entry in plan.pythonpath}
 
 
@@ -264,7 +264,7 @@ def test_without_a_kernel_only_the_environment_is_planned(site: Site) -> None:
     plan = site.plan(key, kernel=False)
     assert (plan.interpreter, plan.ipykernel) == (None, None)
     assert plan.environment({})["PATH"].endswith("/bin")
-    assert plan.as_dict()["argv"] == []
+    assert plan_dict(plan)["argv"] == []
     assert [note.topic for note in plan.notes] == ["interpreter"]
     with pytest.raises(InterpreterError, match="`python3` would not be a Python of "):
         plan.command(["python3"])

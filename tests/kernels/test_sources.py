@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from spack_kernel.demo import DemoStore
-from spack_kernel.kernels.plan import KernelPlan, plan_source
-from spack_kernel.kernels.sources import environment_source, specs_source, view_source
+from spack_kernel.kernels.plan import KernelPlan, plan_dict, plan_source
+from spack_kernel.kernels.sources.kernel_source import environment_source, specs_source, view_source
 from spack_kernel.spack import Spec, Store
 from spack_kernel.spack.environments.activation import ViewNotFound
 from spack_kernel.spack.environments.manifest import EnvironmentNotFound, EnvironmentNotReady
@@ -96,7 +96,7 @@ def test_without_a_view_the_roots_are_loaded(
     assert "SPACK_ENV_VIEW" not in environ
     assert "SPACK_LOADED_HASHES" not in environ
     assert source.describe() == f"the environment {directory}, its roots loaded"
-    assert plan.as_dict()["source"] == {
+    assert plan_dict(plan)["source"] == {
         "kind": "environment",
         "name": str(directory),
         "environment": str(directory),

@@ -8,8 +8,8 @@ import pytest
 
 from spack_kernel.cli import main
 from spack_kernel.demo import DemoStore
-from spack_kernel.kernels.plan import KernelPlan, plan_source
-from spack_kernel.kernels.sources import specs_source
+from spack_kernel.kernels.plan.plan import KernelPlan, plan_source
+from spack_kernel.kernels.sources.kernel_source import specs_source
 from spack_kernel.spack import Store
 from spack_kernel.spack.load.modifications import Modification
 from spack_kernel.spack.load.modules import ModulesError, load_modules

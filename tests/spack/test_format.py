@@ -8,8 +8,7 @@ import lzma
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from small_stores import make_store, node
 from trees import DATA, unpack
 

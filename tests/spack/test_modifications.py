@@ -6,8 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from spack_kernel.spack.load.apply import apply_modifications, is_system_directory
 from spack_kernel.spack.load.modifications import OPERATIONS, InvalidModification, Modification

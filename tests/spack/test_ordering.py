@@ -7,8 +7,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from spack_kernel.spack.spec.spec import Spec
 from spack_kernel.spack.spec.traversal import depflag

@@ -6,8 +6,7 @@ import random
 
 import pytest
 from golden_queries import STORES, read_queries
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from spack_kernel.spack.errors import QuerySyntaxError
 from spack_kernel.spack.query.abstract_spec import Query

@@ -8,8 +8,7 @@ import pickle
 import string
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from spack_kernel.spack.spec.version_ranges import (
     ANY_VERSION,

@@ -11,6 +11,6 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "config": ("Config",),
+        "config": "Config",
     },
 )

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "database": ("Database",),
-        "index_json": ("INDEX_PATH",),
+        "database": "Database",
+        "index_json": "INDEX_PATH",
     },
 )

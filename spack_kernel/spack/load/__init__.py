@@ -6,59 +6,48 @@ from spack_kernel._lazy import attach
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .apply import apply_modifications as apply_modifications
-    from .apply import is_system_directory as is_system_directory
+    from .apply import (
+        apply_modifications as apply_modifications,
+        is_system_directory as is_system_directory,
+    )
     from .directories import Directories as Directories
-    from .load import LoadEnvironment as LoadEnvironment
-    from .load import load_environment as load_environment
-    from .load import read_inspections as read_inspections
-    from .load import site_inspections as site_inspections
-    from .modifications import InvalidModification as InvalidModification
-    from .modifications import Modification as Modification
-    from .modules import ModulesError as ModulesError
-    from .modules import external_modules as external_modules
-    from .modules import load_modules as load_modules
+    from .load import (
+        LoadEnvironment as LoadEnvironment,
+        load_environment as load_environment,
+        read_inspections as read_inspections,
+        site_inspections as site_inspections,
+    )
+    from .modifications import (
+        InvalidModification as InvalidModification,
+        Modification as Modification,
+    )
+    from .modules import (
+        ModulesError as ModulesError,
+        external_modules as external_modules,
+        load_modules as load_modules,
+    )
     from .pythonpath import PythonPathEntry as PythonPathEntry
-    from .recipe_variables import RecipeEnvironment as RecipeEnvironment
-    from .recipe_variables import read_recipes as read_recipes
-    from .recipe_variables import with_recipes as with_recipes
-    from .spack_command import SpackCommandError as SpackCommandError
-    from .spack_command import ask_spack as ask_spack
-    from .spack_command import find_spack as find_spack
+    from .recipe_variables import (
+        RecipeEnvironment as RecipeEnvironment,
+        read_recipes as read_recipes,
+        with_recipes as with_recipes,
+    )
+    from .spack_command import (
+        SpackCommandError as SpackCommandError,
+        ask_spack as ask_spack,
+        find_spack as find_spack,
+    )
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "apply": (
-            "apply_modifications",
-            "is_system_directory",
-        ),
-        "directories": ("Directories",),
-        "load": (
-            "LoadEnvironment",
-            "load_environment",
-            "read_inspections",
-            "site_inspections",
-        ),
-        "modifications": (
-            "InvalidModification",
-            "Modification",
-        ),
-        "modules": (
-            "ModulesError",
-            "external_modules",
-            "load_modules",
-        ),
-        "pythonpath": ("PythonPathEntry",),
-        "recipe_variables": (
-            "RecipeEnvironment",
-            "read_recipes",
-            "with_recipes",
-        ),
-        "spack_command": (
-            "SpackCommandError",
-            "ask_spack",
-            "find_spack",
-        ),
+        "apply": "apply_modifications is_system_directory",
+        "directories": "Directories",
+        "load": "LoadEnvironment load_environment read_inspections site_inspections",
+        "modifications": "InvalidModification Modification",
+        "modules": "ModulesError external_modules load_modules",
+        "pythonpath": "PythonPathEntry",
+        "recipe_variables": "RecipeEnvironment read_recipes with_recipes",
+        "spack_command": "SpackCommandError ask_spack find_spack",
     },
 )

@@ -6,27 +6,18 @@ from spack_kernel._lazy import attach
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .format import DISPLAY_FORMAT as DISPLAY_FORMAT
-    from .format import FormatSyntaxError as FormatSyntaxError
-    from .format import SpecFormat as SpecFormat
-    from .format import format_compilers as format_compilers
-    from .tree import MARKS as MARKS
-    from .tree import TreeNode as TreeNode
-    from .tree import dependency_tree as dependency_tree
+    from .format import (
+        DISPLAY_FORMAT as DISPLAY_FORMAT,
+        FormatSyntaxError as FormatSyntaxError,
+        SpecFormat as SpecFormat,
+        format_compilers as format_compilers,
+    )
+    from .tree import MARKS as MARKS, TreeNode as TreeNode, dependency_tree as dependency_tree
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "format": (
-            "DISPLAY_FORMAT",
-            "FormatSyntaxError",
-            "SpecFormat",
-            "format_compilers",
-        ),
-        "tree": (
-            "MARKS",
-            "TreeNode",
-            "dependency_tree",
-        ),
+        "format": "DISPLAY_FORMAT FormatSyntaxError SpecFormat format_compilers",
+        "tree": "MARKS TreeNode dependency_tree",
     },
 )

@@ -7,8 +7,7 @@ from spack_kernel._lazy import attach
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .abstract_spec import Query as Query
-    from .parser import parse_queries as parse_queries
-    from .parser import parse_query as parse_query
+    from .parser import parse_queries as parse_queries, parse_query as parse_query
     from .quoting import quoted as quoted
     from .search import in_find_order as in_find_order
     from .virtuals import Providers as Providers
@@ -16,17 +15,11 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "": (
-            "diagnostics",
-            "search",
-        ),
-        "abstract_spec": ("Query",),
-        "parser": (
-            "parse_queries",
-            "parse_query",
-        ),
-        "quoting": ("quoted",),
-        "search": ("in_find_order",),
-        "virtuals": ("Providers",),
+        "": "diagnostics search",
+        "abstract_spec": "Query",
+        "parser": "parse_queries parse_query",
+        "quoting": "quoted",
+        "search": "in_find_order",
+        "virtuals": "Providers",
     },
 )

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "store": ("Store",),
-        "store_cache": ("StoreCache",),
+        "store": "Store",
+        "store_cache": "StoreCache",
     },
 )

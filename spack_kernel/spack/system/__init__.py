@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "": ("file_checks",),
-        "file_checks": ("Question",),
-        "ownership": ("run_as",),
-        "processes": ("run",),
-        "text": ("printable",),
+        "": "file_checks",
+        "file_checks": "Question",
+        "ownership": "run_as",
+        "processes": "run",
+        "text": "printable",
     },
 )

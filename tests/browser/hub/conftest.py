@@ -17,8 +17,8 @@ from playwright.sync_api import Browser, Page, expect
 
 import spack_kernel
 from spack_kernel import demo
-from spack_kernel.jupyter.kernelspecs import install_kernelspec
-from spack_kernel.kernels.plan import plan_kernel
+from spack_kernel.jupyter.kernelspecs.files import install_kernelspec
+from spack_kernel.kernels.plan.plan import plan_kernel
 from spack_kernel.spack import Store
 from tests.browser.conftest import keep_failure, keep_pictures, new_context
 from tests.browser.desktop import HIDE_KERNELS, Lab, ask_nothing

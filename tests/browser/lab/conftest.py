@@ -12,8 +12,8 @@ import pytest
 from playwright.sync_api import Page
 
 from spack_kernel import demo
-from spack_kernel.jupyter.kernelspecs import InstalledKernelSpec, install_kernelspec
-from spack_kernel.kernels.plan import plan_kernel
+from spack_kernel.jupyter.kernelspecs.files import InstalledKernelSpec, install_kernelspec
+from spack_kernel.kernels.plan.plan import plan_kernel
 from spack_kernel.spack import Store
 from tests.browser.desktop import HIDE_KERNELS, Lab, ask_nothing
 from tests.browser.processes import ServerProcess, free_port

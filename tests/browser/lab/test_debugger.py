@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
 
-from spack_kernel.jupyter.kernelspecs import InstalledKernelSpec
+from spack_kernel.jupyter.kernelspecs.files import InstalledKernelSpec
 from tests.browser.desktop import Lab
 from tests.cloned_store import ClonedStore
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from spack_kernel.jupyter.kernelspecs import InstalledKernelSpec
+from spack_kernel.jupyter.kernelspecs.files import InstalledKernelSpec
 from tests.browser.desktop import Lab
 from tests.cloned_store import ClonedStore
 from tests.demo_versions import NUMPY, OTHER_NUMPY

@@ -8,7 +8,7 @@ from importlib.resources import files
 from playwright.sync_api import Page, expect
 
 from spack_kernel import demo
-from spack_kernel.jupyter.kernelspecs import InstalledKernelSpec
+from spack_kernel.jupyter.kernelspecs.files import InstalledKernelSpec
 from tests.browser.desktop import Lab
 from tests.demo_versions import NUMPY
 

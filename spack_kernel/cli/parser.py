@@ -1,0 +1,104 @@
+"""The subcommands and the parser of their arguments."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from .options import add_output_options, add_store_option
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: Subcommand → what it does, in the order in which help shows them.
+COMMANDS = {
+    "list": "list the installed specs that can be kernels",
+    "show": "show what a kernel for a spec would be, and why",
+    "install": "make a kernel for a spec",
+    "check": "start a kernel for real and import its package",
+    "remove": "remove kernels made by install",
+    "sync": "write and prune kernelspecs for all that is offered",
+    "pin": "write into a notebook which spec it needs",
+    "exec": "run a command in the environment of a spec",
+    "demo": "make a small store to try everything without Spack",
+    "completion": "print what makes a shell complete this command",
+}
+
+EXIT_USAGE = 2
+
+_DESCRIPTION = """\
+Jupyter kernels that start in the environment of an installed Spack spec.
+
+Specs are named as for Spack: py-numpy, py-petsc4py@3.20:~mpi ^python@3.11, /j4zmggq.
+The store is found through --store, $SPACK_KERNEL_STORE, $SPACK_ROOT or a spack on PATH."""
+
+_EPILOG = """\
+the usual way:
+  spack-kernel list py-libensemble           which ones are installed
+  spack-kernel show py-libensemble/j4zmggq   what would be started
+  spack-kernel install py-libensemble/j4zmggq
+  spack-kernel check py-libensemble/j4zmggq
+
+`spack-kernel COMMAND --help` shows examples for each command."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose messages say what to type, too."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        options.setdefault("allow_abbrev", False)
+        super().__init__(**options)
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong with the arguments and end with the status for usage."""
+        hint = f"`{self.prog} --help` shows examples."
+        stray = message.partition("unrecognized arguments: ")[2].split()
+        variant = next((a for a in stray if a.startswith("-") and not a.startswith("--")), None)
+        if variant and len(variant) > 2:
+            hint = f"If {variant} is a variant that is off, write ~{variant[1:]}."
+        option = next((a for a in stray if a.startswith("--") and len(a) > 2), None)
+        if option is not None:
+            import difflib
+
+            known = list(self._option_string_actions)
+            close = difflib.get_close_matches(option.partition("=")[0], known, n=1)
+            hint = f"Did you mean {close[0]}?" if close else hint
+        if stray and self.prog.endswith(" exec"):
+            hint = "Write two dashes before the command: QUERY -- COMMAND."
+        self.print_usage(sys.stderr)
+        self.exit(EXIT_USAGE, f"error: {message}\nhint: {hint}\n")
+
+
+def build_parser(commands: Iterable[str]) -> tuple[Parser, dict[str, argparse.ArgumentParser]]:
+    """Return the parser, and the parsers of `commands`, whose modules alone are imported."""
+    from spack_kernel import __version__
+
+    parser = Parser(prog=_program(), description=_DESCRIPTION, epilog=_EPILOG)
+    parser.add_argument("--version", action="version", version=f"spack-kernel {__version__}")
+    add_store_option(parser)
+    add_output_options(parser)
+    adder = parser.add_subparsers(
+        title="commands", dest="command", metavar="COMMAND", parser_class=Parser
+    )
+    subparsers: dict[str, argparse.ArgumentParser] = {}
+    for name in commands:
+        subparsers[name] = importlib.import_module(module_of(name)).add_parser(adder)
+        add_output_options(subparsers[name])
+    return parser, subparsers
+
+
+def _program() -> str:
+    name = os.path.basename(sys.argv[0])  # noqa: PTH119 - pathlib is not needed otherwise
+    if name == "jupyter-spack-kernel":
+        return "jupyter spack-kernel"
+    return "python -m spack_kernel" if name == "__main__.py" else "spack-kernel"
+
+
+def module_of(command: str) -> str:
+    """Return the name of the module that runs a subcommand."""
+    name = f"{command}_" if command in ("exec", "list") else command  # not to hide built-ins
+    return f"spack_kernel.cli.{name}"

@@ -1,0 +1,439 @@
+"""SpackKernelSpecManager: installed specs as kernels, with no installation step.
+
+Set ``c.ServerApp.kernel_spec_manager_class`` to
+``"spack_kernel.jupyter.discovery.SpackKernelSpecManager"``. docs/discovery.md tells the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+from traitlets import Bool, Float, Integer, List, TraitError, Unicode, validate
+
+from spack_kernel import STORE_VARIABLE
+from spack_kernel.jupyter.errors import KernelSpecError
+from spack_kernel.jupyter.failure import KernelStartError
+from spack_kernel.jupyter.kernelspecs.content import (
+    default_display_name,
+    kernel_content,
+    notebook_content,
+)
+from spack_kernel.jupyter.kernelspecs.files import RESOURCES, logo_directory
+from spack_kernel.jupyter.kernelspecs.names import (
+    DISPLAY_NAME_TEMPLATE,
+    NAME_TEMPLATE,
+    NOTEBOOK_DISPLAY_NAME,
+    NOTEBOOK_NAME,
+    check_template,
+    parse_name,
+    says,
+)
+from spack_kernel.kernels.candidates import PACKAGES
+from spack_kernel.kernels.loading import Loading
+
+from .offers import LIMIT, Offer, OfferFilter
+from .watch import StoreWatcher
+
+if TYPE_CHECKING:
+    from jupyter_client.kernelspec import KernelSpec
+
+#: Kernels started by name that are kept in the list although no selection has them.
+_KEPT_NAMES = 32
+
+#: How much longer than a server with an event loop a script may wait for a store.
+_PATIENCE = 10.0
+
+_LOGOS = tuple(sorted(path.name for path in RESOURCES.glob("logo-*")))
+
+
+class UnknownKernelError(KernelStartError, NoSuchKernel):
+    """A name of which there is no kernel, told as a server can show it.
+
+    Parameters
+    ----------
+    name : str
+        The kernel's name.
+    reason : str
+        Why it means no kernel.
+    hint : str
+        What can be done.
+    """
+
+    def __init__(self, name: str, reason: str, hint: str = "") -> None:
+        cause = KernelSpecError(f"No such kernel named {name}: {reason}", hint=hint)
+        cause.code = "no-such-kernel"
+        KernelStartError.__init__(self, cause, status=404)
+        self.name = name
+
+    # That of NoSuchKernel, which is a KeyError, would say less.
+    __str__ = KernelStartError.__str__
+
+
+class _Known(NamedTuple):
+    """A kernel of ours: what it is, and the store it is from (None for the notebook's)."""
+
+    offer: Offer
+    watcher: StoreWatcher | None
+
+
+class SpackKernelSpecManager(KernelSpecManager):
+    """Offers installed Spack specs as kernels, beside the kernelspecs that lie in files.
+
+    The traits are set as ``c.SpackKernelSpecManager.…`` in a Jupyter configuration file. A
+    kernelspec in a file wins where both have one of a name.
+    """
+
+    stores = List(
+        Unicode(),
+        help="The stores: install trees, or Spack roots whose configuration names them and their "
+        "upstreams. Empty: $SPACK_KERNEL_STORE, then $SPACK_ROOT, then the spack on PATH.",
+    ).tag(config=True)
+    upstreams = List(
+        Unicode(),
+        help="Install trees to chain behind each of the stores. A spec of theirs is offered, too.",
+    ).tag(config=True)
+    queries = List(
+        Unicode(),
+        help="What to offer: all installed specs that one of these queries finds. Empty: Python "
+        "packages that somebody installed explicitly, specs that directly depend on one, and "
+        "packages with a kernel of another language.",
+    ).tag(config=True)
+    environments = List(
+        Unicode(),
+        default_value=["*"],
+        help="Spack environments to offer: patterns for the names of managed ones, directories of "
+        "others.",
+    ).tag(config=True)
+    name_template = Unicode(
+        NAME_TEMPLATE,
+        help="How kernels are named. With {hash} or {dag_hash} in it a kernel that is not listed "
+        "can be started by its name, too.",
+    ).tag(config=True)
+    display_name_template = Unicode(
+        DISPLAY_NAME_TEMPLATE,
+        help="What front ends show. {name}, {version}, {hash}, {dag_hash}, {python}, {compiler}, "
+        "{platform}, {os}, {target} and {namespace} are filled in.",
+    ).tag(config=True)
+    limit = Integer(
+        LIMIT,
+        min=0,
+        help="How many specs of a store to offer; the newest versions of each package come first, "
+        "then what was installed last.",
+    ).tag(config=True)
+    companion = Unicode(
+        "auto", help="Which py-ipykernel to use for a spec that has none, as in a kernelspec."
+    ).tag(config=True)
+    kernel_packages = List(
+        Unicode(),
+        default_value=list(PACKAGES),
+        help="Patterns for the names of packages that may have a kernel of another language.",
+    ).tag(config=True)
+    notebook_kernel = Bool(
+        True, help="Whether to offer the kernel of which each notebook says itself what it is."
+    ).tag(config=True)
+    refresh_interval = Float(
+        5.0, min=0.0, help="Seconds between two looks whether a store changed."
+    ).tag(config=True)
+    read_timeout = Float(
+        60.0, min=0.1, help="Seconds a store may take to be read; its kernels are left out then."
+    ).tag(config=True)
+    first_wait = Float(
+        1.0,
+        min=0.0,
+        help="Seconds for which the first list, and a name that is not in the list, wait for "
+        f"stores that are being read. A script, which has no event loop, waits {_PATIENCE:g} "
+        "times as long.",
+    ).tag(config=True)
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._watchers: list[StoreWatcher] | None = None
+        self._seen: OrderedDict[str, _Known] = OrderedDict()
+        self._also: OrderedDict[str, StoreWatcher] = OrderedDict()
+        self._has_waited = False
+        if self.parent is not None:
+            # A server: by the time somebody asks, the stores are read.
+            self._refresh()
+
+    @validate("name_template", "display_name_template")
+    def _is_template(self, proposal: Any) -> str:
+        try:
+            return check_template(proposal["value"])
+        except KernelSpecError as error:
+            raise TraitError(str(error)) from None
+
+    # -- what Jupyter asks --
+
+    def find_kernel_specs(self) -> dict[str, str]:
+        """Return the names of all kernels with the directories of their logos."""
+        found: dict[str, str] = super().find_kernel_specs()
+        for name, (offer, _) in self._offered().items():
+            found.setdefault(name, str(logo_directory(offer.images())))
+        return found
+
+    def get_all_specs(self) -> dict[str, Any]:
+        """Return all kernels: those in files as ever, ours from memory."""
+        specs: dict[str, Any] = {}
+        for name, directory in super().find_kernel_specs().items():
+            try:
+                spec = self._get_kernel_spec_by_name(name, directory)
+            except NoSuchKernel:
+                continue  # the parent class has logged it
+            except Exception:
+                self.log.warning("Error loading kernelspec %r", name, exc_info=True)
+                continue
+            specs[name] = {"resource_dir": directory, "spec": spec.to_dict()}
+        for name, (offer, _) in self._offered().items():
+            if name not in specs:
+                specs[name] = self._model(offer)
+        return specs
+
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+        """Return a kernel by name, listed or made of the name and hash of an installed spec.
+
+        Raises
+        ------
+        NoSuchKernel
+            When there is none; its text says more of a name that is made of a spec and a hash.
+        """
+        try:
+            return super().get_kernel_spec(kernel_name)
+        except NoSuchKernel:
+            offer = self._by_name(kernel_name)
+            content = dict(offer.content)
+            resource_dir = str(logo_directory(offer.images()))
+            return self.kernel_spec_class(resource_dir=resource_dir, **content)
+
+    def remove_kernel_spec(self, name: str) -> str:
+        """Remove a kernelspec that lies in a file.
+
+        Raises
+        ------
+        KernelSpecError
+            For one of a store, which goes when its spec is uninstalled.
+        """
+        if name not in super().find_kernel_specs() and name in self._offered():
+            raise KernelSpecError(
+                f"the kernel `{name}` is offered by a store and lies in no file",
+                hint="It goes when its spec is uninstalled, or with other "
+                "c.SpackKernelSpecManager.queries.",
+            )
+        removed: str = super().remove_kernel_spec(name)
+        return removed
+
+    # -- what the stores offer --
+
+    def selection(self, also: tuple[str, ...] = ()) -> OfferFilter:
+        """Return what the traits select.
+
+        Parameters
+        ----------
+        also : tuple of str
+            DAG hashes to offer besides.
+        """
+        return OfferFilter(
+            queries=tuple(self.queries),
+            environments=tuple(self.environments),
+            also=also,
+            name_template=self.name_template,
+            display_name_template=self.display_name_template,
+            limit=self.limit,
+            companion=self.companion,
+            kernel_packages=tuple(self.kernel_packages),
+        )
+
+    def store_lists(self) -> list[tuple[str, ...]]:
+        """Return the stores that the traits name, each with its upstreams behind it."""
+        behind = tuple(self.upstreams)
+        if self.stores:
+            return [(store, *behind) for store in self.stores]
+        named = os.environ.get(STORE_VARIABLE, "").split(os.pathsep)
+        return [(*filter(None, named), *behind)]
+
+    def _stores(self) -> list[StoreWatcher]:
+        if self._watchers is None:
+            self._watchers = [
+                StoreWatcher(
+                    paths,
+                    self.selection(),
+                    log=self.log,
+                    interval=self.refresh_interval,
+                    timeout=self.read_timeout,
+                )
+                for paths in self.store_lists()
+            ]
+        return self._watchers
+
+    def _all_stores(self) -> list[str]:
+        """Return all stores and upstreams, as install trees where that is known."""
+        if not self.stores:
+            return list(self.upstreams)
+        paths: list[str] = []
+        for watcher in self._stores():
+            paths += watcher.listing.offers.stores if watcher.listing else watcher.paths
+        return list(dict.fromkeys(paths))
+
+    def _refresh(self) -> None:
+        for watcher in self._stores():
+            watcher.refresh()
+
+    def _patience(self) -> float:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return self.first_wait * _PATIENCE
+        return self.first_wait
+
+    def _offered(self) -> dict[str, _Known]:
+        """Return the kernels of all stores by name, from memory; the first time, wait a little."""
+        self._refresh()
+        if not self._has_waited:
+            self._has_waited = True
+            self._wait()
+        offered: dict[str, _Known] = {}
+        if self.notebook_kernel:
+            first = self._stores()[0].listing if self.stores else None
+            inspections = first.offers.prefix_inspections if first else None
+            content = notebook_content(NOTEBOOK_DISPLAY_NAME, self._all_stores(), inspections)
+            offered[NOTEBOOK_NAME] = _Known(Offer(NOTEBOOK_NAME, content), None)
+        for watcher in self._stores():
+            for offer in watcher.listing.offers.offers if watcher.listing else ():
+                offered.setdefault(offer.name, _Known(offer, watcher))
+        if self.allowed_kernelspecs:
+            offered = {n: known for n, known in offered.items() if n in self.allowed_kernelspecs}
+        return offered
+
+    def _wait(self, *, force: bool = False) -> None:
+        for watcher in self._stores():
+            if force or not watcher.answered:
+                watcher.wait(self._patience(), force=force)
+
+    def _model(self, offer: Offer) -> dict[str, Any]:
+        """Return a kernel as ``/api/kernelspecs`` gives it; the server then asks no disk for it."""
+        directory = str(logo_directory(offer.images()))
+        model: dict[str, Any] = {"resource_dir": directory, "spec": _spec_dict(offer)}
+        base_url = getattr(self.parent, "base_url", None)
+        if isinstance(base_url, str):
+            names = tuple(offer.logos) or _LOGOS
+            base = f"{base_url.rstrip('/')}/kernelspecs/{offer.name}"
+            model["name"] = offer.name
+            model["resources"] = {name.rpartition(".")[0]: f"{base}/{name}" for name in names}
+        return model
+
+    # -- one kernel by its name --
+
+    def _by_name(self, kernel_name: str) -> Offer:
+        """Return a kernel of ours by name; see `get_kernel_spec`."""
+        name = kernel_name.lower()
+        if self.allowed_kernelspecs and name not in self.allowed_kernelspecs:
+            raise UnknownKernelError(kernel_name, "`allowed_kernelspecs` does not have it")
+        known = self._known(name)
+        if known is None and parse_name(name, self.name_template) is not None:
+            # It may have been installed since the stores were read.
+            self._wait(force=True)
+            known = self._known(name)
+        if known is None and name in self._seen:
+            known = self._seen[name]  # it was offered: what became of it, its start will tell
+        if known is not None:
+            return self._remember(name, known).offer
+        if parse_name(name, self.name_template) is None:
+            raise UnknownKernelError(
+                kernel_name,
+                "no kernelspec has that name, and it is not made of a spec and a hash",
+                "`jupyter kernelspec list` shows what there is.",
+            )
+        places = [" > ".join(w.listing.offers.stores) for w in self._stores() if w.listing]
+        raise UnknownKernelError(
+            kernel_name,
+            f"no such spec is recorded in {', '.join(places) or 'a store'}",
+            "`spack-kernel list` shows what there is.",
+        )
+
+    def _known(self, name: str) -> _Known | None:
+        """Return a kernel that is offered, or that a name made of a spec and a hash means."""
+        offered = self._offered()
+        if name in offered:
+            return offered[name]
+        parsed = parse_name(name, self.name_template)
+        if parsed is None:
+            return None
+        found: dict[str, tuple[str, StoreWatcher]] = {}
+        for watcher in self._stores():
+            for dag_hash, package in watcher.listing.find(parsed.hash) if watcher.listing else ():
+                if says(parsed, package):
+                    found.setdefault(dag_hash, (package, watcher))
+        if len(found) > 1:
+            raise UnknownKernelError(
+                name, "its hash is short for several specs", "Give more of the hash."
+            )
+        for dag_hash, (package, watcher) in found.items():
+            for known in offered.values():
+                if _is_of(known.offer, dag_hash, parsed.shipped):
+                    return known
+            self._offer_also(dag_hash, watcher)
+            # Which kernels packages ship, only the store can say.
+            if not parsed.shipped:
+                return _Known(self._unlisted(name, package, dag_hash, watcher), watcher)
+        return None
+
+    def _unlisted(self, name: str, package: str, dag_hash: str, watcher: StoreWatcher) -> Offer:
+        """Return a kernel for a spec of which nothing but the name and the hash is known."""
+        assert watcher.listing is not None
+        pin = _Pin(package, name.partition(f"{package.lower()}-")[2].rpartition("-")[0], dag_hash)
+        content = kernel_content(
+            [pin],
+            watcher.listing.offers.stores,
+            query=package,
+            display_name=" ".join(default_display_name([pin]).split()),
+            companion=self.companion,
+            # Whether that is true is not known without looking; its start will tell.
+            debugger=True,
+            encryption=True,
+            loading=Loading(prefix_inspections=watcher.listing.offers.prefix_inspections),
+        )
+        return Offer(name, content)
+
+    def _offer_also(self, dag_hash: str, watcher: StoreWatcher) -> None:
+        """Let a store offer a spec that is not in the selection, since somebody uses it."""
+        self._also[dag_hash] = watcher
+        self._also.move_to_end(dag_hash)
+        while len(self._also) > _KEPT_NAMES:
+            self._also.popitem(last=False)
+        also = tuple(sorted(key for key, other in self._also.items() if other is watcher))
+        if also != watcher.selection.also:
+            watcher.selection = self.selection(also)
+            watcher.refresh()
+
+    def _remember(self, name: str, known: _Known) -> _Known:
+        """Keep a kernel that was asked for by name: in the list, and when its spec goes."""
+        self._seen[name] = known
+        self._seen.move_to_end(name)
+        while len(self._seen) > _KEPT_NAMES:
+            self._seen.popitem(last=False)
+        return known
+
+
+class _Pin(NamedTuple):
+    """What is known of a spec by its kernel's name."""
+
+    name: str
+    version: str
+    hash: str
+
+
+def _is_of(offer: Offer, dag_hash: str, shipped: str) -> bool:
+    """Return whether a kernel is that of a spec: IPython's, or one that a package ships."""
+    config = offer.content["metadata"]["kernel_provisioner"]["config"]
+    return config.get("hash") == dag_hash and offer.shipped == shipped
+
+
+def _spec_dict(offer: Offer) -> dict[str, Any]:
+    """Return what `KernelSpec.to_dict` gives, as a copy that may be changed."""
+    empty: dict[str, Any] = {"env": {}, "kernel_protocol_version": ""}
+    content = {**empty, **offer.content}
+    content["metadata"] = dict(content["metadata"])
+    return content

@@ -1,0 +1,425 @@
+"""Which kernels a store offers: a selection of its specs, and what each would be."""
+
+from __future__ import annotations
+
+import base64
+import difflib
+import fnmatch
+import os
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from spack_kernel.jupyter.kernelspecs.content import kernel_content, kernel_name, store_paths
+from spack_kernel.jupyter.kernelspecs.names import (
+    DISPLAY_NAME_TEMPLATE,
+    NAME_TEMPLATE,
+    check_name,
+    check_template,
+    fields,
+    filled,
+)
+from spack_kernel.kernels.candidates import (
+    PACKAGES,
+    EnvironmentSurvey,
+    ShippedKernel,
+    Survey,
+    read_logos,
+    shipped_kernels,
+)
+from spack_kernel.kernels.loading import ENVIRONMENT_DISPLAY_NAME, ENVIRONMENT_NAME, Loading
+from spack_kernel.spack.environments import EnvironmentNotReady, environment_names
+from spack_kernel.spack.errors import ITEM_ERRORS, SpackKernelError, reason_of
+from spack_kernel.spack.load import site_inspections
+from spack_kernel.spack.query import diagnostics, search
+from spack_kernel.spack.system import file_checks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from spack_kernel.kernels.candidates import Candidate
+    from spack_kernel.spack.spec import Dependency, Spec
+    from spack_kernel.spack.store import Store
+
+#: Kernels offered of one store by default.
+LIMIT = 50
+
+_SHOWN_PROBLEMS = 5
+
+
+class OfferFilter(msgspec.Struct, frozen=True):
+    """Which specs of a store become kernels, and under which names.
+
+    Attributes
+    ----------
+    queries : tuple of str
+        What to offer. Empty: what somebody installed explicitly and a notebook is for, which are
+        Python packages, specs that directly depend on one, and packages with a kernel of theirs.
+    environments : tuple of str
+        Patterns for names of managed Spack environments, and directories of others.
+    also : tuple of str
+        DAG hashes to offer besides, whatever the limit; what is not installed is left out.
+    name_template, display_name_template : str
+        See `spack_kernel.jupyter.kernelspecs.names.FIELDS`.
+    limit : int
+        How many specs at most; the newest versions of each package come first, then what was
+        installed last. Environments and `also` do not count.
+    companion : str
+        As for `plan_kernel`.
+    kernel_packages : tuple of str
+        Patterns for names of packages that may ship a kernel.
+    """
+
+    queries: tuple[str, ...] = ()
+    environments: tuple[str, ...] = ("*",)
+    also: tuple[str, ...] = ()
+    name_template: str = NAME_TEMPLATE
+    display_name_template: str = DISPLAY_NAME_TEMPLATE
+    limit: int = LIMIT
+    companion: str = "auto"
+    kernel_packages: tuple[str, ...] = PACKAGES
+
+    def __post_init__(self) -> None:
+        check_template(self.name_template)
+        check_template(self.display_name_template)
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """One kernel that a store offers.
+
+    Attributes
+    ----------
+    name : str
+        Its name.
+    content : mapping
+        What its kernel.json says.
+    shipped : str
+        The name of the kernel when a package ships it; empty for IPython.
+    logos : mapping of str to str
+        The logos the package ships, as PNG in base 64 by file name; empty for ours.
+    """
+
+    name: str
+    content: dict[str, Any]
+    shipped: str = ""
+    logos: dict[str, str] = {}
+
+    def images(self) -> dict[str, bytes]:
+        """Return the logos by file name."""
+        return {name: base64.b64decode(text) for name, text in self.logos.items()}
+
+
+class Offers(msgspec.Struct, frozen=True):
+    """What a store offers.
+
+    Attributes
+    ----------
+    offers : tuple of Offer
+        The kernels, sorted by name.
+    stores : tuple of str
+        The install trees they are in.
+    problems : tuple of str
+        A line for what could not be offered although it was asked for.
+    left_out : int
+        How many specs are beyond the limit.
+    complete : bool
+        Whether all that was asked for could be understood, so that what is not offered is not
+        there.
+    prefix_inspections : mapping or None
+        What the site inspects in prefixes, where that is not Spack's own.
+    """
+
+    offers: tuple[Offer, ...]
+    stores: tuple[str, ...]
+    problems: tuple[str, ...]
+    left_out: int
+    complete: bool = True
+    prefix_inspections: dict[str, tuple[str, ...]] | None = None
+
+
+def offers_of(store: Store, chosen: OfferFilter) -> Offers:
+    """Return what a store offers by a selection.
+
+    Nothing but the database is asked, and a few directories a Python: no process is started.
+    """
+    return _Gatherer(store, chosen).gather()
+
+
+class _Gatherer:
+    """Gathers the offers of one store; see `offers_of`."""
+
+    def __init__(self, store: Store, chosen: OfferFilter) -> None:
+        self._store = store
+        self._selection = chosen
+        self._stores = store_paths(store)
+        self._inspections = site_inspections(store)
+        self._survey = Survey(store, chosen.kernel_packages)
+        self._shipped: dict[str, list[ShippedKernel]] = {}
+        self._problems: list[str] = []
+        self._complete = True
+        moved = store.moved_from()
+        if moved is not None:
+            self._problems.append(
+                f"the store was moved: its records name {moved}, and it is {store.root}"
+            )
+
+    def gather(self) -> Offers:
+        chosen, left_out = self._chosen()
+        chosen = [candidate for candidate in chosen if self._is_there(candidate.spec)]
+        named: dict[str, list[tuple[Spec, Offer]]] = {}
+        for candidate in chosen:
+            for offer in self._checked_offers(candidate):
+                named.setdefault(offer.name, []).append((candidate.spec, offer))
+        offers = [offer for same in named.values() for offer in _told_apart(same)]
+        for gone in self._survey.gone:
+            self._problems.append(
+                f"kernels that need {gone.label} are left out: it is recorded, but its prefix does "
+                f"not exist: {gone.prefix}"
+            )
+            self._complete = False
+        self._check_companion()
+        taken = {offer.name for offer in offers}
+        offers += [o for o in self._environments() if o.name not in taken]
+        return Offers(
+            offers=tuple(sorted(offers, key=lambda offer: offer.name)),
+            stores=tuple(self._stores),
+            problems=tuple(self._problems),
+            left_out=left_out,
+            complete=self._complete,
+            prefix_inspections=self._inspections,
+        )
+
+    def _check_companion(self) -> None:
+        """Note a companion that is named and not installed: kernels that need it cannot start."""
+        query = self._selection.companion
+        if query in ("auto", "none"):
+            return
+        try:
+            found = self._store.find(query)
+        except SpackKernelError as error:
+            self._problems.append(f"the companion `{query}`: {error.summary}")
+            self._complete = False
+            return
+        if len(found) != 1:
+            what = f"{len(found)} installed specs" if found else f"nothing{self._nearest(query)}"
+            self._problems.append(f"the companion `{query}` finds {what}")
+            self._complete = False
+
+    def _is_there(self, spec: Spec) -> bool:
+        """Return whether the prefix of a spec exists; what is away now may be back tomorrow."""
+        if spec.external or (spec.prefix and file_checks.is_dir(spec.prefix)):
+            return True
+        self._problems.append(
+            f"{spec.label} is left out: it is recorded, but its prefix does not exist: "
+            f"{spec.prefix}"
+        )
+        self._complete = False
+        return False
+
+    # -- specs --
+
+    def _chosen(self) -> tuple[list[Candidate], int]:
+        """Return the candidates to offer, and how many there are beyond the limit."""
+        if self._selection.queries:
+            found = self._of_queries()
+        else:
+            explicit = self._candidates(self._store.explicit())
+            found = [c for c in explicit if _for_notebooks(c) or self._kernels(c)]
+        newest: dict[str, Spec] = {}
+        for each in found:
+            name = each.spec.name
+            if name not in newest or newest[name].version < each.spec.version:
+                newest[name] = each.spec
+        found.sort(
+            key=lambda c: (newest[c.spec.name] != c.spec, -c.spec.installation_time, c.spec.hash)
+        )
+        kept = found[: max(0, self._selection.limit)]
+        known = {candidate.spec.hash for candidate in kept}
+        also = [self._store.by_hash(key) for key in self._selection.also if key not in known]
+        besides = self._candidates(spec for spec in also if spec is not None and spec.installed)
+        return kept + besides, len(found) - len(kept)
+
+    def _of_queries(self) -> list[Candidate]:
+        specs: dict[str, Spec] = {}
+        for query in self._selection.queries:
+            try:
+                found = self._store.find(query)
+            except SpackKernelError as error:
+                self._problems.append(f"the query `{query}` is left out: {error.summary}")
+                self._complete = False
+                continue
+            if not found:
+                self._problems.append(f"the query `{query}` finds nothing{self._nearest(query)}")
+            specs.update((spec.hash, spec) for spec in found)
+        able: list[Candidate] = []
+        unable: list[Candidate] = []
+        for candidate in self._candidates(specs.values()):
+            is_able = not candidate.why_not or self._kernels(candidate)
+            (able if is_able else unable).append(candidate)
+        for candidate in unable[:_SHOWN_PROBLEMS]:
+            self._problems.append(f"{candidate.spec.label} is left out: {candidate.why_not}")
+        if len(unable) > _SHOWN_PROBLEMS:
+            self._problems.append(f"{len(unable) - _SHOWN_PROBLEMS} more cannot be kernels")
+        return able
+
+    def _nearest(self, query: str) -> str:
+        """Return what a query that finds nothing may mean instead."""
+        (selected, *_) = search.select(self._store, query)
+        hint = diagnostics.no_match(self._store, selected, self._store.providers).hint
+        return f": {hint}" if hint.startswith("Did you mean") else ""
+
+    def _candidates(self, specs: Iterable[Spec]) -> list[Candidate]:
+        found = []
+        for spec in specs:
+            try:
+                found.append(self._survey.candidate(spec))
+            except ITEM_ERRORS as error:  # noqa: PERF203
+                self._problems.append(f"{spec.label} is left out: {reason_of(error)}")
+        return found
+
+    def _kernels(self, candidate: Candidate) -> list[ShippedKernel]:
+        """Return the kernels that packages in a candidate's closure ship."""
+        kernels: dict[str, ShippedKernel] = {}
+        # What the root ships goes before what its dependencies do.
+        for spec in sorted(candidate.shippers, key=lambda spec: spec != candidate.spec):
+            if spec.hash not in self._shipped:
+                self._shipped[spec.hash], problems = shipped_kernels([spec])
+                self._problems += problems
+            for kernel in self._shipped[spec.hash]:
+                kernels.setdefault(kernel.name, kernel)
+        return list(kernels.values())
+
+    def _checked_offers(self, candidate: Candidate) -> list[Offer]:
+        """Return the kernels of a candidate; what is wrong with one costs that one alone."""
+        offers = []
+        try:
+            for offer in self._offers(candidate):
+                check_name(offer.name)
+                offers.append(offer)
+        except ITEM_ERRORS as error:
+            self._problems.append(f"{candidate.spec.label} is left out: {reason_of(error)}")
+        return offers
+
+    def _offers(self, candidate: Candidate) -> Iterator[Offer]:
+        kernels = self._kernels(candidate)
+        # Of a package that is a kernel, that kernel is meant and not the Python it is written in.
+        itself = any(kernel.spec == candidate.spec for kernel in kernels)
+        if not candidate.why_not and not itself:
+            yield self._offer(candidate, None)
+        for kernel in kernels:
+            yield self._offer(candidate, kernel)
+
+    def _offer(self, candidate: Candidate, shipped: ShippedKernel | None) -> Offer:
+        spec, chosen = candidate.spec, self._selection
+        values = fields(spec, candidate.python)
+        name = kernel_name(filled(chosen.name_template, values))
+        display_name = filled(chosen.display_name_template, values)
+        if shipped is not None:
+            name = f"{name}.{shipped.name}"
+            display_name = f"{shipped.display_name} in {display_name}"
+        content = kernel_content(
+            [spec],
+            self._stores,
+            display_name=display_name,
+            companion=chosen.companion,
+            debugger=candidate.debugger,
+            encryption=candidate.encryption,
+            shipped=shipped,
+            loading=Loading(prefix_inspections=self._inspections),
+        )
+        if shipped is None:
+            return Offer(name, content)
+        logos, problems = read_logos(shipped.spec.prefix or "", shipped.directory)
+        self._problems += problems
+        texts = {name: base64.b64encode(logo).decode() for name, logo in logos.items()}
+        return Offer(name, content, shipped.name, texts)
+
+    # -- environments --
+
+    def _environments(self) -> Iterator[Offer]:
+        survey = EnvironmentSurvey(self._store, self._survey, self._selection.kernel_packages)
+        for name in self._environment_names():
+            found = survey.candidate(name)
+            if found.error is not None:
+                self._leave_out(name, found.error)
+            environment, able = found.environment, found.able
+            if environment is None or not able:
+                continue
+            values = {"name": os.path.basename(environment.name)}  # noqa: PTH119 - also for names
+            content = kernel_content(
+                found.specs,
+                self._stores,
+                display_name=ENVIRONMENT_DISPLAY_NAME.format(**values),
+                companion=self._selection.companion,
+                debugger=any(candidate.debugger for candidate in able),
+                encryption=all(candidate.encryption for candidate in able),
+                loading=Loading(
+                    environment=str(environment.path), prefix_inspections=self._inspections
+                ),
+            )
+            yield Offer(kernel_name(ENVIRONMENT_NAME.format(**values)), content)
+
+    def _leave_out(self, name: str, error: SpackKernelError | OSError) -> None:
+        self._problems.append(f"the environment {name} is left out: {reason_of(error)}")
+        self._complete &= isinstance(error, EnvironmentNotReady)
+
+    def _environment_names(self) -> list[str]:
+        """Return the names and directories of the environments that are selected."""
+        wanted = self._selection.environments
+        directories = [each for each in wanted if "/" in each and each[:1] in "/~"]
+        patterns = [each for each in wanted if each not in directories]
+        if self._store.config is None or not patterns:
+            self._problems += [
+                f"no Spack environment is named {pattern}: only the root of a Spack instance, "
+                "named as the store, knows names"
+                for pattern in patterns
+                if pattern != "*"
+            ]
+            return directories
+        try:
+            names = environment_names(self._store.config)
+        except ITEM_ERRORS as error:
+            self._problems.append(f"environments are left out: {reason_of(error)}")
+            self._complete = False
+            return directories
+        for pattern in patterns:
+            if not any(fnmatch.fnmatchcase(name, pattern) for name in names) and pattern != "*":
+                close = difflib.get_close_matches(pattern, names, n=1)
+                hint = f"; did you mean {close[0]}?" if close else ""
+                self._problems.append(f"no Spack environment is named {pattern}{hint}")
+        return directories + [
+            name for name in names if any(fnmatch.fnmatchcase(name, p) for p in patterns)
+        ]
+
+
+def _for_notebooks(candidate: Candidate) -> bool:
+    """Return whether one would want to pick this spec for IPython.
+
+    A debugger or a compiler that happens to depend on Python has a Python to start, too.
+    """
+    spec = candidate.spec
+    if candidate.why_not:
+        return False
+    return spec.name == "python" or any(
+        name.startswith("py-")
+        for name in (spec.name, *(e.name for e in spec.dependencies if _is_needed(e)))
+    )
+
+
+def _is_needed(edge: Dependency) -> bool:
+    return "link" in edge.deptypes or "run" in edge.deptypes
+
+
+def _told_apart(same: Sequence[tuple[Spec, Offer]]) -> Iterator[Offer]:
+    """Yield offers of one name under names of their own; the only one keeps it."""
+    if len(same) == 1:
+        yield same[0][1]
+        return
+    seven = {spec.hash[:7] for spec, _ in same}
+    length = 7 if len(seven) == len(same) else 32
+    for spec, offer in same:
+        name = f"{offer.name}-{spec.hash[:length]}"
+        content = dict(offer.content)
+        if spec.hash[:7] not in content["display_name"]:
+            content["display_name"] += f" /{spec.hash[:length]}"
+        yield msgspec.structs.replace(offer, name=name, content=content)

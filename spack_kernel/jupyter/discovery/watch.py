@@ -1,0 +1,206 @@
+"""Keeping the listing of a store, and noticing when it changes, without anybody waiting.
+
+Nothing is asked on its own: who asks for the listing gets the last one at once and makes a thread
+look whether it is still true.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from spack_kernel.spack.database import INDEX_PATH
+from spack_kernel.spack.errors import SpackKernelError, one_line
+from spack_kernel.spack.system import file_checks, printable
+
+from .offers import Offers
+from .store_listing import Listing, SlowStoreError, list_store_apart
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .offers import OfferFilter
+
+    Reader = Callable[[tuple[str, ...], OfferFilter, float], Listing]
+
+#: Seconds after which a store that could not be read is read again, though nothing changed.
+_RETRY = 60.0
+
+
+class StoreWatcher:
+    """Keeps the listing of one store.
+
+    Parameters
+    ----------
+    paths : tuple of str
+        As for `open_stores`.
+    selection : OfferFilter
+        What to offer.
+    log : Logger
+        Gets one line when something is wrong, and one when it is well again.
+    interval : float
+        Seconds between two looks whether the store changed.
+    timeout : float
+        Seconds the store may take to be read.
+    reader : callable
+        Reads the listing; `list_store_apart`.
+    """
+
+    def __init__(
+        self,
+        paths: tuple[str, ...],
+        selection: OfferFilter,
+        *,
+        log: logging.Logger | logging.LoggerAdapter[Any],
+        interval: float,
+        timeout: float,
+        reader: Reader = list_store_apart,
+    ) -> None:
+        self.paths = paths
+        self.selection = selection
+        self._log = log
+        self._interval = interval
+        self._timeout = timeout
+        self._reader = reader
+        self._changed = threading.Condition()
+        self._busy_since: float | None = None
+        self._checked = float("-inf")
+        self._rounds = 0
+        self._listing: Listing | None = None
+        self._read_with: OfferFilter | None = None
+        self._questions: list[file_checks.Question] = []
+        self._retry_at = float("-inf")
+        self._said = ""
+
+    @property
+    def listing(self) -> Listing | None:
+        """The last listing; None before there is one. A store that broke has one with no offers."""
+        return self._listing
+
+    @property
+    def answered(self) -> bool:
+        """Whether the store has been read, or could not be."""
+        return self._rounds > 0
+
+    def refresh(self) -> None:
+        """See in a thread whether the store changed; return at once."""
+        self._look(force=False)
+
+    def wait(self, seconds: float, *, force: bool = False) -> None:
+        """Wait until the store has been looked at, for at most so many seconds.
+
+        Parameters
+        ----------
+        seconds : float
+            How long.
+        force : bool
+            Look now, however short ago the last look was.
+        """
+        with self._changed:
+            rounds = self._rounds
+            self._look(force=force)
+            if self._busy_since is not None and not self.stuck:
+                self._changed.wait_for(lambda: self._rounds > rounds, seconds)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the look that is under way takes longer than a store may take."""
+        since = self._busy_since
+        return since is not None and time.monotonic() - since > self._timeout
+
+    def _look(self, *, force: bool) -> None:
+        with self._changed:
+            now = time.monotonic()
+            if self._busy_since is not None:
+                if self.stuck:
+                    self._say_slow()
+                return
+            due = force or self._read_with != self.selection
+            if not due and now - self._checked < self._interval:
+                return
+            self._busy_since = now
+        threading.Thread(target=self._run, name="spack-kernel-listing", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            if self._is_due():
+                self._read()
+        except Exception:
+            self._log.exception("spack-kernel failed to list %s", self._place)
+        finally:
+            with self._changed:
+                self._busy_since = None
+                self._checked = time.monotonic()
+                self._rounds += 1
+                self._changed.notify_all()
+
+    def _is_due(self) -> bool:
+        if self._read_with != self.selection or time.monotonic() >= self._retry_at:
+            return True
+        return not file_checks.unchanged(self._questions)
+
+    def _read(self) -> None:
+        selection = self.selection
+        asked = [(kind, path) for kind, path, _ in self._questions] or self._guesses()
+        before = [(kind, path, file_checks.ask(kind, path)) for kind, path in asked]
+        try:
+            listing = self._reader(self.paths, selection, self._timeout)
+        except SlowStoreError:
+            # What was offered is most likely still there.
+            self._say_slow()
+            self._failed(selection, before)
+            return
+        except (SpackKernelError, OSError) as error:
+            self._say(f"no kernels of {self._place}: {one_line(error)}")
+            self._failed(selection, before)
+            packages = self._listing.packages if self._listing else "\n"
+            stores = self._listing.offers.stores if self._listing else self.paths
+            self._listing = Listing(Offers((), stores, (), 0), packages)
+            return
+        self._listing = listing
+        self._read_with = selection
+        self._questions = listing.questions
+        self._retry_at = float("inf")
+        offers = listing.offers
+        parts = list(offers.problems[:3])
+        if len(offers.problems) > 3:
+            parts.append(f"and {len(offers.problems) - 3} more such lines")
+        if offers.left_out:
+            parts.append(f"{offers.left_out} specs are beyond the limit of {selection.limit}")
+        text = f"kernels of {self._place}: {'; '.join(parts)}" if parts else ""
+        self._say(text, logging.WARNING if offers.problems else logging.INFO)
+
+    def _failed(self, selection: OfferFilter, questions: list[file_checks.Question]) -> None:
+        self._read_with = selection
+        self._retry_at = time.monotonic() + _RETRY
+        self._questions = questions
+
+    def _guesses(self) -> list[tuple[str, str]]:
+        """Return what will change when a store that was never read becomes readable."""
+        places = [path.rstrip("/") for path in self.paths]
+        return [("stamp", path) for each in places for path in (each, f"{each}/{INDEX_PATH}")]
+
+    @property
+    def _place(self) -> str:
+        return " > ".join(self.paths) or "the store that $SPACK_ROOT or the spack on PATH names"
+
+    def _say_slow(self) -> None:
+        kept = "; what it offered before stays" if self._listing else ""
+        self._say(
+            f"{self._place} could not be read in {self._timeout:g} seconds{kept}. Its file system "
+            "may hang"
+        )
+
+    def _say(self, text: str, level: int = logging.WARNING) -> None:
+        """Log a line when it is another one than the last."""
+        text = printable(text)
+        if text == self._said:
+            return
+        if text:
+            self._log.log(level, "spack-kernel: %s", text)
+        else:
+            self._log.info("spack-kernel: %s can be read again", self._place)
+        self._said = text

@@ -1,0 +1,50 @@
+"""Kernelspecs: what they contain, how they are named, and where they are installed."""
+
+from __future__ import annotations
+
+from spack_kernel._lazy import attach
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .content import (
+        KERNEL_FILE as KERNEL_FILE,
+        PROVISIONER_NAME as PROVISIONER_NAME,
+        kernel_command as kernel_command,
+        kernel_dict as kernel_dict,
+        notebook_content as notebook_content,
+        starts_ipykernel as starts_ipykernel,
+        store_paths as store_paths,
+    )
+    from .files import (
+        InstalledKernelSpec as InstalledKernelSpec,
+        closed_to_others as closed_to_others,
+        find_kernelspec as find_kernelspec,
+        install_kernelspec as install_kernelspec,
+        kernels_directory as kernels_directory,
+        list_kernelspecs as list_kernelspecs,
+        provisioner_of as provisioner_of,
+        read_kernel_json as read_kernel_json,
+        remove_kernelspec as remove_kernelspec,
+        write_kernelspec as write_kernelspec,
+    )
+    from .names import (
+        NOTEBOOK_DISPLAY_NAME as NOTEBOOK_DISPLAY_NAME,
+        NOTEBOOK_NAME as NOTEBOOK_NAME,
+        parse_name as parse_name,
+    )
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "content": (
+            "KERNEL_FILE PROVISIONER_NAME kernel_command kernel_dict notebook_content "
+            "starts_ipykernel store_paths"
+        ),
+        "files": (
+            "InstalledKernelSpec closed_to_others find_kernelspec install_kernelspec "
+            "kernels_directory list_kernelspecs provisioner_of read_kernel_json remove_kernelspec "
+            "write_kernelspec"
+        ),
+        "names": "NOTEBOOK_DISPLAY_NAME NOTEBOOK_NAME parse_name",
+    },
+)

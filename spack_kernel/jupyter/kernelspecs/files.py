@@ -1,0 +1,431 @@
+"""Kernelspecs of ours on disk: writing, listing and removing them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import stat
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_core.paths import SYSTEM_JUPYTER_PATH
+
+from spack_kernel.jupyter.errors import KernelSpecError
+from spack_kernel.kernels import user_cache
+from spack_kernel.kernels.candidates import MAX_KERNEL_JSON_SIZE, read_logos
+from spack_kernel.kernels.loading import source_names
+from spack_kernel.spack.system import file_checks
+
+from .content import KERNEL_FILE, PROVISIONER_NAME, default_name, kernel_dict, kernel_name
+from .names import check_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from spack_kernel.kernels.candidates import ShippedKernel
+    from spack_kernel.kernels.plan import KernelPlan
+
+#: Where our logos are.
+RESOURCES = Path(__file__).with_name("resources")
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledKernelSpec:
+    """A kernelspec of ours, as it lies on disk.
+
+    Attributes
+    ----------
+    name : str
+        The kernel's name, its directory's.
+    resource_dir : str
+        The directory.
+    display_name : str
+        What front ends show.
+    config : mapping
+        The traits of `SpackProvisioner` it sets: ``spec``, ``hash``, ``store`` …
+    env : mapping of str to str
+        Variables it sets in the kernel.
+    shadowed_by : str or None
+        The directory of another kernelspec of this name that Jupyter finds first; ``""`` when
+        Jupyter does not look where this one lies.
+    """
+
+    name: str
+    resource_dir: str
+    display_name: str
+    config: Mapping[str, Any]
+    env: Mapping[str, str]
+    shadowed_by: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the kernelspec as JSON types."""
+        return {
+            "name": self.name,
+            "resource_dir": self.resource_dir,
+            "display_name": self.display_name,
+            **self.config,
+            "env": dict(self.env),
+            "shadowed_by": self.shadowed_by,
+        }
+
+
+def install_kernelspec(
+    plan: KernelPlan,
+    *,
+    query: str | None = None,
+    name: str | None = None,
+    display_name: str | None = None,
+    user: bool = False,
+    prefix: str | os.PathLike[str] | None = None,
+    env: Mapping[str, str] | None = None,
+    companion: str = "auto",
+    shipped: ShippedKernel | None = None,
+    modules: Sequence[str] = (),
+    load_modules: bool = True,
+    replace: bool = False,
+) -> InstalledKernelSpec:
+    """Write a kernelspec for a plan where Jupyter looks for it, whole or not at all.
+
+    Parameters
+    ----------
+    plan : KernelPlan
+        What the kernel starts.
+    query, display_name, env, companion, shipped, modules, load_modules
+        See `kernel_dict`.
+    name : str, optional
+        The kernel's name; `default_name` otherwise.
+    user : bool
+        Into the user's own directory.
+    prefix : path, optional
+        Into ``PREFIX/share/jupyter/kernels``; ``sys.prefix`` for an environment. Neither `user`
+        nor `prefix` means the system's directory.
+    replace : bool
+        Whether a kernelspec of that name that is not ours may be replaced. One of ours always is.
+
+    Raises
+    ------
+    KernelSpecError
+        When the name is not valid or taken, or the directory cannot be written.
+    """
+    name = (_default_name(plan, shipped) if name is None else name).lower()
+    check_name(name)
+    if user and prefix is not None:
+        raise KernelSpecError("a kernelspec goes to the user's directory or to a prefix, not both")
+    content = kernel_dict(
+        plan,
+        query=query,
+        display_name=display_name,
+        env=env,
+        companion=companion,
+        shipped=shipped,
+        modules=modules,
+        load_modules=load_modules,
+    )
+    directory = kernels_directory(user=user, prefix=prefix)
+    logos, _ = read_logos(shipped.spec.prefix or "", shipped.directory) if shipped else ({}, [])
+    resource_dir = write_kernelspec(directory, name, content, replace=replace, logos=logos)
+    return describe(name, resource_dir, content)
+
+
+def _default_name(plan: KernelPlan, shipped: ShippedKernel | None) -> str:
+    names = source_names(plan.source)
+    if names is None:
+        return default_name(plan.specs, shipped)
+    return kernel_name(names[0] + (f".{shipped.name}" if shipped else ""))
+
+
+def kernels_directory(*, user: bool = False, prefix: str | os.PathLike[str] | None = None) -> Path:
+    """Return the directory of kernelspecs that `ipykernel install` would write to."""
+    if user:
+        return Path(KernelSpecManager().user_kernel_dir)
+    if prefix is not None:
+        return Path(prefix).absolute() / "share" / "jupyter" / "kernels"
+    return Path(SYSTEM_JUPYTER_PATH[0]) / "kernels"
+
+
+def write_kernelspec(
+    directory: Path,
+    name: str,
+    content: Mapping[str, Any],
+    *,
+    replace: bool = False,
+    logos: Mapping[str, bytes] | None = None,
+) -> Path:
+    """Write kernel.json and the logos, whole or not at all; return the kernelspec's directory.
+
+    Nobody but the owner can ever write to what is made here, whatever the umask says.
+
+    Parameters
+    ----------
+    directory : Path
+        A directory of kernelspecs; it is made if need be.
+    name : str
+        The kernel's name.
+    content : mapping
+        What kernel.json says.
+    replace : bool
+        Whether a kernelspec that is not ours may be replaced.
+    logos : mapping of str to bytes, optional
+        Images by file name; our own otherwise.
+
+    Raises
+    ------
+    KernelSpecError
+        When the name is not valid, something that is not ours has it, or it cannot be written.
+    """
+    resource_dir = directory / check_name(name)
+    if os.path.lexists(resource_dir) and not replace and not is_ours(resource_dir):
+        raise KernelSpecError(
+            f"there is a kernelspec `{name}` already, and spack-kernel did not write it",
+            details=[f"  {resource_dir}"],
+            hint="Choose another name with --name, or replace it with --replace.",
+        )
+    images = dict(logos or {}) or {path.name: path.read_bytes() for path in RESOURCES.iterdir()}
+    with explained(f"cannot write the kernelspec {resource_dir}"):
+        _make_directory(directory)
+        # Jupyter lists a directory here only if it holds a kernel.json itself, so what is being
+        # made one level deeper is not seen before the rename.
+        with tempfile.TemporaryDirectory(prefix=".spack-kernel-", dir=directory) as staging:
+            new, old = Path(staging, "new"), Path(staging, "old")
+            _make_directory(new)
+            _write(new / KERNEL_FILE, _text(content))
+            for logo, image in images.items():
+                _write(new / logo, image)
+            if os.path.lexists(resource_dir):
+                resource_dir.rename(old)
+            try:
+                new.rename(resource_dir)
+            except OSError:
+                if os.path.lexists(old):
+                    old.rename(resource_dir)
+                raise
+    return resource_dir
+
+
+def update_kernelspec(directory: Path, name: str, content: Mapping[str, Any]) -> None:
+    """Replace a kernel.json, so that at every moment there is one.
+
+    Raises
+    ------
+    KernelSpecError
+        When the name is not valid or it cannot be written.
+    """
+    place = directory / check_name(name)
+    with (
+        explained(f"cannot write the kernelspec {place}"),
+        tempfile.TemporaryDirectory(prefix=".spack-kernel-", dir=place) as staging,
+    ):
+        new = Path(staging, KERNEL_FILE)
+        _write(new, _text(content))
+        new.replace(place / KERNEL_FILE)
+
+
+def _text(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _make_directory(path: Path) -> None:
+    """Make a directory and its parents as the umask says, but never writable for others."""
+    if path.is_dir():
+        return
+    if not path.parent.is_dir():
+        _make_directory(path.parent)
+    with contextlib.suppress(FileExistsError):
+        path.mkdir()
+        _keep_others_from_writing(path)
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    _keep_others_from_writing(path)
+
+
+def _keep_others_from_writing(path: Path) -> None:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o022:
+        path.chmod(mode & ~0o022)
+
+
+def logo_directory(logos: Mapping[str, bytes]) -> Path:
+    """Return a directory with some logos and nothing else, for a kernel that lies in no file.
+
+    A server hands out any file of a kernel's directory, so it is never one of a prefix. It is made
+    in the user's cache; where there is none, our own logos do.
+
+    Parameters
+    ----------
+    logos : mapping of str to bytes
+        Images by file name; empty for our own.
+    """
+    cache = user_cache.cache_directory()
+    if not logos or cache is None:
+        return RESOURCES
+    digest = hashlib.sha256(b"".join(name.encode() + logos[name] for name in sorted(logos)))
+    place = Path(cache, "logos", digest.hexdigest()[:32])
+    try:
+        if not place.is_dir():
+            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".new-", dir=place.parent) as staging:
+                new = Path(staging, "new")
+                new.mkdir(mode=0o700)
+                for name, image in logos.items():
+                    _write(new / name, image)
+                with contextlib.suppress(FileExistsError):
+                    new.rename(place)
+        status = place.lstat()
+    except OSError:
+        return RESOURCES
+    ours = status.st_uid == os.geteuid() and not status.st_mode & 0o022
+    return place if ours and stat.S_ISDIR(status.st_mode) else RESOURCES
+
+
+def closed_to_others(resource_dir: Path) -> Path | None:
+    """Return what keeps other users from reading a kernelspec that is meant for them, or None.
+
+    Looked at are the files of the kernelspec and the directories that hold kernelspecs, from
+    ``share`` downwards; what lies above is the site's own business.
+    """
+    holders = [path for path in resource_dir.parents if "share" in path.parts][::-1]
+    try:
+        inside = sorted(resource_dir.iterdir()) if os.access(resource_dir, os.R_OK) else []
+        for path in (*holders, resource_dir, *inside):
+            status = path.stat()
+            needed = 0o005 if stat.S_ISDIR(status.st_mode) else 0o004
+            if status.st_mode & needed != needed:
+                return path
+    except OSError:
+        return None
+    return None
+
+
+def list_kernelspecs() -> list[InstalledKernelSpec]:
+    """Return the kernelspecs of ours that Jupyter finds, by name."""
+    found = []
+    for name, resource_dir in sorted(KernelSpecManager().find_kernel_specs().items()):
+        content = read_kernel_json(Path(resource_dir))
+        if _content_is_ours(content):
+            found.append(describe(name, Path(resource_dir), content))
+    return found
+
+
+def find_kernelspec(name: str) -> InstalledKernelSpec:
+    """Return the kernelspec of ours with this name.
+
+    Raises
+    ------
+    KernelSpecError
+        When there is none, or it is somebody else's.
+    """
+    resource_dir = KernelSpecManager().find_kernel_specs().get(name.lower())
+    if resource_dir is None:
+        ours = [spec.name for spec in list_kernelspecs()]
+        raise KernelSpecError(
+            f"there is no kernelspec `{name}`",
+            details=["  those of ours: " + (", ".join(ours) or "none")],
+            hint="`jupyter kernelspec list` shows all there are.",
+        )
+    content = read_kernel_json(Path(resource_dir))
+    if not _content_is_ours(content):
+        raise KernelSpecError(
+            f"the kernelspec `{name}` is not one of ours",
+            details=[f"  {resource_dir}"],
+            hint=f"`jupyter kernelspec remove {name}` removes it.",
+        )
+    return describe(name.lower(), Path(resource_dir), content)
+
+
+def remove_kernelspec(name: str) -> InstalledKernelSpec:
+    """Remove the kernelspec of ours with this name, and return what it was.
+
+    Raises
+    ------
+    KernelSpecError
+        When there is none, it is not ours, or it cannot be removed.
+    """
+    found = find_kernelspec(name)
+    directory = Path(found.resource_dir)
+    remove_directory(directory.parent, directory.name)
+    return found
+
+
+def remove_directory(directory: Path, name: str) -> None:
+    """Remove a kernelspec, so that Jupyter never sees half of it.
+
+    Raises
+    ------
+    KernelSpecError
+        When the name is not valid or it cannot be removed.
+    """
+    resource_dir = directory / check_name(name)
+    with explained(f"cannot remove the kernelspec {resource_dir}"):
+        if resource_dir.is_symlink():
+            resource_dir.unlink()
+            return
+        staging = Path(tempfile.mkdtemp(prefix=".spack-kernel-", dir=resource_dir.parent))
+        try:
+            resource_dir.rename(staging / "old")
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def explained(summary: str) -> Iterator[None]:
+    """Turn an OSError into an error of ours."""
+    try:
+        yield
+    except OSError as error:
+        raise KernelSpecError(
+            f"{summary}: {error.strerror}",
+            details=[f"  {error.filename}"] if error.filename else (),
+            hint="Give --user for your own kernels or --sys-prefix for this environment's."
+            if isinstance(error, PermissionError)
+            else "",
+        ) from error
+
+
+def read_kernel_json(resource_dir: Path) -> dict[str, Any]:
+    """Return the content of a kernel.json; empty when it cannot be read."""
+    try:
+        content = json.loads(
+            file_checks.read_regular(resource_dir / KERNEL_FILE, MAX_KERNEL_JSON_SIZE)
+        )
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def is_ours(resource_dir: Path) -> bool:
+    """Return whether spack-kernel wrote the kernelspec in a directory."""
+    return _content_is_ours(read_kernel_json(resource_dir))
+
+
+def provisioner_of(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a kernel.json says of its provisioner; empty where it says nothing."""
+    metadata = content.get("metadata")
+    stanza = metadata.get("kernel_provisioner") if isinstance(metadata, dict) else None
+    return stanza if isinstance(stanza, dict) else {}
+
+
+def _content_is_ours(content: Mapping[str, Any]) -> bool:
+    return provisioner_of(content).get("provisioner_name") == PROVISIONER_NAME
+
+
+def describe(name: str, resource_dir: Path, content: Mapping[str, Any]) -> InstalledKernelSpec:
+    """Return a kernelspec that we wrote as its kernel.json describes it."""
+    seen = KernelSpecManager().find_kernel_specs().get(name, "")
+    same = bool(seen) and Path(seen).resolve() == resource_dir.resolve()
+    config, env = provisioner_of(content).get("config"), content.get("env")
+    return InstalledKernelSpec(
+        name=name,
+        resource_dir=str(resource_dir),
+        display_name=str(content.get("display_name", name)),
+        config=config if isinstance(config, dict) else {},
+        env=env if isinstance(env, dict) else {},
+        shadowed_by=None if same else seen,
+    )

@@ -1,0 +1,18 @@
+"""The provisioner: it starts, restarts and ends kernels for Jupyter."""
+
+from __future__ import annotations
+
+from spack_kernel._lazy import attach
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .provisioner import SpackProvisioner as SpackProvisioner
+    from .traits import KernelTraits as KernelTraits
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "provisioner": "SpackProvisioner",
+        "traits": "KernelTraits",
+    },
+)

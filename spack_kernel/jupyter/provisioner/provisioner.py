@@ -1,0 +1,415 @@
+"""SpackProvisioner: starts a kernel in the environment of installed Spack specs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from jupyter_client.launcher import launch_kernel
+from traitlets import TraitError
+
+from spack_kernel.jupyter.errors import KernelDiedError, KernelSpecError
+from spack_kernel.jupyter.kernelspecs.content import (
+    KERNEL_FILE,
+    config_words,
+    kernel_command,
+    starts_ipykernel,
+    store_paths,
+)
+from spack_kernel.jupyter.notebook import NotebookSpec, missing, notebook_path, read_notebook_spec
+from spack_kernel.kernels.exits import describe_exit
+from spack_kernel.kernels.import_index import through_launcher
+from spack_kernel.kernels.isolated import isolated_command
+from spack_kernel.kernels.plan import (
+    diagnose,
+    ipython_directory,
+    is_too_long,
+    length_cause,
+    too_long,
+)
+from spack_kernel.kernels.planner import NAMING, Planner
+from spack_kernel.kernels.sockets import SocketDirectory, fits
+from spack_kernel.kernels.sources import SETTINGS
+from spack_kernel.spack.errors import SpackKernelError
+
+from .encryption import encryption_options
+from .fallback_kernel import MESSAGE_VARIABLE
+from .startup import FirstReply, StderrTail, listens
+from .traits import KernelTraits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jupyter_client.connect import KernelConnectionInfo
+
+    from spack_kernel.kernels.plan import KernelPlan
+
+_T = TypeVar("_T")
+
+#: What jupyter_client itself passes to a provisioner.
+_JUPYTER_ARGUMENTS = frozenset({"kernel_id", "kernel_spec", "parent", "config", "log"})
+
+#: Lines of a dying kernel's standard error that are shown.
+_SHOWN_LINES = 15
+
+#: Seconds between two looks at a starting kernel.
+_WATCH_INTERVAL = 0.025
+
+_planner = Planner()
+# Our own, so that a store on a file system that hangs holds up no other work of the server.
+_threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="spack-kernel")
+
+
+class SpackProvisioner(KernelTraits):
+    """Starts a kernel in the environment of installed Spack specs.
+
+    The traits are set in a kernel.json, under ``metadata.kernel_provisioner.config``, and for a
+    whole site as ``c.SpackProvisioner.…`` in a Jupyter configuration file; the kernel.json wins.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        options = {name: kwargs.pop(name) for name in set(kwargs) - _JUPYTER_ARGUMENTS}
+        try:
+            super().__init__(**kwargs)
+        except TraitError as error:
+            raise self._start_error(
+                KernelSpecError(
+                    "this server's configuration has a value of the wrong type",
+                    details=[f"  {error}"],
+                    hint="Correct it in the configuration file that `jupyter server --show-config` "
+                    "names.",
+                )
+            ) from None
+        self._plan: KernelPlan | None = None
+        self._started = False
+        self._environment: dict[str, str] = {}
+        self._stands_in = False
+        self._tail: StderrTail | None = None
+        self._sockets: SocketDirectory | None = None
+        try:
+            self.configure(options)
+        except SpackKernelError as error:
+            raise self._start_error(error) from None
+
+    @property
+    def _kernel_file(self) -> str:
+        directory = getattr(self.kernel_spec, "resource_dir", "")
+        # A kernel that was discovered lies in no file; where its logos are helps nobody.
+        file = Path(directory, KERNEL_FILE)
+        return str(file) if directory and file.exists() else ""
+
+    # -- starting --
+
+    async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
+        """Plan the kernel, write the connection file, and return what to launch.
+
+        Raises
+        ------
+        KernelStartError
+            On a first start that cannot be; on a restart a stand-in is launched instead.
+        """
+        told = kwargs.pop("env", None)
+        base = told or dict(os.environ)
+        directory = kwargs.get("cwd")
+        self._stands_in = False
+        try:
+            plan, environment = await _in_thread(
+                lambda: self._prepare(base, told=bool(told), directory=directory)
+            )
+            # jupyter_client encrypts since 8.9, and ipykernel alone knows what we know of it.
+            policy = getattr(self.parent, "transport_encryption", "disabled")
+            own = starts_ipykernel(kernel_command(self.kernel_spec.argv))
+            encryption = encryption_options(plan, policy) if own else {}
+            if getattr(self.parent, "transport", "tcp") == "ipc":
+                await self._place_sockets()
+        except SpackKernelError as error:
+            if not self._started:
+                raise self._start_error(error) from None
+            return await self._pre_launch_standin(error, env=base, **kwargs)
+        self._plan, self._environment = plan, environment
+        for note in plan.notes:
+            self.log.debug("spack kernel: %s: %s", note.topic, note.text)
+        try:
+            kwargs = await super().pre_launch(env=environment, **encryption, **kwargs)
+            # It has set the variables of the kernelspec once more, without joining PYTHONPATH.
+            kwargs["env"] = environment
+            command = plan.command(kernel_command(kwargs["cmd"]))
+            if plan.interpreter is not None:
+                facts, environment = plan.interpreter.facts, kwargs["env"]
+                command, kwargs["env"] = await _in_thread(
+                    lambda: through_launcher(command, environment, facts, index=self.import_index)
+                )
+            kwargs["cmd"] = command
+        except Exception:
+            if not self._started:
+                await self._leave_nothing()
+            raise
+        return kwargs
+
+    def _prepare(
+        self, base: dict[str, str], *, told: bool, directory: str | None
+    ) -> tuple[KernelPlan, dict[str, str]]:
+        """Return the plan and the environment to start with. Runs in a thread."""
+        settings = self.all_env()
+        base = {**base, **{name: settings[name] for name in SETTINGS if name in settings}}
+        try:
+            if self.from_notebook:
+                also = [name for name in NAMING if getattr(self, name)]
+                if also:
+                    raise KernelSpecError(
+                        f"the kernelspec has `from_notebook` and also `{'`, `'.join(also)}`",
+                        hint="Keep one of them.",
+                    )
+                notebook = notebook_path(base, told=told, directory=directory)
+                plan = self._plan_of(notebook)
+            else:
+                wanted = NotebookSpec(self.spec, self.hash, tuple(self.specs))
+                plan = _planner.plan(self.request(wanted), base)
+            environment = plan.environment(
+                base,
+                env=settings,
+                keep=self.keep_env,
+                user_site=self.user_site,
+            )
+        except SpackKernelError:
+            raise
+        except Exception as error:
+            raise self._defect(error, "plan") from error
+        return plan, environment
+
+    def _defect(self, error: Exception, doing: str) -> SpackKernelError:
+        """Return a defect as an error like any other; its traceback goes to the server's log."""
+        if isinstance(error, SpackKernelError):
+            return error
+        self.log.error("spack-kernel failed to %s a kernel", doing, exc_info=error)
+        return SpackKernelError(
+            f"spack-kernel failed: {type(error).__name__}: {error}",
+            hint="This is a defect in spack-kernel; the server's log has the details.",
+        )
+
+    def _plan_of(self, notebook: Path) -> KernelPlan:
+        """Return the plan for what a notebook says it needs."""
+        wanted = read_notebook_spec(notebook)
+        try:
+            return _planner.plan(self.request(wanted))
+        except SpackKernelError as error:
+            raise missing(error, notebook, wanted) from error
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+        """Start the process, and wait until the kernel answers.
+
+        Raises
+        ------
+        KernelStartError
+            When it cannot be executed or ends before it answers; on a restart a stand-in is
+            launched instead.
+        """
+        environment = dict(kwargs["env"])
+        try:
+            await self._launch(cmd, kwargs)
+            if not self._stands_in:
+                await self._watch(cmd)
+        except Exception as caught:
+            error = self._defect(caught, "start")
+            if not self._started or self._stands_in:
+                await self._leave_nothing()
+                raise self._start_error(error) from None
+            kwargs["env"] = self._standin_environment(error, environment)
+            await self._launch(self._standin_command(), kwargs)
+        self._started = True
+        return self.connection_info
+
+    async def _launch(self, cmd: list[str], kwargs: dict[str, Any]) -> None:
+        options = self._scrub_kwargs(kwargs)
+        self._tail = None
+        if options.get("stderr") is None and not options.get("independent"):
+            self._tail = StderrTail(echo=self.echo_stderr)
+            options["stderr"] = self._tail.write_end
+        try:
+            # In a thread: execve(2) returns when the executable was read, from wherever it lies.
+            self.process = await _in_thread(lambda: launch_kernel(cmd, **options))
+        except ValueError as error:
+            raise KernelSpecError(
+                f"the kernel cannot be started: {error}",
+                details=[f"  {cmd[0]}"],
+                hint="Look in the kernelspec's `argv` and `env`: no text there can have a NUL "
+                "character, and no variable's name a `=`.",
+            ) from error
+        except OSError as error:
+            long = too_long(kwargs["env"]) if is_too_long(error) else None
+            cause = length_cause(*long) if long else None
+            raise KernelDiedError(
+                f"the kernel cannot be started: {error.strerror}",
+                details=[
+                    f"  {cmd[0]}",
+                    *([f"  in {error.filename}"] if error.filename else []),
+                    *(cause.details if cause else ()),
+                ],
+                hint=cause.hint if cause else "",
+            ) from error
+        finally:
+            if self._tail is not None:
+                self._tail.opened()
+        self.pid = self.process.pid
+        # launch_kernel makes the process the leader of a session, hence of a group.
+        self.pgid = self.process.pid
+        self.cwd = kwargs.get("cwd") or Path.cwd()
+
+    async def _watch(self, cmd: list[str]) -> None:
+        """Return when the kernel answers or `start_timeout` is over; raise when it dies before."""
+        connection = {"transport": getattr(self.parent, "transport", "tcp"), **self.connection_info}
+        deadline = time.monotonic() + self.start_timeout
+        reply: FirstReply | None = None
+        try:
+            while time.monotonic() < deadline:
+                if reply is not None and reply.came():
+                    return
+                status = await self.poll()
+                if status is not None:
+                    lines = await self.last_words()
+                    await self.wait()
+                    raise self._died(cmd, status, lines, listened=reply is not None)
+                if reply is None and self.parent is not None and await listens(connection):
+                    reply = FirstReply(self.parent.context, connection)
+                await asyncio.sleep(_WATCH_INTERVAL)
+        finally:
+            if reply is not None:
+                reply.close()
+
+    def _died(
+        self,
+        cmd: list[str],
+        status: int,
+        lines: list[str],
+        *,
+        listened: bool = False,
+        when: str = "while it started",
+    ) -> KernelDiedError:
+        """Return the error for a kernel whose process ended."""
+        plan = self._plan
+        assert plan is not None
+        while lines and not lines[-1].strip():
+            lines.pop()
+        # `check` does that already.
+        again = "" if getattr(self.parent, "is_trial", False) else self._check_command(plan)
+        hint = f"`{again}` starts it step by step." if again else ""
+        details = [f"  {' '.join(cmd[:3])} …"] if cmd else []
+        details += [f"  | {line}" for line in lines[-_SHOWN_LINES:]]
+        cause = diagnose(plan, status, lines, self._environment)
+        if cause is not None:
+            details += cause.details
+            hint = f"{cause.hint}\n{hint}".strip()
+        if listened and (cause is None or not cause.details):
+            directory = f"{ipython_directory(self._environment)}/profile_default"
+            details.append(
+                "  it listened already: what runs then are IPython's startup files and extensions"
+            )
+            hint = f"Look at {directory}/startup, or move it away.\n{hint}".strip()
+        return KernelDiedError(
+            f"the kernel of {plan.source.name} ended {when}: {describe_exit(status)}",
+            details=details,
+            hint=hint,
+        )
+
+    def _check_command(self, plan: KernelPlan) -> str:
+        """Return the command that starts this kernel again, with the same settings."""
+        file = self._kernel_file
+        if file:
+            return f"spack-kernel check {shlex.quote(Path(file).parent.name)}"
+        if self.from_notebook:
+            words = [word for path in store_paths(plan.store) for word in ("--store", path)]
+        else:
+            words = config_words(self.given)
+        queries = [] if self.environment or self.view else [f"/{s.hash[:7]}" for s in plan.specs]
+        return shlex.join(["spack-kernel", "check", *words, *queries])
+
+    async def died(self, when: str) -> KernelDiedError:
+        """Return the error for a kernel whose process has ended, as far as is known why.
+
+        Parameters
+        ----------
+        when : str
+            When it ended: "before it answered".
+        """
+        status = await self.poll()
+        lines = await self.last_words()
+        return self._died([], status or 0, lines, when=when)
+
+    async def last_words(self) -> list[str]:
+        """Return the last lines the kernel wrote to its standard error, as far as it was ours."""
+        tail = self._tail
+        return await _in_thread(lambda: tail.lines(wait=0.5)) if tail else []
+
+    # -- failing --
+
+    def _start_error(self, error: SpackKernelError) -> Exception:
+        # tornado is slow to import, and there it is in a server only.
+        from spack_kernel.jupyter.failure import KernelStartError
+
+        # jupyter_client keeps a start that failed as one to wait for, and a server that is stopped
+        # then trips over it and never ends.
+        pending = getattr(getattr(self.parent, "parent", None), "_pending_kernels", {})
+        if not getattr(self, "_started", False):
+            pending.pop(getattr(self.parent, "kernel_id", None), None)
+        trial = getattr(self.parent, "is_trial", False)
+        return KernelStartError(error, "" if trial else self._kernel_file)
+
+    async def _place_sockets(self) -> None:
+        """Let the sockets lie where their paths are short enough."""
+        manager = self.parent
+        if manager is not None and not fits(manager.ip):
+            self._sockets = await _in_thread(lambda: SocketDirectory(os.environ))
+            self._former_ip, manager.ip = manager.ip, self._sockets.ip
+            self.log.debug("spack kernel: its sockets lie in %s", self._sockets.path)
+
+    async def cleanup(self, restart: bool = False) -> None:
+        """Give back the ports and what the sockets lie in, unless the kernel starts again."""
+        await super().cleanup(restart=restart)
+        if self._sockets is not None and self.parent is not None and not restart:
+            self._sockets.remove()
+            self._sockets, self.parent.ip = None, self._former_ip
+
+    async def _leave_nothing(self) -> None:
+        """Give back what a start that failed has taken."""
+        if self.parent is not None:
+            self.parent.cleanup_connection_file()
+            self.parent.cleanup_ipc_files()
+        if self.process is not None:
+            await self.kill()
+            await self.wait()
+        await self.cleanup(restart=False)
+        self.ports_cached = False
+
+    async def _pre_launch_standin(
+        self, error: SpackKernelError, env: dict[str, str], **kwargs: Any
+    ) -> dict[str, Any]:
+        self._stands_in = True
+        self.log.error("spack kernel cannot restart: %s", error)
+        kwargs = await super().pre_launch(env=self._standin_environment(error, env), **kwargs)
+        kwargs["cmd"] = self._standin_command()
+        return kwargs
+
+    def _standin_command(self) -> list[str]:
+        assert self.parent is not None
+        command = isolated_command("spack_kernel.jupyter.provisioner.fallback_kernel")
+        return [*command, os.path.realpath(self.parent.connection_file)]
+
+    def _standin_environment(self, error: SpackKernelError, env: dict[str, str]) -> dict[str, str]:
+        return {**env, MESSAGE_VARIABLE: str(self._start_error(error))}
+
+    # -- persistence --
+
+    async def get_provisioner_info(self) -> dict[str, Any]:
+        """Return what another process needs to take over: the base's facts and our hashes."""
+        info = await super().get_provisioner_info()
+        info["spack_hashes"] = [spec.hash for spec in self._plan.specs] if self._plan else []
+        return info
+
+
+async def _in_thread(function: Callable[[], _T]) -> _T:
+    return await asyncio.get_running_loop().run_in_executor(_threads, function)

@@ -1,0 +1,271 @@
+"""Which installed specs can be kernels, told for a whole store without starting a process.
+
+A plan asks the interpreter; here the database answers, and one look into each python's
+directories. So a survey of fifty thousand records costs one walk over the DAG. A plan may still
+refuse what is listed here, when the python turns out not to run.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from spack_kernel.kernels.interpreters.encryption import CLIENT, ZMQ, why_not_encrypted
+from spack_kernel.kernels.interpreters.interpreter import series
+from spack_kernel.kernels.interpreters.ipykernel import PACKAGE, mismatch
+from spack_kernel.spack.errors import ITEM_ERRORS, DatabaseError, reason_of
+from spack_kernel.spack.system import file_checks
+
+from .shipped import PACKAGES, may_ship
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from spack_kernel.spack.spec import Spec
+    from spack_kernel.spack.store import Store
+
+_METADATA = re.compile(r"ipykernel-.*\.dist-info")
+
+_PYTHON, _VENV, _DEBUGPY = "python", "python-venv", "py-debugpy"
+
+#: What a closure is asked for.
+_TELLING = frozenset((_PYTHON, _VENV, _DEBUGPY, PACKAGE, ZMQ, CLIENT))
+
+#: Where a Python keeps packages of its own, below its prefix; Debian's are dist-packages.
+_PACKAGE_DIRECTORIES = (
+    "lib/python{series}/site-packages",
+    "lib64/python{series}/site-packages",
+    "lib/python{major}/dist-packages",
+    "lib/python{series}/dist-packages",
+    "local/lib/python{series}/dist-packages",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An installed spec, and what kernel it would make.
+
+    Attributes
+    ----------
+    spec : Spec
+        The spec.
+    python : Spec or None
+        The python in its closure; None when there is none, or several.
+    source : {"closure", "interpreter", "companion"} or None
+        Where an ipykernel comes from; None when there is none.
+    ipykernel : Spec or None
+        The `py-ipykernel`; None for an interpreter's own.
+    ipykernel_version : str
+        Its version; empty where unknown.
+    why_not : str
+        Why it cannot be an IPython kernel, in a few words; empty when it can.
+    debugger, encryption : bool
+        Whether debugpy comes with it, and whether its ipykernel can encrypt the connection.
+    shippers : tuple of Spec
+        The packages in its closure that may ship a kernel of their own, by their names.
+    """
+
+    spec: Spec
+    python: Spec | None
+    source: str | None
+    ipykernel: Spec | None
+    ipykernel_version: str
+    why_not: str = ""
+    debugger: bool = False
+    encryption: bool = False
+    shippers: tuple[Spec, ...] = ()
+
+
+class Survey:
+    """Answers for every spec of one store; what is common to many is worked out once.
+
+    Parameters
+    ----------
+    store : Store
+        The store; its content must not change while the survey is used.
+    shippers : sequence of str
+        Patterns of the names of packages that may ship a kernel.
+    """
+
+    def __init__(self, store: Store, shippers: Sequence[str] = PACKAGES) -> None:
+        self._store = store
+        names = {name for name in store.names() if name in _TELLING or may_ship(name, shippers)}
+        self._telling = {
+            dag_hash
+            for database in store.databases
+            for name in names
+            for dag_hash in database.names().get(name, ())
+        }
+        self._reached: dict[str, frozenset[str]] = {}
+        self._offers: dict[str, _Own] = {}
+        self._companions: dict[str, Spec | None] = {}
+        self._builds: list[tuple[Spec, Spec]] | None = None
+        #: The ipykernels that are recorded as installed and whose prefix does not exist.
+        self.gone: list[Spec] = []
+
+    def candidate(self, spec: Spec) -> Candidate:
+        """Return what kernel `spec` would make."""
+        reached = self._reached_by(spec)
+        shippers = tuple(node for node in reached if node.name not in _TELLING)
+        pythons = [node for node in reached if node.name == _PYTHON]
+        if len(pythons) != 1:
+            why_not = "its closure has two pythons" if pythons else "no python in its closure"
+            return Candidate(spec, None, None, None, "", why_not, shippers=shippers)
+        python = pythons[0]
+        offered = self._offered(python, [node for node in reached if node.name == _VENV])
+        used, nodes, version, source = self._kernel(reached, python, offered)
+        if used is not None and not (used.external or self._is_there(used)):
+            source = None
+        if source is None:
+            # A file system that is not mounted must not look like a package that is not installed.
+            why_not = f"no {PACKAGE} for its python" if not self.gone else _gone(self.gone[0])
+            return Candidate(spec, python, None, None, "", why_not, shippers=shippers)
+        debugger = any(node.name == _DEBUGPY for node in nodes)
+        return Candidate(
+            spec,
+            python,
+            source,
+            used,
+            version,
+            debugger=debugger or offered.debugpy,
+            encryption=not why_not_encrypted(version, nodes),
+            shippers=shippers,
+        )
+
+    def _kernel(
+        self, reached: list[Spec], python: Spec, offered: _Own
+    ) -> tuple[Spec | None, list[Spec], str, str | None]:
+        """Return the ipykernel's spec, what comes with it, its version and its source."""
+        own = next((node for node in reached if node.name == PACKAGE), None)
+        if own is not None:
+            return own, reached, str(own.version), "closure"
+        if offered.version is not None:
+            return None, reached, offered.version, "interpreter"
+        companion = self._companion(python)
+        if companion is not None:
+            nodes = [*reached, *self._reached_by(companion)]
+            return companion, nodes, str(companion.version), "companion"
+        return None, reached, "", None
+
+    def candidates(self, specs: Iterable[Spec]) -> Iterator[Candidate]:
+        """Yield what kernel each of `specs` would make, in their order.
+
+        One that cannot be looked at is a candidate whose `why_not` tells the reason.
+        """
+        for spec in specs:
+            try:
+                yield self.candidate(spec)
+            except ITEM_ERRORS as error:  # noqa: PERF203
+                yield Candidate(spec, None, None, None, "", reason_of(error))
+
+    def _reached_by(self, spec: Spec) -> list[Spec]:
+        """Return the telling nodes of the closure of `spec`, sorted."""
+        nodes = [self._store.by_hash(dag_hash) for dag_hash in self._reach(spec.hash)]
+        return sorted(filter(None, nodes), key=lambda node: (node.name, node.hash))
+
+    def _reach(self, root: str) -> frozenset[str]:
+        """Return the hashes of the telling nodes of the closure of `root`."""
+        known = self._reached
+        children: dict[str, tuple[str, ...]] = {}
+        stack = [root]
+        while stack:
+            node = stack[-1]
+            if node in known:
+                stack.pop()
+                continue
+            if node not in children:
+                children[node] = self._store.edges(node)
+                # One that waits already is unknown only in a cycle, as no sound database has.
+                stack += [c for c in children[node] if c not in known and c not in children]
+                continue
+            stack.pop()
+            parts = {known[child] for child in children[node] if child in known}
+            if node in self._telling:
+                parts.add(frozenset((node,)))
+            # Most nodes reach what one of their dependencies reaches: share the set.
+            known[node] = next(iter(parts)) if len(parts) == 1 else frozenset().union(*parts)
+        return known[root]
+
+    def _offered(self, python: Spec, venvs: Iterable[Spec]) -> _Own:
+        """Return what the interpreter itself offers, its python-venv first."""
+        version, debugpy = None, False
+        for node in (*venvs, python):
+            if node.hash not in self._offers:
+                self._offers[node.hash] = _own_packages(node, series(python.version))
+            own = self._offers[node.hash]
+            version = own.version if version is None else version
+            debugpy = debugpy or own.debugpy
+        return _Own(version, debugpy)
+
+    def _companion(self, python: Spec) -> Spec | None:
+        """Return the ipykernel a plan for `python` would choose (see `find_ipykernel`)."""
+        if python.hash not in self._companions:
+            ours = series(python.version)
+            fitting = [
+                (spec, built_for)
+                for spec, built_for in self._ipykernels()
+                if not mismatch(spec, built_for, python, ours)
+            ]
+            fitting.sort(key=lambda pair: pair[0].hash)
+            fitting.sort(key=lambda pair: pair[0].version, reverse=True)
+            fitting.sort(key=lambda pair: (pair[1] != python, pair[0].arch != python.arch))
+            self._companions[python.hash] = fitting[0][0] if fitting else None
+        return self._companions[python.hash]
+
+    def _is_there(self, spec: Spec) -> bool:
+        """Return whether the prefix of an ipykernel exists; keep one that does not in `gone`."""
+        if spec in self.gone:
+            return False
+        there = bool(spec.prefix) and file_checks.is_dir(str(spec.prefix))
+        if not there:
+            self.gone.append(spec)
+        return there
+
+    def _ipykernels(self) -> list[tuple[Spec, Spec]]:
+        """Return the installed ipykernels, each with the python it is built for."""
+        if self._builds is None:
+            self._builds = []
+            for spec in self._store.named(PACKAGE):
+                if not spec.installed or not spec.prefix or not self._is_there(spec):
+                    continue
+                try:
+                    pythons = [n for n in self._reached_by(spec) if n.name == _PYTHON]
+                except DatabaseError:
+                    continue  # it is no companion; a plan says why
+                if len(pythons) == 1:
+                    self._builds.append((spec, pythons[0]))
+        return self._builds
+
+
+def _gone(spec: Spec) -> str:
+    return f"{spec.label} is recorded, but its prefix does not exist"
+
+
+class _Own(NamedTuple):
+    """What a Python's own directories hold: the version of ipykernel, or None; and debugpy.
+
+    The version is empty where it does not say.
+    """
+
+    version: str | None
+    debugpy: bool
+
+
+def _own_packages(node: Spec, version: str) -> _Own:
+    """Return what the directories of a Python's own prefix hold."""
+    if not node.prefix:
+        return _Own(None, False)
+    found, debugpy = None, False
+    for pattern in _PACKAGE_DIRECTORIES:
+        directory = Path(node.prefix, pattern.format(series=version, major=version[:1]))
+        if not file_checks.is_dir(directory):
+            continue
+        debugpy = debugpy or file_checks.is_file(directory / "debugpy" / "__init__.py")
+        if found is None and file_checks.is_file(directory / "ipykernel" / "__init__.py"):
+            file_checks.stamp(directory)
+            names = [name for name in os.listdir(directory) if _METADATA.fullmatch(name)]  # noqa: PTH208
+            found = max(names).removesuffix(".dist-info").partition("-")[2] if names else ""
+    return _Own(found, debugpy)

@@ -1,0 +1,296 @@
+"""Asking a Python what it is, in a process of its own, once for each state of its files."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import threading
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spack_kernel.kernels import user_cache
+from spack_kernel.kernels.errors import InterpreterError, repair_hint
+from spack_kernel.kernels.exits import describe_exit, last_lines, library_clash
+from spack_kernel.spack.system import file_checks, run, run_as
+
+from .environment_filter import clean_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from spack_kernel.spack.spec import Spec
+
+#: Seconds a Python may take to say its version. Generous: a cold parallel file system is slow.
+PROBE_TIMEOUT = 30.0
+
+#: What kind of thing is kept.
+KIND = "python"
+
+_MARK = "spack-kernel-probe:"
+
+# Runs in any CPython from 2.7 on; says where an `ipykernel` directory lies without importing it.
+_PROBE = r"""
+import sys
+if sys.path and sys.path[0] in ("", "."):
+    del sys.path[0]
+import json, os, sysconfig
+paths = sysconfig.get_paths()
+def offered(name):
+    for entry in sys.path:
+        if not os.path.isfile(os.path.join(entry, name, "__init__.py")):
+            continue
+        for item in sorted(os.listdir(entry)):
+            stem, suffix = os.path.splitext(item)
+            if suffix in (".dist-info", ".egg-info") and stem.lower().startswith(name + "-"):
+                return {"version": stem.split("-")[1], "location": entry}
+        return {"version": "", "location": entry}
+    return None
+standard = set(getattr(sys, "stdlib_module_names", ()))
+if not standard:  # before 3.10
+    standard.update(sys.builtin_module_names)
+    for place in (paths["stdlib"], os.path.join(paths["platstdlib"], "lib-dynload")):
+        for entry in os.listdir(place) if os.path.isdir(place) else ():
+            stem, suffix = os.path.splitext(entry)
+            package = os.path.join(place, entry, "__init__.py")
+            if suffix in (".py", ".so") or os.path.isfile(package):
+                standard.add(stem.split(".")[0])
+facts = {
+    "version": "%d.%d.%d" % sys.version_info[:3],
+    "implementation": getattr(getattr(sys, "implementation", None), "name", "cpython"),
+    "prefix": sys.prefix,
+    "base_prefix": getattr(sys, "base_prefix", sys.prefix),
+    "purelib": paths["purelib"],
+    "platlib": paths["platlib"],
+    "path": sys.path,
+    "ipykernel": offered("ipykernel"),
+    "debugpy": offered("debugpy"),
+    "modules": sorted(standard),
+}
+sys.stdout.write("\n" + "@MARK@" + json.dumps(facts) + "\n")
+""".replace("@MARK@", _MARK)
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A package that lies in an interpreter's own directories.
+
+    Attributes
+    ----------
+    version : str
+        As its metadata directory names it; empty when there is none.
+    location : str
+        The directory of ``sys.path`` that holds it.
+    """
+
+    version: str
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a Python says of itself, with nothing of its surroundings let in.
+
+    Attributes
+    ----------
+    version : str
+        Full version, ``3.11.9``.
+    implementation : str
+        ``cpython``, ``pypy``.
+    prefix, base_prefix, purelib, platlib : str
+        As `sys` and `sysconfig` give them.
+    path : tuple of str
+        ``sys.path`` without the working directory, PYTHONPATH and the user's site-packages.
+    ipykernel, debugpy : Offered or None
+        What of these lies in its own directories.
+    modules : frozenset of str
+        Top-level names of its standard library.
+    """
+
+    version: str
+    implementation: str
+    prefix: str
+    base_prefix: str
+    purelib: str
+    platlib: str
+    path: tuple[str, ...]
+    ipykernel: Offered | None
+    debugpy: Offered | None
+    modules: frozenset[str] = frozenset()
+
+
+_Stamps = list[list[int] | None]
+_answers: dict[tuple[str | None, ...], tuple[_Stamps, Facts]] = {}
+#: Answers kept in memory; each is some tens of kilobytes.
+_KEPT_ANSWERS = 64
+_lock = threading.Lock()
+
+
+def probe(
+    path: str,
+    *,
+    timeout: float = PROBE_TIMEOUT,
+    owner: Spec | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Facts:
+    """Ask the Python at `path` what it is; the answer is kept while its files do not change.
+
+    It is kept on disk, too (see `user_cache`): on a slow file system a Python takes seconds to
+    start. The process starts isolated from the working directory, in ``/``. Root runs
+    it as whoever owns it (see `spack_kernel.spack.system.run_as`).
+
+    Parameters
+    ----------
+    path : str
+        The executable.
+    timeout : float
+        Seconds after which it is killed.
+    owner : Spec, optional
+        The spec it belongs to, for the error.
+    environment : mapping of str to str, optional
+        The environment it will run in, which decides which libraries it loads; by default this
+        process's, cleaned.
+
+    Raises
+    ------
+    InterpreterError
+        When it cannot be started, fails, or does not answer in time.
+    """
+    if environment is None:
+        environment, _ = clean_environment(os.environ)
+    settings = user_cache.loader_settings(environment)
+    key = [path, zlib.crc32(_PROBE.encode()), settings]
+    asked = (path, *settings)
+    known = _answers.get(asked)
+    if known is not None and known[0] == _stamps(path, known[1]):
+        return known[1]
+    facts = _remembered(path, user_cache.read(KIND, key))
+    if facts is None:
+        before = file_checks.stamp(path)
+        answer = _ask(path, timeout, owner, environment)
+        facts = _facts_of(path, answer, owner)
+        stamps = _stamps(path, facts)
+        if stamps[0] != before:  # replaced while it was asked
+            return facts
+        user_cache.write(KIND, key, {"facts": answer, "stamps": stamps})
+    with _lock:
+        _answers.pop(asked, None)
+        _answers[asked] = (_stamps(path, facts), facts)
+        while len(_answers) > _KEPT_ANSWERS:
+            _answers.pop(next(iter(_answers)))
+    return facts
+
+
+def _facts_of(path: str, answer: dict[str, Any], owner: Spec | None) -> Facts:
+    """Return what a Python said; an `InterpreterError` for one that says something else."""
+    try:
+        return _facts(answer)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        whose = f"the Python of {owner.label}" if owner else "this Python"
+        raise InterpreterError(
+            f"{whose} gave an answer that cannot be understood: {error!r}",
+            details=[f"  {path}"],
+            hint=repair_hint(owner) if owner else "Try to start it in a terminal.",
+        ) from None
+
+
+def _remembered(path: str, value: dict[str, Any] | None) -> Facts | None:
+    """Return what an earlier process was answered, if the files are those that answered."""
+    if value is None:
+        return None
+    try:
+        facts = _facts(value["facts"])
+    except (KeyError, TypeError, AttributeError, ValueError):
+        return None
+    return facts if _stamps(path, facts) == value.get("stamps") else None
+
+
+def _stamps(path: str, facts: Facts) -> _Stamps:
+    """Return what changes when the executable or what it offers does."""
+    # `pip install` into an external Python changes what one of its directories offers.
+    watched = (path, f"{facts.prefix}/pyvenv.cfg", facts.purelib, facts.platlib, *facts.path)
+    return [file_checks.stamp(name) for name in dict.fromkeys(watched)]
+
+
+def _ask(
+    path: str, timeout: float, owner: Spec | None, environment: Mapping[str, str]
+) -> dict[str, Any]:
+    whose = f"the Python of {owner.label}" if owner else "this Python"
+    hint = repair_hint(owner) if owner else "Try to start it in a terminal."
+    try:
+        user = run_as(path, *_code_beside(path))
+        # -E -s and a scrubbed sys.path are -I for every Python that may be met.
+        output = run([path, "-E", "-s", "-c", _PROBE], environment, timeout, user=user)
+    except OSError as error:
+        raise InterpreterError(
+            f"{whose} cannot be started: {error.strerror}",
+            details=[f"  {path}", *_why_not(path, error)],
+            hint=hint,
+        ) from error
+    except subprocess.TimeoutExpired:
+        raise InterpreterError(
+            f"{whose} did not answer within {timeout:g} s",
+            details=[f"  {path}"],
+            hint="Start it in a terminal to see what it waits for.",
+        ) from None
+    answer = output.stdout.rpartition(_MARK)[2] if _MARK in output.stdout else ""
+    try:
+        facts: dict[str, Any] = json.loads(answer) if not output.status else {}
+    except (ValueError, RecursionError):
+        facts = {}
+    if not facts:
+        lines = output.stderr.rstrip().splitlines()
+        cause = library_clash(lines, environment)
+        as_whom = [] if user is None else [f"  it was run as the user {user.uid}, its owner"]
+        raise InterpreterError(
+            f"{whose} does not run: {describe_exit(output.status)}",
+            details=[
+                f"  {path}",
+                *as_whom,
+                *last_lines(output.stderr),
+                *(cause.details if cause else ()),
+            ],
+            hint=cause.hint if cause else hint,
+        )
+    return facts
+
+
+def _code_beside(path: str) -> list[str]:
+    """Return the directories from which a Python at `path` takes code when it starts."""
+    if os.geteuid() != 0:
+        return []  # only root asks whose it is
+    found = []
+    for prefix in {Path(each).parent.parent for each in (path, file_checks.real(path))}:
+        for directory in (prefix / "lib", prefix / "lib64"):
+            names = file_checks.names_in(directory) or ()
+            found += [str(directory / name) for name in names if name.startswith("python3")]
+    return found
+
+
+def _facts(answer: dict[str, Any]) -> Facts:
+    ipykernel, debugpy = answer["ipykernel"], answer["debugpy"]
+    texts = [*answer["path"], *answer["modules"]]
+    plain = ("version", "implementation", "prefix", "base_prefix", "purelib", "platlib")
+    if not all(isinstance(text, str) for text in [*texts, *(answer[name] for name in plain)]):
+        raise TypeError("not all of it is text")
+    return Facts(
+        **{name: answer[name] for name in plain},
+        path=tuple(answer["path"]),
+        modules=frozenset(answer["modules"]),
+        ipykernel=Offered(**ipykernel) if ipykernel else None,
+        debugpy=Offered(**debugpy) if debugpy else None,
+    )
+
+
+def _why_not(path: str, error: OSError) -> list[str]:
+    """Explain an error of execve(2) that does not explain itself."""
+    if isinstance(error, PermissionError):
+        return ["  it is not executable for you"]
+    if isinstance(error, FileNotFoundError):
+        if not Path(path).exists():
+            target = os.path.realpath(path)
+            return [f"  it links to {target}, which does not exist"]
+        return ["  the file exists; the loader or interpreter that it names does not"]
+    return []

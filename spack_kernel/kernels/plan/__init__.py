@@ -1,0 +1,36 @@
+"""The plan of a kernel: command, environment, and the reason for each."""
+
+from __future__ import annotations
+
+from spack_kernel._lazy import attach
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .diagnosis import (
+        diagnose as diagnose,
+        ipython_directory as ipython_directory,
+    )
+    from .length_limits import (
+        is_too_long as is_too_long,
+        length_cause as length_cause,
+        too_long as too_long,
+    )
+    from .plan import (
+        KERNEL_COMMAND as KERNEL_COMMAND,
+        KernelPlan as KernelPlan,
+        plan_kernel as plan_kernel,
+        plan_source as plan_source,
+    )
+    from .plan_json import plan_dict as plan_dict
+    from .process_environment import Composition as Composition, is_python as is_python
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "diagnosis": "diagnose ipython_directory",
+        "length_limits": "is_too_long length_cause too_long",
+        "plan": "KERNEL_COMMAND KernelPlan plan_kernel plan_source",
+        "plan_json": "plan_dict",
+        "process_environment": "Composition is_python",
+    },
+)

@@ -1,0 +1,406 @@
+"""KernelPlan: what will be started for some specs, and why."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from spack_kernel.kernels.candidates.shipped import r_variables
+from spack_kernel.kernels.errors import (
+    EnvironmentTooLongError,
+    InterpreterError,
+    KernelPackageError,
+)
+from spack_kernel.kernels.exits import LIBRARY_VARIABLES
+from spack_kernel.kernels.interpreters.encryption import why_not_encrypted
+from spack_kernel.kernels.interpreters.environment_filter import (
+    DEFAULT_PATH,
+    Removal,
+    clean_environment,
+    why_removed,
+    without_fatal,
+)
+from spack_kernel.kernels.interpreters.interpreter import Interpreter, find_interpreter
+from spack_kernel.kernels.interpreters.ipykernel import KernelPackage, find_ipykernel
+from spack_kernel.kernels.interpreters.probe import PROBE_TIMEOUT
+from spack_kernel.kernels.sources.kernel_source import specs_source
+from spack_kernel.kernels.sources.site_modules import with_modules
+from spack_kernel.spack.load import apply_modifications, external_modules, load_environment
+
+from .length_limits import length_cause, too_long
+from .notes import Note, notes_of
+from .process_environment import Composition, is_python
+from .requirements import conflicts
+from .search_path import Override, PathEntry, companion_entries, require_prefixes
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from spack_kernel.kernels.sources.kernel_source import Source
+    from spack_kernel.kernels.sources.site_modules import LoadedModules
+    from spack_kernel.spack.errors import SpackKernelError
+    from spack_kernel.spack.load import LoadEnvironment, PythonPathEntry
+    from spack_kernel.spack.spec import Spec
+    from spack_kernel.spack.store import Store
+
+#: How ipykernel is started; Jupyter puts the connection file's path in place of the braces.
+KERNEL_COMMAND = ("python", "-m", "ipykernel_launcher", "-f", "{connection_file}")
+
+
+@dataclass(frozen=True, eq=False)
+class KernelPlan:
+    """What will be started, and why. Made by `plan_source`; not changed afterwards.
+
+    Attributes
+    ----------
+    source : Source
+        What it is loaded from, and what loading it sets.
+    modules : tuple of str
+        The site's modules that are loaded each time before the kernel starts.
+    interpreter : Interpreter or None
+        The Python; None only where a plan without a kernel was asked for.
+    ipykernel : KernelPackage or None
+        Likewise.
+    pythonpath : tuple of PathEntry
+        The directories of PYTHONPATH in order, the companion's last.
+    overrides : tuple of Override
+        Packages of the companion that give way to the specs' own.
+    debugger : bool
+        Whether debugpy can be imported, so that the kernel can debug.
+    unencrypted : str
+        Why the connection to its ipykernel cannot be encrypted; empty when it can.
+    notes : tuple of Note
+        What is worth telling.
+    beside : LoadEnvironment or None
+        What loading the companion alone would change; None without one.
+    conflicts : tuple of str
+        What the companion's packages say they need, and the specs have in another version.
+    no_kernel : SpackKernelError or None
+        Why there is no kernel, in a plan without one.
+    """
+
+    source: Source
+    modules: tuple[str, ...]
+    interpreter: Interpreter | None
+    ipykernel: KernelPackage | None
+    pythonpath: tuple[PathEntry, ...]
+    overrides: tuple[Override, ...]
+    debugger: bool
+    unencrypted: str
+    notes: tuple[Note, ...]
+    beside: LoadEnvironment | None = None
+    conflicts: tuple[str, ...] = ()
+    no_kernel: SpackKernelError | None = None
+
+    @property
+    def store(self) -> Store:
+        """Where the specs were found."""
+        return self.source.store
+
+    @property
+    def load(self) -> LoadEnvironment:
+        """What loading sets, as `spack load` and `spack env activate` do."""
+        return self.source.load
+
+    @property
+    def specs(self) -> tuple[Spec, ...]:
+        """The roots."""
+        return self.load.specs
+
+    @property
+    def closure(self) -> tuple[Spec, ...]:
+        """The roots and their recursive link and run dependencies."""
+        return self.load.closure
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The command that starts the kernel, with ``{connection_file}`` for Jupyter to fill."""
+        return tuple(self.command(KERNEL_COMMAND))
+
+    def command(self, argv: Sequence[str]) -> list[str]:
+        """Return `argv` with a leading ``python``, of whatever path, made the plan's interpreter.
+
+        Parameters
+        ----------
+        argv : sequence of str
+            A command; ``python``, ``python3`` and ``/usr/bin/python3.11`` all mean the kernel's.
+
+        Raises
+        ------
+        InterpreterError
+            When the command wants Python and the plan has none.
+        """
+        command = list(argv)
+        if command and is_python(command[0]):
+            if self.interpreter is None:
+                why = self.no_kernel
+                raise InterpreterError(
+                    f"`{command[0]}` would not be a Python of {self.specs[0].label}"
+                    + (f": {why.summary}" if why else ""),
+                    details=why.details if why else (),
+                    hint=why.hint if why else "Name the full path of a command of your own.",
+                )
+            command[0] = self.interpreter.path
+        return command
+
+    def environment(
+        self,
+        base: Mapping[str, str],
+        *,
+        env: Mapping[str, str] | None = None,
+        keep: Collection[str] = (),
+        user_site: bool | None = None,
+        modules: bool = True,
+    ) -> dict[str, str]:
+        """Return the process environment of the kernel.
+
+        Loading modules starts the site's module system, here and each time.
+
+        Parameters
+        ----------
+        base : mapping
+            The environment of the process that starts the kernel. What belongs to that process's
+            own Python is taken out first (see `clean_environment`).
+        env : mapping, optional
+            Variables set last; ``${NAME}`` in a value is replaced by what the environment has.
+        keep : collection of str
+            Names in `base` that pass untouched.
+        user_site : bool, optional
+            Whether the kernel sees ``pip install --user`` packages; None leaves it as `base`
+            says, which is how `spack load` does it.
+        modules : bool
+            False leaves out what the modules set, which only the place of the start can tell.
+
+        Raises
+        ------
+        ModulesError
+            When the modules cannot be loaded.
+        EnvironmentTooLongError
+            When a variable is longer than Linux lets it be.
+        """
+        result, _ = self.cleaned(base, keep=keep)
+        result.setdefault("PATH", DEFAULT_PATH)
+        last: tuple[str, ...] = ()
+        if modules and self.modules:
+            loaded = self.loaded_modules(result, env=env)
+            result, last = loaded.environment, loaded.pythonpath
+        env, _ = without_fatal(env or {}, "", keep)
+        result = self.composition().apply(result, env=env, user_site=user_site, last=last)
+        long = too_long(result)
+        if long is not None:
+            cause = length_cause(*long)
+            raise EnvironmentTooLongError(
+                f"{long[0]} of {self.source.name} is too long for a process to start",
+                details=cause.details,
+                hint=cause.hint,
+            )
+        return result
+
+    def loaded_modules(
+        self, cleaned: Mapping[str, str], *, env: Mapping[str, str] | None = None
+    ) -> LoadedModules:
+        """Return the environment after loading the modules, and what was left out of theirs.
+
+        Raises
+        ------
+        ModulesError
+            When they cannot be loaded.
+        """
+        alone = self.source.kind == "modules"
+        return with_modules(self.modules, cleaned, closure=self.closure, env=env, alone=alone)
+
+    def variables(self, *, env: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Return what is set, as it is in an otherwise empty environment, without the modules'."""
+        env, _ = without_fatal(env or {}, "")
+        return self.composition().apply({}, env=env)
+
+    def removals(self, env: Mapping[str, str] | None = None) -> list[Removal]:
+        """Return what recipes and the kernelspec set that does not reach the kernel."""
+        removed = [
+            Removal(change.variable, change.value, reason, change.reason or "the load environment")
+            for change in self.load.modifications
+            if change.operation != "unset"
+            and (reason := why_removed(change.variable, fatal_only=True))
+        ]
+        return removed + without_fatal(env or {}, "the kernelspec")[1]
+
+    @property
+    def missing_directories(self) -> list[tuple[PythonPathEntry, str]]:
+        """Directories of packages that do not exist, each with what needs it."""
+        found = [(entry, self.source.name) for entry in self.load.left_out]
+        if self.beside is not None:
+            found += [
+                (e, f"the companion {self.beside.specs[0].label}") for e in self.beside.left_out
+            ]
+        return found
+
+    def composition(self) -> Composition:
+        """Return what goes into the environment beside what is there and what modules set."""
+        changes = self.load.modifications
+        sets_libraries = any(change.variable == "R_LIBS" for change in changes)
+        return Composition(
+            changes=[c for c in changes if not why_removed(c.variable, fatal_only=True)],
+            variables={} if sets_libraries else r_variables(self.closure),
+            behind=[entry.path for entry in self.pythonpath if entry.origin == "companion"],
+            debugger=self.debugger,
+        )
+
+    def cleaned(
+        self, base: Mapping[str, str], *, keep: Collection[str] = ()
+    ) -> tuple[dict[str, str], list[Removal]]:
+        """Return `base` without what must not reach the kernel, and what was removed."""
+        loaded: list[str] = []
+        for dag_hash in base.get("SPACK_LOADED_HASHES", "").split(os.pathsep):
+            spec = self.store.by_hash(dag_hash) if dag_hash else None
+            if spec is not None:
+                nodes = self.store.closure(spec)
+                loaded += [node.prefix for node in nodes if node.prefix and not node.external]
+        return clean_environment(base, loaded=loaded, keep=keep)
+
+
+def plan_kernel(
+    store: Store,
+    specs: Sequence[Spec],
+    *,
+    companion: str = "auto",
+    kernel: bool = True,
+    inspections: Mapping[str, Sequence[str]] | None = None,
+    probe_timeout: float = PROBE_TIMEOUT,
+) -> KernelPlan:
+    """Plan a kernel for some installed specs.
+
+    Parameters
+    ----------
+    store : Store
+        Where the specs were found; companions come from it too.
+    specs : sequence of Spec
+        One or more roots, in the order in which `spack load` would be given them.
+    companion : str
+        ``auto``, ``none``, or a query: see `find_ipykernel`.
+    kernel : bool
+        False plans the environment alone: a closure without Python or ipykernel is no error, and
+        the plan's `interpreter` or `ipykernel` is None.
+    inspections : mapping of str to sequence of str, optional
+        The site's prefix inspections; Spack's own default when not given.
+    probe_timeout : float
+        Seconds the interpreter may take to say what it is.
+
+    Raises
+    ------
+    InterpreterError, KernelPackageError, PrefixGoneError
+        When no kernel can be started, each with what to do.
+    """
+    source = specs_source(store, specs, inspections=inspections)
+    return plan_source(source, companion=companion, kernel=kernel, probe_timeout=probe_timeout)
+
+
+def plan_source(
+    source: Source,
+    *,
+    companion: str = "auto",
+    kernel: bool = True,
+    modules: Sequence[str] = (),
+    modules_of_externals: bool = True,
+    probe_timeout: float = PROBE_TIMEOUT,
+) -> KernelPlan:
+    """Plan a kernel for a source: specs, a Spack environment or a view.
+
+    Parameters
+    ----------
+    source : Source
+        See `spack_kernel.kernels.sources.kernel_source`.
+    companion, kernel, probe_timeout
+        As for `plan_kernel`.
+    modules : sequence of str
+        The site's modules to load before the kernel starts.
+    modules_of_externals : bool
+        Whether those that externals of the closure name are loaded, too, before the others.
+
+    Raises
+    ------
+    InterpreterError, KernelPackageError, PrefixGoneError
+        When no kernel can be started, each with what to do.
+    """
+    store, load, closure = source.store, source.load, source.load.closure
+    interpreter: Interpreter | None = None
+    ipykernel: KernelPackage | None = None
+    no_kernel: SpackKernelError | None = None
+    notes = [Note("recipes", text) for text in source.notes]
+    try:
+        interpreter = find_interpreter(
+            closure,
+            view=source.view,
+            timeout=probe_timeout,
+            environment=_library_environment(load),
+            unrecorded=load.unrecorded,
+            store=store,
+        )
+        ipykernel = find_ipykernel(store, closure, interpreter, companion=companion)
+    except (InterpreterError, KernelPackageError) as error:
+        if kernel:
+            raise
+        no_kernel = error
+        notes.append(Note(error.code, error.summary))
+    entries = [PathEntry(entry.path, entry.spec, "spec", entry.reason) for entry in load.pythonpath]
+    require_prefixes(closure, entries, store)
+    overrides: tuple[Override, ...] = ()
+    nodes: Sequence[Spec] = closure
+    beside: LoadEnvironment | None = None
+    unsuitable: list[str] = []
+    if ipykernel is not None and ipykernel.source == "companion" and ipykernel.spec is not None:
+        beside = load_environment(store, [ipykernel.spec], directories=source.directories)
+        behind, overrides = companion_entries(closure, beside, entries)
+        entries += behind
+        nodes = [*closure, *beside.closure]
+        unsuitable = conflicts(entries, overrides)
+        notes += [Note("ipykernel", f"may not work: {text}") for text in unsuitable]
+        notes += [
+            Note("ipykernel", f"{entry.spec.label} has no directory {entry.path}")
+            for entry in beside.left_out
+            if entry.spec.name not in ("python", "python-venv")
+        ]
+    notes += notes_of(interpreter, ipykernel, overrides)
+    notes += [
+        Note(
+            "closure", f"{spec.label} needs {edge.name}/{edge.hash[:7]}, which no database records"
+        )
+        for spec, edge in load.unrecorded
+    ]
+    notes += [Note("closure", f"the upstream {tree} could not be read") for tree in store.left_out]
+    wanted = [*(external_modules(closure) if modules_of_externals else ())]
+    wanted += [*source.modules, *modules]
+    plan = KernelPlan(
+        source=source,
+        modules=tuple(dict.fromkeys(wanted)),
+        interpreter=interpreter,
+        ipykernel=ipykernel,
+        pythonpath=tuple(entries),
+        overrides=overrides,
+        debugger=_has_debugpy(interpreter, entries),
+        unencrypted=why_not_encrypted(ipykernel.version if ipykernel else "", nodes),
+        notes=tuple(notes),
+        beside=beside,
+        conflicts=tuple(unsuitable),
+        no_kernel=no_kernel,
+    )
+    long = too_long(plan.variables())
+    if long is not None:
+        text = f"{long[0]} has {long[1]:,} bytes, which is too long for a process to start"
+        plan = replace(plan, notes=(*plan.notes, Note("environment", text)))
+    return plan
+
+
+def _library_environment(load: LoadEnvironment) -> dict[str, str]:
+    """Return this process's environment with the libraries that the specs put on variables."""
+    cleaned, _ = clean_environment(os.environ)
+    changes = [c for c in load.modifications if c.variable in LIBRARY_VARIABLES]
+    return apply_modifications(changes, cleaned) if changes else cleaned
+
+
+def _has_debugpy(interpreter: Interpreter | None, entries: Sequence[PathEntry]) -> bool:
+    if interpreter is None:
+        return False
+    if interpreter.facts.debugpy is not None:
+        return True
+    return any(entry.spec.name == "py-debugpy" for entry in entries)
