@@ -188,12 +188,10 @@ def _tell_environments(store: Store, console: Console) -> None:
 
 def _select(store: Store, args: argparse.Namespace) -> list[Spec]:
     """Return the installed specs that the arguments select, in the order of `spack find`."""
-    from spack_kernel.spack.query import diagnostics, in_find_order, search
-
-    selections = search.select(store, query_text(args.query))
+    selections = store.select(query_text(args.query))
     found = {spec.hash: spec for selected in selections for spec in selected.specs}
     if args.query and not found:
-        raise diagnostics.no_match(store, selections[0], store.providers)
+        raise store.no_match(selections[0])
     for thing in dict.fromkeys(thing for selected in selections for thing in selected.unknown):
         args.console.warn(f"there may be more: the database does not record {thing}")
     specs = list(found.values())
@@ -203,10 +201,10 @@ def _select(store: Store, args: argparse.Namespace) -> list[Spec]:
         loaded = set(os.environ.get("SPACK_LOADED_HASHES", "").split(os.pathsep))
         specs = [spec for spec in specs if spec.hash in loaded]
     if args.loaded_by is not None:
-        roots = search.get_specs(store, args.loaded_by)
+        roots = store.get_each(args.loaded_by)
         closure = {spec.hash for spec in store.closure(*roots)}
         specs = [spec for spec in specs if spec.hash in closure]
-    return in_find_order(store, specs) if len(selections) > 1 else specs
+    return store.in_find_order(specs) if len(selections) > 1 else specs
 
 
 def _none_can_be(words: Sequence[str], candidates: Sequence[Candidate]) -> Exception:

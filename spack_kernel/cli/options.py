@@ -184,9 +184,7 @@ def get_specs(store: Store, words: Sequence[str]) -> list[Spec]:
     QuerySyntaxError, NoMatch, Ambiguous
         When a query does not parse, or does not match exactly one installed spec.
     """
-    from spack_kernel.spack.query import search
-
-    return search.get_specs(store, query_text(words))
+    return store.get_each(query_text(words))
 
 
 def typed_command() -> str:

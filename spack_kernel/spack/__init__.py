@@ -6,6 +6,7 @@ from spack_kernel._lazy import attach
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .database.chain import Chain as Chain
     from .environments.activation import (
         ViewNotFound as ViewNotFound,
         activate as activate,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from .output.tree import TreeNode as TreeNode, dependency_tree as dependency_tree
     from .query.abstract_spec import Query as Query
     from .query.parser import parse_queries as parse_queries, parse_query as parse_query
+    from .query.selection import Selection as Selection
     from .query.virtuals import Providers as Providers
     from .spec.spec import (
         Arch as Arch,
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "database.chain": "Chain",
         "environments.activation": "ViewNotFound activate load_view",
         "environments.manifest": (
             "EnvironmentNotFound EnvironmentNotReady LockedRoot SpackEnvironment "
@@ -78,6 +81,7 @@ __getattr__, __dir__, __all__ = attach(
         "output.tree": "TreeNode dependency_tree",
         "query.abstract_spec": "Query",
         "query.parser": "parse_queries parse_query",
+        "query.selection": "Selection",
         "query.virtuals": "Providers",
         "spec.spec": "Arch Compiler Dependency External Spec",
         "spec.versions": "Version",

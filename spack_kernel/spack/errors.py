@@ -15,8 +15,6 @@ from .system.text import printable
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from .spec.spec import Spec
-
 
 #: How much of a query is shown around the place an error points at.
 _BEFORE, _WIDTH = 40, 100
@@ -140,7 +138,7 @@ class Ambiguous(SpackKernelError):  # noqa: N818 - the public name the design fi
     def __init__(
         self,
         summary: str,
-        candidates: Sequence[Spec],
+        candidates: Sequence[Any],
         *,
         details: Sequence[str] = (),
         hint: str = "",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spack_kernel.jupyter.discovery.offers import Offers, OfferFilter, offers_of
+from spack_kernel.jupyter.discovery.offers import OfferFilter, Offers, offers_of
 from spack_kernel.jupyter.discovery.store_listing import (
     SlowStoreError,
     list_store,

@@ -629,7 +629,7 @@ def few_records(version: str) -> Any:
 def survey(database: Database, good: set[str]) -> None:
     """Hold what is read of a whole store against the specs that can be read."""
     store = Store([database])
-    rows = Rows(store.record, store.by_hash)
+    rows = Rows(store.index.chain.record, store.by_hash)
     for dag_hash in database:
         with contextlib.suppress(SpackKernelError):
             row = rows.row(dag_hash)

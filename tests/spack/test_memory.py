@@ -9,7 +9,6 @@ import pytest
 
 from spack_kernel.spack.errors import QuerySyntaxError
 from spack_kernel.spack.query import store_index
-from spack_kernel.spack.query.search import select
 from spack_kernel.spack.query.virtuals import Providers
 from spack_kernel.spack.spec.spec import Spec
 from spack_kernel.spack.store.store import Store
@@ -21,12 +20,12 @@ QUERIES = ("zlib", "zlib@1:", "hdf5 ^zlib", "^zlib", "%gcc", "", "/ab", "mpi", "
 def test_an_answer_is_the_same_the_second_time(store: Store) -> None:
     some = next(iter(store))
     queries = [*QUERIES, f"/{some.hash[:8]}", f"{some.name}/{some.hash[:8]}", f"zlib/{some.hash}"]
-    first = {text: select(store, text) for text in queries}
+    first = {text: store.select(text) for text in queries}
     random.Random(1).shuffle(queries)
     for text in queries:
-        again = select(store, text)
+        again = store.select(text)
         assert again == first[text], text
-        assert again == select(Store.open(store.root), text), text
+        assert again == Store.open(store.root).select(text), text
         assert all(spec.installed for each in again for spec in each.specs)
     assert store.find("zlib", installed=None) == Store.open(store.root).find("zlib", installed=None)
 
@@ -34,7 +33,7 @@ def test_an_answer_is_the_same_the_second_time(store: Store) -> None:
 def test_a_kept_answer_reads_no_record(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     first = store.find("python@3:")
     assert first
-    monkeypatch.setattr(store_index.Memory, "rows", None)
+    monkeypatch.setattr(store_index.StoreIndex, "rows", None)
     again = store.find("python@3:")
     assert {type(spec) for spec in again} != {Spec}  # to be read when they are looked at
     assert [spec.label for spec in again] == [spec.label for spec in first]
@@ -57,7 +56,7 @@ def test_the_room_for_answers_is_limited(store: Store, monkeypatch: pytest.Monke
     whole = store.find("")
     for name in [*names, *names]:
         assert fresh.find(name) == [spec for spec in whole if spec.name == name]
-    kept = store_index.memory_of(fresh)
+    kept = fresh.index
     assert kept.answered(names[-1], True) is not None
     assert kept.answered(names[0], True) is None
 

@@ -15,7 +15,6 @@ from spack_kernel.spack.errors import QuerySyntaxError, SpackKernelError
 from spack_kernel.spack.query import parser
 from spack_kernel.spack.query.dialects import SPACK_0_16, SPACK_0_19, SPACK_0_21, SPACK_1
 from spack_kernel.spack.query.parser import parse_queries, parse_query
-from spack_kernel.spack.query.search import find_specs, get_specs
 
 DIALECTS = (SPACK_0_16, SPACK_0_19, SPACK_0_21, SPACK_1)
 INPUTS = int(os.environ.get("SPACK_KERNEL_FUZZ", "20000"))
@@ -106,11 +105,11 @@ def test_anything_that_parses_is_answered(version, golden_store):
     for _ in range(min(400, INPUTS)):
         text = mutated(chosen.choice(seeds), chosen)
         try:
-            found = find_specs(store, text)
+            found = store.find(text)
         except QuerySyntaxError:
             continue
         try:
-            taken = get_specs(store, text)
+            taken = store.get_each(text)
         except SpackKernelError as error:
             assert error.summary  # noqa: PT017
         else:

@@ -19,7 +19,6 @@ from unanswerable import (
 from spack_kernel.spack.errors import Ambiguous, NoMatch, QuerySyntaxError
 from spack_kernel.spack.query import builder, parser
 from spack_kernel.spack.query.parser import parse_queries
-from spack_kernel.spack.query.search import dialect_for, get_specs, select
 from spack_kernel.spack.query.virtuals import NO_PROVIDERS, Providers
 from spack_kernel.spack.spec.host import Host
 from spack_kernel.spack.store.store import Store
@@ -72,7 +71,7 @@ def answer(store, queries, providers) -> list[tuple[GoldenQuery, Answer]]:
     answers = []
     for golden in queries:
         if golden.find is not None:
-            selections = select(store, golden.query, providers=providers)
+            selections = store.select(golden.query, providers=providers)
             answers.append((golden, [[spec.hash for spec in each.specs] for each in selections]))
     return answers
 
@@ -130,12 +129,12 @@ def test_get(version, store, answers, providers):
             continue
         if golden.load in ("none", "several"):
             with pytest.raises((NoMatch, Ambiguous)) as caught:
-                get_specs(store, golden.query, providers=providers)
+                store.get_each(golden.query, providers=providers)
             if len(found) == 1:
                 assert caught.type is (NoMatch if golden.load == "none" else Ambiguous)
             assert caught.value.details
         elif golden.load not in ACCIDENTS:
-            specs = get_specs(store, golden.query, providers=providers)
+            specs = store.get_each(golden.query, providers=providers)
             wanted = golden.load if isinstance(golden.load, tuple) else (golden.load,)
             assert tuple(spec.hash for spec in specs) == wanted, golden.query
 
@@ -167,7 +166,7 @@ def test_hashes_of_what_is_not_installed(version, store):
 
 def test_canonical_spelling(store, queries):
     """Whatever parses is printed so that it parses to the same."""
-    dialect = dialect_for(store)
+    dialect = store.index.dialect
     for golden in queries:
         try:
             parsed = parse_queries(golden.query, dialect)

@@ -8,7 +8,6 @@ import pytest
 from small_stores import dag_hash, make_store, node
 
 from spack_kernel.spack.query.parser import parse_query
-from spack_kernel.spack.query.search import dialect_for, find_specs, select
 from spack_kernel.spack.query.virtuals import NO_PROVIDERS, Providers
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def edges(*recorded: tuple[str, str, str]) -> list[dict[str, Any]]:
 
 
 def names(store: Store, query: str, **options: Any) -> list[str]:
-    return [spec.name for spec in find_specs(store, query, **options)]
+    return [spec.name for spec in store.find(query, **options)]
 
 
 @pytest.fixture
@@ -133,13 +132,13 @@ def test_old_edges_do_not_say_what_they_stand_for(tmp_path):
         "app", dependencies=[{"name": "openmpi", "hash": dag_hash("openmpi"), "type": ["link"]}]
     )
     store = make_store(tmp_path, library, app, version="6")
-    assert dialect_for(store).name == "Spack 0.19 and 0.20"
+    assert store.index.dialect.name == "Spack 0.19 and 0.20"
     providers = Providers.parse({"mpi@:3.1": ["openmpi@2:"]})
     for query in ("^mpi", "^mpi@3", "^[virtuals=mpi] openmpi", "^openmpi+cuda"):
         assert names(store, query, providers=providers) == ["app"], query
     for query in ("^mpi@4:", "^[virtuals=blas] openmpi", "^[virtuals=mpi] openmpi~cuda"):
         assert names(store, query, providers=providers) == [], query
-    (selection,) = select(store, "^[virtuals=mpi] openmpi", providers=NO_PROVIDERS)
+    (selection,) = store.select("^[virtuals=mpi] openmpi", providers=NO_PROVIDERS)
     assert selection.specs == ()
     assert selection.unknown == ("which versions of mpi its providers provide",)
 
@@ -147,7 +146,7 @@ def test_old_edges_do_not_say_what_they_stand_for(tmp_path):
 def test_a_database_of_format_6_without_build_systems(tmp_path):
     record = node("tool")
     record["spec"]["parameters"] = {}
-    assert dialect_for(make_store(tmp_path, record, version="6")).name == "Spack 0.18 and older"
+    assert make_store(tmp_path, record, version="6").index.dialect.name == "Spack 0.18 and older"
 
 
 def test_a_package_wins_over_a_virtual_of_its_name(tmp_path):

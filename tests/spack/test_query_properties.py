@@ -13,7 +13,6 @@ from spack_kernel.spack.query.abstract_spec import Query
 from spack_kernel.spack.query.dialects import SPACK_0_16, SPACK_0_19, SPACK_0_21, SPACK_1, Dialect
 from spack_kernel.spack.query.matcher import Matcher
 from spack_kernel.spack.query.parser import parse_queries, parse_query
-from spack_kernel.spack.query.search import dialect_for, find_specs
 from spack_kernel.spack.query.virtuals import NO_PROVIDERS
 from spack_kernel.spack.store.store import Store
 
@@ -80,7 +79,7 @@ def store(request: pytest.FixtureRequest, golden_store) -> Store:
 
 
 def test_a_spec_satisfies_itself(store):
-    dialect = dialect_for(store)
+    dialect = store.index.dialect
     matcher = Matcher(store.by_hash, dialect, NO_PROVIDERS)
     for spec in store:
         query = Query.of(spec, dialect)
@@ -90,11 +89,11 @@ def test_a_spec_satisfies_itself(store):
 
 
 def test_a_spec_is_found_by_what_it_says(store):
-    dialect = dialect_for(store)
+    dialect = store.index.dialect
     for spec in list(store)[::11]:
         text = f"{Query.of(spec, dialect)} /{spec.hash}"
-        assert find_specs(store, text, installed=None) == [spec]
-        assert find_specs(store, f"{Query.of(spec, dialect)}", installed=None).count(spec) == 1
+        assert store.find(text, installed=None) == [spec]
+        assert store.find(f"{Query.of(spec, dialect)}", installed=None).count(spec) == 1
 
 
 def pairs(version: str, store: Store) -> list[tuple[Query, Query]]:
@@ -102,7 +101,7 @@ def pairs(version: str, store: Store) -> list[tuple[Query, Query]]:
     by_name: dict[str | None, dict[str, Query]] = {}
     for golden in read_queries(version, store):
         try:
-            queries = parse_queries(golden.query, dialect_for(store))
+            queries = parse_queries(golden.query, store.index.dialect)
         except QuerySyntaxError:
             continue
         for query in queries:
@@ -117,7 +116,7 @@ def pairs(version: str, store: Store) -> list[tuple[Query, Query]]:
 def test_queries_that_do_not_intersect_share_no_spec(version, golden_store):
     """And a query that intersects none of the specs finds none."""
     store = golden_store(version)
-    dialect = dialect_for(store)
+    dialect = store.index.dialect
     matcher = Matcher(store.by_hash, dialect, NO_PROVIDERS)
     specs = list(store)
     apart = 0
@@ -137,7 +136,7 @@ def test_queries_that_do_not_intersect_share_no_spec(version, golden_store):
 def test_a_scan_finds_what_asking_each_spec_finds(version, golden_store):
     """Queries without a name are answered from columns; one by one the answer is the same."""
     store = golden_store(version)
-    dialect = dialect_for(store)
+    dialect = store.index.dialect
     texts = [
         "+mpi", "%gcc", "^python@3.11", "^zlib %gcc@12", "^mpi", "^[virtuals=mpi] openmpi", "*",
         "++shared", "@1:2 ^gcc-runtime", "^/a", "^[deptypes=link] zlib", "%c=gcc", "~shared^python",
@@ -148,4 +147,4 @@ def test_a_scan_finds_what_asking_each_spec_finds(version, golden_store):
         (query,) = parse_queries(text, dialect)
         test = Matcher(store.by_hash, dialect, NO_PROVIDERS).test(query)
         wanted = {spec for spec in store if spec.installed and test(spec)}
-        assert set(find_specs(store, text, providers=NO_PROVIDERS)) == wanted, text
+        assert set(store.find(text, providers=NO_PROVIDERS)) == wanted, text

@@ -15,7 +15,6 @@ from trees import write
 from spack_kernel.spack.config.config import Config
 from spack_kernel.spack.errors import ConfigError
 from spack_kernel.spack.query.parser import parse_query
-from spack_kernel.spack.query.search import select
 from spack_kernel.spack.query.virtuals import Provision
 from spack_kernel.spack.repos.provides_reader import Recipe
 from spack_kernel.spack.repos.repositories import (
@@ -304,9 +303,9 @@ class TestSiteProviders:
             "d" * 32: record("zlib", tmp_path / "zlib"),
         }
         store = Store.open(write(tmp_path / "tree", records))
-        assert InstalledRecipes(store).provides("zlib") is None
-        assert InstalledRecipes(store).provides("nothing") is None
-        known = SiteProviders.of_store(store)
+        assert InstalledRecipes(store.index.chain).provides("zlib") is None
+        assert InstalledRecipes(store.index.chain).provides("nothing") is None
+        known = SiteProviders.of_chain(store.index.chain, None, [])
         assert "mpi" in known
         assert "gone" not in known
 
@@ -338,7 +337,7 @@ class TestSiteProviders:
         assert store.providers.listed("mpi") == {"our-mpi", "mpich"}
         assert store.providers.listed("blas") == frozenset()
         assert [spec.name for spec in store.find("mpi")] == ["our-mpi"]
-        (selected,) = select(store, "mpi@3:")
+        (selected,) = store.select("mpi@3:")
         assert selected.specs == ()
         assert selected.unknown == ("which versions of mpi its providers provide",)
 
@@ -363,7 +362,7 @@ class TestSiteProviders:
         store = Store.open(write(tmp_path, records))
         assert [spec.name for spec in store.find("mpi")] == ["openmpi", "our-mpi"]
         assert [spec.name for spec in store.find("mpi@3")] == ["openmpi"]
-        assert select(store, "mpi@3")[0].unknown == ("which versions of mpi its providers provide",)
+        assert store.select("mpi@3")[0].unknown == ("which versions of mpi its providers provide",)
         assert store.find("mpi@4") == []
         assert [spec.name for spec in store.find("cxx")] == ["gcc"]
         assert KnownVirtuals(8).provides("gcc") != KnownVirtuals(7).provides("gcc")

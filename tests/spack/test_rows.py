@@ -12,8 +12,6 @@ import pytest
 
 from spack_kernel.spack.database.rows import Rows
 from spack_kernel.spack.errors import DatabaseError, DatabaseWarning
-from spack_kernel.spack.query.search import in_find_order
-from spack_kernel.spack.query.store_index import memory_of
 from spack_kernel.spack.spec.spec import DeferredSpecs, Spec
 from spack_kernel.spack.store.store import Store
 from tests.spack.small_stores import dag_hash, make_store, node
@@ -21,7 +19,7 @@ from tests.spack.small_stores import dag_hash, make_store, node
 
 @pytest.mark.parametrize("read", ["the records", "the specs"])
 def test_a_row_is_its_spec(store: Store, read: str) -> None:
-    rows = Rows(store.record if read == "the records" else lambda _: None, store.by_hash)
+    rows = Rows(store.index.chain.record if read == "the records" else lambda _: None, store.by_hash)
     for spec in store:
         row = rows.row(spec.hash)
         assert row is not None
@@ -53,7 +51,7 @@ def test_the_order_is_the_same_for_a_part_and_for_all(store: Store) -> None:
     for name in list(store.names())[::10]:
         expected = [spec for spec in whole if spec.name == name]
         part = [again.by_hash(spec.hash) for spec in reversed(expected)][: len(expected) // 3]
-        ordered = in_find_order(again, [spec for spec in part if spec is not None])
+        ordered = again.in_find_order([spec for spec in part if spec is not None])
         assert ordered == [spec for spec in expected if spec in part]
         assert again.find(name) == expected
 
@@ -93,7 +91,7 @@ def test_a_spec_that_was_not_looked_at_can_be_sent(store: Store) -> None:
 
 
 def test_what_is_not_recorded_has_no_row(store: Store) -> None:
-    rows = Rows(store.record, store.by_hash)
+    rows = Rows(store.index.chain.record, store.by_hash)
     assert rows.row("a" * 32) is None
     assert list(rows.dependencies("a" * 32)) == []
 
@@ -116,11 +114,11 @@ def test_a_malformed_record_is_left_out_of_a_scan(tmp_path: Path, broken: dict) 
     content["database"]["installs"][dag_hash("hdf5")]["spec"].update(broken)
     index.write_text(json.dumps(content))
     store = Store.open(tmp_path)
-    rows = Rows(store.record, store.by_hash)
+    rows = Rows(store.index.chain.record, store.by_hash)
     with pytest.raises(DatabaseError):
         rows.edges(rows.row(dag_hash("hdf5")))
     with pytest.warns(DatabaseWarning, match="left out"):
-        memory_of(store).scan  # noqa: B018
+        store.index.scan  # noqa: B018
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert [spec.name for spec in store.find("@1:")] == ["zlib"]

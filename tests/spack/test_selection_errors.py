@@ -7,7 +7,6 @@ from small_stores import dag_hash, make_store, node
 
 from spack_kernel.spack.errors import Ambiguous, NoMatch, QuerySyntaxError
 from spack_kernel.spack.query.parser import parse_queries
-from spack_kernel.spack.query.search import find_specs, get_specs, select
 from spack_kernel.spack.query.virtuals import NO_PROVIDERS, Providers
 from spack_kernel.spack.store.store import Store
 
@@ -80,9 +79,9 @@ def test_hashes_are_as_long_as_it_takes(tmp_path):
 
 def test_several_queries_each_choose(golden_store):
     store = golden_store("1.3")
-    assert [s.hash[:7] for s in get_specs(store, "/i2ik4im /5fzza6t")] == ["i2ik4im", "5fzza6t"]
+    assert [s.hash[:7] for s in store.get_each("/i2ik4im /5fzza6t")] == ["i2ik4im", "5fzza6t"]
     with pytest.raises(Ambiguous, match="'zlib' matches 16"):
-        get_specs(store, "/i2ik4im zlib")
+        store.get_each("/i2ik4im zlib")
 
 
 # No match: names
@@ -119,19 +118,19 @@ def test_a_virtual_package_in_a_version_nobody_recorded(golden_store):
     message = text(store, "mpi@3:", providers=NO_PROVIDERS)
     assert "mpi is a virtual package, provided by mpich or openmpi.\n" in message
     assert "The database does not record which versions of mpi its providers provide." in message
-    (selection,) = select(store, "hdf5 ^mpi@3:", providers=NO_PROVIDERS)
+    (selection,) = store.select("hdf5 ^mpi@3:", providers=NO_PROVIDERS)
     assert selection.unknown == ("which versions of mpi its providers provide",)
 
 
 def test_providers_fill_in(golden_store):
     store = golden_store("0.17")
     providers = Providers.parse({"mpi@:3.1": ["openmpi@2:"], "mpi@:4": ["mpich"]})
-    assert {spec.name for spec in find_specs(store, "mpi", providers=providers)} == {
+    assert {spec.name for spec in store.find("mpi", providers=providers)} == {
         "openmpi",
         "mpich",
     }
-    assert {spec.name for spec in find_specs(store, "mpi@3.5:", providers=providers)} == {"mpich"}
-    assert find_specs(store, "py-h5py ^mpi", providers=providers)
+    assert {spec.name for spec in store.find("mpi@3.5:", providers=providers)} == {"mpich"}
+    assert store.find("py-h5py ^mpi", providers=providers)
 
 
 # No match: what is asked of a node
@@ -221,7 +220,7 @@ def test_an_empty_store(tmp_path):
     assert store.find("") == []
     assert "Nothing that is recorded is called zlib." in text(store, "zlib")
     with pytest.raises(NoMatch, match="nothing is installed in") as caught:
-        get_specs(store, " ")
+        store.get_each(" ")
     assert "`spack install SPEC`" in caught.value.hint
 
 

@@ -31,7 +31,6 @@ from spack_kernel.kernels.loading import ENVIRONMENT_DISPLAY_NAME, ENVIRONMENT_N
 from spack_kernel.spack.environments import EnvironmentNotReady, environment_names
 from spack_kernel.spack.errors import ITEM_ERRORS, SpackKernelError, reason_of
 from spack_kernel.spack.load import site_inspections
-from spack_kernel.spack.query import diagnostics, search
 from spack_kernel.spack.system import file_checks
 
 if TYPE_CHECKING:
@@ -264,8 +263,8 @@ class _Gatherer:
 
     def _nearest(self, query: str) -> str:
         """Return what a query that finds nothing may mean instead."""
-        (selected, *_) = search.select(self._store, query)
-        hint = diagnostics.no_match(self._store, selected, self._store.providers).hint
+        (selected, *_) = self._store.select(query)
+        hint = self._store.no_match(selected).hint
         return f": {hint}" if hint.startswith("Did you mean") else ""
 
     def _candidates(self, specs: Iterable[Spec]) -> list[Candidate]:

@@ -6,12 +6,14 @@ from spack_kernel._lazy import attach
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .chain import Chain as Chain
     from .database import Database as Database
     from .index_json import INDEX_PATH as INDEX_PATH
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "chain": "Chain",
         "database": "Database",
         "index_json": "INDEX_PATH",
     },

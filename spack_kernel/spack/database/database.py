@@ -11,6 +11,7 @@ import re
 import warnings
 from bisect import bisect_left
 from collections import defaultdict
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 #: The database formats whose records are known, oldest and newest.
 KNOWN_FORMATS = (5, 8)
+
+#: How many records are read to tell which Spack wrote a database of format 6.
+_SAMPLE = 64
 
 #: Decoded specs kept by one database; about 4 kB each.
 CACHED_SPECS = 1024
@@ -244,6 +248,12 @@ class Database:
                     found.setdefault(virtual, set()).add(package)
             self._virtuals = found
         return self._virtuals
+
+    @cached_property
+    def records_build_systems(self) -> bool:
+        """Whether specs have the variant ``build_system``, which Spack 0.19 introduced."""
+        sample = list(self)[:: max(1, len(self) // _SAMPLE)]
+        return any("build_system" in spec.variants for spec in self.specs(sample))
 
     def with_hash_prefix(self, hash_prefix: str) -> list[str]:
         """Return the DAG hashes that begin with `hash_prefix`, sorted."""

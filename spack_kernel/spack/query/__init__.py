@@ -9,17 +9,16 @@ if TYPE_CHECKING:
     from .abstract_spec import Query as Query
     from .parser import parse_queries as parse_queries, parse_query as parse_query
     from .quoting import quoted as quoted
-    from .search import in_find_order as in_find_order
+    from .selection import Selection as Selection
     from .virtuals import Providers as Providers
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "": "diagnostics search",
         "abstract_spec": "Query",
         "parser": "parse_queries parse_query",
         "quoting": "quoted",
-        "search": "in_find_order",
+        "selection": "Selection",
         "virtuals": "Providers",
     },
 )

@@ -13,15 +13,15 @@ from spack_kernel.spack.spec.version_ranges import ANY_VERSION
 from .abstract_spec import Query
 from .candidate_table import short_hashes, table
 from .matcher import Matcher
-from .search import in_find_order, recorded_providers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from spack_kernel.spack.database.chain import Chain
     from spack_kernel.spack.spec.spec import Spec
-    from spack_kernel.spack.store.store import Store
 
-    from .store_index import Selection
+    from .selection import Selection
+    from .store_index import StoreIndex
     from .virtuals import Providers
 
 #: How many candidates, nearest specs, and values are listed.
@@ -30,12 +30,12 @@ _NEAREST = 5
 _VALUES = 8
 
 
-def ambiguous(store: Store, selection: Selection) -> Ambiguous:
+def ambiguous(chain: Chain, selection: Selection) -> Ambiguous:
     """Return the error for a query that several installed specs satisfy."""
     specs = selection.specs
     asked = f"'{selection.query}'" if selection.query is not None else "an empty query"
     shown = specs[:_SPECS]
-    details = table(shown, store.by_hash)
+    details = table(shown, chain.by_hash)
     if len(specs) > len(shown):
         details.append(f"  ... and {len(specs) - len(shown)} more")
     first = shown[0]
@@ -47,18 +47,18 @@ def ambiguous(store: Store, selection: Selection) -> Ambiguous:
     )
 
 
-def no_match(store: Store, selection: Selection, providers: Providers) -> NoMatch:
+def no_match(index: StoreIndex, selection: Selection, providers: Providers) -> NoMatch:
     """Return the error for a query that nothing installed satisfies."""
     query = selection.query
     if query is None:
         return NoMatch(
-            f"nothing is installed in {store.root}",
+            f"nothing is installed in {index.chain.root}",
             hint="Install something with `spack install SPEC`, or name another store (--store).",
         )
-    details, hint = _Reasons(store, query, providers).found()
+    details, hint = _Reasons(index, query, providers).found()
     details += [f"The database does not record {thing}." for thing in selection.unknown]
     if not hint:
-        details.append(_looked_in(store))
+        details.append(_looked_in(index.chain))
         hint = _what_to_type(query)
     return NoMatch(f"no installed spec matches '{query}'", details=details, hint=hint)
 
@@ -73,14 +73,15 @@ class _Part(NamedTuple):
 class _Reasons:
     """Looks for what stands between a query and the specs that are installed."""
 
-    def __init__(self, store: Store, query: Query, providers: Providers) -> None:
-        self.store = store
+    def __init__(self, index: StoreIndex, query: Query, providers: Providers) -> None:
+        self.chain = index.chain
+        self.in_find_order = index.in_find_order
         self.query = query
-        self.known = store.names()
+        self.known = self.chain.names()
         self.matcher = Matcher(
-            store.by_hash, query.dialect, providers, is_package=self.known.__contains__
+            self.chain.by_hash, query.dialect, providers, is_package=self.known.__contains__
         )
-        self.virtuals = set(recorded_providers(store))
+        self.virtuals = self.chain.virtuals
         self.providers = providers
 
     def found(self) -> tuple[list[str], str]:
@@ -97,7 +98,7 @@ class _Reasons:
         if gone and self.query.hash:
             return gone, instead
         dag_hash = self.query.hash
-        if dag_hash and not self.query.name and not self.store.with_hash_prefix(dag_hash):
+        if dag_hash and not self.query.name and not self.chain.with_hash_prefix(dag_hash):
             return self._unknown_hash(dag_hash)
         pool = [spec for spec in self._pool() if spec.installed]
         if not pool:
@@ -121,11 +122,11 @@ class _Reasons:
         pool = [spec for spec in self._pool() if spec.installed]
         if not pool:
             return self._none_of_that_name(), ""
-        near = in_find_order(self.store, self._nearest(pool))[:_NEAREST]
+        near = self.in_find_order(self._nearest(pool))[:_NEAREST]
         title = "Installed:" if len(near) == len(pool) else "The nearest that are installed:"
         return [
             title,
-            *table(near, self.store.by_hash, versions=True),
+            *table(near, self.chain.by_hash, versions=True),
         ], f"If one of them will do: {near[0].name}/{short_hashes(near)[0]}"
 
     def _none_of_that_name(self) -> list[str]:
@@ -141,12 +142,12 @@ class _Reasons:
     def _pool(self) -> Iterable[Spec]:
         name = self.query.name
         if name is None:
-            return self.store
-        specs = self.store.named(name)
+            return self.chain
+        specs = self.chain.named(name)
         if specs:
             return specs
-        packages = recorded_providers(self.store).get(name, ())
-        return [spec for package in sorted(packages) for spec in self.store.named(package)]
+        packages = self.chain.virtuals.get(name, ())
+        return [spec for package in sorted(packages) for spec in self.chain.named(package)]
 
     # Names and hashes
 
@@ -173,11 +174,11 @@ class _Reasons:
 
     def _unknown_hash(self, dag_hash: str) -> tuple[list[str], str]:
         details = [f"No recorded hash begins with {dag_hash}."]
-        if dag_hash != dag_hash.lower() and self.store.with_hash_prefix(dag_hash.lower()):
+        if dag_hash != dag_hash.lower() and self.chain.with_hash_prefix(dag_hash.lower()):
             return details, f"Hashes are written in lower case: /{dag_hash.lower()}"
         near: list[str] = []
         for length in range(len(dag_hash) - 1, 3, -1):
-            near = [s.label for s in self.store.with_hash_prefix(dag_hash[:length]) if s.installed]
+            near = [s.label for s in self.chain.with_hash_prefix(dag_hash[:length]) if s.installed]
             if near:
                 break
         return details, f"Did you mean {_or(near[:5])}?" if near else ""
@@ -185,7 +186,7 @@ class _Reasons:
     def _not_installed(self) -> tuple[list[str], str]:
         """Return what is said of records that satisfy the query and are not installed."""
         if self.query.hash:
-            records: Iterable[Spec] = self.store.with_hash_prefix(self.query.hash)
+            records: Iterable[Spec] = self.chain.with_hash_prefix(self.query.hash)
         elif self.query.name:
             records = self._pool()
         else:
@@ -196,7 +197,7 @@ class _Reasons:
             if spec.installed or not test(spec):
                 continue
             if spec.deprecated_for:
-                other = self.store.by_hash(spec.deprecated_for)
+                other = self.chain.by_hash(spec.deprecated_for)
                 instead = other.label if other else f"/{spec.deprecated_for[:7]}"
                 lines.append(f"{spec.label} was deprecated in favour of {instead}.")
                 hint = f"Use {other.name}/{other.hash[:7]}" if other and other.installed else hint
@@ -286,7 +287,7 @@ class _Reasons:
             for edge in stack.pop().dependencies:
                 if edge.hash not in seen:
                     seen.add(edge.hash)
-                    child = self.store.by_hash(edge.hash)
+                    child = self.chain.by_hash(edge.hash)
                     if child is not None:
                         stack.append(child)
                         found.update([child] if child.name == name else [])
@@ -322,9 +323,9 @@ def _there_was(labels: Sequence[str]) -> str:
     return f"; there was {', '.join(labels[:_VALUES])}{more}."
 
 
-def _looked_in(store: Store) -> str:
+def _looked_in(chain: Chain) -> str:
     """Say where was looked: a query is often right, and the store another one than was meant."""
-    told = [f"{len(database):,} in {database.root}" for database in store.databases]
+    told = [f"{len(database):,} in {database.root}" for database in chain.databases]
     return f"Looked among all specs that are recorded: {', '.join(told)}."
 
 

@@ -9,45 +9,30 @@ from __future__ import annotations
 import threading
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, NamedTuple
-from weakref import WeakKeyDictionary
 
 from spack_kernel.spack.errors import DatabaseError, warn_left_out
 from spack_kernel.spack.spec.spec import DeferredSpecs
 
+from .dialects import dialect_of
+from .selection import Selection
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from spack_kernel.spack.database.chain import Chain
     from spack_kernel.spack.database.find_order import FindOrder
     from spack_kernel.spack.database.rows import Row, Rows
     from spack_kernel.spack.spec.spec import Spec
-    from spack_kernel.spack.store.store import Store
 
     from .abstract_spec import Query
+    from .dialects import Dialect
     from .scan import Scan
     from .scan_order import ScanNodes
+    from .virtuals import Providers
 
 
 #: How many specs the answers that are kept of a store may have together; 8 bytes each.
 ANSWERED_SPECS = 250_000
-
-
-class Selection(NamedTuple):
-    """What satisfies a query.
-
-    Attributes
-    ----------
-    query : Query or None
-        The query; None for blank text, which everything satisfies.
-    specs : tuple of Spec
-        In the order in which `spack find` lists them.
-    unknown : tuple of str
-        What would have to be known to be sure of the answer; empty when the database says it
-        all. Each completes "the database does not record ...".
-    """
-
-    query: Query | None
-    specs: tuple[Spec, ...]
-    unknown: tuple[str, ...] = ()
 
 
 class _Answer(NamedTuple):
@@ -63,29 +48,40 @@ def _size(answers: Sequence[_Answer]) -> int:
     return sum(64 + len(answer.hashes) for answer in answers)
 
 
-class Memory:
-    """What is kept of one store.
+class StoreIndex:
+    """The databases of a store, what is known of virtual packages, and answers given before.
 
     Parameters
     ----------
-    store : Store
-        Another store of the same databases than the one that this is kept for, which it would
-        otherwise keep.
+    chain : Chain
+        The databases.
+    providers : Providers
+        What the site knows of virtual packages.
     """
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._deferred = DeferredSpecs(store.by_hash)
+    def __init__(self, chain: Chain, providers: Providers) -> None:
+        self.chain = chain
+        self.providers = providers
+        self._deferred = DeferredSpecs(chain.by_hash)
         self._packages: dict[str, list[tuple[str, bool]]] = {}
         self._answers: dict[tuple[str, bool | None], list[_Answer]] = {}
         self._room = ANSWERED_SPECS
         self._lock = threading.Lock()
 
+    @cached_property
+    def dialect(self) -> Dialect:
+        """How queries are read: as by the Spack that wrote the local database."""
+        local = self.chain.databases[0]
+        return dialect_of(
+            local.version,
+            build_systems=local.version == "6" and local.records_build_systems,
+        )
+
     def rows(self) -> Rows:
         """Return what reads the rows of the store; what it learns goes with it."""
         from spack_kernel.spack.database.rows import Rows
 
-        return Rows(self._store.record, self._store.by_hash)
+        return Rows(self.chain.record, self.chain.by_hash)
 
     # Answers
 
@@ -120,7 +116,7 @@ class Memory:
     def _order(self) -> FindOrder[str]:
         from spack_kernel.spack.database.find_order import FindOrder
 
-        return FindOrder(self._store.hashes_named, {})
+        return FindOrder(self.chain.hashes_named, {})
 
     def rows_named(self, name: str) -> tuple[Rows, dict[str, Row]]:
         """Return the rows of a package by DAG hash, in recorded order, and what has read them.
@@ -131,7 +127,7 @@ class Memory:
             For each record that is malformed; it is left out.
         """
         rows, named = self.rows(), {}
-        for dag_hash in self._store.hashes_named(name):
+        for dag_hash in self.chain.hashes_named(name):
             try:
                 row = rows.row(dag_hash)
             except DatabaseError as error:
@@ -212,7 +208,7 @@ class Memory:
         """The columns of the store."""
         from .scan import Scan
 
-        hashes = dict.fromkeys(h for database in self._store.databases for h in database)
+        hashes = dict.fromkeys(h for database in self.chain.databases for h in database)
         return Scan(hashes, self.rows())
 
     @cached_property
@@ -231,14 +227,3 @@ class Memory:
         """Return the specs of rows of `scan` in find order, to be read when they are looked at."""
         ordered = self._scan_order.sorted(self._scan_nodes, self.scan.by_name(rows))
         return self._deferred.all(map(self.scan.hashes.__getitem__, ordered))
-
-
-_memories: WeakKeyDictionary[Store, Memory] = WeakKeyDictionary()
-
-
-def memory_of(store: Store) -> Memory:
-    """Return what is kept of `store`, as long as it is."""
-    known = _memories.get(store)
-    if known is None:
-        known = _memories[store] = Memory(type(store)(store.databases))
-    return known

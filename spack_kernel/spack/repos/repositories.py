@@ -13,7 +13,6 @@ import hashlib
 import json
 import keyword
 import re
-import weakref
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -30,9 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from spack_kernel.spack.config.config import Config
+    from spack_kernel.spack.database.chain import Chain
     from spack_kernel.spack.database.database import Database
     from spack_kernel.spack.spec.spec import Spec
-    from spack_kernel.spack.store.store import Store
 
     _Source: TypeAlias = "Repository | InstalledRecipes | KnownVirtuals"
 
@@ -179,12 +178,12 @@ class InstalledRecipes:
 
     Parameters
     ----------
-    store : Store
-        The store; of each package one installed record is looked at, the one recorded last.
+    chain : Chain
+        The databases; of each package one installed record is looked at, the one recorded last.
     """
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, chain: Chain) -> None:
+        self._chain = chain
 
     def provides(self, package: str) -> list[Provides] | None:
         """Return what the recipe of `package` provides; None when no prefix has a copy of it."""
@@ -198,7 +197,7 @@ class InstalledRecipes:
         return None
 
     def _last_installed(self, package: str) -> Spec | None:
-        for database in self._store.databases:
+        for database in self._chain.databases:
             # One record is decoded, seldom more: a large store has thousands of a name.
             for spec in database.specs(reversed(database.named(package))):
                 if spec.installed and spec.external is None:
@@ -273,26 +272,29 @@ class SiteProviders(Providers):
         self._questions: list[file_checks.Question] = [] if questions is None else questions
 
     @classmethod
-    def of_store(cls, store: Store) -> SiteProviders:
-        """Return what is known to the site of a store, its configuration included."""
-        config = store.config
-        # The store keeps what is made here: without a weak reference neither would be freed.
-        reference = weakref.ref(store)
+    def of_chain(
+        cls, chain: Chain, config: Config | None, questions: list[file_checks.Question]
+    ) -> SiteProviders:
+        """Return what a site knows.
+
+        Parameters
+        ----------
+        chain : Chain
+            Its databases.
+        config : Config or None
+            Its configuration.
+        questions : list of Question
+            Where to record what is asked of the file system.
+        """
 
         def sources() -> Iterator[_Source]:
             if config is not None:
                 yield from configured_repositories(config)
-            store = reference()
-            if store is not None:
-                yield InstalledRecipes(store)
-                yield KnownVirtuals(max(_format(database) for database in store.databases))
-
-        def packages() -> set[str]:
-            store = reference()
-            return set() if store is None else store.names()
+            yield InstalledRecipes(chain)
+            yield KnownVirtuals(max(_format(database) for database in chain.databases))
 
         preferred = lambda: preferred_providers(config) if config else {}  # noqa: E731
-        return cls(sources, packages, preferred, store.questions)
+        return cls(sources, chain.names, preferred, questions)
 
     def __contains__(self, virtual: object) -> bool:
         return virtual in self._known

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import warnings
-import weakref
 from functools import cached_property
-from itertools import islice
 from typing import TYPE_CHECKING
 
+from spack_kernel.spack.database.chain import Chain
 from spack_kernel.spack.database.database import Database
 from spack_kernel.spack.database.index_json import INDEX_PATH
-from spack_kernel.spack.errors import DatabaseError, DatabaseWarning, StoreNotFound, warn_left_out
+from spack_kernel.spack.errors import DatabaseError, DatabaseWarning, StoreNotFound
 from spack_kernel.spack.query import search
-from spack_kernel.spack.query.virtuals import NO_PROVIDERS, DeferredProviders
-from spack_kernel.spack.spec.traversal import RUNTIME_DEPTYPES, reach, rule_for, topological
+from spack_kernel.spack.query.store_index import StoreIndex
+from spack_kernel.spack.query.virtuals import DeferredProviders
+from spack_kernel.spack.spec.traversal import RUNTIME_DEPTYPES
 from spack_kernel.spack.system import file_checks
 
 from . import locate
@@ -23,15 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    import msgspec
-
     from spack_kernel.spack.config.config import Config
+    from spack_kernel.spack.errors import NoMatch
+    from spack_kernel.spack.query.selection import Selection
     from spack_kernel.spack.query.virtuals import Providers
     from spack_kernel.spack.spec.spec import Spec
-
-
-#: Records that are looked at to tell a store that was moved.
-_LOOKED_AT = 32
 
 
 class Store:
@@ -48,6 +44,8 @@ class Store:
         install tree opened by itself.
     left_out : tuple of Path
         Upstream install trees that are configured and could not be read.
+    questions : list of Question
+        File-system checks, besides those of the databases, that answers depend on so far.
     """
 
     def __init__(
@@ -56,11 +54,15 @@ class Store:
         config: Config | None = None,
         left_out: Sequence[Path] = (),
     ) -> None:
-        self.databases = tuple(databases)
         self.config = config
         self.left_out = tuple(left_out)
-        #: What was asked of the file system, beside the databases, to answer queries up to now.
         self.questions: list[file_checks.Question] = []
+        self._chain = Chain(databases)
+
+    @property
+    def databases(self) -> tuple[Database, ...]:
+        """The databases, the local one first."""
+        return self._chain.databases
 
     @classmethod
     def open(
@@ -170,47 +172,10 @@ class Store:
     @property
     def root(self) -> str:
         """The local install tree."""
-        return str(self.databases[0].root)
+        return self._chain.root
 
-    @cached_property
-    def providers(self) -> Providers:
-        """What the site knows of virtual packages beside the database.
-
-        Taken from the package repositories and ``packages.yaml`` of the configuration, and from
-        the recipes Spack leaves in the prefixes; read when it is first needed, which is only for
-        names that no package has, and for versions of virtual packages.
-        """
-        # The store keeps what is made here: without a weak reference neither would be freed.
-        reference = weakref.ref(self)
-
-        def read() -> Providers:
-            from spack_kernel.spack.repos.repositories import SiteProviders
-
-            store = reference()
-            return NO_PROVIDERS if store is None else SiteProviders.of_store(store)
-
-        return DeferredProviders(read)
-
-    def moved_from(self) -> str | None:
-        """Return the install tree that the records name where this one is a moved copy of it.
-
-        Told by the first record whose prefix does not exist: its end is looked for in this tree.
-        """
-        database = self.databases[0]
-        root = str(database.root)
-        for dag_hash in islice(database, _LOOKED_AT):
-            try:
-                spec = database.get(dag_hash)
-            except DatabaseError:
-                continue
-            prefix = spec.prefix if spec is not None and spec.external is None else None
-            if not prefix or prefix.startswith(f"{root}/") or file_checks.is_dir(prefix):
-                continue
-            parts = prefix.strip("/").split("/")
-            for count in range(1, len(parts)):
-                if file_checks.is_dir("/".join([root, *parts[-count:]])):
-                    return "/" + "/".join(parts[:-count])
-        return None
+    def __repr__(self) -> str:
+        return f"<Store {' > '.join(str(database.root) for database in self.databases)}>"
 
     def changed(self) -> bool:
         """Return whether a database differs from when it was read. One stat for each."""
@@ -234,125 +199,30 @@ class Store:
             return self
         return Store(databases, self.config, self.left_out)
 
-    def __repr__(self) -> str:
-        return f"<Store {' > '.join(str(database.root) for database in self.databases)}>"
+    # Queries
 
-    def __iter__(self) -> Iterator[Spec]:
-        """Yield every recorded spec once, local records first, in recorded order.
+    @cached_property
+    def providers(self) -> Providers:
+        """What the site knows of virtual packages beside the database.
 
-        Malformed records are left out with a `DatabaseWarning`, here and in `named`.
+        Taken from the package repositories and ``packages.yaml`` of the configuration, and from
+        the recipes Spack leaves in the prefixes; read when it is first needed, which is only for
+        names that no package has, and for versions of virtual packages.
         """
-        return self._specs(self.databases)
+        chain, config, questions = self._chain, self.config, self.questions
 
-    def by_hash(self, dag_hash: str) -> Spec | None:
-        """Return the spec with exactly this 32-character DAG hash, or None.
+        def read() -> Providers:
+            # Imported when a query needs it: it brings a parser of Python along.
+            from spack_kernel.spack.repos.repositories import SiteProviders
 
-        Raises
-        ------
-        DatabaseError
-            When its record is malformed, and no other database of the chain has a good one.
-        """
-        fallback: Spec | None = None
-        malformed: DatabaseError | None = None
-        for database in self.databases:
-            try:
-                spec = database.get(dag_hash)
-            except DatabaseError as error:
-                malformed = malformed or error
-                continue
-            if spec is not None and spec.installed:
-                return spec
-            fallback = fallback or spec
-        if fallback is None and malformed is not None:
-            raise malformed
-        return fallback
+            return SiteProviders.of_chain(chain, config, questions)
 
-    def named(self, name: str) -> list[Spec]:
-        """Return every recorded spec of the package `name`, installed or not, in recorded order."""
-        return list(self._specs(database.named(name) for database in self.databases))
+        return DeferredProviders(read)
 
-    def hashes_named(self, name: str) -> list[str]:
-        """Return the DAG hashes of all records of the package `name`, each once."""
-        return list(dict.fromkeys(h for base in self.databases for h in base.named(name)))
-
-    def has_package(self, name: str) -> bool:
-        """Tell whether anything of the package `name` is recorded, installed or not."""
-        return any(database.named(name) for database in self.databases)
-
-    def specs(self, hashes: Iterable[str]) -> list[Spec]:
-        """Return the specs with these DAG hashes, without those that are not recorded.
-
-        Malformed records are left out with a `DatabaseWarning`.
-        """
-        return list(self._specs([hashes]))
-
-    def record(self, dag_hash: str) -> msgspec.Raw | None:
-        """Return the one record of a DAG hash as JSON; None where there are none, or several."""
-        if len(self.databases) == 1:
-            return self.databases[0].record(dag_hash)
-        records = [database.record(dag_hash) for database in self.databases]
-        there = [record for record in records if record is not None]
-        return there[0] if len(there) == 1 else None
-
-    def names(self) -> set[str]:
-        """Return every recorded package name."""
-        return set().union(*(database.names() for database in self.databases))
-
-    def with_hash_prefix(self, prefix: str) -> list[Spec]:
-        """Return every recorded spec whose DAG hash begins with `prefix`, sorted by hash.
-
-        Raises
-        ------
-        DatabaseError
-            When the only record it can mean is malformed.
-        """
-        hashes = sorted({h for base in self.databases for h in base.with_hash_prefix(prefix)})
-        if len(hashes) == 1:
-            spec = self.by_hash(hashes[0])
-            return [] if spec is None else [spec]
-        return list(self._specs([hashes]))
-
-    def edges(self, dag_hash: str, deptypes: Sequence[str] = RUNTIME_DEPTYPES) -> tuple[str, ...]:
-        """Return the hashes of the dependencies of a spec that have one of these types.
-
-        Much faster than `by_hash`, for who walks over a whole store.
-
-        Raises
-        ------
-        DatabaseError
-            When its record is malformed.
-        """
-        for database in self.databases:
-            if dag_hash in database:
-                return database.edges(dag_hash, deptypes)
-        return ()
-
-    def explicit(self) -> list[Spec]:
-        """Return the installed specs that somebody asked for, local ones first.
-
-        Malformed records are left out with a `DatabaseWarning`.
-        """
-        hashes = dict.fromkeys(h for database in self.databases for h in database.explicit())
-        return [spec for spec in self._specs([hashes]) if spec.installed]
-
-    def _specs(self, hashes: Iterable[Iterable[str]]) -> Iterator[Spec]:
-        if len(self.databases) == 1:
-            for group in hashes:
-                yield from self.databases[0].specs(group)
-            return
-        seen: set[str] = set()
-        for group in hashes:
-            for dag_hash in group:
-                if dag_hash in seen:
-                    continue
-                seen.add(dag_hash)
-                try:
-                    spec = self.by_hash(dag_hash)
-                except DatabaseError as error:
-                    warn_left_out(error, stacklevel=3)
-                    continue
-                if spec is not None:
-                    yield spec
+    @cached_property
+    def index(self) -> StoreIndex:
+        """What answers queries, and the answers it has given."""
+        return StoreIndex(self._chain, self.providers)
 
     def find(
         self, query: str, *, installed: bool | None = True, providers: Providers | None = None
@@ -374,7 +244,16 @@ class Store:
         QuerySyntaxError
             When `query` does not parse.
         """
-        return search.find_specs(self, query, installed=installed, providers=providers)
+        return search.find_specs(self.index, query, installed=installed, providers=providers)
+
+    def select(
+        self, query: str, *, installed: bool | None = True, providers: Providers | None = None
+    ) -> list[Selection]:
+        """Return what satisfies each abstract spec in `query`; one selection for blank text.
+
+        Parameters and errors are those of `find`.
+        """
+        return search.select(self.index, query, installed=installed, providers=providers)
 
     def get(self, query: str, *, providers: Providers | None = None) -> Spec:
         """Return the one installed spec that satisfies `query`, as `spack load` chooses it.
@@ -388,7 +267,84 @@ class Store:
         NoMatch, Ambiguous
             When nothing, or more than one spec, satisfies it.
         """
-        return search.get_spec(self, query, providers=providers)
+        return search.get_spec(self.index, query, providers=providers)
+
+    def get_each(self, query: str, *, providers: Providers | None = None) -> list[Spec]:
+        """Return the one installed spec for each abstract spec in `query`, in order.
+
+        Parameters and errors are those of `get`, but `query` may be several abstract specs.
+        """
+        return search.get_specs(self.index, query, providers=providers)
+
+    def no_match(self, selection: Selection) -> NoMatch:
+        """Return the error that says why nothing installed satisfies a query.
+
+        Parameters
+        ----------
+        selection : Selection
+            The empty answer of `select`.
+        """
+        return search.no_match(self.index, selection)
+
+    def in_find_order(self, specs: Iterable[Spec]) -> list[Spec]:
+        """Return specs of this store, each once, as `spack find` orders them."""
+        return self.index.in_find_order(specs)
+
+    # Records
+
+    def __iter__(self) -> Iterator[Spec]:
+        """Yield every recorded spec once; see `Chain`."""
+        return iter(self._chain)
+
+    def by_hash(self, dag_hash: str) -> Spec | None:
+        """Return the spec with exactly this 32-character DAG hash, or None.
+
+        Raises
+        ------
+        DatabaseError
+            When its record is malformed, and no other database of the chain has a good one.
+        """
+        return self._chain.by_hash(dag_hash)
+
+    def named(self, name: str) -> list[Spec]:
+        """Return every recorded spec of the package `name`, installed or not, in recorded order."""
+        return self._chain.named(name)
+
+    def has_package(self, name: str) -> bool:
+        """Return whether anything of the package `name` is recorded, installed or not."""
+        return self._chain.has_package(name)
+
+    def specs(self, hashes: Iterable[str]) -> list[Spec]:
+        """Return the specs with these DAG hashes, without those that are not recorded."""
+        return self._chain.specs(hashes)
+
+    def names(self) -> set[str]:
+        """Return every recorded package name."""
+        return self._chain.names()
+
+    def with_hash_prefix(self, prefix: str) -> list[Spec]:
+        """Return every recorded spec whose DAG hash begins with `prefix`, sorted by hash.
+
+        Raises
+        ------
+        DatabaseError
+            When the only record it can mean is malformed.
+        """
+        return self._chain.with_hash_prefix(prefix)
+
+    def edges(self, dag_hash: str, deptypes: Sequence[str] = RUNTIME_DEPTYPES) -> tuple[str, ...]:
+        """Return the hashes of the dependencies of a spec that have one of these types.
+
+        Raises
+        ------
+        DatabaseError
+            When its record is malformed.
+        """
+        return self._chain.edges(dag_hash, deptypes)
+
+    def explicit(self) -> list[Spec]:
+        """Return the explicitly installed specs, local ones first."""
+        return self._chain.explicit()
 
     def closure(self, *roots: Spec, deptypes: Sequence[str] = RUNTIME_DEPTYPES) -> list[Spec]:
         """Return the roots and their recursive dependencies, in Spack's topological order.
@@ -398,6 +354,8 @@ class Store:
         DatabaseError
             When the recorded dependencies form a cycle.
         """
-        return topological(
-            reach(roots, self.by_hash, deptypes), rule_for(self.databases[0].version)
-        )
+        return self._chain.closure(*roots, deptypes=deptypes)
+
+    def moved_from(self) -> str | None:
+        """Return the install tree that the records name, if this one is a moved copy of it."""
+        return self._chain.moved_from()
