@@ -1,10 +1,10 @@
-# make demo    everything once, without Spack: a store, a kernel, a notebook with a plot
-# make test    the checkers and the whole test suite
-# make test-browser   its part in Chromium alone: JupyterLab and JupyterHub
-# make docs    the documentation, into site/
-# make clean   remove what these made
+# make demo    a complete example without Spack: build a store, install a kernel, run a notebook
+# make test    run the linters, the type checker and the full test suite
+# make test-browser   run only the tests in Chromium: JupyterLab and JupyterHub
+# make docs    build the documentation in site/
+# make clean   remove everything that these targets created
 #
-# Each makes the virtual environment .venv first; PYTHON names the Python for it (3.10 to 3.15).
+# Each target first creates the virtual environment .venv. PYTHON sets its Python (3.10 to 3.15).
 
 PYTHON ?= python3
 STORE ?= demo-store

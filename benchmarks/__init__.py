@@ -1,1 +1,1 @@
-"""What spack-kernel costs, as ratios against what a user would do instead."""
+"""The cost of spack-kernel, as ratios to what a user would do instead."""

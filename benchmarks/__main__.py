@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 DESCRIPTION = """\
-Measures spack-kernel beside what a user would do instead, both in turns in one run, and prints
-the ratio: below 1, ours takes less. The two numbers behind a ratio are its least and greatest
-over the rounds; where they lie far apart, the machine was noisy and the ratio says little.
+Measures spack-kernel and what a user would do instead, alternately in one run, and prints the
+ratio: below 1, spack-kernel takes less. The two numbers after a ratio are its minimum and maximum
+over the rounds; if they are far apart, the machine was noisy and the ratio means little.
 """
 
-#: The width of a ratio with its least and greatest.
+#: The width of a ratio with its minimum and maximum.
 _RATIO_WIDTH = 28
 
 
@@ -37,11 +37,11 @@ class Benchmarks:
     Parameters
     ----------
     stores : Stores
-        What they measure on.
+        The stores to measure.
     spack : Path or None
-        The root of a Spack instance to hold ours against.
+        The root of a Spack instance to compare with.
     rounds : int
-        How often each is measured at most.
+        The maximum number of measurements of each.
     """
 
     def __init__(self, stores: Stores, spack: Path | None, rounds: int) -> None:
@@ -60,9 +60,9 @@ class Benchmarks:
             yield from commands.compare(root, self._stores.pinned, self._rounds)
 
     def spack(self) -> Iterator[Comparison]:
-        """Ask a real Spack the same."""
+        """Compare with a real Spack."""
         if self._spack is None:
-            print("  (no Spack: give --spack or set SPACK_ROOT)", file=sys.stderr)
+            print("  (no Spack: use --spack or set SPACK_ROOT)", file=sys.stderr)
             return
         stores = self._stores
         try:
@@ -104,13 +104,13 @@ class Benchmarks:
         yield from imports.compare_slow(python, self._stores.prefixes(200), mountpoint)
 
     def discovery(self) -> Iterator[Comparison]:
-        """Ask a server for its kernels."""
+        """Request the kernels of a server."""
         directory = self._stores.directory / "servers"
         yield from discovery.compare(self._stores.large, directory, min(self._rounds, 2))
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the sections that are asked for and print the table."""
+    """Run the requested sections and print the table."""
     sections: dict[str, Callable[[Benchmarks], Iterator[Comparison]]] = {
         "resolving": Benchmarks.resolving,
         "commands": Benchmarks.commands,
@@ -146,8 +146,8 @@ def main(argv: list[str] | None = None) -> int:
     else:
         print(
             f"\n{facts['cores']} cores, load {facts['load']:.1f}; "
-            f"the same loop took 1 to {facts['noise']:.2f} times as long; "
-            f"all this took {sum(taken.values()):.0f} s"
+            f"the time of the same loop varied by a factor of up to {facts['noise']:.2f}; "
+            f"total time {sum(taken.values()):.0f} s"
         )
     return 0
 
@@ -162,7 +162,7 @@ def _arguments(sections: list[str], argv: list[str] | None) -> argparse.Namespac
         "--only", action="append", choices=sections, metavar="SECTION", help=", ".join(sections)
     )
     parser.add_argument(
-        "--rounds", type=int, default=3, help="rounds at most; of what is slow there are fewer (3)"
+        "--rounds", type=int, default=3, help="maximum number of rounds; fewer if slow (3)"
     )
     parser.add_argument(
         "--store", type=Path, help="an install tree with py-libensemble and py-ipykernel"
@@ -175,12 +175,12 @@ def _arguments(sections: list[str], argv: list[str] | None) -> argparse.Namespac
         "--spack",
         type=Path,
         default=Path(spack) if spack else None,
-        help="a Spack root to measure beside ($SPACK_ROOT)",
+        help="the root of a Spack to compare with ($SPACK_ROOT)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     args = parser.parse_args(argv)
     if args.rounds < 1:
-        parser.error("--rounds: at least 1")
+        parser.error("--rounds must be at least 1")
     return args
 
 

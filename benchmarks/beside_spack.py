@@ -1,4 +1,4 @@
-"""Our commands and our library beside a real Spack's, about the same stores."""
+"""Our commands and library compared with those of a real Spack, on the same stores."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 _QUERY = "py-numpy"
 _FORMAT = "{name}/{hash:7}"
 
-#: Seconds that Spack is asked one query after the other.
+#: Seconds for running queries in Spack, one after the other.
 _ASKING = 5.0
 
-# What Spack cannot answer says nothing of either; we are asked what it has answered.
+# Queries that Spack cannot answer are not compared; we run only those that it has answered.
 _IN_SPACK = """
 import json, sys, time
 import spack.store
@@ -68,16 +68,16 @@ print(json.dumps({"cold": cold, "warm": warm, "taken": sum(map(seconds, sample))
 
 
 class Spack:
-    """A real Spack, asked about one store.
+    """A real Spack, for queries on one store.
 
     Parameters
     ----------
     root : Path
-        Its own root. It runs with the configuration it has, in the environment there is.
+        Its own root. It runs with its own configuration, in the current environment.
     tree : Path
         The install tree.
     own : bool
-        Whether that is the one it is configured to; else it is told.
+        Whether that is the configured install tree; if not, it is set on the command line.
     """
 
     def __init__(self, root: Path, tree: Path, *, own: bool) -> None:
@@ -87,24 +87,24 @@ class Spack:
         run = subprocess.run(
             [*self.command, "--version"], capture_output=True, text=True, check=False
         )
-        self.section = f"beside Spack {run.stdout.split()[0]} ({size_of(tree)})"
+        self.section = f"compared with Spack {run.stdout.split()[0]} ({size_of(tree)})"
 
 
 def compare(
     spack: Spack, scratch: Path, rounds: int, *, pinned: str | None = None
 ) -> Iterator[Comparison]:
-    """Yield ours beside Spack's.
+    """Yield our figures compared with Spack's.
 
     Parameters
     ----------
     spack : Spack
-        Whom to ask about what.
+        The Spack and the store.
     scratch : Path
         A directory for a script.
     rounds : int
-        How often to measure at most.
+        The maximum number of measurements.
     pinned : str, optional
-        The DAG hash of a spec whose prefixes are there, to load.
+        The DAG hash of a spec with existing prefixes, to load.
     """
     tree = str(spack.tree)
     listing = ["--format", _FORMAT, _QUERY]
@@ -144,9 +144,9 @@ def _commands(
     theirs: Sequence[str],
     rounds: int,
 ) -> Iterator[Comparison]:
-    """Yield the time of a command of ours and of its work in-process, and the command's memory."""
+    """Yield the time of our command and of the same work in-process, and the command's memory."""
     peaks: dict[str, list[float]] = {name: [], other: []}
-    # Nothing remembered: as it is for a command that was never given before.
+    # Nothing cached, as for a command that has never run before.
     env = {**os.environ, CACHE_VARIABLE: ""}
 
     def measure(what: str, argv: Sequence[str]) -> float:
@@ -169,7 +169,7 @@ def _commands(
 
 
 def _in_process(spack: Spack, scratch: Path) -> Iterator[Comparison]:
-    """Yield what a query takes where each of both has started already."""
+    """Yield the time of a query when both programs have already started."""
     script = scratch / "ask.py"
     script.write_text(_IN_SPACK)
     done = subprocess.run(
@@ -186,8 +186,8 @@ def _in_process(spack: Spack, scratch: Path) -> Iterator[Comparison]:
         check=False,
     )
     if done.returncode:
-        last = (done.stderr.strip() or "nothing").splitlines()[-1]
-        print(f"  (`spack python` says {last}: left out)", file=sys.stderr)
+        last = (done.stderr.strip() or "no output").splitlines()[-1]
+        print(f"  (left out: `spack python` failed: {last})", file=sys.stderr)
         return
     theirs: dict[str, Any] = json.loads(done.stdout)
     asked = theirs["asked"]
@@ -195,7 +195,7 @@ def _in_process(spack: Spack, scratch: Path) -> Iterator[Comparison]:
     for name, key in (("cold: read the database, find", "cold"), ("warm: find", "warm")):
         yield Comparison(
             spack.section,
-            f"in a Python that runs, {name} {_QUERY}",
+            f"in a running Python, {name} {_QUERY}",
             "spack python: database.query",
             (ours[key],),
             (theirs[key],),
@@ -203,7 +203,7 @@ def _in_process(spack: Spack, scratch: Path) -> Iterator[Comparison]:
     if asked:
         yield Comparison(
             spack.section,
-            f"queries per second, warm, the same {len(asked)} of all kinds (more is better)",
+            f"queries per second, warm, the same {len(asked)} queries (more is better)",
             "spack python: database.query",
             (len(asked) / ours["taken"],),
             (len(asked) / theirs["taken"],),

@@ -1,4 +1,4 @@
-"""``spack-kernel exec`` as a command, beside what starting Python costs anyway."""
+"""``spack-kernel exec`` as a command, compared with starting Python."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from .resolving import index_of, size_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Where `exec` remembers what it planned for a pinned spec; empty for nowhere.
+#: The environment variable for the directory where `exec` caches plans; empty for no cache.
 CACHE_VARIABLE = "SPACK_KERNEL_CACHE"
 
 _PYTHON = "python -c 'import json'"
 _JSON = "python -c 'json.load(…)'"
-_RESOLVING = "the resolving, in-process: open, find the hash, plan, environment"
+_RESOLVING = "resolving, in-process: open, find the hash, plan, environment"
 
 
 def spack_kernel() -> list[str]:
-    """Return the command as users have it: the script beside this Python, where there is one."""
+    """Return the command as users run it: the script next to this Python, if there is one."""
     script = Path(sys.executable).with_name("spack-kernel")
     return [str(script)] if script.exists() else [sys.executable, "-m", "spack_kernel"]
 
 
 def compare(root: Path, pinned: str, rounds: int) -> Iterator[Comparison]:
-    """Yield what `exec` costs on one store, and of it the resolving.
+    """Yield the cost of `exec` on one store, and the part of it that is resolving.
 
     Parameters
     ----------
     root : Path
         An install tree.
     pinned : str
-        The DAG hash of a spec whose prefixes are there.
+        The DAG hash of a spec with existing prefixes.
     rounds : int
         How often to measure.
     """
@@ -64,7 +64,7 @@ def compare(root: Path, pinned: str, rounds: int) -> Iterator[Comparison]:
             rounds=rounds,
         )
     python = values[_PYTHON]
-    first = "spack-kernel exec /HASH -- true, nothing remembered"
+    first = "spack-kernel exec /HASH -- true, nothing cached"
     again = "spack-kernel exec /HASH -- true, planned before"
     for name, key in ((first, "exec"), (again, "again")):
         yield Comparison(section, name, _PYTHON, values[key], python)
@@ -72,5 +72,5 @@ def compare(root: Path, pinned: str, rounds: int) -> Iterator[Comparison]:
     yield Comparison(section, _RESOLVING, _PYTHON, values[_RESOLVING], python)
     allowed = 1.5 * statistics.median(python) + statistics.median(values[_RESOLVING])
     for name, key in ((first, "exec"), (again, "again")):
-        other = f"1.5 × {_PYTHON} + the resolving"
+        other = f"1.5 × {_PYTHON} + resolving"
         yield Comparison(section, name, other, values[key], (allowed,))

@@ -1,4 +1,4 @@
-"""``/api/kernelspecs`` of a server that offers a large store, beside a plain one's."""
+"""``/api/kernelspecs`` of a server that offers a large store, compared with a plain server."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 _SECTION = "discovery"
 _TOKEN = "benchmark"
 
-#: JupyterLab asks every ten seconds for every user; here a few hundred users ask in turn.
+#: JupyterLab sends a request every ten seconds for each user; this is like a few hundred users.
 _REQUESTS = 100
 
-#: Seconds of asking around a change of the database, at least and at most. The server that offers
-#: the store should have read it again within them: they are what it took from start to offering.
+#: Minimum and maximum seconds of requests around a change of the database. The server that offers
+#: the store should read it again in this time, which is the time from its start until it offers it.
 _AROUND_CHANGE = (3.0, 5.0)
 
 _CONFIG = """
@@ -35,7 +35,7 @@ c.SpackKernelSpecManager.stores = [{store!r}]
 c.SpackKernelSpecManager.refresh_interval = 1.0
 """
 
-#: A server extension that measures how late the event loop wakes up who sleeps a millisecond.
+#: A server extension that measures how late the event loop wakes up a task that sleeps for 1 ms.
 _METER = """
 import asyncio, json, time
 from jupyter_server.base.handlers import JupyterHandler
@@ -65,7 +65,7 @@ def _load_jupyter_server_extension(app):
 
 
 class Server:
-    """A Jupyter Server with directories of its own, for as long as the context lasts."""
+    """A Jupyter Server with its own directories, which runs while the context lasts."""
 
     def __init__(self, home: Path, config: str = "") -> None:
         for name in ("data", "config", "runtime", "modules", "root"):
@@ -98,7 +98,7 @@ class Server:
         deadline = time.monotonic() + 120
         while not self._url:
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"no server; see {self._runtime.parent / 'log'}")
+                raise RuntimeError(f"the server did not start; see {self._runtime.parent / 'log'}")
             time.sleep(0.1)
             try:
                 url = json.loads(file.read_text())["url"]
@@ -132,7 +132,7 @@ class Server:
         return len(answer["kernelspecs"])
 
     def answer_time(self, seconds: float = 0.0) -> float:
-        """Return the median time of an answer, over some requests or so many seconds."""
+        """Return the median response time, over some requests or at least `seconds`."""
         times: list[float] = []
         end = time.perf_counter() + seconds
         while len(times) < _REQUESTS or time.perf_counter() < end:
@@ -142,19 +142,19 @@ class Server:
         return statistics.median(times)
 
     def stall(self) -> float:
-        """Return the longest stall of the event loop since this was asked last, in seconds."""
+        """Return the longest stall of the event loop since the last call, in seconds."""
         return float(str(self.get("stall")))
 
 
 def compare(store: Path, directory: Path, rounds: int) -> Iterator[Comparison]:
-    """Yield the time of an answer and the longest stall, warm and while the database changes.
+    """Yield the response time and the longest stall, warm and while the database changes.
 
     Parameters
     ----------
     store : Path
         An install tree; its database is replaced by a copy of itself, as Spack replaces it.
     directory : Path
-        Where the servers have their directories.
+        Where the servers create their directories.
     rounds : int
         How often to measure each pair.
     """
@@ -169,7 +169,7 @@ def compare(store: Path, directory: Path, rounds: int) -> Iterator[Comparison]:
         other = f"plain KernelSpecManager, {plain.kernels()} kernels"
         yield from beside(
             _SECTION,
-            {f"/api/kernelspecs, {listed}, nothing changes": ours.answer_time},
+            {f"/api/kernelspecs, {listed}, database unchanged": ours.answer_time},
             other,
             plain.answer_time,
             rounds=rounds,
@@ -191,7 +191,7 @@ def compare(store: Path, directory: Path, rounds: int) -> Iterator[Comparison]:
         )
         yield Comparison(
             _SECTION,
-            "the longest stall of the event loop meanwhile",
+            "the longest stall of the event loop during this time",
             other,
             tuple(stalls["ours"]),
             tuple(stalls["plain"]),
@@ -199,7 +199,7 @@ def compare(store: Path, directory: Path, rounds: int) -> Iterator[Comparison]:
 
 
 def _replace(store: Path) -> None:
-    """Replace the database by a copy, by rename, so that it is another file."""
+    """Replace the database with a copy by renaming, so that it is a different file."""
     index = store / ".spack-db" / "index.json"
     scratch = index.with_suffix(".new")
     shutil.copyfile(index, scratch)

@@ -1,7 +1,7 @@
-"""What must be measured in a process of its own, where no other figure has left anything behind.
+"""Measurements in a separate process, which previous measurements do not affect.
 
 ``python -m benchmarks.fresh KIND INDEX-OR-STORE [QUERIES] [WARM-UP]`` prints JSON: ``seconds``,
-the time of the thing itself; ``peak``, the process's own greatest resident memory in MB.
+the time of the operation itself; ``peak``, the peak resident memory of the process in MB.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def load_json(index: str) -> dict[str, Any]:
 
 
 def decode(index: str) -> dict[str, Any]:
-    """Read a database as far as nobody can do without."""
+    """Read a database only as far as every reader must."""
     from .mark import mark
 
     started = time.perf_counter()
@@ -41,7 +41,7 @@ def decode(index: str) -> dict[str, Any]:
 
 
 def ask(root: str, queries: str, warm_up: str) -> dict[str, Any]:
-    """Open a store and ask it.
+    """Open a store and run queries on it.
 
     Parameters
     ----------
@@ -50,12 +50,12 @@ def ask(root: str, queries: str, warm_up: str) -> dict[str, Any]:
     queries : str
         Groups of queries, as JSON.
     warm_up : str
-        A small install tree that is asked the first query before, so that all is imported.
+        A small install tree for running the first query before, so that everything is imported.
 
     Returns
     -------
     dict
-        Also ``kept``: what the process has after each group beyond what it had before, in MB.
+        Also ``kept``: how much more memory the process has after each group than before, in MB.
     """
     from spack_kernel.spack import Store
 
@@ -90,13 +90,13 @@ def _resident() -> float:
 
 
 def _peak() -> float:
-    # Of this process itself: the peak that getrusage(2) tells began with what its parent had.
+    # The peak that getrusage(2) reports would include the memory of the parent process.
     with open("/proc/self/status") as file:
         return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 1024
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Do one thing and print what it took."""
+    """Run one measurement and print its result."""
     kinds: dict[str, Callable[..., dict[str, Any]]] = {
         "json": load_json,
         "mark": decode,

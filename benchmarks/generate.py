@@ -1,8 +1,9 @@
 """A large install database for measuring: ``python -m benchmarks.generate DIR --records 50000``.
 
-A database that Spack 1.3 wrote is cloned until there are enough records: each clone is the same
-DAGs with other hashes and other versions; externals are shared, as at a site. Deterministic: the
-same number of records is the same file. Only ``.spack-db/index.json`` is made, no prefixes.
+A database that Spack 1.3 wrote is cloned until there are enough records: each clone contains the
+same DAGs with other hashes and other versions; externals are shared, as at a site. The result is
+deterministic: the same number of records gives the same file. Only ``.spack-db/index.json`` is
+created, no prefixes.
 """
 
 from __future__ import annotations
@@ -29,24 +30,24 @@ _VERSION = "@VERSION@"
 def generate(
     root: Path, records: int, source: Path = SOURCE, *, before: Path | None = None
 ) -> Path:
-    """Make `root` an install tree with a database of so many records.
+    """Create an install tree in `root` with a database of `records` records.
 
     Parameters
     ----------
     root : Path
-        The install tree; what it has in ``.spack-db/index.json`` is replaced.
+        The install tree; an existing ``.spack-db/index.json`` is replaced.
     records : int
-        How many records; every dependency of a record is among them.
+        The number of records; every dependency of a record is among them.
     source : Path
         The database to clone, compressed with xz.
     before : Path, optional
-        An install tree whose records come first; they keep their prefixes. Where its database is
-        of another version, or has that many records already, it alone is copied.
+        An install tree whose records come first; they keep their prefixes. If its database has
+        another version, or already has more than `records` records, it is copied unchanged.
 
     Returns
     -------
     Path
-        The file, about 1.7 kB a record.
+        The file, about 1.7 kB per record.
     """
     body = json.loads(lzma.decompress(source.read_bytes()))["database"]
     there: list[str] = []
@@ -73,7 +74,7 @@ def generate(
 def _records(installs: dict[str, Any], root: str, wanted: int, taken: set[str]) -> Iterator[str]:
     """Yield `wanted` records as JSON, clone after clone, dependencies before dependents.
 
-    Those whose hashes are `taken` are left out.
+    Records with hashes in `taken` are left out.
     """
     order = _dependencies_first(installs)
     shared = {dag_hash for dag_hash in order if installs[dag_hash]["spec"].get("external")}
@@ -96,7 +97,7 @@ def _records(installs: dict[str, Any], root: str, wanted: int, taken: set[str]) 
 
 
 def _template(dag_hash: str, record: dict[str, Any], root: str) -> str:
-    """Return a record as a member of a JSON object, with marks where its version stands."""
+    """Return a record as a member of a JSON object, with marks in place of its version."""
     spec = record["spec"]
     if not spec.get("external"):
         directory = f"{spec['arch']['platform']}-{_target(spec)}"
@@ -143,7 +144,7 @@ def _bump(version: str, clone: int) -> str:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.generate", description=__doc__)
-    parser.add_argument("directory", type=Path, help="the install tree to make")
+    parser.add_argument("directory", type=Path, help="the install tree to create")
     parser.add_argument("--records", type=int, default=50_000)
     parser.add_argument("--source", type=Path, default=SOURCE, help="a database, xz-compressed")
     parser.add_argument("--before", type=Path, help="an install tree whose records come first")

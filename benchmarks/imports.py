@@ -1,4 +1,4 @@
-"""A long PYTHONPATH with and without the import index, beside one directory with everything."""
+"""A long PYTHONPATH with and without the import index, compared with one merged directory."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _NAMES = {"indexed": "with the import index", "plain": "plain PYTHONPATH"}
 
 
 class Prefixes:
-    """The packages of an ipykernel, one prefix each, filled up to `count`; and all in one.
+    """The packages of an ipykernel, one prefix each, filled up to `count`, and all in one prefix.
 
     Attributes
     ----------
     root : Path
-        What they lie in.
+        The directory that contains them.
     path : list of str
         The site-packages directories of the prefixes.
     merged : str
@@ -42,7 +42,7 @@ class Prefixes:
 
     def __init__(self, root: Path, site_packages: Sequence[Path], count: int) -> None:
         self.root = root
-        # As deep as the prefixes: every part of a path costs on a slow file system.
+        # As deep as the prefixes: each part of a path takes time on a slow file system.
         self.merged = str(root / "merged" / "site-packages")
         Path(self.merged).mkdir(parents=True)
         real = []
@@ -72,7 +72,7 @@ class Prefixes:
 
 
 def _spread(real: list[str], fillers: list[str]) -> Iterator[str]:
-    """Yield all entries, the real ones evenly between the others."""
+    """Yield all entries, with the real ones evenly distributed between the others."""
     total = len(real) + len(fillers)
     remaining = iter(real)
     others = iter(fillers)
@@ -82,7 +82,7 @@ def _spread(real: list[str], fillers: list[str]) -> Iterator[str]:
 
 
 def compare(python: str, prefixes: Prefixes, rounds: int) -> Iterator[Comparison]:
-    """Yield calls and CPU of a kernel with many prefixes against the merged directory.
+    """Yield calls and CPU of a kernel with many prefixes, compared with the merged directory.
 
     Parameters
     ----------
@@ -91,10 +91,10 @@ def compare(python: str, prefixes: Prefixes, rounds: int) -> Iterator[Comparison
     prefixes : Prefixes
         An ipykernel for it, compiled.
     rounds : int
-        How often to start each kernel at most.
+        The maximum number of starts of each kernel.
     """
     if not can_count_calls():
-        print("  (no strace here: file-system calls are not counted)", file=sys.stderr)
+        print("  (strace cannot be used: file-system calls are not counted)", file=sys.stderr)
     count = len(prefixes.path)
     ways = commands(python, prefixes.path, prefixes.merged)
     merged = f"the same packages in one directory ({count})"
@@ -127,8 +127,8 @@ def compare_slow(
 ) -> Iterator[Comparison]:
     """Yield the same on a file system on which every metadata call takes half a millisecond.
 
-    Each kernel is started once: on such a file system the number of calls decides, and it does
-    not vary.
+    Each kernel is started only once: on such a file system, the number of calls determines the
+    result, and it does not vary.
 
     Parameters
     ----------
@@ -137,12 +137,12 @@ def compare_slow(
     prefixes : Prefixes
         An ipykernel for it.
     mountpoint : Path
-        A directory that is not there yet.
+        A directory that does not exist yet.
     ways : sequence of str
-        What to hold against the merged directory.
+        What to compare with the merged directory.
     """
     if not is_possible():
-        print("  (no FUSE here: left out)", file=sys.stderr)
+        print("  (left out: FUSE cannot be used)", file=sys.stderr)
         return
     results: dict[str, tuple[float, float]] = {}
     for way in ("merged", *ways):
@@ -160,7 +160,7 @@ def compare_slow(
         name = _NAMES[way]
         for number, figure, unit in ((1, "metadata calls", "calls"), (0, "time", "s")):
             yield Comparison(
-                "slow file system (+0.5 ms a metadata call)",
+                "slow file system (+0.5 ms per metadata call)",
                 f"{count} prefixes, {name}: {figure} to the first reply",
                 merged,
                 (results[way][number],),

@@ -1,4 +1,4 @@
-"""A kernel started from a command line, to its first reply: time, CPU and file-system calls."""
+"""Start a kernel from a command line: time, CPU and file-system calls to its first reply."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from jupyter_client.connect import write_connection_file
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-#: Seconds a kernel may take to its first reply, on the slowest file system there is.
+#: Maximum seconds that a kernel may take to its first reply, on a very slow file system.
 _TIMEOUT = 300
 
 
 class FirstReply(NamedTuple):
-    """What a kernel took until it had answered ``1 + 1``.
+    """What a kernel needed until it had evaluated ``1 + 1``.
 
     Attributes
     ----------
     wall, cpu : float
         Seconds; `cpu` is that of the kernel's process.
     calls : int
-        File-system calls, where they were counted; else 0.
+        File-system calls if they were counted, otherwise 0.
     """
 
     wall: float
@@ -39,16 +39,16 @@ class FirstReply(NamedTuple):
 def first_reply(
     argv: Sequence[str], env: Mapping[str, str], *, count_calls: bool = False
 ) -> FirstReply:
-    """Start a kernel by `argv`, wait for its first reply and end it.
+    """Start a kernel with `argv`, wait for its first reply and shut it down.
 
     Parameters
     ----------
     argv : sequence of str
-        With ``{connection_file}`` where its path belongs.
+        The command, with ``{connection_file}`` in place of the path of that file.
     env : mapping of str to str
         The whole environment.
     count_calls : bool
-        Run under ``strace``, which counts the calls and spoils the times.
+        Whether to run under ``strace``, which counts the calls but distorts the times.
     """
     with tempfile.TemporaryDirectory() as directory:
         file, _ = write_connection_file(str(Path(directory, "connection.json")))
@@ -83,7 +83,7 @@ def first_reply(
 
 
 def can_count_calls() -> bool:
-    """Return whether ``strace`` is here and may trace."""
+    """Return whether ``strace`` is installed and can trace."""
     strace = shutil.which("strace")
     return (
         strace is not None

@@ -1,4 +1,4 @@
-"""A kernel of ours to its first reply, beside a plain ipykernel with the same packages."""
+"""Our kernel to its first reply, compared with a plain ipykernel with the same packages."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ def _first_reply(spec: KernelSpec) -> float:
 
 
 def compare(root: Path, pinned: str, directory: Path, rounds: int) -> Iterator[Comparison]:
-    """Yield a kernel's time to its first reply against a plain one in the same Python.
+    """Yield a kernel's time to its first reply, compared with a plain one in the same Python.
 
     Parameters
     ----------
     root : Path
         The install tree.
     pinned : str
-        The DAG hash of what the kernel is for.
+        The DAG hash of the kernel's spec.
     directory : Path
-        Where the merged copy of the same packages goes.
+        The directory for the merged copy of the same packages.
     rounds : int
         How often to start each.
     """

@@ -1,4 +1,4 @@
-"""From ``start_kernel`` to the child's ``exec``: the provisioner beside the one Jupyter has.
+"""From ``start_kernel`` to the child's ``exec``: our provisioner compared with Jupyter's own.
 
 ``python -m benchmarks.launching KERNELSPEC`` (JSON) prints the seconds of the first start in a
 new process.
@@ -33,12 +33,12 @@ _PLAIN = "LocalProvisioner, same Python"
 
 
 class OneKernel(KernelSpecManager):
-    """A manager that knows one kernelspec, which lies in no file."""
+    """A manager for one kernelspec, which is not in a file."""
 
     kernel: KernelSpec
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        """Return the one."""
+        """Return the one kernelspec."""
         return self.kernel
 
 
@@ -50,7 +50,7 @@ def manager_of(spec: KernelSpec) -> KernelManager:
 
 
 def kernelspecs(root: Path, pinned: str, pythonpath: str) -> tuple[KernelSpec, KernelSpec]:
-    """Return a kernelspec of ours, pinned, and a plain one for the same Python.
+    """Return our own pinned kernelspec, and a plain one for the same Python.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def kernelspecs(root: Path, pinned: str, pythonpath: str) -> tuple[KernelSpec, K
 
 
 def clean_environment() -> dict[str, str]:
-    """Return this process's environment without what is another Python's."""
+    """Return this process's environment without the variables for another Python."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 
 
@@ -94,9 +94,9 @@ def compare(root: Path, pinned: str, rounds: int) -> Iterator[Comparison]:
     Parameters
     ----------
     root : Path
-        An install tree that nobody else uses: its database is touched.
+        An install tree that nothing else uses: this changes the time of its database.
     pinned : str
-        The DAG hash of a spec whose prefixes are there.
+        The DAG hash of a spec with existing prefixes.
     rounds : int
         How often to start each.
     """
@@ -106,13 +106,13 @@ def compare(root: Path, pinned: str, rounds: int) -> Iterator[Comparison]:
     ours, plain = kernelspecs(root, pinned, os.pathsep.join(entry.path for entry in path))
 
     def cold() -> float:
-        os.utime(index_of(root))  # another file, as far as anybody can tell: it is read again
+        os.utime(index_of(root))  # looks like another file, so it is read again
         return until_exec(ours)
 
     names = {
-        "warm": "pinned, warm store: a kernel of this spec was started before",
-        "cold": "pinned, cold store: the database is read, the kernel planned anew",
-        "new": "pinned, the first kernel of a new process: imports, store, asking the interpreter",
+        "warm": "pinned, warm store: a kernel for this spec was started before",
+        "cold": "pinned, cold store: the database is read, the kernel planned again",
+        "new": "pinned, the first kernel of a new process: imports, store, interpreter probe",
     }
     values = in_turns(
         {
@@ -131,7 +131,7 @@ def compare(root: Path, pinned: str, rounds: int) -> Iterator[Comparison]:
         yield Comparison(section, name, other, values[key], others)
         if len(values[key]) == len(others):
             extra = [mine - its for mine, its in zip(values[key], others, strict=True)]
-            name = f"of it our part, which is the difference ({key})"
+            name = f"our part of it, which is the difference ({key})"
             yield Comparison(section, name, other, tuple(extra), others)
 
 

@@ -1,4 +1,4 @@
-"""The mark that a cold query is held against: what no reader of a whole database can do without."""
+"""The mark that a cold query is compared with: what every reader of a whole database must do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 if TYPE_CHECKING:
     from pathlib import Path
 
-#: What it is called in the table.
+#: Its name in the table.
 MARK = "the mark: read the file, msgspec decodes the outer records, nodes undecoded"
 
 
@@ -26,5 +26,5 @@ class _File(msgspec.Struct):
 
 
 def mark(index: Path) -> object:
-    """Read a database file, from the disk, as far as its records."""
+    """Read a database file from the disk, down to its records."""
     return msgspec.json.decode(index.read_bytes(), type=_File)

@@ -1,4 +1,4 @@
-"""Things measured side by side, so that a noisy machine disturbs all of them alike."""
+"""Measure things side by side, so that a noisy machine affects all of them equally."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-#: Seconds that one measure may take in all beside its first run; see `in_turns`.
+#: Total seconds that one measure may take, apart from its first run; see `in_turns`.
 BUDGET = 2.0
 
 
@@ -25,9 +25,9 @@ class Comparison:
     Attributes
     ----------
     section, ours, other : str
-        What belongs together, what was measured, and what it is held against.
+        The group of rows, what was measured, and what it is compared with.
     ours_values, other_values : tuple of float
-        One value a round, in `unit`; of what is slow there may be fewer.
+        One value per round, in `unit`; slow measures may have fewer.
     unit : str
         ``s``, ``MB``, ``calls`` or ``1/s``.
     """
@@ -41,7 +41,7 @@ class Comparison:
 
     @property
     def ratios(self) -> list[float]:
-        """Ours divided by the other, sorted: round by round, or by the median of fewer rounds."""
+        """Ours divided by the other, sorted: per round, or by the median if there are fewer."""
         ours, others = self.ours_values, self.other_values
         if len(ours) != len(others):
             middle = statistics.median(others)
@@ -76,17 +76,17 @@ def in_turns(
     budget: float = BUDGET,
     warm: bool = False,
 ) -> dict[str, tuple[float, ...]]:
-    """Measure each once a round, after a first run of each that does not count.
+    """Measure each once per round, after a first run of each that does not count.
 
     Parameters
     ----------
     measures : mapping of str to callable
-        What each is called, and what measures it once and returns the value.
+        The name of each, and a callable that measures it once and returns the value.
     rounds : int
-        How many rounds at most, 1 or more.
+        The maximum number of rounds, 1 or more.
     budget : float
-        Seconds: what is slow is left out of later rounds, so that it takes no longer in all. What
-        does not fit in once has been measured already, by its first run.
+        The maximum total seconds for each: slow measures are left out of later rounds. If even one
+        run takes longer, the first run is the result.
     warm : bool
         Whether everything has run before, so that the first run counts as the first round.
 
@@ -103,7 +103,7 @@ def in_turns(
         wanted[name] = min(rounds, int(budget / (time.perf_counter() - started + 1e-9)))
         values[name] = [first] if warm or not wanted[name] else []
     for number in range(1 if warm else 0, rounds):
-        # Every second round the other way round: none always finds the caches warmer.
+        # Reverse the order in every second round, so that no measure always has warmer caches.
         for name in reversed(list(measures)) if number % 2 else measures:
             if number < wanted[name]:
                 values[name].append(measures[name]())
@@ -120,7 +120,7 @@ def beside(
     unit: str = "s",
     budget: float = BUDGET,
 ) -> list[Comparison]:
-    """Measure several of ours beside one and the same other, as `in_turns`."""
+    """Measure several of ours and compare each with the same other, as in `in_turns`."""
     values = in_turns({**ours, other: measure_other}, rounds=rounds, budget=budget)
     return [
         Comparison(section, name, other, values[name], values[other], unit=unit) for name in ours
@@ -154,21 +154,21 @@ def command(argv: Sequence[str], env: Mapping[str, str] | None = None) -> Callab
 
 
 class Cost(NamedTuple):
-    """What a command took: wall time in seconds, and peak resident memory in MB."""
+    """The cost of a command: wall time in seconds, and peak resident memory in MB."""
 
     seconds: float
     peak: float
 
 
 def cost(argv: Sequence[str], env: Mapping[str, str] | None = None) -> Cost:
-    """Run a command and return what it took.
+    """Run a command and return its cost.
 
     Raises
     ------
     RuntimeError
-        When it fails; with what it wrote to its standard error.
+        When it fails; contains what it wrote to standard error.
     """
-    # By way of a small process: a child's peak counts what its parent had when it forked.
+    # Use a small intermediate process: a child's peak includes its parent's memory at the fork.
     code = (
         "import json, resource, subprocess, sys, time; "
         "started = time.perf_counter(); "
@@ -182,7 +182,7 @@ def cost(argv: Sequence[str], env: Mapping[str, str] | None = None) -> Cost:
 
 
 def in_new_process(code: str, *arguments: str) -> Any:
-    """Run Python code in a process of its own and return what it printed, as JSON."""
+    """Run Python code in a separate process and return its output, parsed as JSON."""
     return _answer([sys.executable, "-c", code, *arguments], None)
 
 
@@ -194,7 +194,7 @@ def _answer(argv: Sequence[str], env: Mapping[str, str] | None) -> Any:
 
 
 def machine() -> dict[str, object]:
-    """Return what a reader must know of the machine: cores, load, and how noisy a loop is."""
+    """Return what a reader must know about the machine: cores, load, and variation of a loop."""
 
     def loop() -> float:
         started = time.process_time()

@@ -1,4 +1,4 @@
-"""From a query to specs and environments, beside reading the same database."""
+"""From a query to specs and environments, compared with reading the same database."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _JSON = "json.load of index.json"
 
-#: Queries of each kind that the golden and the generated store answer.
+#: A query of each kind for the golden and the generated store.
 QUERIES = {
     "a name": "py-numpy",
     "a name and ^": "py-scipy@1.10: ^openblas threads=none ^python@3.11:",
@@ -30,7 +30,7 @@ QUERIES = {
     "anonymous, many answers": "%gcc@12",
 }
 
-#: What a real Spack was asked about the golden store, and how many of these we ask.
+#: The queries that a real Spack ran on the golden store, and how many of these we run.
 _ASKED = SOURCE.parent / "queries.json.xz"
 _SAMPLE = 40
 
@@ -41,7 +41,7 @@ def index_of(root: Path) -> Path:
 
 
 def size_of(root: Path) -> str:
-    """Return what a reader must know of a store's size."""
+    """Return what a reader must know about a store's size."""
     store = Store.open(root)
     records = sum(len(database) for database in store.databases)
     return f"{records:,} records, {index_of(root).stat().st_size / 1e6:.1f} MB"
@@ -53,7 +53,7 @@ def compare(root: Path, rounds: int) -> Iterator[Comparison]:
     Parameters
     ----------
     root : Path
-        An install tree with the packages of the golden store; it needs no prefixes.
+        An install tree with the packages of the golden store; it does not need prefixes.
     rounds : int
         How often to measure.
     """
@@ -93,7 +93,7 @@ def _environments(root: Path, section: str, rounds: int) -> Iterator[Comparison]
         rounds=rounds,
     )
     ours = fresh.run("ask", root, json.dumps([[query]]), str(root))["peak"]
-    name = "peak memory of a process that does the latter"
+    name = "peak memory of a process that does this"
     yield Comparison(section, name, _JSON, (ours,), (max(peaks),), "MB")
 
 
@@ -117,17 +117,17 @@ def _cold_queries(root: Path, small: Path, size: str, rounds: int) -> Iterator[C
         yield Comparison(section, name, MARK, values[kind], values[MARK])
     section = f"memory ({size})"
     for kind in asked:
-        name = f"peak of a process that opens the store and asks {kind}"
+        name = f"peak of a process that opens the store and runs one query: {kind}"
         yield Comparison(section, name, MARK, (peaks[kind],), (peaks[MARK],), "MB")
     named = list(asked)[:3]
     steps = {
         ", ".join(named): [asked[kind] for kind in named],
         **{kind: [query] for kind, query in asked.items() if kind not in named},
-        f"{_SAMPLE} real ones of all kinds": sampled_queries(),
+        f"{_SAMPLE} real queries of all kinds": sampled_queries(),
     }
     kept = fresh.run("ask", root, json.dumps(list(steps.values())), str(small))["kept"]
     file_size = index_of(root).stat().st_size / 1024**2
-    then = "what a process keeps of a store after asking"
+    then = "what a process keeps of a store after queries:"
     for step, value in zip(steps, kept, strict=True):
         name, then = f"{then} {step}", "and then"
         yield Comparison(section, name, "the size of index.json", (value,), (file_size,), "MB")
@@ -137,17 +137,17 @@ def _warm_queries(root: Path, section: str, rounds: int) -> Iterator[Comparison]
     store = Store.open(root)
 
     def anew(query: str) -> object:
-        return store.find(query, providers=store.providers)  # no answer is kept of such a question
+        return store.find(query, providers=store.providers)  # such an answer is not cached
 
     warm: dict[str, Callable[[], float]] = {}
     for kind, query in _asked(root).items():
         found = len(store.find(query))
         name = f"{kind}: {query} ({found:,} found)"
-        warm[f"{name}, asked before"] = seconds(partial(store.find, query), at_least=0.02)
-        warm[f"{name}, not asked before"] = seconds(partial(anew, query), at_least=0.02)
+        warm[f"{name}, repeated"] = seconds(partial(store.find, query), at_least=0.02)
+        warm[f"{name}, not repeated"] = seconds(partial(anew, query), at_least=0.02)
     sample = sampled_queries()
     mixed = seconds(lambda: [anew(query) for query in sample])
-    mixed()  # now the store has surveyed what it needs, even where this is measured only once
+    mixed()  # now the store has scanned what it needs, even if this is measured only once
     values = in_turns(
         {**warm, "mixed": mixed, MARK: seconds(lambda: mark(index_of(root)))}, rounds=rounds
     )
@@ -155,8 +155,8 @@ def _warm_queries(root: Path, section: str, rounds: int) -> Iterator[Comparison]
         yield Comparison(section, name, MARK, values[name], values[MARK])
     yield Comparison(
         section,
-        f"queries per second, {len(sample)} real ones, none asked before (more is better)",
-        f"{MARK}: so often per second",
+        f"queries per second, {len(sample)} real queries, none repeated (more is better)",
+        f"{MARK}: times per second",
         tuple(len(sample) / value for value in values["mixed"]),
         tuple(1 / value for value in values[MARK]),
         "1/s",
@@ -170,7 +170,7 @@ def _asked(root: Path) -> dict[str, str]:
 
 
 def sampled_queries() -> list[str]:
-    """Return queries that a real Spack answered about the golden store, evenly of all kinds."""
+    """Return queries that a real Spack ran on the golden store, evenly from all kinds."""
     with lzma.open(_ASKED) as file:
         answered = [each["query"] for each in json.load(file) if each.get("find")]
     return answered[:: len(answered) // _SAMPLE][:_SAMPLE]

@@ -1,8 +1,8 @@
-"""A mount that shows a directory as a network file system would: every metadata call takes time.
+"""A mount that behaves like a network file system: every metadata call takes time.
 
 ``python -m benchmarks.slow_filesystem SOURCE MOUNTPOINT SECONDS`` serves SOURCE through FUSE until
-it is unmounted and then prints how often it was asked what. Names are remembered for a second, as
-network file systems do; attributes never, so that every ``stat`` is a call.
+it is unmounted and then prints the number of calls of each kind. Names are cached for a second, as
+in network file systems; attributes are not cached, so that every ``stat`` is a call.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-#: Seconds that every metadata call takes longer.
+#: Extra seconds that every metadata call takes.
 DELAY = 0.0005
 
 _PR_SET_TIMERSLACK = 29
 
-#: Seconds a mount may take to appear.
+#: Maximum seconds until a mount appears.
 _TIMEOUT = 30
 
 
@@ -39,7 +39,7 @@ class SlowMount:
     directory : Path
         The mount point.
     calls : dict of str to int
-        How often the file system was asked what; known once the mount has ended.
+        The number of calls of each kind; known once the mount has ended.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -48,7 +48,7 @@ class SlowMount:
 
     @property
     def metadata_calls(self) -> int:
-        """Calls that ask for names and attributes, not for content."""
+        """The number of calls for names and attributes, not for content."""
         return sum(self.calls.get(call, 0) for call in ("getattr", "readdir", "readlink", "open"))
 
 
@@ -98,7 +98,7 @@ def _serve(source: str, mountpoint: str, delay: float) -> None:
     import mfusepy
 
     calls: collections.Counter[str] = collections.Counter()
-    # Linux lets a sleep last 50 µs longer than asked, unless told otherwise: prctl(2).
+    # By default, Linux may extend a sleep by 50 µs: see prctl(2).
     ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
 
     class Slow(mfusepy.Operations):  # type: ignore[misc]

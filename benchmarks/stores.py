@@ -1,4 +1,4 @@
-"""The stores that the sections share: each is made once, when the first section needs it."""
+"""The stores that the sections share: each is created once, when the first section needs it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from spack_kernel.spack import Store
 
 from .imports import Prefixes
 
-#: As many as the golden database of Spack 1.3 has: generated, it is that database.
+#: The number in the golden database of Spack 1.3: a database generated with it is the same.
 GOLDEN_RECORDS = 1302
 
 #: A store of ordinary size.
 ORDINARY_RECORDS = 3000
 
-#: What every benchmark that starts something starts, or loads.
+#: The package that every benchmark starts or loads.
 PACKAGE = "py-libensemble"
 
-#: Packages of a demo store that no benchmark uses: matplotlib and what only it needs.
+#: Packages of a demo store that no benchmark uses: matplotlib and what only matplotlib needs.
 _UNUSED = frozenset(
     {"py-matplotlib", "py-contourpy", "py-cycler", "py-fonttools", "py-kiwisolver"}
     | {"py-pillow", "py-pyparsing"}
@@ -38,11 +38,11 @@ class Stores:
     Parameters
     ----------
     directory : Path
-        For everything that is made on the way.
+        The directory for everything that the benchmarks create.
     given : Path or None
         An install tree to use instead of a new demo store.
     records : int
-        How many specs the large store has.
+        The number of specs in the large store.
     """
 
     def __init__(self, directory: Path, given: Path | None, records: int) -> None:
@@ -65,7 +65,7 @@ class Stores:
         """An install tree with packages in it."""
         if self._given is not None:
             return Path(Store.open(self._given).root)
-        print("  making a demo store (half a minute to a minute) …", file=sys.stderr)
+        print("  creating a demo store (30 to 60 seconds) …", file=sys.stderr)
         selection = PinnedRequirements.default()
         pins = selection.requirements()
         lines = [str(pins[name]) for name in pins if name not in _UNUSED]
@@ -78,7 +78,7 @@ class Stores:
 
     @cached_property
     def ordinary(self) -> Path:
-        """The database of `real`, filled up to ordinary size: prefixes behind some records."""
+        """The database of `real`, filled up to ordinary size; some records have prefixes."""
         return self._generated("ordinary", ORDINARY_RECORDS, self.real)
 
     @cached_property
@@ -88,19 +88,19 @@ class Stores:
 
     @cached_property
     def pinned(self) -> str:
-        """The DAG hash of what is started: of `PACKAGE` in `real`."""
+        """The DAG hash of the spec to start: that of `PACKAGE` in `real`."""
         return Store.open(self.real).get(PACKAGE).hash
 
     @cached_property
     def ipykernel(self) -> tuple[str, list[Path]]:
-        """The interpreter of `real` and the directories that make an ipykernel for it."""
+        """The interpreter of `real` and the directories of an ipykernel for it."""
         store = Store.open(self.real)
         plan = plan_kernel(store, store.named("py-ipykernel")[:1])
         assert plan.interpreter is not None
         return plan.interpreter.path, [Path(entry.path) for entry in plan.pythonpath]
 
     def prefixes(self, count: int) -> Prefixes:
-        """Return an ipykernel's packages in so many prefixes, and in one directory."""
+        """Return an ipykernel's packages in `count` prefixes, and in one directory."""
         if count not in self._prefixes:
             python, packages = self.ipykernel
             self._prefixes[count] = Prefixes(
@@ -115,8 +115,8 @@ class Stores:
 
     def _generated(self, name: str, records: int, before: Path | None = None) -> Path:
         root = self.directory / name
-        print(f"  making a database of {records:,} records …", file=sys.stderr)
-        # In a process of its own: what is measured later should not find memory that was used.
+        print(f"  creating a database of {records:,} records …", file=sys.stderr)
+        # In a separate process, so that memory used here does not affect later measurements.
         options = ["--before", str(before)] if before is not None else []
         subprocess.run(
             [

@@ -1,7 +1,8 @@
-"""Take the pictures in docs/images anew: ``python docs/make_screenshots.py [STORE]``.
+"""Update the screenshots in docs/images: ``python docs/make_screenshots.py [STORE]``.
 
-Each is taken by the test of what it shows, so that none shows what is not so. Run it as root for
-the picture of JupyterHub, which needs accounts. STORE is a demo store, made where it is not there.
+Each screenshot is taken by the test of the feature that it shows, so it always matches the actual
+behaviour. The JupyterHub screenshot needs user accounts, so run this as root for it. STORE is a
+demo store, which is built if it does not exist.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ DOCS = Path(__file__).resolve().parent
 
 
 def main() -> int:
-    """Run the tests that take pictures."""
+    """Run the tests that take screenshots."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("store", nargs="?", help="a demo store (default: that of the tests)")
     args = parser.parse_args()

@@ -1,7 +1,7 @@
-"""Run the quick start: a kernel for py-libensemble in a demo store, and a notebook in it.
+"""Run the quick start: install a kernel for py-libensemble and run a notebook in it.
 
-``python notebooks/quickstart.py STORE`` needs what ``pip install '.[demo]'`` installs
-and a store that ``spack-kernel demo STORE`` made (or makes it).
+``python notebooks/quickstart.py STORE`` needs the packages from ``pip install '.[demo]'``. STORE is
+a demo store as built by ``spack-kernel demo STORE``; it is built if it does not exist.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ KERNEL = "spack-quickstart"
 
 
 def main() -> int:
-    """Make the kernel, run the notebook, and say where everything came from."""
+    """Install the kernel, run the notebook, and print where each module came from."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("store", type=Path, help="a demo store; made when it is not there")
+    parser.add_argument("store", type=Path, help="a demo store; it is built if it does not exist")
     parser.add_argument(
-        "--output", type=Path, default=Path("quickstart-output"), help="where the results go"
+        "--output", type=Path, default=Path("quickstart-output"), help="directory for the results"
     )
     args = parser.parse_args()
     try:
@@ -38,12 +38,12 @@ def main() -> int:
     except (SpackKernelError, CellExecutionError) as error:
         print(f"error: {error}", file=sys.stderr)
     except subprocess.CalledProcessError:
-        pass  # the command has said what was wrong
+        pass  # the command has printed the error
     return 1
 
 
 def quickstart(args: argparse.Namespace) -> int:
-    """Do it all."""
+    """Build the store, install the kernel, run the notebook and print the results."""
     store = demo.build(args.store, progress=lambda step: print(step.phase, step.subject))
     output = args.output.resolve()
     output.mkdir(parents=True, exist_ok=True)
@@ -59,14 +59,14 @@ def quickstart(args: argparse.Namespace) -> int:
         path = output / f"plot-{number}.png"
         path.write_bytes(image)
         print(f"The plot:              {path}")
-    print("Next, to start the kernel yourself, step by step or in your own Jupyter:")
+    print("Next, to start the kernel yourself, step by step or in your own Jupyter installation:")
     print(f"  export JUPYTER_PATH={shlex.quote(kernels(output))}")
     print(f"  {command()} check {KERNEL}")
     return 0
 
 
 def command() -> str:
-    """Return how ``spack-kernel`` is typed in the working directory."""
+    """Return the ``spack-kernel`` command line for use in the working directory."""
     script = Path(sys.executable).with_name("spack-kernel")
     if not script.exists():
         return f"{shlex.quote(sys.executable)} -m spack_kernel"
@@ -76,14 +76,14 @@ def command() -> str:
 
 
 def kernels(prefix: Path) -> str:
-    """Return what to name in ``JUPYTER_PATH`` so that Jupyter finds the kernels in `prefix`."""
+    """Return the ``JUPYTER_PATH`` entry with which Jupyter finds the kernels in `prefix`."""
     return str(prefix / "share" / "jupyter")
 
 
 def install_kernel(store: demo.DemoStore, prefix: Path) -> None:
     """Install a kernel for py-libensemble, by its abbreviated hash, and py-matplotlib.
 
-    It goes to a directory of its own, to leave no kernel behind in any other environment.
+    The kernel is installed in a separate directory, so that no other environment is changed.
     """
     known = os.environ.get("JUPYTER_PATH")
     os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [kernels(prefix), known]))
@@ -97,7 +97,7 @@ def install_kernel(store: demo.DemoStore, prefix: Path) -> None:
         stdout=subprocess.PIPE,
         text=True,
     )
-    # What to do next depends on JUPYTER_PATH; the end of the output says it.
+    # The next steps depend on JUPYTER_PATH, so quickstart() prints its own instead of these.
     print(installed.stdout.partition("Next:")[0], end="", flush=True)
 
 
@@ -131,7 +131,7 @@ def tagged(notebook: nbformat.NotebookNode, tag: str) -> nbformat.NotebookNode:
 
 
 def text_of(cell: nbformat.NotebookNode) -> str:
-    """Return what `cell` printed."""
+    """Return the text output of `cell`."""
     return "".join(output.text for output in cell.outputs if output.output_type == "stream")
 
 

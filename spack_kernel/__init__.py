@@ -2,5 +2,6 @@
 
 __version__ = "0.1.0"
 
-#: Names the store where nobody else does; several paths are separated as in PATH.
+#: The environment variable that names the store if no option does; several paths are separated as
+#: in PATH.
 STORE_VARIABLE = "SPACK_KERNEL_STORE"

@@ -1,4 +1,4 @@
-"""``python -m spack_kernel`` is the command ``spack-kernel``."""
+"""Run the command ``spack-kernel`` as ``python -m spack_kernel``."""
 
 from __future__ import annotations
 

@@ -28,12 +28,10 @@ def attach(
     def getattr_(name: str) -> object:
         if name not in origins:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        from importlib import import_module
-
         origin = origins[name]
-        if not origin:
-            return import_module(f"{package}.{name}")
-        return getattr(import_module(f"{package}.{origin}"), name)
+        # Unlike importlib.import_module, this is seen by `python -X importtime`.
+        module = __import__(f"{package}.{origin or name}", fromlist=("",))
+        return getattr(module, name) if origin else module
 
     names = sorted(origins)
     return getattr_, lambda: names, names

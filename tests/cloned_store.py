@@ -1,4 +1,4 @@
-"""Throw-away stores: a copy of the demo store, by hard links, in which specs come and go."""
+"""Throw-away copies of the demo store, made with hard links, for tests that change a store."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from spack_kernel.demo import DemoStore
 
 
 class ClonedStore:
-    """A store of real packages that a test may change.
+    """A store of real packages that a test can change.
 
     Parameters
     ----------
     source : DemoStore
-        What is copied. Its files are shared, so they are replaced here and never written to.
+        The store to copy. Its files are shared, so this class replaces them, never writes to them.
     root : Path
         The new install tree; must not exist.
     """
@@ -34,12 +34,12 @@ class ClonedStore:
 
     @property
     def records(self) -> dict[str, dict[str, Any]]:
-        """The database's records by DAG hash; `save` writes what was changed."""
+        """The database's records by DAG hash; `save` writes the changes."""
         installs: dict[str, dict[str, Any]] = self._index["database"]["installs"]
         return installs
 
     def save(self) -> None:
-        """Write the database as Spack does: whole, and by rename."""
+        """Write the database as Spack does: completely, and by rename."""
         database = self.root / ".spack-db"
         database.mkdir(exist_ok=True)
         partial = database / "index.json.partial"
@@ -47,7 +47,7 @@ class ClonedStore:
         partial.replace(database / "index.json")
 
     def hash(self, name: str) -> str:
-        """Return the DAG hash of a package, the newest version's where there are several."""
+        """Return the DAG hash of a package, or of its newest version if there are several."""
         return max(
             (record["spec"]["version"], key)
             for key, record in self.records.items()
@@ -55,18 +55,18 @@ class ClonedStore:
         )[1]
 
     def site_packages(self, name: str) -> Path:
-        """Return the directory of a package's modules."""
+        """Return a package's site-packages directory."""
         (found,) = Path(self.records[self.hash(name)]["path"]).glob("lib/python3*/site-packages")
         return found
 
     def uninstall(self, name: str) -> None:
-        """Do what ``spack uninstall`` does: away with the record and the prefix."""
+        """Remove the record and the prefix, as ``spack uninstall`` does."""
         record = self.records.pop(self.hash(name))
         shutil.rmtree(record["path"])
         self.save()
 
     def without_dependency(self, name: str, dependency: str) -> None:
-        """Make a package one that was built without a dependency."""
+        """Remove a dependency, as if the package had been built without it."""
         node = self.records[self.hash(name)]["spec"]
         kept = [edge for edge in node["dependencies"] if edge["name"] != dependency]
         assert len(kept) < len(node["dependencies"])

@@ -1,4 +1,4 @@
-"""What all tests share: the demo store, and no excuses where everything must be there."""
+"""Shared by all tests: the demo store; in CI, a missing component is a failure."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ import pytest
 from spack_kernel import demo
 from spack_kernel.demo.pins import PinnedRequirements
 
-#: How the reason of a skip begins when a component is missing on this machine, such as a module
-#: system or a browser; `pytest.importorskip` has words of its own.
+#: The prefixes of skip reasons for a component that this machine lacks, such as a module system
+#: or a browser; the second is that of `pytest.importorskip`.
 MISSING = ("missing component: ", "could not import ")
 
 
 @pytest.fixture(scope="session")
 def demo_store(request: pytest.FixtureRequest) -> demo.DemoStore:
-    """Return a complete demo store, made once and kept for later runs.
+    """Return a complete demo store, built once and reused by later runs.
 
-    It lies in ``$SPACK_KERNEL_DEMO_STORE``, else in pytest's cache directory, where each Python
-    and each set of packages has its own: the demo's Python is an external one. Tests only read it.
+    It is in ``$SPACK_KERNEL_DEMO_STORE`` or, by default, in pytest's cache directory, with a
+    separate store for each Python and each set of packages: the demo's Python is an external.
+    Tests must not change it.
     """
     chosen = os.environ.get("SPACK_KERNEL_DEMO_STORE")
     if chosen:
@@ -35,7 +36,7 @@ def demo_store(request: pytest.FixtureRequest) -> demo.DemoStore:
 
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_kept() -> Iterator[None]:
-    """Neither use nor fill the cache of whoever runs the tests."""
+    """Keep the tests from using or filling the cache of the user who runs them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SPACK_KERNEL_CACHE", "")
         yield

@@ -1,4 +1,4 @@
-"""The versions that the demo store has of some packages, which differ from Python to Python."""
+"""The versions of some packages in the demo store, which depend on the Python version."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _selection = PinnedRequirements.default()
 _requirements = _selection.requirements()
 
 NUMPY = _version(_requirements["py-numpy"])
-#: The one that only the second build has.
+#: The version that only the second build has.
 OTHER_NUMPY = _version(_selection.second_build)
 MATPLOTLIB = _version(_requirements["py-matplotlib"])
-#: What both versions of numpy begin with.
+#: The common prefix of both numpy versions.
 BOTH_NUMPYS = next(
     NUMPY[:end] for end in range(len(NUMPY), 0, -1) if OTHER_NUMPY.startswith(NUMPY[:end])
 )

@@ -1,4 +1,4 @@
-"""Packages of a test's own, put into a copy of the demo store."""
+"""A test's own packages, added to a copy of the demo store."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 from tests.cloned_store import ClonedStore
 from tests.small_store import dag_hash
 
-#: Where a prefix has its modules.
+#: The directory of Python modules, relative to a prefix.
 PURELIB = f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
 
 
 def record(store: ClonedStore, name: str, version: str, *needs: str, prefix: Path) -> str:
-    """Record a package that needs others, and return its hash."""
+    """Record a package with dependencies and return its hash."""
     python = store.hash("python")
     node = json.loads(json.dumps(store.records[store.hash("py-six")]["spec"]))
     key = dag_hash(f"{name}@{version}")
@@ -46,7 +46,7 @@ def record(store: ClonedStore, name: str, version: str, *needs: str, prefix: Pat
 
 
 def from_pypi(store: ClonedStore, requirement: str, *needs: str) -> str:
-    """Install ``NAME==VERSION`` into a prefix of its own, record it, and return its hash."""
+    """Install ``NAME==VERSION`` into its own prefix, record it, and return its hash."""
     name, _, version = requirement.partition("==")
     package = f"py-{name.replace('_', '-')}"
     prefix = store.root / f"{package}-{version}"

@@ -1,4 +1,4 @@
-"""Spack environments over the demo store, and views as `spack` links them."""
+"""Spack environments for the demo store, and views as `spack` links them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def make_environment(directory: Path, roots: Iterable[Spec], *, view: bool | str
     """Write the ``spack.yaml`` and ``spack.lock`` of a concretized environment."""
     directory.mkdir(parents=True)
     manifest = {"spack": {"specs": [spec.name for spec in roots], "view": view}}
-    (directory / "spack.yaml").write_text(json.dumps(manifest))  # JSON is YAML, too
+    (directory / "spack.yaml").write_text(json.dumps(manifest))  # JSON is also YAML
     lock = {
         "_meta": {"file-type": "spack-lockfile", "lockfile-version": 6, "specfile-version": 5},
         "roots": [{"hash": spec.hash, "spec": spec.name} for spec in roots],
@@ -27,10 +27,10 @@ def make_environment(directory: Path, roots: Iterable[Spec], *, view: bool | str
 
 
 def link_view(root: Path, store: Store, roots: Iterable[Spec]) -> Path:
-    """Link the closure of `roots` into a view: directories are made, files are links.
+    """Link the closure of `roots` into a view: create directories, link files.
 
-    The metadata directory of each prefix comes to lie below ``.spack``, by package name, and an
-    external is not shown.
+    The metadata directory of each prefix becomes ``.spack/NAME``, where NAME is the package name.
+    Externals are skipped.
     """
     root.mkdir(parents=True)
     for spec in store.closure(*roots):

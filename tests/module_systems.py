@@ -1,4 +1,4 @@
-"""The module systems of Debian's packages, for tests that load modules for real."""
+"""The module systems from Debian's packages, for tests that load real modules."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PLACES = {
 
 
 def debian_module_system(name: str, cache: pytest.Cache) -> ModuleSystem:
-    """Return one of the two; Debian cannot install both, so one is unpacked in the cache."""
+    """Return one of the two; Debian cannot install both, so one is unpacked into the cache."""
     for place in PLACES[name]:
         if os.access(place, os.X_OK):
             return ModuleSystem(name, Path(place))
@@ -41,13 +41,13 @@ def debian_module_system(name: str, cache: pytest.Cache) -> ModuleSystem:
 
 
 def module_settings(system: ModuleSystem, modules: Path) -> dict[str, str]:
-    """Return what a login shell of a site with these modules sets."""
+    """Return the variables that a login shell sets at a site with these modules."""
     program = "LMOD_CMD" if system.kind == "lmod" else "MODULES_CMD"
     return {"MODULEPATH": str(modules), program: str(system.command)}
 
 
 def write_module(directory: Path, name: str, *lines: str) -> None:
-    """Write a module both systems can read, in Tcl as Spack writes them."""
+    """Write a Tcl module, as Spack generates it, that both systems can read."""
     path = directory / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(["#%Module1.0", *lines, ""]), encoding="utf-8")

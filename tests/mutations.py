@@ -1,4 +1,4 @@
-"""Changes to files that nobody means: of their bytes, and of the values in them."""
+"""Random damage to files: to their bytes, and to the values in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small stores for tests: a database of a few records over prefixes a test lays out itself."""
+"""Small stores for tests: a database with a few records, and prefixes that the test fills."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class SmallStore:
         salt: str = "",
         deprecated_for: str | None = None,
     ) -> str:
-        """Record a spec and return its hash; dependencies are hashes of ours or specs of others."""
+        """Record a spec and return its hash; dependencies are own hashes or other stores' specs."""
         key = dag_hash(f"{name}@{version} {salt}")
         if prefix is None:
             prefix = self.root / "linux-x86_64_v3" / f"{name}-{version}-{key}"
@@ -77,7 +77,7 @@ class SmallStore:
         return key
 
     def package(self, key: str, module: str, body: str = "", python: str = "3.11") -> Path:
-        """Put a module, or a package where `module` ends in a slash, into a spec's prefix."""
+        """Write a module, or a package if `module` ends in a slash, into a spec's prefix."""
         prefix = Path(self.records[key]["path"])
         packages = prefix / "lib" / f"python{python}" / "site-packages"
         path = packages / (f"{module}__init__.py" if module.endswith("/") else f"{module}.py")
@@ -109,7 +109,7 @@ def executable(path: Path, text: str) -> Path:
 
 
 def python_prefix(prefix: Path, executable_path: str, version: str = "3.11") -> Path:
-    """Make a prefix whose python is a link to an existing executable."""
+    """Create a prefix whose python is a link to an existing executable."""
     (prefix / "bin").mkdir(parents=True, exist_ok=True)
     for name in ("python3", f"python{version}"):
         (prefix / "bin" / name).symlink_to(executable_path)

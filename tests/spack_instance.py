@@ -1,4 +1,4 @@
-"""A Spack instance as far as finding its install tree goes."""
+"""A minimal Spack instance: just enough to find its install tree."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def make_instance(root: Path, tree: Path) -> Path:
-    """Make a Spack instance in `root` that installs into `tree`, and return `root`."""
+    """Create a Spack instance in `root` that installs into `tree`, and return `root`."""
     (root / "etc" / "spack" / "defaults").mkdir(parents=True)
     (root / "bin").mkdir()
     spack = root / "bin" / "spack"

@@ -1,4 +1,4 @@
-"""The benchmarks run, and their arithmetic is right; what they measure is asserted nowhere."""
+"""The benchmarks run, and their arithmetic is correct; no test asserts the measured values."""
 
 from __future__ import annotations
 
@@ -138,8 +138,8 @@ def test_resolving_runs():
         "warm queries",
     }
     for kind in ("a hash", "a name", "a name and ^", "anonymous", "anonymous, many answers"):
-        # Cold, warm and asked before, warm and not, in both stores; and the memory.
+        # Cold, warm and repeated, warm and not repeated, in both stores; and the memory.
         assert len([row for row in rows if row["ours"].startswith(f"{kind}: ")]) == 6, kind
-        assert len([row for row in rows if row["ours"].endswith(f"asks {kind}")]) == 2, kind
+        assert len([row for row in rows if row["ours"].endswith(f"query: {kind}")]) == 2, kind
     assert {row["unit"] for row in rows} == {"s", "MB", "1/s"}
     assert all(value > 0 for row in rows for value in (*row["ours_values"], row["other_median"]))

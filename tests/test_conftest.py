@@ -1,4 +1,4 @@
-"""The rule of ``CI``: a test that is skipped because something is missing there fails."""
+"""With ``CI`` set, a test that would be skipped because of a missing component fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the documents show can be typed: commands parse, Python compiles, links lead somewhere."""
+"""Examples in the documentation are valid: commands parse, Python compiles, links resolve."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def identify(path: Path) -> str:
 
 
 def blocks(path: Path, *languages: str):
-    """Yield the text of every fenced block in one of `languages`."""
+    """Yield the text of every fenced code block in one of `languages`."""
     text = path.read_text(encoding="utf-8")
     for language, content in re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
         if language in languages:
@@ -31,7 +31,7 @@ def blocks(path: Path, *languages: str):
 
 
 def commands(path: Path):
-    """Yield the words of every ``spack-kernel`` command line that can be typed as it stands."""
+    """Yield the words of every complete ``spack-kernel`` command line."""
     for content in blocks(path, "console", "bash", "sh", ""):
         for line in content.replace("\\\n", " ").splitlines():
             match = re.match(r"(?:\$ )?(?:sudo )?(spack-kernel .*)", line.strip())
@@ -55,7 +55,7 @@ def test_commands_parse(words, capsys):
     status = None
     try:
         parse(words)
-    except SystemExit as stop:  # help and the version end so, too
+    except SystemExit as stop:  # --help and --version also exit this way
         status = stop.code
     assert not status, capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""What the documents show is run, as it is shown, against a store like the one they speak of."""
+"""Run the examples in the documentation as shown, on a store like the one they describe."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.grown_store import PURELIB, record
 from tests.made_environment import link_view, make_environment
 from tests.test_documents import DOCUMENTS, blocks, identify
 
-#: Programs that are started; others (pip, cp, spack) are those of a real site.
+#: The programs that the test runs; others (pip, cp, spack) belong to a real site.
 _COMMAND = re.compile(
     r"^(?:\$ |# (?=/sw/jupyter/bin/spack-kernel))?(?:sudo )?"
     r"(?P<line>(?:\w+=\S+ )?(?:/sw/jupyter/bin/)?(?:spack-kernel|jupyter|papermill) .*)$"
@@ -32,7 +32,7 @@ LMOD = Path("/usr/share/lmod/lmod/libexec/lmod")
 
 
 def shown(path: Path) -> Iterator[tuple[str, bool]]:
-    """Yield each command line that can be typed, and whether an error is shown below it."""
+    """Yield each complete command line, and whether an error is shown below it."""
     for content in blocks(path, "console", "bash", "sh", ""):
         lines = content.replace("\\\n", " ").splitlines()
         for number, line in enumerate(lines):
@@ -50,7 +50,7 @@ def shown(path: Path) -> Iterator[tuple[str, bool]]:
 
 @dataclass
 class Place:
-    """Where the lines are typed."""
+    """The working directory and environment in which the lines are run."""
 
     directory: Path
     environment: dict[str, str]
@@ -59,7 +59,7 @@ class Place:
     hashes: dict[str, str]
 
     def typed(self, line: str) -> str:
-        """Return a line with the site's own paths and hashes in place of the example's."""
+        """Return a line with the site's paths and hashes instead of the example's."""
         line = re.sub(r"(py-libensemble(?:-[\d.]+-|/)|(?<= )/)[a-z2-7]{7}\b", self._hash, line)
         line = line.replace("/sw/spack/opt/spack", str(self.store))
         line = line.replace("~/demo-store", str(self.demo))
@@ -83,7 +83,7 @@ class Place:
 
 @pytest.fixture
 def place(tmp_path: Path, demo_store: DemoStore) -> Place:
-    """Make a site such as the documents speak of."""
+    """Create a site like the one that the documentation describes."""
     site = ClonedStore(demo_store, tmp_path / "spack" / "opt" / "spack")
     needs = [site.hash("py-numpy"), site.hash("python-venv")]
     prefix = site.root / "py-mpi4py-4"
@@ -143,8 +143,8 @@ def test_there_are_lines_to_type() -> None:
 
 @pytest.mark.parametrize("path", [path for path in DOCUMENTS if list(shown(path))], ids=identify)
 def test_every_line_works_as_it_is_shown(path: Path, place: Place) -> None:
-    """Line by line, in one directory, as a reader types them."""
-    # A page may speak of kernels that another page makes.
+    """Run line by line, in one directory, as a reader types them."""
+    # A page may mention kernels that another page creates.
     made = place.run("spack-kernel sync --prefix /sw/jupyter --query py-libensemble")
     assert made.returncode == 0, made.stderr
     place.run("spack-kernel pin --install-kernel --user")
@@ -155,7 +155,7 @@ def test_every_line_works_as_it_is_shown(path: Path, place: Place) -> None:
         if line.startswith("sudo "):
             line = line.removeprefix("sudo ")
         if "install" in line.split() and "--user" not in line and "--prefix" not in line:
-            line += " --sys-prefix --dry-run"  # where it would go is the system's own directory
+            line += " --sys-prefix --dry-run"  # the default is a directory of the system
         done = place.run(line)
         said = f"{line}\n{done.stdout}{done.stderr}"
         assert done.returncode == (1 if fails else 0), said
@@ -163,7 +163,7 @@ def test_every_line_works_as_it_is_shown(path: Path, place: Place) -> None:
 
 
 def test_the_readme_speaks_of_the_store_that_it_makes(place: Place) -> None:
-    """No hash of the README may be one that its own demo store does not have."""
+    """The README must not contain a hash that its own demo store does not have."""
     text = next(path for path in DOCUMENTS if path.name == "README.md").read_text()
     assert re.findall(r"py-[\w-]+/[a-z2-7]{7}\b", text.split("### As a library")[0]) == []
     shutil.rmtree(place.directory / "spack")

@@ -1,4 +1,4 @@
-"""The house rules that a machine can hold: layers, dependencies, sizes, and clean text."""
+"""The project rules that a test can enforce: layers, dependencies, sizes, and clean text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "spack_kernel"
 
-#: What a layer may import of the package: itself and what lies below.
+#: The parts of the package that a layer may import: itself and the layers below.
 MAY_IMPORT = {
     "spack": set(),
     "demo": {"spack"},
@@ -22,10 +22,10 @@ MAY_IMPORT = {
     "cli": {"spack", "kernels", "jupyter", "demo"},
 }
 
-#: Names under which our dependencies are imported, where they differ.
+#: Import names of our dependencies, if they differ.
 IMPORT_NAMES = {"pyyaml": "yaml"}
 
-#: The one file that runs under the Python of an old store, with nothing but that Python.
+#: The only file that runs under the Python of an old store, with nothing else installed.
 LAUNCHERS = sorted(PACKAGE.glob("kernels/launcher.py"))
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -126,8 +126,8 @@ def declared() -> list[str]:
 @pytest.mark.parametrize("path", MODULES, ids=identify)
 def test_only_declared_dependencies_are_imported(path):
     known = {IMPORT_NAMES.get(name, name) for name in declared()} | {"spack_kernel"}
-    # ipykernel is imported by code that runs inside a kernel, jupyter_server by what only a
-    # server loads: both are there when that code is.
+    # Code inside a kernel imports ipykernel; code that only a server loads imports jupyter_server.
+    # Both are available whenever that code runs.
     known |= {"ipykernel", "IPython", "jupyter_server", "tornado", "zmq"}
     optional = optional_lines(path)
     for line, name in imports(path):

@@ -1,7 +1,7 @@
-"""Whatever lies in a file: each reader answers, or refuses in our own words, soon and in bounds.
+"""Each reader accepts any file, or rejects it with our own error, within time and memory limits.
 
-``SPACK_KERNEL_FUZZ=100000`` asks for more than the default number of inputs for each reader. The
-install database has its own, in tests/spack/test_database.py.
+``SPACK_KERNEL_FUZZ=100000`` sets the number of inputs for each reader. The install database has
+its own fuzz tests, in tests/spack/test_database.py.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ from tests.small_store import SmallStore, dag_hash
 
 INPUTS = int(os.environ.get("SPACK_KERNEL_FUZZ", "400"))
 
-#: What one input may cost.
+#: The limits for one input.
 MAX_SECONDS = 2.0
 MAX_KILOBYTES = 500_000
 
 HASH = dag_hash("py-numpy@2.2.6 ")
 
-#: Inputs that are large, deep or odd in a way that no small change makes.
+#: Inputs that are large, deep or odd in ways that small mutations cannot produce.
 EXTREMES = [
     b"",
     b"[" * 200_000,
@@ -72,7 +72,7 @@ Reader = Callable[[bytes], object]
 
 
 class Readers:
-    """Each reader, as a function of what lies in its file; and files as they should be."""
+    """Each reader, as a function of its file's content, and valid files for each."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -270,7 +270,7 @@ class Readers:
         logos.drawing(data)
 
     def seeds(self) -> dict[str, bytes | Any]:
-        """Return the reader's name → a file as it should be, as bytes or as JSON types."""
+        """Return a mapping from reader name to a valid file, as bytes or as JSON types."""
         with (files.RESOURCES / "logo-64x64.png").open("rb") as f:
             png = f.read()
         spack = self.MANIFEST["spack"]
@@ -301,7 +301,7 @@ class Readers:
         }
 
 
-#: What a reader may raise beside our own errors, by its contract.
+#: Exceptions that a reader may raise in addition to our own errors, by its contract.
 OWN = {"logo": (logos.NoLogoError,), "drawing": (logos.NoLogoError,)}
 
 NAMES = sorted(Readers.seeds(Readers.__new__(Readers)))
@@ -317,7 +317,7 @@ def readers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Readers:
 
 
 def inputs(seed: bytes | Any, count: int, chosen: random.Random) -> Any:
-    """Yield a file as it should be, the extremes, and changes of the first."""
+    """Yield a valid file, the extremes, and mutations of the valid file."""
     text = seed if isinstance(seed, bytes) else json.dumps(seed).encode()
     yield text
     yield from EXTREMES

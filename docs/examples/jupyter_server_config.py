@@ -1,6 +1,6 @@
-"""What every user's server reads: which installed specs are offered as kernels.
+"""Configuration of every user's server: which installed specs it offers as kernels.
 
-Lies in a directory of JUPYTER_CONFIG_PATH, which comes before the users' own configuration.
+This file is in a directory of JUPYTER_CONFIG_PATH, which takes precedence over user configuration.
 """
 
 c = get_config()  # noqa: F821 - Jupyter defines it
@@ -10,13 +10,13 @@ c.SpackKernelSpecManager.stores = ["/sw/spack/opt/spack"]
 c.SpackKernelSpecManager.queries = ["py-libensemble", "py-matplotlib@3:"]
 c.SpackKernelSpecManager.environments = []
 
-# `pip install --user` for one Python must not break the kernels of another.
+# Packages from `pip install --user` for one Python must not break the kernels of another.
 c.SpackProvisioner.user_site = False
 
-# A cold file system is slow; the default is 30 seconds.
+# File systems are slow while nothing is cached; the default is 30 seconds.
 c.SpackProvisioner.start_timeout = 60.0
 
-# With plain TCP every user of the node can read what others compute. Kernels that can encrypt do;
-# for the others, sockets in the file system that only their owner may enter.
+# With plain TCP, every user of the node can read the outputs of other users. Kernels that support
+# encryption use it; the others use Unix domain sockets that only their owner can access.
 c.KernelManager.transport_encryption = "auto"
 c.KernelManager.transport = "ipc"

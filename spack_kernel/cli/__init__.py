@@ -1,9 +1,9 @@
-"""The command ``spack-kernel``: one module a subcommand.
+"""The command ``spack-kernel``, with one module per subcommand.
 
-A subcommand's module has two functions: ``add_parser(subparsers)`` adds its arguments and
-returns the parser, ``run(args)`` does the work, prints through ``args.console`` and returns the
-exit status. Its heavy imports stand inside ``run``: ``exec`` starts every kernel of front ends
-that know no provisioners, and pays for each module that is loaded.
+The module of a subcommand has two functions: ``add_parser(subparsers)`` adds its arguments and
+returns the parser; ``run(args)`` does the work, prints through ``args.console`` and returns the
+exit status. Heavy imports are inside ``run``: front ends without provisioners start every kernel
+with ``exec``, so each imported module delays the kernel launch.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     argv : sequence of str, optional
-        The arguments after the command's name; those of the process by default.
+        The arguments after the command name; by default, those of the process.
 
     Returns
     -------
     int
-        0 when all is well, 1 for an error, 2 for wrong usage, 130 when interrupted, 141 when
-        the reader of the output went away; `exec` gives the command's own.
+        0 on success, 1 on an error, 2 on wrong usage, 130 when interrupted, 141 when the reader
+        of the output closed it; `exec` returns the exit status of its command.
     """
     import sys
 

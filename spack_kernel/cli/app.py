@@ -1,4 +1,4 @@
-"""From arguments to a subcommand, and from what it raises to an exit status."""
+"""Parse the arguments, run the subcommand, and turn its errors into an exit status."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     Raises
     ------
     SystemExit
-        After help, the version or a usage error was printed.
+        After help, the version or a usage error is printed.
     """
     start = _command_index(argv)
     name = argv[start] if start < len(argv) else None
     if name is None or name not in COMMANDS:
         parser, _ = build_parser(COMMANDS)
-        parser.parse_args(argv[:start])  # ends here for --help and --version
+        parser.parse_args(argv[:start])  # exits here for --help and --version
         if name is None:
             parser.print_help(sys.stderr)
             parser.exit(EXIT_USAGE)
@@ -45,7 +45,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     namespace = parser.parse_args(argv[:start], given)
     rest, behind = list(argv[start + 1 :]), None
     if name == "exec" and "--" in rest:
-        # argparse treats `--` differently from version to version; it ends the query here.
+        # Versions of argparse differ in how they treat `--`; here, it ends the query.
         cut = rest.index("--")
         rest, behind = rest[:cut], rest[cut + 1 :]
     if name in ("install", "check", "exec"):
@@ -103,8 +103,8 @@ def _report(error: Exception, console: Console) -> int:
             traceback.print_exception(error, file=console.err)
         if isinstance(error, RuntimeError) and "home directory" in str(error):
             reported = SpackKernelError(
-                "HOME is not set, and this user has no home directory that could be looked up",
-                hint="Set HOME to a directory of your own: export HOME=/path/to/it",
+                "HOME is not set, and the user database has no home directory for this user",
+                hint="Set HOME to a directory that you own: export HOME=/path/to/it",
             )
         elif isinstance(error, OSError) and error.filename is not None:
             reported = SpackKernelError(f"{error.filename}: {error.strerror}")
@@ -119,7 +119,7 @@ def _report(error: Exception, console: Console) -> int:
 
 
 def _command_index(argv: Sequence[str]) -> int:
-    """Return where the subcommand stands: behind the options that may come before it."""
+    """Return the index of the subcommand, after the options that can precede it."""
     index = 0
     while index < len(argv) and argv[index].startswith("-"):
         index += 2 if argv[index] in ("--store", "--color") else 1
@@ -130,4 +130,4 @@ def _suggestion(name: str) -> str:
     import difflib
 
     close = difflib.get_close_matches(name, COMMANDS, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(COMMANDS)}"
+    return f"; did you mean {close[0]!r}?" if close else f"; the commands are {', '.join(COMMANDS)}"

@@ -1,4 +1,4 @@
-"""``spack-kernel check``: whether a kernel starts and can import its package."""
+"""``spack-kernel check``: test whether a kernel starts and can import its package."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ if TYPE_CHECKING:
     from .trial import Step, Trial
 
 _DESCRIPTION = """\
-Start a kernel for real, ask it which Python it is, import the package's modules in it, and shut
-it down; say step by step what was done and how long it took. The kernel is one that `install`
-made, by its name, or one for a spec, made for the check alone. A kernel of another language is
-started and spoken to. Nothing is left behind.
+Start a kernel, check which Python it runs, import the package's modules in it, and shut it down.
+Each step is printed, with the time that it took. Give the name of an installed kernel, or a query
+to test a temporary kernel for a spec. Kernels for other languages are started and must answer.
+Nothing is left behind.
 
-Exits with 1 when a step fails, and says why."""
+If a step fails, `check` prints the reason and exits with status 1."""
 
 _EPILOG = """\
 examples:
   spack-kernel check spack-py-libensemble-1.5.0-j4zmggq     an installed kernel
-  spack-kernel check py-libensemble/j4zmggq                 before it is installed
-  spack-kernel check --timeout 300 py-tensorflow            where the file system is slow
+  spack-kernel check py-libensemble/j4zmggq                 before installing a kernel
+  spack-kernel check --timeout 300 py-tensorflow            on a slow file system
   spack-kernel check --json py-scipy | jq '.steps[] | {name, seconds}'"""
 
 
@@ -52,7 +52,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add the parser of `check`."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "check",
-        help="start a kernel for real and import its package",
+        help="start a kernel and import its package",
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
@@ -60,14 +60,14 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "query",
         metavar="NAME|QUERY",
         nargs="*",
-        help="the name of a kernel `install` made, or a spec, as for `spack load`",
+        help="the name of an installed kernel, or a spec, as for `spack load`",
     )
     parser.add_argument(
         "--timeout",
         metavar="SECONDS",
         type=float,
         default=60.0,
-        help="how long each step may take (default: 60)",
+        help="the time limit for each step (default: 60)",
     )
     parser.add_argument(
         "--kernel", metavar="NAME", help="for a QUERY: which kernel to start, as for `install`"
@@ -81,7 +81,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Try the kernel and print its steps."""
+    """Test the kernel and print each step."""
     from spack_kernel.spack.errors import SpackKernelError
 
     from .trial import Trial, try_kernel
@@ -120,9 +120,9 @@ def run(args: argparse.Namespace) -> int:
 def _plan(
     args: argparse.Namespace, chosen: Mapping[str, str]
 ) -> tuple[str | None, KernelPlan, dict[str, Any]]:
-    """Return the name of an installed kernel, the plan, and what a kernelspec is made with.
+    """Return the name of an installed kernel, the plan, and the arguments for a new kernelspec.
 
-    The name is None for a query, and an installed kernel's kernelspec is made already.
+    The name is None for a query. An installed kernel has a kernelspec, so it has no arguments.
     """
     from spack_kernel.kernels.candidates import choose_shipped
     from spack_kernel.spack.errors import SpackKernelError
@@ -133,7 +133,7 @@ def _plan(
         if given or args.modules or not args.load_modules or args.companion != "auto":
             args.parser.error(
                 f"{installed.name} is an installed kernel, which has its own store, kernel, "
-                "companion and variables; options for these are for a QUERY"
+                "companion and variables; options for these apply only to a QUERY"
             )
         return installed.name, installed_plan(installed), {}
     try:
@@ -147,7 +147,7 @@ def _plan(
 
 
 class _Report:
-    """Prints each step as it ends."""
+    """Prints each step when it ends."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -167,16 +167,16 @@ class _Report:
 
 
 def _refuse_as_root(plan: KernelPlan) -> None:
-    """Refuse to run with root's rights what somebody else can change."""
+    """Refuse to run, as root, a Python that another user can change."""
     from spack_kernel.kernels.errors import InterpreterError
     from spack_kernel.spack.system import run_as
 
     user = run_as(plan.interpreter.path) if plan.interpreter is not None else None
     if user is not None:
         raise InterpreterError(
-            f"root does not start the Python of {plan.specs[0].label}, which others can change",
+            f"root must not start the Python of {plan.specs[0].label}: other users can change it",
             details=[f"  {plan.interpreter.path}" if plan.interpreter else ""],
-            hint=f"Check it as another user: `sudo -u '#{user.uid}' spack-kernel check ...`.",
+            hint=f"Run the check as another user: `sudo -u '#{user.uid}' spack-kernel check ...`.",
         )
 
 
@@ -184,16 +184,16 @@ def _print_end(trial: Trial, plan: KernelPlan, console: Console) -> None:
     imports = [step for step in trial.steps if step.name.startswith("import ")]
     seconds = sum(step.seconds for step in trial.steps)
     what = f"{len(imports)} modules imported" if len(imports) != 1 else "1 module imported"
-    console.print(f"The kernel works: {what}, {seconds:.2f} s in all.")
+    console.print(f"The kernel works: {what}, {seconds:.2f} s in total.")
     if plan.unencrypted:
         console.print(f"Its connection cannot be encrypted: {plan.unencrypted}.")
         advice = 'KernelManager.transport = "ipc"'
     else:
-        console.print("Its connection can be encrypted, if the server asks for it.")
+        console.print("Its connection can be encrypted if the server requests it.")
         advice = 'KernelManager.transport_encryption = "required"'
     console.print(
-        "Without that every user of this machine can read its cells and outputs over TCP. In\n"
-        f"jupyter_server_config.py `c.{advice}` prevents it."
+        "Without encryption, every user of this machine can read its cells and outputs over TCP.\n"
+        f"To prevent this, set `c.{advice}` in jupyter_server_config.py."
     )
 
 

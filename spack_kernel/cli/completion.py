@@ -1,7 +1,7 @@
-"""Tab completion of the command, with the specs of the store and the kernels there are.
+"""Tab completion of the command, including the specs in the store and the installed kernels.
 
-The work is argcomplete's: it runs this command at each tab, so that what is completed is what
-is installed at that moment. Nothing of it is imported otherwise.
+argcomplete does the work: it runs this command each time the user presses Tab, so completions
+reflect what is installed at that moment. It is not imported otherwise.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _DESCRIPTION = """\
-Print what makes a shell complete the command: options, the names, versions and hashes of
-installed specs, and the names of kernels. Needs the package argcomplete."""
+Print shell code that completes this command: its options, the names, versions and hashes of
+installed specs, and the names of kernels. This requires the Python package argcomplete."""
 
 _EPILOG = """\
 examples:
   eval "$(spack-kernel completion bash)"                    in ~/.bashrc
-  eval "$(spack-kernel completion zsh)"                     in ~/.zshrc, behind compinit
+  eval "$(spack-kernel completion zsh)"                     in ~/.zshrc, after compinit
   spack-kernel completion fish > ~/.config/fish/completions/spack-kernel.fish"""
 
 _SIGILS = ("^", "%")
 
-# What argcomplete leaves to do: bash takes an @ for the beginning of the word that it completes,
-# where argcomplete takes it for the end of the one before; zsh lets pass what begins as the word.
+# Additions to argcomplete's code. bash treats an @ as the start of the word that it completes, but
+# argcomplete treats it as the end of the previous word. By default, zsh drops completions that do
+# not begin with the typed word.
 _BESIDE = {
     "bash": """\
 _spack_kernel_complete() {
@@ -51,7 +52,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add the parser of `completion`."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "completion",
-        help="print what makes a shell complete this command",
+        help="print shell code that completes this command",
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
@@ -70,14 +71,14 @@ def run(args: argparse.Namespace) -> int:
             "completion needs the package argcomplete, which is not installed",
             hint="pip install argcomplete",
         ) from None
-    # Not through the console: what a shell evaluates is ours to the last character.
+    # Not through the console, which escapes some characters: a shell evaluates this text.
     args.console.out.write(shellcode(["spack-kernel"], shell=args.shell) + "\n")
     args.console.out.write(_BESIDE.get(args.shell, ""))
     return 0
 
 
 def complete() -> None:
-    """Answer a shell that asks for completions, and end; do nothing without argcomplete."""
+    """Print completions for a shell and exit; return if argcomplete is not installed."""
     try:
         import argcomplete
     except ImportError:
@@ -94,11 +95,11 @@ def complete() -> None:
 
 
 def complete_query(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[str]:
-    """Return the queries that `prefix` may become: names, then versions or hashes of a name."""
+    """Return the queries that complete `prefix`: names, or the versions or hashes of a name."""
     from spack_kernel.spack import Store
 
     given = given_stores(parsed_args)
-    # A shell in the middle of a line has no place for an error.
+    # The user is still typing the line, so there is no place to show an error.
     try:
         store = Store.open_all(given) if given else Store.discover()
     except Exception:
@@ -109,7 +110,7 @@ def complete_query(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> li
     if not separator:
         names = store.names()
         found = [other for other in names if other.startswith(name)]
-        # People know Python packages by the names they have in Python.
+        # Users know Python packages by their names in Python.
         found = found or [other for other in names if other.startswith(f"py-{name}")]
         return sorted(sigil + other for other in found)
     specs: Iterable[Any] = store.named(name) if name else store.with_hash_prefix(rest)
@@ -122,20 +123,20 @@ def complete_query(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> li
 
 
 def _fits(completion: str, prefix: str) -> bool:
-    """Return whether something may be offered for what is typed."""
+    """Return whether `completion` can be offered for the typed `prefix`."""
     sigil = prefix[:1] if prefix.startswith(_SIGILS) else ""
     return completion.startswith((prefix, f"{sigil}py-{prefix[len(sigil) :]}"))
 
 
 def complete_kernel(prefix: str, **_: Any) -> list[str]:
-    """Return the names of kernels of ours that begin with `prefix`."""
+    """Return the names of kernels installed by spack-kernel that begin with `prefix`."""
     from spack_kernel.jupyter.kernelspecs import list_kernelspecs
 
     return [spec.name for spec in list_kernelspecs() if spec.name.startswith(prefix)]
 
 
 def complete_kernel_or_query(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[str]:
-    """Return what `check` takes."""
+    """Return the completions for `check`: kernel names, then queries."""
     return [*complete_kernel(prefix), *complete_query(prefix, parsed_args)]
 
 

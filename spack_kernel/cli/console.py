@@ -1,7 +1,7 @@
-"""What the command prints, and where: results on standard output, everything else on error.
+"""The output of the command: results on standard output, everything else on standard error.
 
-With ``--json`` an error is printed twice: as an object ``{"error": …}`` on standard output for
-the program that reads it, and as text on standard error for the person who started it.
+With ``--json``, an error is printed twice: as an object ``{"error": …}`` on standard output for
+the program that reads it, and as text on standard error for the user.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _STYLES = {
     "yellow": "33",
     "magenta": "35",
     "cyan": "36",
-    # What a part of a spec means, in the colours people know from Spack.
+    # The parts of a spec, in Spack's colours.
     "version": "36",
     "variants": "34",
     "compiler": "32",
@@ -43,11 +43,11 @@ class Console:
     Parameters
     ----------
     color : {"auto", "always", "never"}
-        ``auto`` colours what goes to a terminal, unless ``NO_COLOR`` is set to something.
+        ``auto`` colours output to a terminal, unless ``NO_COLOR`` is set and not empty.
     json : bool
-        Whether results are JSON.
+        Whether to print results as JSON.
     verbose : bool
-        Whether to say more on standard error.
+        Whether to print more on standard error.
     """
 
     def __init__(self, color: str = "auto", *, json: bool = False, verbose: bool = False) -> None:
@@ -55,22 +55,22 @@ class Console:
         self.err = sys.stderr
         self.json = json
         self.verbose = verbose
-        # Marks what `style` made: nobody who writes a store can know it.
+        # Marks the output of `style`; random, so that text from a store cannot contain it.
         self._mark = f"\x00{os.urandom(8).hex()}"
         self._styled = re.compile(re.escape(self._mark) + r"([\d]*);")
-        #: Whether there was anything to warn of.
+        #: Whether a warning was printed.
         self.warned = False
         self._color = {stream: _wants_color(color, stream) for stream in (self.out, self.err)}
 
     def style(self, kind: str, text: str, stream: TextIO | None = None) -> str:
-        """Return `text` in the style of `kind`, plain where no colour is wanted."""
+        """Return `text` in the style of `kind`, or unchanged if colours are off."""
         code = _STYLES.get(kind)
         if not text or code is None or not self._color[stream or self.out]:
             return text
         return f"{self._mark}{code};{text}{self._mark}0;"
 
     def _shown(self, text: str) -> str:
-        """Return `text` as it is written: our colours in it, and nobody else's characters."""
+        """Return `text` with our colours, and with other control characters escaped."""
         parts = self._styled.split(text)
         parts[::2] = map(printable, parts[::2])
         parts[1::2] = [f"\033[{code}m" for code in parts[1::2]]
@@ -81,7 +81,7 @@ class Console:
         self.out.write(self._shown(text) + "\n")
 
     def row(self, cells: Iterable[str]) -> None:
-        """Print a row of a table, which a newline in a name does not end."""
+        """Print a row of a table on one line, even if a cell contains a newline."""
         self.print("  ".join(cells).rstrip().replace("\n", "\\n"))
 
     def print_json(self, value: Any) -> None:
@@ -93,24 +93,24 @@ class Console:
         self.out.write(_NOT_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n")
 
     def note(self, text: str) -> None:
-        """Say something on standard error."""
+        """Print a note on standard error."""
         self.err.write(self._shown(text) + "\n")
         self.err.flush()
 
     def warn(self, text: str) -> None:
-        """Say on standard error what may be wrong."""
+        """Print a warning on standard error."""
         self.warned = True
         self.note(f"{self.style('yellow', 'warning:', self.err)} {text}")
 
     def error(self, error: SpackKernelError, *, json: bool = True) -> None:
-        """Say what failed, what was found instead and what to do next.
+        """Print what failed, what was found instead, and what to do next.
 
         Parameters
         ----------
         error : SpackKernelError
-            What failed.
+            The error.
         json : bool
-            False where the result that was printed as JSON says it already.
+            False if the result that was printed as JSON already contains the error.
         """
         if self.json and json:
             self.print_json({"error": error.as_dict()})

@@ -1,4 +1,4 @@
-"""``spack-kernel demo``: a small store of real packages, to try everything without Spack."""
+"""``spack-kernel demo``: create a small store of real packages for trials without Spack."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from .console import Console
 
 _DESCRIPTION = """\
-Make a small store of real packages from PyPI in DIR, in Spack's own layout and database format.
+Create a small store of real packages from PyPI in DIR, in Spack's own layout and database format.
 
-It holds py-numpy (two builds, so that its name alone is ambiguous), py-matplotlib and
-py-ipykernel with all they need, and py-libensemble, whose closure has no ipykernel. Its Python
-is the one that runs this command. It takes about a minute and 330 MB.
+It contains py-numpy (two builds, so its name alone is ambiguous), py-matplotlib and py-ipykernel
+with their dependencies, and py-libensemble, whose closure has no ipykernel. Its Python is the one
+that runs this command. Creating the store takes about a minute and 330 MB.
 
-A complete store is used again; an interrupted one is completed."""
+A complete store is reused; an incomplete one is completed."""
 
 _EXAMPLES = """\
 examples:
@@ -36,19 +36,21 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add the parser of `demo`."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "demo",
-        help="make a small store to try everything without Spack",
+        help="create a small store to try everything without Spack",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,
     )
-    parser.add_argument("directory", metavar="DIR", help="where: new, empty, or a demo store")
-    parser.add_argument("--force", action="store_true", help="make it anew, even if it is there")
-    parser.add_argument("--quiet", action="store_true", help="print no progress")
+    parser.add_argument(
+        "directory", metavar="DIR", help="a new or empty directory, or an existing demo store"
+    )
+    parser.add_argument("--force", action="store_true", help="create the store again if it exists")
+    parser.add_argument("--quiet", action="store_true", help="do not print progress")
     add_json_option(parser)
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make the store, saying what happens on standard error, and print what it holds."""
+    """Create the store, with progress on standard error, and print what it contains."""
     from spack_kernel import demo
 
     display = _Display(args.console, quiet=args.quiet)
@@ -64,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 class _Display:
-    """Progress: one line that counts on a terminal, else a line for each package."""
+    """Progress: one line that is updated on a terminal, otherwise one line per package."""
 
     def __init__(self, console: Console, *, quiet: bool) -> None:
         self._console = console
@@ -85,7 +87,7 @@ class _Display:
         self._width = len(text)
 
     def close(self) -> None:
-        """Wipe the counting line."""
+        """Clear the progress line."""
         if self._width:
             self._console.err.write("\r" + " " * self._width + "\r")
             self._console.err.flush()
@@ -110,7 +112,7 @@ def _facts(store: DemoStore) -> dict[str, Any]:
 def _print(store: DemoStore, console: Console) -> None:
     command = f"{typed_command()} --store {shlex.quote(str(store.root))}"
     short = f"py-libensemble/{store.hash('py-libensemble')[:7]}"
-    what = "is there already" if store.reused else "is ready"
+    what = "already exists" if store.reused else "is ready"
     console.print(f"A store of {len(store.hashes)} specs {what} in {store.root}")
     console.print("Try:")
     install = f"install --user {short} py-matplotlib"

@@ -1,7 +1,7 @@
-"""``spack-kernel exec``: any command in the environment of a spec.
+"""``spack-kernel exec``: run any command in the environment of a spec.
 
-The command replaces this process, so signals and the exit status are its own. A kernelspec's
-``argv`` is a line of this kind, for front ends that know no provisioners.
+The command replaces this process, so it receives the signals, and its exit status is the result.
+The ``argv`` of a kernelspec is such a command, for front ends without provisioners.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from .replay import Start
 
 _DESCRIPTION = """\
-Run a command in the environment a kernel for the spec would have. `python` is the kernel's own
-interpreter, whatever PATH says. What the shell had of another Python (PYTHONPATH, VIRTUAL_ENV,
-Conda, a Spack environment) is left out.
+Run a command in the environment that a kernel for the spec would have. `python` is the kernel's
+interpreter, regardless of PATH. Settings of another Python in the shell (PYTHONPATH, VIRTUAL_ENV,
+Conda, a Spack environment) are removed.
 
-The command takes the place of this process: signals reach it, its exit status is the result.
-126 means it cannot be executed, 127 that there is none of that name, 1 that no environment
-could be made."""
+The command replaces this process: it receives the signals, and its exit status is the result.
+Exit status 126 means that the command cannot be executed, 127 that it was not found, and 1 that
+the environment could not be set up."""
 
 _EPILOG = """\
 examples:
@@ -59,19 +59,19 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--from-notebook",
         action="store_true",
-        help="instead of QUERY: what the notebook says that $SPACK_KERNEL_NOTEBOOK or "
+        help="instead of QUERY: the spec recorded in the notebook that $SPACK_KERNEL_NOTEBOOK or "
         "$JPY_SESSION_NAME names (see `spack-kernel pin`)",
     )
     parser.add_argument(
         "--no-import-index",
         action="store_true",
-        help="let a kernel ask every directory of its PYTHONPATH at every import",
+        help="let the kernel search every directory of its PYTHONPATH at every import",
     )
     parser.add_argument(
         "--recipes",
         metavar="JSON",
         default="",
-        help="what `install` recorded of package recipes, as it writes it into a kernelspec",
+        help="the variables that package recipes set, as `install` records them in a kernelspec",
     )
     add_source_options(parser.add_argument_group("what to load"))
     add_env_option(parser)
@@ -81,13 +81,16 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Replace this process by the command; return only when that cannot be done."""
+    """Replace this process with the command; return only if that fails."""
     if not args.behind:
-        args.parser.error("no command; write it behind two dashes: QUERY -- COMMAND")
+        args.parser.error("no command; write it after two dashes: QUERY -- COMMAND")
     if not args.from_notebook:
         check_source(args)
     elif args.query or args.environment or args.view:
-        args.parser.error("the notebook says what to load; leave out everything else")
+        args.parser.error(
+            "--from-notebook loads what the notebook names: leave out QUERY, --environment and "
+            "--view"
+        )
     chosen = variables(args)
     from spack_kernel.spack.errors import SpackKernelError
     from spack_kernel.spack.system import file_checks
@@ -107,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _start(args: argparse.Namespace, env: Mapping[str, str]) -> Start:
-    """Return what to start."""
+    """Return the command to start and its environment."""
     from spack_kernel.kernels.import_index import through_launcher
     from spack_kernel.kernels.plan import is_python
     from spack_kernel.kernels.sources import specs_source
@@ -116,7 +119,7 @@ def _start(args: argparse.Namespace, env: Mapping[str, str]) -> Start:
     from .replay import Start
 
     command = args.behind
-    # Without ipykernel only this one command cannot work, so only it asks for one.
+    # Only this command needs ipykernel, so only this command requires one in the plan.
     kernel = is_python(command[0]) and command[1:3] == ["-m", "ipykernel_launcher"]
     store = open_store(args)
     if args.from_notebook:
@@ -130,14 +133,14 @@ def _start(args: argparse.Namespace, env: Mapping[str, str]) -> Start:
     if kernel and python is not None:
         index = not args.no_import_index
         command, environment = through_launcher(command, environment, python.facts, index=index)
-    # Modules, and the configuration of a Spack instance, can be others at the next start.
+    # Modules and the configuration of a Spack instance can change before the next start.
     lasting = not plan.modules and store.config is None and not store.left_out
     composition = plan.composition() if lasting else None
     return Start(command, environment, env, python.path if python else "", composition)
 
 
 def _from_notebook(store: Store) -> list[Spec]:
-    """Return the specs that the notebook needs for which this process is started."""
+    """Return the specs that the notebook of this process needs."""
     from spack_kernel.jupyter.notebook import (
         NOTEBOOK_VARIABLE,
         missing,

@@ -1,4 +1,4 @@
-"""``spack-kernel install``: make a kernel for a spec."""
+"""``spack-kernel install``: install a kernel for a spec."""
 
 from __future__ import annotations
 
@@ -33,16 +33,17 @@ if TYPE_CHECKING:
     from .console import Console
 
 _DESCRIPTION = """\
-Make a kernel for a spec, or one for several as `spack load a b` loads them: write a kernelspec
-where Jupyter looks for it. It is pinned to the DAG hash the query finds now, and remembers the
-query. Nothing is written unless a kernel can be planned; --dry-run shows what would be.
+Install a kernel for a spec, or one kernel for several specs, as `spack load a b` loads them. This
+writes a kernelspec where Jupyter looks for it. The kernelspec is pinned to the DAG hash that the
+query finds now, and also records the query. Nothing is written unless a kernel can be planned;
+--dry-run shows what would be written.
 
-A Spack environment, a view, or a module that Spack generated make a kernel, too. When a spack is
-at hand, it is asked once for the variables that only package recipes set, and these are recorded
-with the kernel; starting the kernel never starts Spack.
+A kernel can also use a Spack environment, a view, or a module that Spack generated. If spack is
+available, it is run once to get the variables that only package recipes set, and these are
+recorded with the kernel. Starting the kernel never runs spack.
 
-Without --user, --sys-prefix or --prefix it goes to the system's directory, as with
-`ipykernel install`."""
+Without --user, --sys-prefix or --prefix, the kernelspec is written to the system-wide directory,
+as with `ipykernel install`."""
 
 _EPILOG = """\
 examples:
@@ -61,7 +62,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add the parser of `install`."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "install",
-        help="make a kernel for a spec",
+        help="install a kernel for a spec",
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
@@ -69,33 +70,33 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     add_source_options(parser.add_argument_group("what to load"))
     named = parser.add_argument_group("the kernel")
     named.add_argument(
-        "--name", help="its name, as in `jupyter console --kernel NAME` (default: spack-SPEC)"
+        "--name", help="the name, as in `jupyter console --kernel NAME` (default: spack-SPEC)"
     )
-    named.add_argument("--display-name", metavar="TEXT", help="what front ends show")
+    named.add_argument("--display-name", metavar="TEXT", help="the name that front ends show")
     named.add_argument(
         "--kernel",
         metavar="NAME",
-        help="which kernel to start: one that a package of the closure ships, such as `ir` for R, "
-        "or `python` (default: the one the spec itself ships, else python)",
+        help="which kernel to start: one that a package in the closure ships, such as `ir` for R, "
+        "or `python` (default: the one that the spec itself ships, otherwise python)",
     )
     add_env_option(named)
     add_companion_option(named)
     add_spack_options(named)
-    group = parser.add_argument_group("where it is written")
+    group = parser.add_argument_group("where to write the kernelspec")
     where = group.add_mutually_exclusive_group()
-    where.add_argument("--user", action="store_true", help="for this user alone")
+    where.add_argument("--user", action="store_true", help="for the current user only")
     where.add_argument(
         "--sys-prefix",
         action="store_const",
         const=sys.prefix,
         dest="prefix",
-        help=f"for the environment this command runs in ({sys.prefix})",
+        help=f"for the Python environment that runs this command ({sys.prefix})",
     )
-    where.add_argument("--prefix", metavar="PATH", help="to PATH/share/jupyter/kernels")
+    where.add_argument("--prefix", metavar="PATH", help="in PATH/share/jupyter/kernels")
     group.add_argument(
         "--replace",
         action="store_true",
-        help="replace a kernelspec of that name even if it is not one of ours",
+        help="replace a kernelspec of that name even if spack-kernel did not write it",
     )
     group.add_argument(
         "--dry-run", action="store_true", help="print the kernel.json and write nothing"
@@ -124,12 +125,12 @@ def run(args: argparse.Namespace) -> int:
             args, get_source(args, store, recipes=recipes, env=chosen), kernel=shipped is None
         )
     for name, _, reason, source in plan.removals(chosen):
-        console.warn(f"{name} of {source} does not reach the kernel: {reason}")
+        console.warn(f"{name} from {source} is not set in the kernel: {reason}")
     if plan.modules:
         try:
             plan.loaded_modules(plan.cleaned(os.environ)[0], env=chosen)
         except ModulesError as error:
-            console.warn(f"{error.summary}; a kernel started from here would not start")
+            console.warn(f"{error.summary}; a kernel started from this shell would fail")
     made: dict[str, Any] = {
         "query": query_text(args.query) if args.query and len(plan.specs) == 1 else None,
         "display_name": args.display_name,
@@ -155,8 +156,8 @@ def run(args: argparse.Namespace) -> int:
         console.warn(f"Jupyter finds another kernel of this name first: {installed.shadowed_by}")
     elif installed.shadowed_by == "":
         console.warn(
-            f"Jupyter does not look there; add {installed.resource_dir.rpartition('/kernels/')[0]} "
-            "to JUPYTER_PATH"
+            "Jupyter does not search that directory; add "
+            f"{installed.resource_dir.rpartition('/kernels/')[0]} to JUPYTER_PATH"
         )
     return 0
 
@@ -187,7 +188,7 @@ def _print(
     inspected = plan.source.prefix_inspections
     if inspected is not None:
         told = ", ".join(f"{where} on {' and '.join(names)}" for where, names in inspected.items())
-        console.print(f"  inspected    {told or 'nothing'}, as the site's modules.yaml says")
+        console.print(f"  inspected    {told or 'nothing'}, from the site's modules.yaml")
     recipes = plan.source.recipes
     if recipes is not None:
         whose = f"Spack {recipes.spack_version}" if recipes.spack_version else "the site's Spack"

@@ -1,4 +1,4 @@
-"""``spack-kernel list``: which installed specs can be kernels, as `spack find` lists specs."""
+"""``spack-kernel list``: list the installed specs that can be kernels, as `spack find` does."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ if TYPE_CHECKING:
     from .console import Console
 
 _DESCRIPTION = """\
-List the installed specs that can be kernels: those with a python in their closure for which
-there is an ipykernel, be it in the closure, in the interpreter itself, or a companion (an
+List the installed specs that can be kernels: those with a python in their closure and an
+ipykernel for it, either in the closure, in the interpreter itself, or as a companion (an
 installed py-ipykernel built for the same python).
 
-Queries select as for `spack find`; several select what any of them matches. Nothing is started
-to find out, so a python that is broken is noticed by `show` and `check`, not here.
+Queries select specs as in `spack find`; several queries select the specs that match any of them.
+`list` does not start anything: only `show` and `check` detect a broken python.
 
---environments lists Spack environments instead: those the Spack instance manages by name."""
+--environments lists Spack environments instead: those that the Spack instance manages by name."""
 
 _EPILOG = """\
 examples:
-  spack-kernel list                          all that can be kernels
-  spack-kernel list -x                       only what was installed by name
+  spack-kernel list                          all specs that can be kernels
+  spack-kernel list -x                       only explicitly installed specs
   spack-kernel list py-numpy ^python@3.11    numpy for Python 3.11
-  spack-kernel list --all zlib               others too, with what they lack
-  spack-kernel list --loaded-by py-scipy     what `spack load py-scipy` brings
-  spack-kernel list --environments           Spack environments that can be kernels
+  spack-kernel list --all zlib               also specs that cannot be kernels, and why
+  spack-kernel list --loaded-by py-scipy     what `spack load py-scipy` loads
+  spack-kernel list --environments           Spack environments instead of specs
   spack-kernel list --format '{name}{@version}{/hash:7} {prefix}'
   spack-kernel list --json | jq -r '.[] | select(.python | startswith("3.12")) | .hash'"""
 
 _COLUMNS = ("HASH", "SPEC", "PYTHON", "IPYKERNEL", "EXPLICIT", "PREFIX")
 
-#: The width up to which Spack draws the line of a group.
+#: The width to which Spack draws the heading of a group.
 _RULE_WIDTH = 65
 
 
@@ -68,34 +68,34 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "--explicit",
         action="store_true",
         default=None,
-        help="only those somebody installed by name",
+        help="only explicitly installed specs",
     )
     explicit.add_argument(
         "-X",
         "--implicit",
         action="store_false",
         dest="explicit",
-        help="only those installed as dependencies",
+        help="only specs installed as dependencies",
     )
     which.add_argument(
-        "-a", "--all", action="store_true", help="also those that cannot be kernels, and why"
+        "-a", "--all", action="store_true", help="also specs that cannot be kernels, and why"
     )
     which.add_argument(
-        "--loaded", action="store_true", help="only those `spack load` has loaded in this shell"
+        "--loaded", action="store_true", help="only specs that `spack load` loaded in this shell"
     )
     which.add_argument(
         "--loaded-by",
         metavar="SPEC",
-        help="what loading SPEC brings with it: its closure; implies --all",
+        help="only the specs that are loaded with SPEC: its closure; implies --all",
     )
     which.add_argument(
         "--environments",
         action="store_true",
-        help="the managed Spack environments instead of specs; those that cannot be kernels, too",
+        help="list managed Spack environments instead of specs, also those that cannot be kernels",
     )
     how = parser.add_argument_group("how to print them").add_mutually_exclusive_group()
     how.add_argument(
-        "--format", metavar="FORMAT", help="a line for each, by a format string of `spack find`"
+        "--format", metavar="FORMAT", help="one line per spec, in a format as for `spack find`"
     )
     how.add_argument(
         "-H",
@@ -130,8 +130,8 @@ def run(args: argparse.Namespace) -> int:
     moved = store.moved_from()
     if moved is not None:
         console.warn(
-            f"the store was moved: its records name {moved}, and it is {store.root}; "
-            "no kernel of it can start"
+            f"the store was moved: its records name {moved}, not {store.root}; "
+            "its kernels cannot start"
         )
     specs = _select(store, args)
     everything = args.all or args.loaded_by is not None
@@ -156,7 +156,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_alone(args: argparse.Namespace) -> None:
-    """End with a usage error when ``--environments`` stands beside what selects specs."""
+    """Exit with a usage error if ``--environments`` is combined with a selection of specs."""
     also = {
         "QUERY": args.query,
         "--explicit": args.explicit is True,
@@ -168,21 +168,21 @@ def _check_alone(args: argparse.Namespace) -> None:
     }
     for option, given in also.items():
         if given:
-            args.parser.error(f"--environments lists no specs: leave out {option}")
+            args.parser.error(f"--environments does not list specs: leave out {option}")
 
 
 def _tell_environments(store: Store, console: Console) -> None:
-    """Say how many Spack environments there are besides, where that can be found out."""
+    """Print how many Spack environments there are, if that can be determined."""
     from spack_kernel.spack.environments import environment_names
     from spack_kernel.spack.errors import SpackKernelError
 
     try:
         count = len(environment_names(store.config)) if store.config else 0
     except (SpackKernelError, OSError):
-        return  # nobody asked for them
+        return  # the user did not request them
     if count:
         console.note(
-            f"{count} Spack environment{'s' if count > 1 else ''}, too: --environments lists them"
+            f"also {count} Spack environment{'s' if count > 1 else ''}; use --environments"
         )
 
 
@@ -215,11 +215,11 @@ def _none_can_be(words: Sequence[str], candidates: Sequence[Candidate]) -> Excep
         shown.append(f"and {len(candidates) - len(shown)} more")
     if not candidates:
         return NoMatch(
-            f"no spec that matches `{query_text(words)}` is left by the other options",
+            f"the other options exclude all specs that match `{query_text(words)}`",
             hint="Leave out --explicit, --implicit, --loaded or --loaded-by.",
         )
     return NoMatch(
-        f"nothing that matches `{query_text(words)}` can be a kernel",
+        f"no spec that matches `{query_text(words)}` can be a kernel",
         details=shown,
         hint="--all lists them anyway.",
     )
@@ -290,7 +290,7 @@ def _tally(
     if not chosen and candidates:
         reasons = Counter(c.why_not for c in candidates).most_common()
         text += "".join(f"\n  {count}: {reason}" for reason, count in reasons)
-    return text if len(chosen) == len(candidates) else text + "\n--all lists the others too"
+    return text if len(chosen) == len(candidates) else text + "\n--all also lists the others"
 
 
 def _as_dict(candidate: Candidate, store: Store) -> dict[str, Any]:

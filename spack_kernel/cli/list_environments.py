@@ -1,4 +1,4 @@
-"""``spack-kernel list --environments``: the Spack environments of a site, as kernels."""
+"""``spack-kernel list --environments``: list a site's Spack environments as kernels."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def list_environments(store: Store, console: Console) -> None:
     Raises
     ------
     EnvironmentNotFound
-        When the store is an install tree by itself, which knows no environments.
+        When the store is only an install tree, which has no environments.
     ConfigError
-        When the configuration cannot be understood, or the directory not be read.
+        When the configuration is invalid, or the directory cannot be read.
     """
     from spack_kernel.kernels.candidates import EnvironmentSurvey
     from spack_kernel.spack.environments import (
@@ -35,10 +35,10 @@ def list_environments(store: Store, console: Console) -> None:
 
     if store.config is None:
         raise EnvironmentNotFound(
-            f"{store.root} is an install tree, which does not know Spack environments",
-            hint="Name the root of the Spack instance that manages them, as --store or "
-            "SPACK_ROOT;\none in a directory needs no name: --environment ./DIRECTORY of "
-            "`install` and `show`.",
+            f"{store.root} is an install tree, which has no Spack environments",
+            hint="Name the root of the Spack instance that manages them, with --store or "
+            "SPACK_ROOT.\nFor an environment in any other directory, use --environment "
+            "./DIRECTORY with `install` or `show`.",
         )
     root = environments_root(store.config)
     try:
@@ -59,7 +59,7 @@ def list_environments(store: Store, console: Console) -> None:
         able = sum(not candidate.why_not for candidate in found)
         console.note(f"{able} of {len(found)} Spack environments in {root} can be kernels")
         if not found:
-            console.note("`spack env create NAME` makes one.")
+            console.note("`spack env create NAME` creates one.")
 
 
 def _print_table(found: list[EnvironmentCandidate], console: Console) -> None:

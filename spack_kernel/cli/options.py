@@ -1,4 +1,4 @@
-"""Arguments that several subcommands share, and what becomes of them."""
+"""Arguments that several subcommands share, and their evaluation."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _KEY_VALUE = re.compile(r"([^\s=:'\"]+)(:?==?)(.*)", re.DOTALL)
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:
-    """Add what every subcommand takes: ``--color`` and ``--verbose``."""
+    """Add the options of all subcommands: ``--color`` and ``--verbose``."""
     parser.add_argument(
         "--color",
         choices=("auto", "always", "never"),
@@ -40,7 +40,7 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
         "--verbose",
         action="store_true",
         default=argparse.SUPPRESS,
-        help="say more, on standard error",
+        help="print more on standard error",
     )
 
 
@@ -51,9 +51,9 @@ def add_store_option(parser: Adder) -> None:
         metavar="PATH",
         action="append",
         default=argparse.SUPPRESS,
-        help="an install tree, or a Spack root whose configuration names it; given several "
-        f"times, the others are upstreams of the first (default: ${STORE_VARIABLE}, then "
-        "$SPACK_ROOT, then the spack on PATH)",
+        help="an install tree, or a Spack root whose configuration names one; repeatable: the "
+        f"others are upstreams of the first (default: ${STORE_VARIABLE}, then $SPACK_ROOT, then "
+        "the spack on PATH)",
     )
 
 
@@ -73,7 +73,7 @@ def add_companion_option(parser: Adder) -> None:
         "--companion",
         metavar="QUERY",
         default="auto",
-        help="which py-ipykernel to use where the spec has none: a query, `none` to do without, "
+        help="which py-ipykernel to use if the spec has none: a query, `none` to use none, or "
         "`auto` for the best installed one (default)",
     )
 
@@ -85,15 +85,15 @@ def add_env_option(parser: Adder) -> None:
         metavar="NAME=VALUE",
         action="append",
         default=[],
-        help="a variable to set; ${NAME} in the value is replaced by what the environment has; "
-        "repeat it for more (`--env NAME VALUE` is understood, too)",
+        help="a variable to set, repeatable; ${NAME} in the value is expanded from the loaded "
+        "environment (`--env NAME VALUE` is also accepted)",
     )
 
 
 def join_env_pairs(argv: Sequence[str]) -> list[str]:
-    """Return `argv` with each ``--env NAME VALUE``, ipykernel's way, written as one argument.
+    """Return `argv` with each ``--env NAME VALUE``, as in ipykernel, joined into one argument.
 
-    A name cannot contain ``=``, so the two ways cannot be confused.
+    A name cannot contain ``=``, so the two forms cannot be confused.
     """
     joined: list[str] = []
     words = iter(argv)
@@ -112,29 +112,29 @@ def join_env_pairs(argv: Sequence[str]) -> list[str]:
 
 
 def variables(args: argparse.Namespace) -> dict[str, str]:
-    """Return what ``--env`` sets; a word that sets nothing ends with a usage error."""
+    """Return the variables that ``--env`` sets; exit with a usage error if a value is invalid."""
     chosen: dict[str, str] = {}
     for word in args.env:
         name, is_pair, value = word.partition("=")
         if not is_pair or not name:
             args.parser.error(f"argument --env: {word!r} is not NAME=VALUE")
         if not _VARIABLE.fullmatch(name):
-            args.parser.error(f"argument --env: {name!r} cannot be the name of a variable")
+            args.parser.error(f"argument --env: {name!r} is not a valid variable name")
         chosen[name] = value
     return chosen
 
 
 def given_stores(args: argparse.Namespace) -> list[str]:
-    """Return the stores the user named, by ``--store`` or else the environment variable."""
+    """Return the stores named with ``--store``, or else by the environment variable."""
     stores: list[str] = list(getattr(args, "store", ()))
     return stores or [p for p in os.environ.get(STORE_VARIABLE, "").split(os.pathsep) if p]
 
 
 def query_text(words: Sequence[str]) -> str:
-    """Return the query that command line words make.
+    """Return the query that command line arguments form.
 
-    The shell has taken the quotes off ``cflags="-O2 -g"``; a value that needs them gets them
-    back, as in Spack.
+    The shell has removed the quotes from ``cflags="-O2 -g"``; values that need quotes are quoted
+    again, as in Spack.
     """
     return " ".join(_requoted(word) for word in words)
 
@@ -152,12 +152,12 @@ def _requoted(word: str) -> str:
 
 
 def open_store(args: argparse.Namespace) -> Store:
-    """Return the store that ``--store`` or the environment means.
+    """Return the store that ``--store`` or the environment names.
 
     Raises
     ------
     StoreNotFound, DatabaseError, ConfigError
-        When there is none, or it cannot be read.
+        When there is no store, or it cannot be read.
     """
     from spack_kernel.spack import Store
     from spack_kernel.spack.errors import StoreNotFound
@@ -170,14 +170,14 @@ def open_store(args: argparse.Namespace) -> Store:
     except StoreNotFound as error:
         if getattr(args, "store", ()):
             raise
-        named = f"  {STORE_VARIABLE} names it"
+        named = f"  it is named by {STORE_VARIABLE}"
         raise StoreNotFound(
             error.summary, details=[*error.details, named], hint=error.hint
         ) from None
 
 
 def get_specs(store: Store, words: Sequence[str]) -> list[Spec]:
-    """Return the specs that command line words mean, one for each query in them.
+    """Return the specs that command line arguments select, one for each query.
 
     Raises
     ------
@@ -188,7 +188,7 @@ def get_specs(store: Store, words: Sequence[str]) -> list[Spec]:
 
 
 def typed_command() -> str:
-    """Return how this command is typed in the shell it was started from."""
+    """Return this command as a user would type it in the shell that started it."""
     program = Path(sys.argv[0])
     if program.name == "__main__.py":
         return f"{_from_here(Path(sys.executable))} -m spack_kernel"
@@ -198,7 +198,7 @@ def typed_command() -> str:
 
 
 def _from_here(path: Path) -> str:
-    """Return a path as it is typed in the working directory."""
+    """Return a path as a user would type it in the working directory."""
     try:
         path = path.relative_to(Path.cwd())
     except (ValueError, OSError):
@@ -214,6 +214,6 @@ def warn_if_closed(resource_dir: Path, console: Console) -> None:
     if closed is not None:
         top = shlex.quote(str(closed))
         console.warn(
-            f"other users cannot read {closed}, and so not this kernel (the umask when it was made "
-            f"says so); `chmod -R go+rX {top}` lets them"
+            f"other users cannot read {closed}, so they cannot use this kernel (because of the "
+            f"umask when it was created); run `chmod -R go+rX {top}` to let them"
         )

@@ -13,18 +13,18 @@ from .options import add_output_options, add_store_option
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-#: Subcommand → what it does, in the order in which help shows them.
+#: The summary of each subcommand, in the order in which help shows them.
 COMMANDS = {
     "list": "list the installed specs that can be kernels",
-    "show": "show what a kernel for a spec would be, and why",
-    "install": "make a kernel for a spec",
-    "check": "start a kernel for real and import its package",
-    "remove": "remove kernels made by install",
-    "sync": "write and prune kernelspecs for all that is offered",
-    "pin": "write into a notebook which spec it needs",
+    "show": "show the plan of a kernel, and the reasons for it",
+    "install": "install a kernel for a spec",
+    "check": "start a kernel and import its package",
+    "remove": "remove kernels installed by spack-kernel",
+    "sync": "write and prune kernelspecs for all offered kernels",
+    "pin": "record in a notebook the spec that it needs",
     "exec": "run a command in the environment of a spec",
-    "demo": "make a small store to try everything without Spack",
-    "completion": "print what makes a shell complete this command",
+    "demo": "create a small store to try everything without Spack",
+    "completion": "print shell code that completes this command",
 }
 
 EXIT_USAGE = 2
@@ -32,13 +32,13 @@ EXIT_USAGE = 2
 _DESCRIPTION = """\
 Jupyter kernels that start in the environment of an installed Spack spec.
 
-Specs are named as for Spack: py-numpy, py-petsc4py@3.20:~mpi ^python@3.11, /j4zmggq.
-The store is found through --store, $SPACK_KERNEL_STORE, $SPACK_ROOT or a spack on PATH."""
+Queries use Spack's syntax: py-numpy, py-petsc4py@3.20:~mpi ^python@3.11, /j4zmggq.
+The store is found through --store, $SPACK_KERNEL_STORE, $SPACK_ROOT or the spack on PATH."""
 
 _EPILOG = """\
-the usual way:
-  spack-kernel list py-libensemble           which ones are installed
-  spack-kernel show py-libensemble/j4zmggq   what would be started
+typical use:
+  spack-kernel list py-libensemble           list the installed specs
+  spack-kernel show py-libensemble/j4zmggq   show the plan of its kernel
   spack-kernel install py-libensemble/j4zmggq
   spack-kernel check py-libensemble/j4zmggq
 
@@ -46,7 +46,7 @@ the usual way:
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose messages say what to type, too."""
+    """A parser whose error messages also show what to type."""
 
     def __init__(self, **options: Any) -> None:
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
@@ -54,12 +54,12 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**options)
 
     def error(self, message: str) -> NoReturn:
-        """Print what is wrong with the arguments and end with the status for usage."""
+        """Print what is wrong with the arguments and exit with the usage status."""
         hint = f"`{self.prog} --help` shows examples."
         stray = message.partition("unrecognized arguments: ")[2].split()
         variant = next((a for a in stray if a.startswith("-") and not a.startswith("--")), None)
         if variant and len(variant) > 2:
-            hint = f"If {variant} is a variant that is off, write ~{variant[1:]}."
+            hint = f"To disable a variant, write ~{variant[1:]} instead of {variant}."
         option = next((a for a in stray if a.startswith("--") and len(a) > 2), None)
         if option is not None:
             import difflib
@@ -74,7 +74,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def build_parser(commands: Iterable[str]) -> tuple[Parser, dict[str, argparse.ArgumentParser]]:
-    """Return the parser, and the parsers of `commands`, whose modules alone are imported."""
+    """Return the parser and the parsers of `commands`, importing only the modules of these."""
     from spack_kernel import __version__
 
     parser = Parser(prog=_program(), description=_DESCRIPTION, epilog=_EPILOG)
@@ -100,5 +100,5 @@ def _program() -> str:
 
 def module_of(command: str) -> str:
     """Return the name of the module that runs a subcommand."""
-    name = f"{command}_" if command in ("exec", "list") else command  # not to hide built-ins
+    name = f"{command}_" if command in ("exec", "list") else command  # not to shadow built-ins
     return f"spack_kernel.cli.{name}"

@@ -1,4 +1,4 @@
-"""``spack-kernel pin``: write into a notebook which spec it needs."""
+"""``spack-kernel pin``: record in a notebook the spec that it needs."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     from .console import Console
 
 _DESCRIPTION = """\
-Write into a notebook which spec it needs: the query and the DAG hash it finds now, under
-`metadata.spack`. The kernel "Spack (chosen by the notebook)" starts what the notebook says, so the
-notebook carries its environment to whoever opens it at the same site. Nothing but the metadata
-changes, and the file is replaced as a whole.
+Record in a notebook the spec that it needs: the query and the DAG hash that it finds now, under
+`metadata.spack`. The kernel "Spack (chosen by the notebook)" starts the recorded spec, so every
+user who opens the notebook at the same site gets the same environment. Only the metadata changes,
+and the file is replaced as a whole.
 
-Without QUERY it prints what the notebook needs. --check tells whether that is to be had here, and
-fails when it is not."""
+Without QUERY, `pin` prints what the notebook needs. --check also checks whether a kernel for it
+can be started here, and fails if not."""
 
 _EPILOG = """\
 examples:
   spack-kernel pin analysis.ipynb py-libensemble/j4zmggq
-  spack-kernel pin analysis.ipynb                what it needs
-  spack-kernel pin --check analysis.ipynb        whether it is here: exit status 0 or 1
+  spack-kernel pin analysis.ipynb                print what it needs
+  spack-kernel pin --check analysis.ipynb        is it available? exit status 0 or 1
   spack-kernel pin --remove analysis.ipynb
-  spack-kernel pin --install-kernel --user       the kernel itself, where no server offers it
+  spack-kernel pin --install-kernel --user       install its kernel, if no server offers it
   SPACK_KERNEL_NOTEBOOK=analysis.ipynb jupyter execute analysis.ipynb"""
 
 
@@ -45,7 +45,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add the parser of `pin`."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "pin",
-        help="write into a notebook which spec it needs",
+        help="record in a notebook the spec that it needs",
         usage="%(prog)s [options] NOTEBOOK [QUERY ...]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
@@ -56,48 +56,48 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     )
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument(
-        "--check", action="store_true", help="tell whether what it needs can be started here"
+        "--check", action="store_true", help="check whether a kernel for it can be started here"
     )
-    mode.add_argument("--remove", action="store_true", help="take out what it says")
+    mode.add_argument("--remove", action="store_true", help="remove the recorded spec")
     mode.add_argument(
         "--install-kernel",
         action="store_true",
-        help="write the kernelspec of the kernel that reads notebooks",
+        help="install the kernel that starts the spec recorded in a notebook",
     )
     parser.add_argument(
         "--no-hash",
         action="store_true",
-        help="keep the query alone, to be resolved at each start; for notebooks between sites",
+        help="record only the query, to be resolved at each start; for use at several sites",
     )
     parser.add_argument(
         "--keep-kernel",
         action="store_true",
-        help="do not make it open with the kernel that reads it",
+        help="do not set the kernel of the notebook to the one that starts the recorded spec",
     )
     add_companion_option(parser)
     where = parser.add_argument_group("for --install-kernel").add_mutually_exclusive_group()
-    where.add_argument("--user", action="store_true", help="for this user alone")
+    where.add_argument("--user", action="store_true", help="for the current user only")
     where.add_argument(
         "--sys-prefix",
         action="store_const",
         const=sys.prefix,
         dest="prefix",
-        help=f"for the environment this command runs in ({sys.prefix})",
+        help=f"for the Python environment that runs this command ({sys.prefix})",
     )
-    where.add_argument("--prefix", metavar="PATH", help="to PATH/share/jupyter/kernels")
+    where.add_argument("--prefix", metavar="PATH", help="in PATH/share/jupyter/kernels")
     add_json_option(parser)
     add_store_option(parser)
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write, show, check or remove what a notebook says."""
+    """Write, show, check or remove the spec that a notebook needs."""
     from pathlib import Path
 
     if args.install_kernel:
         return _install_kernel(args)
     if not args.notebook:
-        args.parser.error("which one? give a NOTEBOOK")
+        args.parser.error("no notebook given: give the path of a NOTEBOOK")
     if not args.notebook.endswith(".ipynb") and any(q.endswith(".ipynb") for q in args.query):
         args.parser.error("the NOTEBOOK comes first, then the QUERY")
     if args.query and (args.check or args.remove):
@@ -108,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
 
         write_notebook_spec(path, None)
         if not args.console.json:
-            args.console.print(f"{path} no longer says which spec it needs")
+            args.console.print(f"{path} no longer records a spec")
         return 0
     if args.query:
         return _pin(args, path)
@@ -130,12 +130,12 @@ def _pin(args: argparse.Namespace, path: Any) -> int:
         console.print_json({"notebook": str(path), **spec.as_dict()})
         return 0
     console.print(f"{path} now needs {spec}")
-    console.print("Reload it where it is open, and restart its kernel.")
+    console.print("If it is open, reload it and restart its kernel.")
     return 0
 
 
 def _show(args: argparse.Namespace, path: Any) -> int:
-    """Print what a notebook needs; with ``--check`` plan it, too."""
+    """Print what a notebook needs; with ``--check``, also plan its kernel."""
     from spack_kernel.jupyter.notebook import missing, read_notebook_spec
     from spack_kernel.kernels.plan import plan_kernel
     from spack_kernel.kernels.planner import Request, resolve

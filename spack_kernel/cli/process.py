@@ -1,4 +1,4 @@
-"""Replacing this process by a command."""
+"""Replace this process with a command."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import NoReturn
 
-#: What a shell returns for a command that cannot be run, and for one that is not there.
+#: The exit statuses of a shell for a command that cannot be executed, and for one not found.
 EXIT_NOT_EXECUTABLE = 126
 EXIT_NOT_FOUND = 127
 
@@ -21,9 +21,9 @@ class CommandError(Exception):
     Attributes
     ----------
     status : int
-        The status to end with.
+        The exit status to use.
     summary : str
-        What was wrong.
+        What is wrong.
     details : tuple of str
         What was found instead.
     """
@@ -36,7 +36,7 @@ class CommandError(Exception):
 
 
 def replace_process(command: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
-    """Run `command` in the place of this process.
+    """Replace this process with `command`.
 
     Raises
     ------
@@ -47,19 +47,19 @@ def replace_process(command: Sequence[str], environment: Mapping[str, str]) -> N
     path = environment.get("PATH", os.defpath)
     denied: tuple[str, str] | None = None
     for candidate in _candidates(name, path):
-        if not os.path.isfile(candidate):  # noqa: PTH113 - a kernel's start does without pathlib
+        if not os.path.isfile(candidate):  # noqa: PTH113 - starts kernels without pathlib
             if os.path.isdir(candidate) and os.sep in name:  # noqa: PTH112
                 raise CommandError(EXIT_NOT_EXECUTABLE, f"{name} is a directory")
             continue
         sys.stdout.flush()
         sys.stderr.flush()
-        import signal  # it brings enum along
+        import signal  # here, because it imports enum
 
-        # Python ignores these, and what it ignores a new program would, too.
+        # Python ignores these signals, and the new program would inherit that.
         for name_of_signal in ("SIGPIPE", "SIGXFSZ"):
             signal.signal(getattr(signal, name_of_signal), signal.SIG_DFL)
         try:
-            os.execve(candidate, list(command), dict(environment))  # noqa: S606 - the very purpose
+            os.execve(candidate, list(command), dict(environment))  # noqa: S606 - this is intended
         except OSError as error:
             denied = denied or (candidate, error.strerror or str(error))
     if denied is not None:
@@ -81,5 +81,5 @@ def replace_process(command: Sequence[str], environment: Mapping[str, str]) -> N
 def _candidates(name: str, path: str) -> list[str]:
     if os.sep in name:
         return [name]
-    # An empty entry of PATH means the working directory, which is not to be trusted.
+    # An empty entry in PATH means the working directory, which is not trusted.
     return [f"{directory}/{name}" for directory in path.split(os.pathsep) if directory]

@@ -1,4 +1,4 @@
-"""Asking the site's Spack what package recipes set, when a kernel is made."""
+"""Run the site's Spack to get the variables that package recipes set, for `install`."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ def add_spack_options(parser: Adder) -> None:
     asking.add_argument(
         "--spack",
         metavar="PATH",
-        help="the spack to ask what package recipes set; it is an error when it cannot say. By "
-        "default the store's own or the one on PATH is asked, if there is one",
+        help="the spack to run for the variables that package recipes set; it is an error if this "
+        "fails (default: the store's own spack or the one on PATH, if there is one)",
     )
     asking.add_argument(
         "--no-spack",
         action="store_true",
-        help="do not ask Spack; the kernel then lacks what only recipes set",
+        help="do not run spack; the kernel then lacks the variables that only recipes set",
     )
 
 
 def ask_recipes(args: argparse.Namespace, source: Source) -> RecipeEnvironment | None:
-    """Return what recipes add to a source, asked of Spack once; None when nobody can say.
+    """Run Spack once and return what recipes add to a source; None if that is not known.
 
     Raises
     ------
     SpackCommandError
-        When ``--spack`` names one that cannot say; else that is a warning.
+        When the spack that ``--spack`` names fails; without the option, that is a warning.
     """
     if source.kind not in ("specs", "environment"):
         if args.spack:
-            args.parser.error(f"argument --spack: Spack says nothing of {source.describe()}")
+            args.parser.error(f"argument --spack: not supported for {source.describe()}")
         return None
     from spack_kernel.jupyter.kernelspecs import store_paths
     from spack_kernel.spack import Store
@@ -51,12 +51,15 @@ def ask_recipes(args: argparse.Namespace, source: Source) -> RecipeEnvironment |
     spack = Path(args.spack).expanduser().absolute() if args.spack else find_spack(source.store)
     if spack is None:
         return None
-    # The kernel will know the install trees alone, and what is recorded beside.
+    # The kernel will have only the install trees, and what is recorded in the kernelspec.
     bare = Store.open_all(store_paths(source.store))
     specs = [spec for root in source.load.specs if (spec := bare.by_hash(root.hash)) is not None]
     known = load_environment(bare, specs, source.prefix_inspections)
     console = args.console
-    console.note(f"Asking {spack} what the recipes set; it takes seconds, --no-spack skips it.")
+    console.note(
+        f"Running {spack} to get the variables that recipes set; this takes seconds, --no-spack "
+        "skips it."
+    )
     try:
         return ask_spack(spack, known)
     except SpackCommandError as error:
@@ -64,7 +67,7 @@ def ask_recipes(args: argparse.Namespace, source: Source) -> RecipeEnvironment |
             raise
         reason = error.details[-1].strip() if error.details else ""
         console.warn(
-            f"{error.summary}{': ' + reason if reason else ''}; the kernel lacks what only "
-            "recipes set"
+            f"{error.summary}{': ' + reason if reason else ''}; the kernel lacks the variables "
+            "that only recipes set"
         )
         return None

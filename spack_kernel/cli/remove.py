@@ -1,4 +1,4 @@
-"""``spack-kernel remove``: remove kernels that `install` made."""
+"""``spack-kernel remove``: remove kernels that spack-kernel installed."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     import argparse
 
 _DESCRIPTION = """\
-Remove kernels that `spack-kernel install` made. Other kernelspecs are refused, and either all
-names given are removed or none. The specs themselves stay installed."""
+Remove kernels that spack-kernel installed. It refuses to remove other kernelspecs, and removes
+either all of the given kernels or none. The specs themselves stay installed."""
 
 _EPILOG = """\
 examples:
-  spack-kernel remove --list                           the names there are
+  spack-kernel remove --list                           list the installed kernels
   spack-kernel remove spack-py-libensemble-1.5.0-j4zmggq"""
 
 
@@ -23,18 +23,20 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add the parser of `remove`."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "remove",
-        help="remove kernels made by install",
+        help="remove kernels installed by spack-kernel",
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
-    parser.add_argument("name", metavar="NAME", nargs="*", help="a kernel's name")
-    parser.add_argument("--list", action="store_true", help="list our kernels and remove nothing")
+    parser.add_argument("name", metavar="NAME", nargs="*", help="the name of a kernel")
+    parser.add_argument(
+        "--list", action="store_true", help="list the installed kernels and remove nothing"
+    )
     add_json_option(parser)
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
-    """Remove the kernels named, or list those there are."""
+    """Remove the named kernels, or list the installed ones."""
     from spack_kernel.jupyter.kernelspecs import (
         find_kernelspec,
         list_kernelspecs,
@@ -52,10 +54,10 @@ def run(args: argparse.Namespace) -> int:
             console.row([kernelspec.name, kernelspec.display_name])
             console.print(console.style("dim", f"    {kernelspec.resource_dir}"))
         if not ours:
-            console.note("there are no kernels of ours")
+            console.note("spack-kernel has installed no kernels")
         return 0
     if not args.name:
-        args.parser.error("which one? give its NAME; --list shows those there are")
+        args.parser.error("nothing to remove: give a NAME; --list shows the installed kernels")
     names = list(dict.fromkeys(args.name))
     for name in names:
         find_kernelspec(name)

@@ -1,12 +1,12 @@
-"""`exec` of a pinned spec without planning again what was planned before.
+"""Run `exec` for a pinned spec from a cached plan, without planning again.
 
-To read a database, choose an interpreter and look at hundreds of directories takes ten times what
-Python takes to start, and for a pinned spec the result is the same each time. So it is kept, with
-every question that was asked of the file system on the way and its answer: the database's and our
-own files' inode, size and time, which directories there are, what the interpreter looks like. It
-is used again when all the answers are the same, and made anew when one is not.
+Reading a database, choosing an interpreter and checking hundreds of directories takes ten times
+as long as starting Python, and for a pinned spec the result is always the same. So the result is
+cached, with the file system state that it depends on: inode, size and time of the database and of
+our own files, which directories exist, and the state of the interpreter. The cached result is used
+if nothing of this has changed; otherwise the spec is planned again.
 
-Where it is kept, see `spack_kernel.kernels.user_cache`.
+`spack_kernel.kernels.user_cache` describes where it is cached.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from spack_kernel.spack.system import Question
 
-#: What kind of thing is kept.
+#: The kind of its cache entries.
 KIND = "exec"
 
 _PINNED = re.compile(r"[\w.+-]*(@[\w.,:=-]+)?/[a-z0-9]+", re.ASCII)
@@ -44,23 +44,23 @@ class Start(namedtuple("Start", ("command", "environment", "env", "python", "com
     Attributes
     ----------
     command : list of str
-        The command, its Python named by path.
+        The command, with its Python as a path.
     environment : dict of str to str
-        All variables.
+        All environment variables.
     env : dict of str to str
         What ``--env`` sets.
     python : str
-        The interpreter; empty where there is none.
+        The interpreter; empty if there is none.
     composition : Composition or None
-        What the environment is made of; None where it can be different at the next start.
+        The parts of the environment; None if it can differ at the next start.
     """
 
     __slots__ = ()
 
 
 def is_pinned(args: argparse.Namespace) -> bool:
-    """Return whether arguments name specs by hash in stores by path, and nothing that moves."""
-    from .options import given_stores  # it brings argparse along
+    """Return whether the arguments name only specs by hash, in stores by absolute path."""
+    from .options import given_stores  # here, because it imports argparse
 
     stores = given_stores(args)
     moving = (args.from_notebook, args.environment, args.view, args.modules)
@@ -75,16 +75,16 @@ def is_pinned(args: argparse.Namespace) -> bool:
 
 
 def remember(arguments: Sequence[str], start: Start, questions: Sequence[Question]) -> None:
-    """Keep how `start` came about; a directory that cannot be written to is no error.
+    """Cache how to start `start` again; an unwritable cache directory is not an error.
 
     Parameters
     ----------
     arguments : sequence of str
-        What the command was called with.
+        The arguments of the command.
     start : Start
         What it starts.
     questions : sequence of Question
-        What was asked of the file system meanwhile.
+        The file system state that was read for it.
     """
     modules = [m for name, m in sys.modules.items() if name.partition(".")[0] == "spack_kernel"]
     ours = [("stamp", m.__file__, file_checks.stamp(m.__file__)) for m in modules if m.__file__]
@@ -114,10 +114,10 @@ def remember(arguments: Sequence[str], start: Start, questions: Sequence[Questio
 
 
 def replay(arguments: Sequence[str]) -> None:
-    """Start what the same arguments started before, in the place of this process.
+    """Replace this process with what the same arguments started before.
 
-    Returns when there is no such start, when anything has changed since, or when it fails: who
-    plans anew finds out what is wrong.
+    Returns if nothing is cached, if anything has changed since, or if the start fails: planning
+    again then reports what is wrong.
     """
     if "--" not in arguments or os.environ.get("SPACK_LOADED_HASHES"):
         return
@@ -136,14 +136,14 @@ def replay(arguments: Sequence[str]) -> None:
 
 
 def prepared(record: dict[str, Any], command: list[str]) -> tuple[list[str], dict[str, str]] | None:
-    """Return a kept command and its environment; None where it must be planned anew.
+    """Return a cached command and its environment; None if it must be planned again.
 
     Parameters
     ----------
     record : dict
-        What was kept, which may be of another version, or damaged.
+        The cache entry, which can be from another version or damaged.
     command : list of str
-        The command that the arguments name.
+        The command in the arguments.
     """
     try:
         return _prepare(record, command)
@@ -152,7 +152,7 @@ def prepared(record: dict[str, Any], command: list[str]) -> tuple[list[str], dic
 
 
 def _prepare(record: dict[str, Any], command: list[str]) -> tuple[list[str], dict[str, str]] | None:
-    """Return the command and its environment; None where it must be planned anew."""
+    """Return the command and its environment; None if it must be planned again."""
     if not file_checks.unchanged(record["questions"]):
         return None
     cleaned, _ = clean_environment(os.environ)
@@ -173,7 +173,7 @@ def _prepare(record: dict[str, Any], command: list[str]) -> tuple[list[str], dic
 
 
 def _key(arguments: Sequence[str], command: Sequence[str]) -> list[Any]:
-    """Return all that decides what is planned, beside the file system."""
+    """Return everything that the plan depends on, except the file system."""
     kernel = (
         bool(command) and is_python(command[0]) and command[1:3] == ["-m", "ipykernel_launcher"]
     )

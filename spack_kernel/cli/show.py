@@ -1,4 +1,4 @@
-"""``spack-kernel show``: what a kernel would be, every path with its spec, and why."""
+"""``spack-kernel show``: show the plan of a kernel, with reasons and the spec of each path."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ if TYPE_CHECKING:
 
 _DESCRIPTION = """\
 Show the plan of a kernel: the interpreter, ipykernel and where it comes from, every path of the
-environment with the spec it belongs to, what is worth knowing, and the dependency tree.
+environment with the spec that it belongs to, notes, and the dependency tree.
 
-In the place of a query it takes the name of an installed kernel, too.
+Instead of a query, you can give the name of an installed kernel.
 
-The marks of the tree are Spack's: [+] installed, [^] installed upstream, [e] external,
-[-] recorded but not installed, and a lone - where no database has a record."""
+The tree uses Spack's marks: [+] installed, [^] installed upstream, [e] external, [-] recorded but
+not installed, and a single - if no database has a record of the spec."""
 
 _EPILOG = """\
 examples:
   spack-kernel show py-libensemble/j4zmggq     everything
-  spack-kernel show --tree py-scipy            the tree alone, as `spack spec -Il` prints it
+  spack-kernel show --tree py-scipy            only the tree, as `spack spec -Il` prints it
   spack-kernel show --tree --types --deptypes link,run py-scipy
-  spack-kernel show --paths py-scipy           the entries of PYTHONPATH alone
-  spack-kernel show --variables py-scipy       the variables alone, as NAME=VALUE
+  spack-kernel show --paths py-scipy           only the entries of PYTHONPATH
+  spack-kernel show --variables py-scipy       only the variables, as NAME=VALUE
   spack-kernel show py-numpy py-mpi4py         one kernel for two specs, as `spack load a b`
   spack-kernel show --environment science      a kernel for a Spack environment
   spack-kernel show --json py-scipy | jq -r '.pythonpath[]'"""
@@ -69,7 +69,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add the parser of `show`."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "show",
-        help="show what a kernel for a spec would be, and why",
+        help="show the plan of a kernel, and the reasons for it",
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
@@ -87,7 +87,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "--deptypes",
         metavar="TYPES",
         default="all",
-        help="follow only these, separated by commas: build, link, run, test (default: all)",
+        help="follow only these types, separated by commas: build, link, run, test (default: all)",
     )
     add_companion_option(parser)
     add_json_option(parser)
@@ -96,7 +96,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show what the arguments ask for."""
+    """Show the plan, or the part of it that the arguments select."""
     from spack_kernel.spack.errors import SpackKernelError
 
     console: Console = args.console
@@ -113,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
         plan = installed_plan(installed)
     else:
         if args.tree and specs:
-            # The records alone say it; what is on disk does not matter.
+            # The records are enough for the tree; the installed files do not matter.
             _show_tree(store, specs, deptypes, args)
             return 0
         plan = _plan(args, store, specs)
@@ -137,7 +137,7 @@ def run(args: argparse.Namespace) -> int:
         _print_removed(plan, env, console)
         if plan.notes:
             console.print()
-            console.print(console.style("bold", "Worth knowing"))
+            console.print(console.style("bold", "Notes"))
             for note in plan.notes:
                 console.print(f"  {note.topic}: {note.text}")
         console.print()
@@ -147,7 +147,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print_removed(plan: KernelPlan, env: Mapping[str, str], console: Console) -> None:
-    """Print the variables that do not reach the kernel, and who set them."""
+    """Print the variables that are not set in the kernel, and where they come from."""
     import contextlib
     import os
 
@@ -155,16 +155,16 @@ def _print_removed(plan: KernelPlan, env: Mapping[str, str], console: Console) -
 
     cleaned, removed = plan.cleaned(os.environ)
     if plan.modules:
-        with contextlib.suppress(ModulesError):  # told beside what the modules set
+        with contextlib.suppress(ModulesError):  # shown with what the modules set
             removed += plan.loaded_modules(cleaned, env=env).removed
     removed += plan.removals(env)
     if not removed:
         return
     console.print()
-    console.print(console.style("bold", "Left out, since it would not fit the kernel's Python"))
+    console.print(console.style("bold", "Left out, because it would not fit the kernel's Python"))
     for name, value, reason, source in removed:
         console.print(f"  {name}={value}")
-        console.print(console.style("dim", f"    of {source or 'this shell'}: {reason}"))
+        console.print(console.style("dim", f"    from {source or 'this shell'}: {reason}"))
 
 
 def _plan(args: argparse.Namespace, store: Store, specs: Sequence[Spec]) -> KernelPlan:
@@ -190,7 +190,7 @@ def _deptypes(args: argparse.Namespace) -> Sequence[str]:
     wrong = [deptype for deptype in chosen if deptype not in ALL_DEPTYPES]
     if wrong:
         args.parser.error(
-            f"argument --deptypes: {wrong[0]!r} is none of {', '.join(ALL_DEPTYPES)}, all"
+            f"argument --deptypes: {wrong[0]!r} is not one of {', '.join(ALL_DEPTYPES)}, all"
         )
     return chosen
 
@@ -233,8 +233,8 @@ def _print_plan(plan: KernelPlan, env: Mapping[str, str], console: Console) -> N
         version = ipykernel.version or "unknown version"
         console.print(f"  ipykernel    {version}, {ipykernel.source}")
         console.print(f"               {ipykernel.reason}")
-    console.print(f"  debugger     {'yes' if plan.debugger else 'no: there is no debugpy'}")
-    encryption = f"no: {plan.unencrypted}" if plan.unencrypted else "yes, where Jupyter asks for it"
+    console.print(f"  debugger     {'yes' if plan.debugger else 'no: debugpy is not installed'}")
+    encryption = f"no: {plan.unencrypted}" if plan.unencrypted else "yes, if Jupyter requests it"
     console.print(f"  encryption   {encryption}")
     if interpreter is not None:
         console.print(f"  command      {' '.join(plan.argv)}")
@@ -250,12 +250,12 @@ def _print_pythonpath(plan: KernelPlan, env: Mapping[str, str], console: Console
     console.print()
     console.print(console.style("bold", f"PYTHONPATH, {entry_count(len(entries))} in order"))
     if "PYTHONPATH" in env:
-        console.print(console.style("yellow", f"  and, of the kernelspec: {env['PYTHONPATH']}"))
+        console.print(console.style("yellow", f"  and from the kernelspec: {env['PYTHONPATH']}"))
     behind = False
     for entry in entries:
         if entry.origin == "companion" and not behind:
             behind = True
-            console.print(console.style("yellow", "  behind them, for the companion:"))
+            console.print(console.style("yellow", "  after them, for the companion:"))
         note = f"  (not Spack's: {ours[entry.path]})" if entry.path in ours else ""
         of = label(entry.spec, console, width)
         console.print(f"  {of}  {entry.path}{console.style('yellow', note)}")

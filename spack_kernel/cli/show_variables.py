@@ -1,4 +1,4 @@
-"""The variables of a plan on the screen: each value, and where it comes from."""
+"""Print the variables of a plan: each value, and where it comes from."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def label(spec: Spec, console: Console, width: int = 0) -> str:
-    """Return ``name@version/hash7`` in colours, filled up with blanks."""
+    """Return ``name@version/hash7`` in colour, padded with blanks."""
     version = console.style("version", f"@{spec.version}")
     padding = " " * max(0, width - len(spec.label))
     return f"{spec.name}{version}{console.style('hash', '/' + spec.hash[:7])}{padding}"
@@ -28,7 +28,7 @@ def entry_count(count: int) -> str:
 
 
 def print_variables(plan: KernelPlan, env: Mapping[str, str], console: Console) -> None:
-    """Print every variable but PYTHONPATH, as in an otherwise empty environment, and its origin.
+    """Print every variable except PYTHONPATH and its origin, as in an otherwise empty environment.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def _print_list(
 
 
 def _origin(plan: KernelPlan, made: list[Modification]) -> str:
-    """Return where a value comes from, where that is not what the database tells by itself."""
+    """Return where a value comes from; empty if it follows from the database."""
     if not made:
         return "not Spack's"
     change = made[-1]
@@ -90,9 +90,9 @@ def _origin(plan: KernelPlan, made: list[Modification]) -> str:
 
 
 def _print_modules(plan: KernelPlan, env: Mapping[str, str], console: Console) -> None:
-    """Print what the modules change here and now; where a kernel starts it may be something else.
+    """Print what the modules change in this environment; where a kernel starts, it can differ.
 
-    They work on the whole environment, so of a list only what is new is shown.
+    Modules change the whole environment, so only the new entries of a list are shown.
     """
     from spack_kernel.kernels.sources import module_changes
     from spack_kernel.spack.load import ModulesError
@@ -104,7 +104,7 @@ def _print_modules(plan: KernelPlan, env: Mapping[str, str], console: Console) -
         changes = module_changes(plan.modules, base, closure=plan.closure, env=env)
     except ModulesError as error:
         console.print(f"  unknown: {error.summary}")
-        console.warn(f"{error.summary}; a kernel started from here would not start")
+        console.warn(f"{error.summary}; a kernel started from this shell would fail")
         return
     for change in changes:
         if change.operation == "unset":

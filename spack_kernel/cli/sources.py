@@ -1,6 +1,6 @@
-"""What a kernel is loaded from: arguments that several subcommands share, and the source they mean.
+"""The source of a kernel: the arguments for it, which several subcommands share, and their meaning.
 
-Heavy imports stand inside the functions, as in the subcommands.
+Heavy imports are inside the functions, as in the subcommands.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ def add_source_options(parser: Adder) -> None:
         "--environment",
         metavar="NAME|DIR",
         default="",
-        help="instead of QUERY: a Spack environment, by name or by directory (./science); through "
-        "its view when it has one",
+        help="instead of QUERY: a Spack environment, by name or by directory (./science); if it "
+        "has a view, the view is used",
     )
     parser.add_argument(
         "--view",
         metavar="NAME|PATH",
         default="",
-        help="with --environment: which of its views, `none` for none; instead of QUERY: the "
-        "directory of a view made by `spack view`",
+        help="with --environment: which of its views to use, or `none`; instead of QUERY: the "
+        "directory of a view created with `spack view`",
     )
     parser.add_argument(
         "--module",
@@ -51,7 +51,7 @@ def add_source_options(parser: Adder) -> None:
         default=[],
         dest="modules",
         help="a module of the site to load before the kernel starts, repeatable; without QUERY: "
-        "modules that Spack generated, and nothing else",
+        "only modules that Spack generated",
     )
     parser.add_argument(
         "--no-modules",
@@ -63,18 +63,18 @@ def add_source_options(parser: Adder) -> None:
         "--prefix-inspections",
         metavar="JSON",
         default="",
-        help="which subdirectories of prefixes are put on which variables, as kernelspecs carry "
-        "it; in the place of what the store is configured to",
+        help="which subdirectories of prefixes to add to which variables, as recorded in "
+        "kernelspecs; replaces the configuration of the store",
     )
 
 
 def check_source(args: argparse.Namespace) -> None:
-    """End with a usage error unless the arguments name one thing to load."""
+    """Exit with a usage error unless the arguments name exactly one source."""
     instead = [name for name in ("environment", "view") if getattr(args, name)]
     if args.query and instead:
         args.parser.error(f"give a QUERY or --{instead[0]}, not both")
     if not (args.query or instead or args.modules):
-        args.parser.error("what to load? give a QUERY, --environment, --view or --module")
+        args.parser.error("nothing to load: give a QUERY, --environment, --view or --module")
 
 
 def get_source(
@@ -85,16 +85,16 @@ def get_source(
     recipes: RecipeEnvironment | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Source:
-    """Return what the arguments mean.
+    """Return the source that the arguments name.
 
     Parameters
     ----------
     args : Namespace
-        Checked by `check_source`.
+        Arguments that `check_source` has accepted.
     store : Store
-        Where to look.
+        The store to search.
     specs : sequence of Spec, optional
-        What the queries mean, where that is known.
+        The specs that the queries select, if already known.
     recipes : RecipeEnvironment, optional
         What was recorded of recipes.
     env : mapping of str to str, optional
@@ -103,7 +103,7 @@ def get_source(
     Raises
     ------
     SpackKernelError
-        When it does not name one installed thing.
+        When the source is ambiguous or not installed.
     """
     from spack_kernel.kernels.sources import kernel_source
     from spack_kernel.spack.load import read_inspections
@@ -114,7 +114,7 @@ def get_source(
             store, args.environment, view=args.view, inspections=inspections, recipes=recipes
         )
     if args.view:
-        # A name alone is never a directory of wherever the command happens to run.
+        # A name alone never means a subdirectory of the working directory.
         view = os.path.abspath(args.view) if args.view[:1] == "." else args.view  # noqa: PTH100
         return kernel_source.view_source(store, view, inspections=inspections)
     if not args.query:
@@ -126,7 +126,7 @@ def get_source(
 
 
 def get_plan(args: argparse.Namespace, source: Source, *, kernel: bool = True) -> KernelPlan:
-    """Return the plan for a source, with the modules and the companion the arguments name.
+    """Return the plan for a source, with the modules and companion that the arguments name.
 
     Raises
     ------
@@ -155,14 +155,14 @@ def find_installed(args: argparse.Namespace) -> InstalledKernelSpec | None:
 
 
 def instead_of_query(args: argparse.Namespace, error: SpackKernelError) -> SpackKernelError:
-    """Return the error for a QUERY that may be meant as the name of a kernel.
+    """Return the error for a QUERY that may have been meant as the name of a kernel.
 
     Parameters
     ----------
     args : Namespace
         The arguments.
     error : SpackKernelError
-        What the query led to.
+        The error that the query caused.
     """
     from jupyter_client.kernelspec import KernelSpecManager
 
@@ -176,15 +176,15 @@ def instead_of_query(args: argparse.Namespace, error: SpackKernelError) -> Spack
     resource_dir = KernelSpecManager().find_kernel_specs().get(name.lower())
     if resource_dir is not None:
         return KernelSpecError(
-            f"`{name}` is a kernel that spack-kernel did not make, and no spec",
+            f"`{name}` is not a spec, but a kernel that spack-kernel did not install",
             details=[f"  {resource_dir}/kernel.json {_why_not_ours(Path(resource_dir))}"],
-            hint="`spack-kernel remove --list` shows the kernels that it made.",
+            hint="`spack-kernel remove --list` shows the kernels that it installed.",
         )
     parsed = parse_name(name)
     if parsed is not None and isinstance(error, NoMatch):
         return KernelSpecError(
             f"there is no kernelspec `{name}`",
-            details=["  a kernel that a server offers lies in no file"],
+            details=["  kernels that a server offers have no kernelspec on disk"],
             hint=f"Name its spec: spack-kernel check /{parsed.hash}",
         )
     names = [spec.name for spec in list_kernelspecs()]
@@ -193,22 +193,22 @@ def instead_of_query(args: argparse.Namespace, error: SpackKernelError) -> Spack
         return error
     return type(error)(
         error.summary,
-        details=[*error.details, f"  and no kernel is named {name}"],
+        details=[*error.details, f"  there is also no kernel named {name}"],
         hint=f"{error.hint}\nDid you mean the kernel {close[0]}?".strip(),
     )
 
 
 def _why_not_ours(resource_dir: Path) -> str:
-    """Return what of a kernel.json shows that we did not write it."""
+    """Return what in a kernel.json shows that spack-kernel did not write it."""
     from spack_kernel.jupyter.kernelspecs import PROVISIONER_NAME, provisioner_of, read_kernel_json
 
     content = read_kernel_json(resource_dir)
     if not content:
-        return "cannot be read: it is no JSON object"
+        return "cannot be read: it is not a JSON object"
     name = provisioner_of(content).get("provisioner_name")
     if name is None:
         return "names no provisioner"
-    return f"names the provisioner {name!r}; ours is {PROVISIONER_NAME!r}"
+    return f"names the provisioner {name!r} instead of {PROVISIONER_NAME!r}"
 
 
 def installed_traits(installed: InstalledKernelSpec) -> KernelTraits:
@@ -217,7 +217,7 @@ def installed_traits(installed: InstalledKernelSpec) -> KernelTraits:
     Raises
     ------
     KernelSpecError
-        For an unknown key and a value of a wrong type; names the file.
+        For an unknown key or a value of the wrong type; it names the file.
     """
     from jupyter_client.kernelspec import KernelSpec
     from traitlets import TraitError
@@ -240,7 +240,7 @@ def installed_traits(installed: InstalledKernelSpec) -> KernelTraits:
         raise KernelSpecError(
             f"the kernelspec `{installed.name}` cannot be read: {error}",
             details=[f"  {file}"],
-            hint="Correct the file, or make the kernel again with `spack-kernel install`.",
+            hint="Correct the file, or install the kernel again with `spack-kernel install`.",
         ) from error
     return traits
 
@@ -251,7 +251,7 @@ def installed_plan(installed: InstalledKernelSpec) -> KernelPlan:
     Raises
     ------
     SpackKernelError
-        When there is none.
+        When no kernel can be planned.
     """
     from spack_kernel.jupyter.errors import KernelSpecError
     from spack_kernel.jupyter.notebook import (
@@ -268,9 +268,9 @@ def installed_plan(installed: InstalledKernelSpec) -> KernelPlan:
     if traits.from_notebook:
         if not os.environ.get(NOTEBOOK_VARIABLE):
             raise KernelSpecError(
-                f"`{installed.name}` starts what a notebook says, and no notebook is named here",
-                hint=f"Name one with {NOTEBOOK_VARIABLE}; `spack-kernel pin --check NOTEBOOK` "
-                "also checks one.",
+                f"`{installed.name}` starts the spec that a notebook names, but no notebook is set",
+                hint=f"Set {NOTEBOOK_VARIABLE} to the path of a notebook, or check the notebook "
+                "with `spack-kernel pin --check NOTEBOOK`.",
             )
         wanted = read_notebook_spec(notebook_path(os.environ, told=False))
     request = traits.request(wanted)

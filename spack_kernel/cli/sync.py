@@ -1,4 +1,4 @@
-"""``spack-kernel sync``: kernelspecs on disk for everything a site offers."""
+"""``spack-kernel sync``: write kernelspecs for all kernels that a site offers."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ if TYPE_CHECKING:
     from .console import Console
 
 _DESCRIPTION = """\
-Write a kernelspec for every spec that SpackKernelSpecManager offers, and remove those whose spec
-is gone: for `jupyter console`, nbclient, papermill, VS Code and all that asks no server. Made for
-a timer: what is right already is not touched, and only what an earlier run made is ever changed.
+Write a kernelspec for every spec that SpackKernelSpecManager offers, and remove the kernelspecs
+whose spec is gone. This is for `jupyter console`, nbclient, papermill, VS Code and other clients
+that don't use a server. `sync` is meant to run on a timer: it leaves up-to-date kernelspecs alone,
+and only changes or removes kernelspecs that an earlier run wrote.
 
-The selection is that of Jupyter's configuration, as c.SpackKernelSpecManager in
-jupyter_server_config.py has it; options go before it. Nothing is removed while a store, a query
-or an environment cannot be read."""
+The selection comes from Jupyter's configuration: c.SpackKernelSpecManager in
+jupyter_server_config.py. Options take precedence over it. Nothing is removed while a store, a
+query or an environment cannot be read."""
 
 _EPILOG = """\
 examples:
   spack-kernel sync --dry-run --user
   spack-kernel sync --query py-libensemble --query 'py-petsc4py@3.20:' --user
-  spack-kernel sync --store /sw/spack --prefix /sw/jupyter      in an admin's timer
-  spack-kernel sync --limit 0 --environment '' --user           removes them all"""
+  spack-kernel sync --store /sw/spack --prefix /sw/jupyter      on an administrator's timer
+  spack-kernel sync --limit 0 --environment '' --user           remove them all"""
 
 _SIGNS = {"added": "+", "updated": "~", "removed": "-", "refused": "!", "failed": "!", "kept": " "}
 _STYLES = {
@@ -46,76 +47,77 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add the parser of `sync`."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "sync",
-        help="write and prune kernelspecs for all that is offered",
+        help="write and prune kernelspecs for all offered kernels",
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
-    what = parser.add_argument_group("what is offered")
+    what = parser.add_argument_group("what to offer")
     what.add_argument(
         "--query",
         metavar="QUERY",
         action="append",
         dest="queries",
-        help="offer what this query finds; repeat it for more",
+        help="offer the specs that match this query, repeatable",
     )
     what.add_argument(
         "--environment",
         metavar="NAME",
         action="append",
         dest="environments",
-        help="offer Spack environments: a pattern for their names, or a directory; '' for none",
+        help="offer Spack environments: a pattern for names, or a directory, repeatable; '' for "
+        "none",
     )
-    what.add_argument("--limit", metavar="N", type=int, help="how many specs of a store at most")
-    what.add_argument("--name", metavar="TEMPLATE", dest="name_template", help="how to name them")
+    what.add_argument("--limit", metavar="N", type=int, help="maximum number of specs per store")
+    what.add_argument("--name", metavar="TEMPLATE", dest="name_template", help="the kernel names")
     what.add_argument(
         "--display-name",
         metavar="TEMPLATE",
         dest="display_name_template",
-        help="what front ends show",
+        help="the names that front ends show",
     )
     what.add_argument(
-        "--companion", metavar="QUERY", help="which py-ipykernel to use where a spec has none"
+        "--companion", metavar="QUERY", help="which py-ipykernel to use if a spec has none"
     )
     what.add_argument(
         "--no-notebook-kernel",
         action="store_false",
         default=None,
         dest="notebook_kernel",
-        help="do not offer the kernel that a notebook chooses",
+        help="do not offer the kernel that starts the spec recorded in a notebook",
     )
     configured = what.add_mutually_exclusive_group()
     configured.add_argument(
-        "--config", metavar="FILE", help="a configuration file instead of those Jupyter finds"
+        "--config", metavar="FILE", help="use this file instead of those that Jupyter finds"
     )
     configured.add_argument(
-        "--no-config", action="store_true", help="do without Jupyter's configuration"
+        "--no-config", action="store_true", help="ignore Jupyter's configuration"
     )
-    group = parser.add_argument_group("where they are written")
+    group = parser.add_argument_group("where to write the kernelspecs")
     where = group.add_mutually_exclusive_group()
-    where.add_argument("--user", action="store_true", help="for this user alone")
+    where.add_argument("--user", action="store_true", help="for the current user only")
     where.add_argument(
         "--sys-prefix",
         action="store_const",
         const=sys.prefix,
         dest="prefix",
-        help=f"for the environment this command runs in ({sys.prefix})",
+        help=f"for the Python environment that runs this command ({sys.prefix})",
     )
-    where.add_argument("--prefix", metavar="PATH", help="to PATH/share/jupyter/kernels")
+    where.add_argument("--prefix", metavar="PATH", help="in PATH/share/jupyter/kernels")
     group.add_argument(
         "--group",
         metavar="NAME",
         default="default",
-        help="whose kernelspecs these are, so that several selections can share a directory",
+        help="the group of these kernelspecs; several groups can share a directory",
     )
     group.add_argument("--no-prune", action="store_true", help="remove nothing")
-    group.add_argument("--dry-run", action="store_true", help="tell what would be done")
+    group.add_argument("--dry-run", action="store_true", help="print the changes and write nothing")
     add_json_option(parser)
     add_store_option(parser)
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write and prune; the status is 1 when part of what was asked for could not be read."""
+    """Write and prune kernelspecs; return 1 if something could not be read or written."""
     from spack_kernel.jupyter.discovery import configured_manager, synchronize, wanted_kernels
     from spack_kernel.jupyter.kernelspecs import kernels_directory
 
@@ -175,7 +177,7 @@ def _print(changes: list[Change], dry_run: bool, console: Console) -> None:
     for change in changes:
         counts[change.action] += 1
     told = ", ".join(f"{count} {action}" for action, count in counts.items() if count)
-    console.print(f"{told or 'nothing to do'}{' (nothing was done)' if dry_run else ''}")
+    console.print(f"{told or 'nothing to do'}{' (dry run)' if dry_run else ''}")
 
 
 def _report(changes: list[Change], wanted: Wanted, console: Console) -> None:
@@ -183,10 +185,10 @@ def _report(changes: list[Change], wanted: Wanted, console: Console) -> None:
         console.warn(problem)
     for change in changes:
         if change.action == "refused":
-            console.warn(f"{change.directory} is not of this group and stays as it is")
+            console.warn(f"{change.directory} does not belong to this group and is left unchanged")
         if change.action == "failed":
             console.warn(change.reason)
     for _, error in wanted.failures:
         console.error(error, json=False)
     if not wanted.complete:
-        console.note("Nothing was removed, since not all could be read.")
+        console.note("Nothing was removed, because not everything could be read.")

@@ -16,7 +16,7 @@ def line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def ipykernel_text(candidate: Candidate) -> str:
-    """Return which ipykernel a candidate uses, or why it cannot, for a column of a table."""
+    """Return the ipykernel that a candidate uses, or why it has none, for a table column."""
     if candidate.source is None:
         return f"none: {candidate.why_not}"
     version = candidate.ipykernel_version or "unknown version"
@@ -26,7 +26,7 @@ def ipykernel_text(candidate: Candidate) -> str:
 
 
 def ipykernel_dict(candidate: Candidate) -> dict[str, Any] | None:
-    """Return which ipykernel a candidate uses, for programs; None when there is none."""
+    """Return the ipykernel that a candidate uses as JSON types, or None if there is none."""
     if candidate.source is None:
         return None
     kernel = candidate.ipykernel

@@ -1,7 +1,7 @@
-"""A kernel started on trial: for real, step by step, with nothing left behind.
+"""Test a kernel: start it, import its packages and shut it down, leaving nothing behind.
 
-The kernel is started by jupyter_client from a kernelspec, as any front end does it, and spoken to
-over its sockets. The packages it should offer are imported in it.
+jupyter_client starts the kernel from a kernelspec, as any front end does, and talks to it over its
+sockets. The kernel then imports the packages that it should provide.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ if TYPE_CHECKING:
     from spack_kernel.kernels.plan import KernelPlan
     from spack_kernel.spack.spec import Spec
 
-#: Seconds between two looks at whether a kernel that has not answered is still alive.
+#: Seconds between two checks of whether a kernel that has not answered is still alive.
 _PATIENCE = 0.5
 
-_LONGER = "Give it longer with --timeout; a cold parallel file system is slow."
+_LONGER = "Increase --timeout; a parallel file system with a cold cache is slow."
 
-#: Names beside a package's own that it should not have installed; imported only when alone.
+#: Modules that a package should not have installed; imported only if it has no others.
 _BYSTANDERS = frozenset({"test", "tests", "testing", "doc", "docs", "example", "examples"})
 
 _ASK_PYTHON = (
@@ -62,7 +62,7 @@ class ImportFailedError(SpackKernelError):
     Attributes
     ----------
     optional : bool
-        Whether it misses another module, which may be one that need not be there.
+        Whether another module is missing, which can be an optional dependency.
     """
 
     code = "import"
@@ -84,7 +84,7 @@ class Step:
     name : str
         ``resolve``, ``start``, ``answer``, ``python``, ``import MODULE`` or ``shutdown``.
     ok : bool
-        Whether it went well.
+        Whether it succeeded.
     seconds : float
         How long it took.
     detail : str
@@ -108,14 +108,14 @@ class Step:
 
 @dataclass
 class Trial:
-    """The steps done so far.
+    """The steps completed so far.
 
     Parameters
     ----------
     timeout : float
-        Seconds each step may take.
+        The time limit of each step, in seconds.
     report : callable
-        Called with each step when it is over.
+        Called with each step when it ends.
     """
 
     timeout: float
@@ -124,7 +124,7 @@ class Trial:
 
     @contextlib.contextmanager
     def step(self, name: str) -> Iterator[Step]:
-        """Time what is done inside, and report it; what it raises goes on."""
+        """Time the code inside and report it as a step; its exceptions propagate."""
         step = Step(name)
         started = time.perf_counter()
         try:
@@ -137,24 +137,24 @@ class Trial:
 
 
 class _TrialManager(KernelManager):
-    """A manager whose provisioner need not suggest to check the kernel."""
+    """A manager whose provisioner does not suggest running `check`."""
 
     is_trial = True
 
 
 def try_kernel(trial: Trial, plan: KernelPlan, name: str | None, **made: Any) -> None:
-    """Start a kernel, import its packages if it speaks Python, and shut it down.
+    """Start a kernel, import its packages if it runs Python, and shut it down.
 
     Parameters
     ----------
     trial : Trial
-        Where the steps are recorded.
+        Records the steps.
     plan : KernelPlan
-        What the kernel should be.
+        The plan of the kernel.
     name : str or None
-        The name of an installed kernelspec; None makes a temporary one from the plan.
+        The name of an installed kernelspec; None writes a temporary one from the plan.
     **made
-        For a temporary one, what `kernel_dict` takes.
+        For a temporary one, the arguments of `kernel_dict`.
 
     Raises
     ------
@@ -164,13 +164,13 @@ def try_kernel(trial: Trial, plan: KernelPlan, name: str | None, **made: Any) ->
     with tempfile.TemporaryDirectory(prefix="spack-kernel-check-") as scratch:
         manager = _TrialManager(
             kernel_name=name or "trial",
-            # What the kernel says goes into the error; its logger would show tracebacks of ours.
+            # The error includes the kernel's output; the logger would show our own tracebacks.
             config=Config(
                 {"SpackProvisioner": {"echo_stderr": False, "start_timeout": trial.timeout}}
             ),
             log=_silent_logger(),
         )
-        # Beside it the connection file of a kernel that hangs is removed with the directory.
+        # In this directory, so that it is also removed when the kernel hangs.
         manager.connection_file = os.path.join(scratch, "connection.json")  # noqa: PTH118
         if name is None:
             kernels = Path(scratch, "kernels")
@@ -208,12 +208,12 @@ def _silent_logger() -> logging.Logger:
 
 
 def modules_of(plan: KernelPlan, spec: Spec) -> list[str]:
-    """Return the top-level modules `spec` offers in its directories on PYTHONPATH, sorted."""
+    """Return the top-level modules of `spec` in its directories on PYTHONPATH, sorted."""
     names: set[str] = set()
     for entry in plan.pythonpath:
         directory = entry.path
         if plan.source.view and directory.startswith(f"{plan.source.view}/"):
-            # A directory of a view has the modules of all; the prefix has the spec's own.
+            # A directory of a view has the modules of all specs; the prefix has only its own.
             directory = f"{spec.prefix}{directory[len(plan.source.view) :]}"
         elif entry.spec != spec:
             continue
@@ -237,7 +237,7 @@ def _modules_in(directory: Path) -> set[str]:
 
 
 def _is_package(directory: Path) -> bool:
-    """Return whether a directory holds something to import: a namespace package has no init."""
+    """Return whether a directory can be imported; a namespace package has no ``__init__.py``."""
     if (directory / "__init__.py").is_file():
         return True
     return any(
@@ -247,14 +247,14 @@ def _is_package(directory: Path) -> bool:
 
 
 class _Talk:
-    """A conversation with a kernel, which may die or fall silent in it.
+    """A conversation with a kernel, which can die or stop answering.
 
     Parameters
     ----------
     manager : KernelManager
-        Of a kernel that was started.
+        The manager of a started kernel.
     timeout : float
-        Seconds in which each answer must come.
+        The time limit for each answer, in seconds.
     """
 
     def __init__(self, manager: KernelManager, timeout: float) -> None:
@@ -264,7 +264,7 @@ class _Talk:
         self.language = ""
 
     def begin(self) -> str:
-        """Wait until the kernel answers, and return what it says it is."""
+        """Wait until the kernel answers, and return its language and version."""
         self._client.start_channels()
         try:
             self._client.wait_for_ready(timeout=self._timeout)
@@ -272,20 +272,21 @@ class _Talk:
             if not self._manager.is_alive():
                 raise self._died("before it answered") from error
             raise TimeoutExpiredError(
-                f"the kernel runs, but did not answer within {self._timeout:g} s", hint=_LONGER
+                f"the kernel is running, but did not answer within {self._timeout:g} s",
+                hint=_LONGER,
             ) from error
-        reply = self._reply(self._client.kernel_info(), "was asked what it is")
+        reply = self._reply(self._client.kernel_info(), "processed the kernel info request")
         info = reply["language_info"]
         self.language = str(info["name"]).lower()
         return f"{info['name']} {info.get('version', '')}".strip()
 
     def execute(self, code: str, ask: str) -> dict[str, Any]:
-        """Run `code` and return the reply, whose user expression ``ask`` is the value of `ask`."""
+        """Run `code` and return the reply, with the value of `ask` as a user expression."""
         request = self._client.execute(code, store_history=False, user_expressions={"ask": ask})
-        return self._reply(request, f"ran `{code}`" if code else "was asked for its Python")
+        return self._reply(request, f"ran `{code}`" if code else "looked up its Python version")
 
     def end(self) -> None:
-        """Hang up; more than once does no harm."""
+        """Close the connection; it is safe to call this more than once."""
         self._client.stop_channels()
 
     def _reply(self, request: str, doing: str) -> dict[str, Any]:
@@ -301,7 +302,7 @@ class _Talk:
                 content: dict[str, Any] = reply["content"]
                 return content
         raise TimeoutExpiredError(
-            f"the kernel {doing}, and that did not end within {self._timeout:g} s", hint=_LONGER
+            f"the kernel {doing}, but did not finish within {self._timeout:g} s", hint=_LONGER
         )
 
     def _died(self, when: str) -> KernelDiedError:
@@ -309,7 +310,7 @@ class _Talk:
 
 
 def _answer(content: dict[str, Any]) -> Any:
-    """Return what the user expression gave, which is the repr of a string of JSON."""
+    """Return the value of the user expression, which is the repr of a JSON string."""
     text = content["user_expressions"]["ask"]["data"]["text/plain"]
     return json.loads(ast.literal_eval(text))
 
@@ -319,18 +320,18 @@ def _ask_python(talk: _Talk, plan: KernelPlan) -> str:
     expected = plan.interpreter.path if plan.interpreter else ""
     if os.path.realpath(executable) != os.path.realpath(expected):
         raise KernelDiedError(
-            "the kernel runs in another Python than planned",
+            "the kernel does not run in the planned Python",
             details=[f"planned {expected}", f"runs    {executable}"],
-            hint="Make the kernel again with `spack-kernel install`.",
+            hint="Install the kernel again with `spack-kernel install`.",
         )
     return f"Python {version}, ipykernel {ipykernel}, {executable}"
 
 
 def _import_all(trial: Trial, talk: _Talk, plan: KernelPlan, spec: Spec) -> None:
-    """Import the modules of a spec, the one that it is named after first.
+    """Import the modules of a spec, starting with the one that has its name.
 
-    Packages have modules for what need not be installed (a test runner, another library). One
-    that is missing is reported and does not fail the kernel, if the main one works.
+    Packages have modules that use optional dependencies (a test runner, another library). If such
+    an import fails, it is reported, but the check passes if the main module works.
     """
     modules = modules_of(plan, spec)
     named = spec.name.removeprefix("py-").replace("-", "_").lower()
@@ -368,7 +369,7 @@ def _import(talk: _Talk, plan: KernelPlan, spec: Spec, module: str) -> str:
             details=[f"  | {line}" for line in lines[-12:]] + [*(cause.details if cause else ())],
             hint=cause.hint
             if cause
-            else f"{spec.label} itself does not work in this Python; `{again}` shows the same.",
+            else f"{spec.label} itself does not work in this Python; `{again}` also fails.",
         )
         missing = str(content.get("evalue"))
         error.optional = content.get("ename") == "ModuleNotFoundError" and cause is None
@@ -379,14 +380,14 @@ def _import(talk: _Talk, plan: KernelPlan, spec: Spec, module: str) -> str:
     prefix = os.path.realpath(spec.prefix or "")
     inside = [p for p in places if os.path.realpath(p).startswith(prefix + os.sep)]
     if not inside:
-        found = places[0] if places else "it is built into the interpreter"
+        found = places[0] if places else "a module built into the interpreter"
         queries = [f"/{each.hash[:7]}" for each in plan.specs]
         shown = shlex.join(["spack-kernel", "show", *words, "--paths", *queries])
         raise ImportFailedError(
-            f"`import {module}` finds another {module} than that of {spec.label}",
-            details=[f"found: {found}", f"expected below: {spec.prefix}"],
-            hint=f"Something before it on PYTHONPATH has a module of that name; `{shown}` shows "
-            "the order.",
+            f"`import {module}` does not find the {module} of {spec.label}",
+            details=[f"found: {found}", f"expected in: {spec.prefix}"],
+            hint=f"A module of the same name is found first; `{shown}` shows the order of "
+            "PYTHONPATH.",
         )
     return inside[0]
 

@@ -1,7 +1,7 @@
-"""A small store of real packages, for trying and testing where no Spack is.
+"""A small store of real packages, for trials and tests without Spack.
 
-Uses nothing of Spack but its layout and database format, and stands beside the other layers:
-it imports `spack_kernel.spack` alone, and only the command line imports it.
+It uses only Spack's layout and database format, and is separate from the other layers: it imports
+only `spack_kernel.spack`, and only the command line imports it.
 """
 
 from .build import DemoStore, Progress, build

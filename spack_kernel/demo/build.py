@@ -1,4 +1,4 @@
-"""Making a demo store: whole or not at all, resumable, and reused when it is there."""
+"""Create a demo store: completely or not at all, resumable, and reused if it already exists."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ if TYPE_CHECKING:
     from .nodes import Node
     from .pins import Wheel
 
-#: Says that a directory is a demo store, of which kind, and whether it is complete.
+#: The file that marks a directory as a demo store, with its kind and whether it is complete.
 MARKER = ".spack-kernel-demo.json"
 
-#: Changes when stores made by older code can no longer be reused.
+#: Must change when stores created by older code can no longer be reused.
 _LAYOUT = 1
 
-#: How the directory that wheels are downloaded to begins.
+#: The prefix of the name of the directory that wheels are downloaded to.
 _DOWNLOADS = ".downloads-"
 
-#: What a store and its downloads need at most, in bytes.
+#: The maximum space that a store and its downloads need, in bytes.
 _ROOM = 600_000_000
 
 
 class Progress(NamedTuple):
-    """One step of making a store: the `done`-th of `total` in `phase`, about `subject`.
+    """One step in creating a store: number `done` of `total` in `phase`, for `subject`.
 
     `phase` is ``"download"``, ``"build"`` or ``"install"``; `done` counts from 1.
     """
@@ -63,7 +63,7 @@ class DemoStore:
     hashes : mapping of str to str
         ``"py-numpy@2.2.6"`` → the 32-character DAG hash, for every spec, ``python`` included.
     reused : bool
-        Whether it was there already.
+        Whether it already existed.
     """
 
     root: Path
@@ -76,7 +76,7 @@ class DemoStore:
         Raises
         ------
         KeyError
-            When no spec or several are called so.
+            When no spec has this name, or several do.
         """
         found = [
             dag_hash
@@ -95,15 +95,15 @@ def build(
     force: bool = False,
     selection: PinnedRequirements | None = None,
 ) -> DemoStore:
-    """Make a small store of real packages from PyPI in `directory`, or reuse the one there.
+    """Create a small store of real packages from PyPI in `directory`, or reuse an existing one.
 
-    The store has Spack's own layout and database format: one prefix a package, the running
+    The store has Spack's own layout and database format: one prefix per package, the running
     Python as an external, a ``python-venv``, py-numpy (two builds), py-matplotlib and
     py-ipykernel with their closures, and py-libensemble, whose closure has no ipykernel.
-    The same packages under the same Python and path have the same DAG hashes.
+    The same packages with the same Python and path have the same DAG hashes.
 
-    What is interrupted leaves a directory that the next call completes; the database is written
-    last, so a store is never seen half-made.
+    If a call is interrupted, the next one completes the directory. The database is written last,
+    so an incomplete store is never visible.
 
     Parameters
     ----------
@@ -112,14 +112,15 @@ def build(
     progress : callable, optional
         Called with a `Progress` at every step.
     force : bool, optional
-        Make it anew even if a complete one is there.
+        Rebuild the store even if a complete one exists.
     selection : PinnedRequirements, optional
-        Other packages than those described above.
+        Packages to use instead of those described above.
 
     Raises
     ------
     DemoError
-        When it cannot be made: the directory is something else, no network, no pip, no room.
+        When it cannot be created: the directory contains something else, or there is no network,
+        no pip or not enough space.
     """
     root = Path(os.path.abspath(directory))  # noqa: PTH100 - links in it are the user's choice
     check_python()
@@ -130,8 +131,8 @@ def build(
             return _build(root, selection or PinnedRequirements.default(), progress, force)
     except OSError as error:
         raise DemoError(
-            f"cannot make a demo store in {root}: {error.strerror or error}",
-            hint="Name a directory you can write, with about 300 MB of room.",
+            f"cannot create a demo store in {root}: {error.strerror or error}",
+            hint="Use a directory that you can write to, with about 300 MB of free space.",
         ) from error
 
 
@@ -143,13 +144,13 @@ def _build(
     if marker and not force:
         if marker.get("fingerprint") != fingerprint:
             raise DemoError(
-                f"{root} holds a demo store of other packages, or made for another Python",
+                f"{root} contains a demo store with other packages, or for another Python",
                 details=(
                     []
                     if marker.get("python") == sys.executable
-                    else [f"  made for {marker.get('python')}; this is {sys.executable}"]
+                    else [f"  built for {marker.get('python')}; this is {sys.executable}"]
                 ),
-                hint="Make it anew with --force, or name another directory.",
+                hint="Rebuild it with --force, or use another directory.",
             )
         if "specs" in marker:
             return DemoStore(root, marker["specs"], reused=True)
@@ -196,7 +197,7 @@ def _fill(
         wheels.download(ready, downloads, starting)
         wheels.download([selection.second_build], second, starting)
         found = _read_wheels(downloads)
-        # The tools come first: they build what PyPI has only as a source.
+        # The tools come first: they build the packages that PyPI has only as source.
         tools = concretizer.concretize([found[name] for name in BUILD_TOOLS])[2:]
         for node in tools:
             _install(node, python, bytecode=False)
@@ -209,7 +210,7 @@ def _fill(
         nodes = concretizer.concretize([*in_install_order(found), other], selection.roots)
         for done, node in enumerate(nodes[1:], 1):  # the first is the external python
             progress(Progress("install", done, len(nodes) - 1, f"{node.name}@{node.version}"))
-            # The second build is there to be named, seldom to be run.
+            # The second build exists to be found by name; it rarely runs.
             _install(node, python, bytecode=node is not nodes[-1])
     return nodes
 
@@ -225,7 +226,7 @@ def _read_wheels(directory: Path) -> dict[str, Wheel]:
 
 
 def _write_database(root: Path, nodes: Sequence[Node]) -> None:
-    """Write what Spack keeps in ``.spack-db``, the index last."""
+    """Write the files that Spack stores in ``.spack-db``, the index last."""
     directory = root / ".spack-db"
     (directory / "failures").mkdir(parents=True, exist_ok=True)
     for name in ("lock", "prefix_lock"):
@@ -235,31 +236,31 @@ def _write_database(root: Path, nodes: Sequence[Node]) -> None:
 
 
 def _check_directory(root: Path) -> None:
-    """Raise `DemoError` when `root` cannot be used: it is neither new, empty nor a demo store."""
+    """Raise `DemoError` unless `root` can be used: it must be new, empty or a demo store."""
     if os.pathsep in str(root):
         raise DemoError(
-            f"{root} has a {os.pathsep!r} in it, which separates paths in PYTHONPATH",
-            hint="Name another directory for the demo store.",
+            f"{root} contains a {os.pathsep!r}, which separates paths in PYTHONPATH",
+            hint="Use another directory for the demo store.",
         )
     if not root.exists():
         return
     if not root.is_dir():
         raise DemoError(
-            f"{root} is a file, not a directory", hint="Name a directory for the demo store."
+            f"{root} is a file, not a directory", hint="Use a directory for the demo store."
         )
     if root.stat().st_uid != os.geteuid():
         raise DemoError(
             f"{root} belongs to another user, who could change what would run from there",
-            hint="Name a directory of your own.",
+            hint="Use a directory that belongs to you.",
         )
     entries = sorted(path.name for path in root.iterdir())
     if entries and MARKER not in entries:
         shown = ", ".join(entries[:4]) + (", …" if len(entries) > 4 else "")
-        what = "a Spack store of its own" if ".spack-db" in entries else "something else"
+        what = "another Spack store" if ".spack-db" in entries else "something else"
         raise DemoError(
-            f"{root} holds {what}; a demo store is made in a new or an empty directory",
+            f"{root} contains {what}; a demo store needs a new or an empty directory",
             details=[f"  found there: {shown}"],
-            hint=f"Name another directory, for example {root / 'demo-store'}",
+            hint=f"Use another directory, for example {root / 'demo-store'}",
         )
 
 
@@ -267,9 +268,9 @@ def _check_room(root: Path) -> None:
     free = shutil.disk_usage(root).free
     if free < _ROOM:
         raise DemoError(
-            f"not enough room in {root}: {free // 1_000_000} MB are free, "
+            f"not enough space in {root}: {free // 1_000_000} MB are free, but "
             f"a demo store and its downloads need {_ROOM // 1_000_000} MB",
-            hint="Name a directory on another file system.",
+            hint="Use a directory on another file system.",
         )
 
 
@@ -284,14 +285,14 @@ def _read_marker(root: Path) -> dict[str, Any] | None:
 
 
 def _fingerprint(root: Path, selection: PinnedRequirements) -> str:
-    """Return what two stores share that can stand for one another."""
+    """Return a fingerprint that is the same for two stores that are interchangeable."""
     wanted = [selection.text, selection.roots, str(selection.second_build)]
     facts = [_LAYOUT, str(root), sys.base_prefix, sys.version, wanted]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def _clear(root: Path) -> None:
-    """Remove what an earlier call made in `root`, the database first."""
+    """Remove what an earlier call created in `root`, the database first."""
     shutil.rmtree(root / ".spack-db", ignore_errors=True)
     for path in root.glob(f"{sys.platform}-*"):
         shutil.rmtree(path)
@@ -299,7 +300,7 @@ def _clear(root: Path) -> None:
 
 @contextmanager
 def _lock(root: Path) -> Iterator[None]:
-    """Hold `root` alone: a second process waits, and then finds the store complete."""
+    """Lock `root`: a second process waits and then finds a complete store."""
     descriptor = os.open(root, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -309,7 +310,7 @@ def _lock(root: Path) -> Iterator[None]:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write `text` to `path` whole or not at all."""
+    """Write `text` to `path` completely or not at all."""
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)

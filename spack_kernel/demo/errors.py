@@ -1,4 +1,4 @@
-"""The error of making a demo store."""
+"""The error raised when a demo store cannot be created."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from spack_kernel.spack.errors import SpackKernelError
 
 
 class DemoError(SpackKernelError):
-    """A demo store that cannot be made: no room, no network, no pip, or a directory in use."""
+    """A demo store cannot be created: no space, no network, no pip, or a directory in use."""
 
     code = "demo"

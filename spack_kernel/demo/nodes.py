@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     from .pins import Wheel
 
-#: The six flag lists that every node carries.
+#: The six flag lists that every node has.
 _FLAGS = ("cflags", "cppflags", "cxxflags", "fflags", "ldflags", "ldlibs")
 
-#: Variants of Spack's own recipes that a PyPI wheel decides, beside ``build_system``.
+#: Variants of Spack's own recipes that a PyPI wheel determines, besides ``build_system``.
 _VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "py-libensemble": dict.fromkeys(
         ("deap", "mpi", "mpmath", "nlopt", "petsc4py", "scipy", "tasmanian"), False
@@ -67,9 +67,9 @@ class Node:
     prefix : Path
         Where it is installed.
     explicit : bool
-        Whether somebody asked for it.
+        Whether it was installed explicitly.
     wheel : Wheel or None
-        What is installed there; None for ``python`` and ``python-venv``.
+        The wheel installed there; None for ``python`` and ``python-venv``.
     """
 
     content: dict[str, Any]
@@ -94,7 +94,7 @@ class Node:
         return str(self.content["hash"])
 
     def specfile(self) -> dict[str, Any]:
-        """Return what Spack keeps in ``.spack/spec.json``: this node, then its dependencies."""
+        """Return the content of ``.spack/spec.json``: this node, then its dependencies."""
         nodes: dict[str, Node] = {}
 
         def visit(node: Node) -> None:
@@ -110,7 +110,7 @@ class Node:
 
 
 class Concretizer:
-    """Makes the nodes of one store.
+    """Creates the nodes of one store.
 
     Parameters
     ----------
@@ -134,8 +134,8 @@ class Concretizer:
         Parameters
         ----------
         wheels : sequence of Wheel
-            Each behind what it needs. Of several wheels of one package, the others need the
-            first.
+            Each after the wheels that it needs. If a package has several wheels, other packages
+            need the first one.
         roots : sequence of str
             The names that count as explicitly installed.
         """
@@ -166,7 +166,7 @@ class Concretizer:
         return node
 
     def _external_python(self) -> Node:
-        """Return the running interpreter as Spack records an external one."""
+        """Return the running interpreter as Spack records an external Python."""
         variants = {
             "build_system": "generic",
             "debug": bool(sysconfig.get_config_var("Py_DEBUG")),
@@ -204,7 +204,7 @@ class Concretizer:
         }
         if external:
             content["external"] = dict(external)
-        # Spack hashes a package's recipe here; ours is what was read from its wheel.
+        # Spack hashes a package's recipe here; we hash what was read from its wheel.
         recipe = json.dumps([name, version, [node.name for node, _ in edges]])
         content["package_hash"] = _base32(hashlib.sha256(recipe.encode()))
         if edges:
@@ -231,8 +231,8 @@ class Concretizer:
 def dag_hash(content: Mapping[str, Any]) -> str:
     """Return the DAG hash of a node's `content` without its own ``hash``.
 
-    As in Spack the 32 characters are the base32 of the SHA-1 of the node's JSON, in which the
-    dependencies stand by their hashes; equal content has an equal hash.
+    As in Spack, the 32 characters are the base32 of the SHA-1 of the node's JSON, which contains
+    the hashes of the dependencies. Equal content has an equal hash.
     """
     text = json.dumps(
         {key: value for key, value in content.items() if key not in ("hash", "annotations")},
@@ -274,8 +274,8 @@ def index(nodes: Sequence[Node], installed_at: float) -> dict[str, Any]:
 def operating_system(release: Mapping[str, str]) -> str:
     """Return Spack's name for the operating system of an ``os-release`` file.
 
-    The identifier and the major version (``debian12``, ``rocky9``); Ubuntu keeps its minor one
-    (``ubuntu22.04``).
+    This is the identifier and the major version (``debian12``, ``rocky9``); for Ubuntu, it
+    includes the minor version (``ubuntu22.04``).
     """
     name = release.get("ID", sys.platform)
     version = release.get("VERSION_ID", "")

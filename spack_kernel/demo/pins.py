@@ -1,7 +1,7 @@
-"""Which packages a demo store holds, and what each of them needs.
+"""Which packages a demo store contains, and what each of them needs.
 
-Names are Spack's (``py-`` before the normalised PyPI name, as Spack's own recipes are called).
-The versions stand in ``pins.txt``; the edges come from the wheels' own metadata.
+Names are Spack's: ``py-`` before the normalised PyPI name, as in Spack's own recipes.
+The versions are in ``pins.txt``; the edges come from the wheels' own metadata.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
 #: The Python versions for which the pinned wheels exist, oldest and newest.
 PYTHONS = ((3, 10), (3, 15))
 
-#: What every package is built with, in the order in which they can be installed.
+#: The tools that build every package, in the order in which they can be installed.
 BUILD_TOOLS = ("py-pip", "py-setuptools", "py-wheel")
 
 
 class PinnedRequirements(NamedTuple):
-    """Which packages a store holds.
+    """The packages that a store contains.
 
     Attributes
     ----------
     text : str
-        Pinned requirements, one a line; the build tools must be among them.
+        Pinned requirements, one per line; the build tools must be among them.
     roots : tuple of str
-        The packages that somebody asked for, by Spack name; the others are dependencies.
+        The explicitly installed packages, by Spack name; the others are dependencies.
     second_build : Requirement
         Another version of one of them, pinned, so that its bare name is ambiguous.
     from_source : tuple of str
-        The packages of which PyPI has no wheel: they are built with the store's own tools.
+        The packages for which PyPI has no wheel: the store's own tools build them.
     """
 
     text: str
@@ -86,14 +86,14 @@ def spack_name(distribution: str) -> str:
 
 
 def check_python() -> None:
-    """Raise `DemoError` when the running Python is none the pinned wheels exist for."""
+    """Raise `DemoError` when there are no pinned wheels for the running Python."""
     oldest, newest = PYTHONS
     version = platform.python_version_tuple()[:2]
     if not oldest <= (int(version[0]), int(version[1])) <= newest:
         raise DemoError(
             f"the packages of the demo store exist for Python {_dotted(oldest)} to "
             f"{_dotted(newest)}; this is Python {platform.python_version()}",
-            hint="Install spack-kernel in a virtual environment of one of those and run it there.",
+            hint="Install spack-kernel in a virtual environment of one of these and run it there.",
         )
 
 
@@ -120,14 +120,14 @@ def read_wheel(path: Path) -> Wheel:
 
 
 def in_install_order(wheels: dict[str, Wheel]) -> list[Wheel]:
-    """Return `wheels` (by Spack name) so that each follows everything it needs.
+    """Return `wheels` (by Spack name) in an order in which each follows everything it needs.
 
     The build tools come first; otherwise the order is alphabetical, so it is always the same.
 
     Raises
     ------
     DemoError
-        When a wheel needs what is not pinned, or wheels need one another in a circle.
+        When a wheel needs a package that is not pinned, or wheels depend on each other in a cycle.
     """
     order: list[Wheel] = []
     state: dict[str, bool] = {}
@@ -136,7 +136,7 @@ def in_install_order(wheels: dict[str, Wheel]) -> list[Wheel]:
         if state.get(name):
             return
         if name in state or name not in wheels:
-            why = "needs itself in a circle" if name in state else "is not in the pinned set"
+            why = "indirectly needs itself" if name in state else "is not in the pinned set"
             raise DemoError(f"{wanted_by} needs {name}, which {why}")
         state[name] = False
         for needed in wheels[name].needs:

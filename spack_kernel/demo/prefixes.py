@@ -1,4 +1,4 @@
-"""Install prefixes: a wheel into one, a virtual environment into one, Spack's metadata beside."""
+"""Install prefixes that contain a wheel or a virtual environment, with Spack's metadata."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .errors import DemoError
 if TYPE_CHECKING:
     from .nodes import Node
 
-#: Where a prefix keeps what Spack knows of it.
+#: The directory in a prefix for Spack's metadata.
 METADATA = ".spack"
 
 
@@ -34,7 +34,7 @@ def site_packages(prefix: Path) -> Path:
 
 
 def is_complete(node: Node) -> bool:
-    """Return whether `node` stands in its prefix already: the manifest is written last."""
+    """Return whether `node` is already installed in its prefix: the manifest is written last."""
     metadata = node.prefix / METADATA
     try:
         specfile = json.loads((metadata / "spec.json").read_text(encoding="utf-8"))
@@ -49,9 +49,9 @@ def install(node: Node, python: Path, *, bytecode: bool = True) -> None:
     Parameters
     ----------
     node : Node
-        A ``python-venv``, or one with a wheel.
+        A ``python-venv``, or a node with a wheel.
     python : Path
-        The interpreter that console scripts name.
+        The interpreter for the console scripts.
     bytecode : bool, optional
         Whether to compile the modules, as pip does.
     """
@@ -72,7 +72,7 @@ def _make_venv(prefix: Path) -> None:
         venv.EnvBuilder(symlinks=True, with_pip=False).create(prefix)
     except Exception as error:
         raise DemoError(
-            f"{sys.executable} cannot make a virtual environment: {error}",
+            f"{sys.executable} cannot create a virtual environment: {error}",
             hint="On Debian and Ubuntu: apt-get install python3-venv",
         ) from error
 
@@ -95,7 +95,7 @@ def _install_wheel(path: Path, prefix: Path, python: Path, bytecode: bool) -> No
             bytecode_optimization_levels=[0] if bytecode else [],
         )
         with warnings.catch_warnings():
-            # numpy's wheel carries a stray __pycache__, which installer skips and reports.
+            # numpy's wheel contains a stray __pycache__, which installer skips and reports.
             warnings.filterwarnings("ignore", "Skip installing .*__pycache__", RuntimeWarning)
             installer.install(source, destination, {"INSTALLER": b"spack-kernel\n"})
 
@@ -128,7 +128,7 @@ def _manifest_entry(path: Path) -> dict[str, Any]:
 
 
 def _write_json(path: Path, value: Any) -> None:
-    """Write `value` to `path` whole or not at all."""
+    """Write `value` to `path` completely or not at all."""
     partial = path.with_name(path.name + ".partial")
     partial.write_text(json.dumps(value), encoding="utf-8")
     partial.replace(path)

@@ -1,4 +1,4 @@
-"""Wheels for a demo store: downloaded by pip, and built where PyPI has only a source."""
+"""Wheels for a demo store: downloaded by pip, or built where PyPI has only the source."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def download(
     requirements : iterable of Requirement
         Pinned; nothing else is fetched.
     directory : Path
-        Exists, and nobody else can write there.
+        An existing directory that no other user can write to.
     starting : callable
-        Called with each requirement as pip turns to it.
+        Called with each requirement when pip starts to process it.
 
     Raises
     ------
     DemoError
-        With pip's own last words.
+        When pip fails; contains the last lines of its output.
     """
     listing = directory / "requirements.txt"
     listing.write_text("".join(f"{requirement}\n" for requirement in requirements))
@@ -64,11 +64,11 @@ def build(requirement: Requirement, directory: Path, python: Path, tools: Sequen
     requirement : Requirement
         Pinned; its source is downloaded.
     directory : Path
-        Exists, and nobody else can write there.
+        An existing directory that no other user can write to.
     python : Path
         The interpreter of the store.
     tools : sequence of Path
-        The site-packages of pip and of all that the build needs.
+        The site-packages of pip and of everything that the build needs.
     """
     command = [str(python), "-m", "pip", "wheel", "--no-deps", "--no-build-isolation"]
     command += ["--wheel-dir", str(directory), str(requirement)]
@@ -84,7 +84,7 @@ def _run_pip(
 ) -> None:
     options = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
     lines: list[str] = []
-    # The working directory is our own: `-m pip` would import a `pip` from where the user stands.
+    # Not the user's working directory: `-m pip` would import a module named `pip` from there.
     with subprocess.Popen(  # noqa: S603 - an argument list, no shell
         [*command, *options, "--retries", "2"],
         cwd=directory,
@@ -106,17 +106,17 @@ def _run_pip(
             raise
     if process.returncode:
         raise DemoError(
-            "pip could not get the packages of the demo store",
+            "pip could not download the packages of the demo store",
             details=[f"  {line}" for line in _last_words(lines)],
             hint="The packages come from PyPI, or from the index your pip is configured for "
-            "(pip config list); a proxy is taken from $HTTPS_PROXY.",
+            "(pip config list); pip uses the proxy in $HTTPS_PROXY.",
         )
 
 
 def _subject(line: str) -> str:
-    """Return the package that a line of pip's output begins with; empty when it begins none.
+    """Return the package that a line of pip's output starts to process; empty for other lines.
 
-    "Collecting" names a requirement, "Processing" a file that is on this machine already.
+    "Collecting" names a requirement, "Processing" a file that is already on this machine.
     """
     word, _, rest = line.strip().partition(" ")
     if word == "Collecting":
@@ -128,7 +128,7 @@ def _subject(line: str) -> str:
 
 
 def _last_words(lines: Sequence[str]) -> list[str]:
-    """Return the lines that say what went wrong: pip's errors, else its last lines."""
+    """Return the lines that describe the problem: pip's errors, else its last lines."""
     errors = [line for line in lines if line.startswith("ERROR:")]
     retries = [line for line in lines if "Retrying" in line]
     return [*retries[-1:], *errors[-_TAIL:]] if errors else list(lines[-_TAIL:])

@@ -1,1 +1,1 @@
-"""From specs to a process: interpreters, ipykernel, plans. Knows no server."""
+"""From specs to a process: interpreters, ipykernel, plans. Independent of any server."""

@@ -1,4 +1,4 @@
-"""What can go wrong between a spec and a process."""
+"""Errors that can occur between a spec and a running kernel."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class KernelPackageError(SpackKernelError):
 
 
 class ShippedKernelError(SpackKernelError):
-    """No kernel of that name in a closure, or several and none is named."""
+    """No kernel of that name in a closure, or several kernels and no name given."""
 
     code = "shipped-kernel"
 
 
 class EnvironmentTooLongError(SpackKernelError):
-    """An environment with which no process can be started."""
+    """An environment that is too long for any process to start."""
 
     code = "environment-too-long"
 
@@ -57,23 +57,23 @@ def gone(spec: Spec, role: str, store: Store | None = None) -> PrefixGoneError:
     spec : Spec
         The record.
     role : str
-        What it was needed for, as it follows "which is".
+        Its role, as text that follows "which is".
     store : Store, optional
-        Where it is recorded: tells a store that was moved from a directory that is gone.
+        Where it is recorded; used to distinguish a moved store from a missing directory.
     """
     details = [f"  {spec.prefix or 'no prefix is recorded'}"]
     hint = repair_hint(spec)
     moved = store.moved_from() if store is not None and not spec.external else None
     empty = _empty_above(spec.prefix) if spec.prefix else None
     if store is not None and moved is not None:
-        details.append(f"  the store was moved: its records name {moved}, and it is {store.root}")
+        details.append(f"  the store was moved: its records name {moved}, not {store.root}")
         hint = (
-            "Installed packages have their old path built in. Make the store reachable there:\n"
+            "Installed packages contain their old path. Make the store available there:\n"
             f"  ln -s {store.root} {moved}\n"
-            "or install it anew where it is now."
+            "or reinstall the packages at the new location."
         )
     elif empty is not None:
-        details.append(f"  {empty} is empty: what is mounted there, or an image, may be missing")
+        details.append(f"  {empty} is empty: a file system or image might not be mounted there")
         hint = f"Mount what belongs on {empty}, or ask an administrator of this machine."
     return PrefixGoneError(
         f"{spec.label}, which is {role}, is in the database, but its directory is gone",
@@ -83,7 +83,7 @@ def gone(spec: Spec, role: str, store: Store | None = None) -> PrefixGoneError:
 
 
 def _empty_above(path: str) -> str | None:
-    """Return the nearest directory above `path` that exists, if there is nothing in it."""
+    """Return the nearest directory above `path` that exists, if it is empty."""
     for parent in Path(path).parents:
         try:
             with os.scandir(parent) as entries:
@@ -96,13 +96,13 @@ def _empty_above(path: str) -> str | None:
 
 
 def repair_hint(spec: Spec) -> str:
-    """Return what to do about a spec whose files are not what the database says."""
+    """Return a hint for a spec whose files do not match the database."""
     if spec.external:
         return (
             f"It is an external: correct or remove the entry of {spec.name} in packages.yaml, "
-            "and install again what depends on it."
+            "and reinstall everything that depends on it."
         )
     return (
         f"Install it again with `spack install --overwrite /{spec.hash[:7]}`, "
-        "or choose another spec: `spack-kernel list` shows them."
+        "or choose another spec from the output of `spack-kernel list`."
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-#: Variables that name libraries to be taken before those a program was built with.
+#: Variables whose libraries take precedence over those a program was built with.
 LIBRARY_VARIABLES = ("LD_LIBRARY_PATH", "LD_PRELOAD")
 
 _LIBRARY = re.compile(r"(/[^\s:'\"]+?\.so[.\d]*)\b")
@@ -19,7 +19,7 @@ _CLASH = re.compile(
     r"|invalid ELF header|wrong ELF class|cannot open shared object|error while loading shared"
 )
 
-#: Where libraries lie that every program may use.
+#: Directories of the system's libraries, which every program can use.
 _SYSTEM_LIBRARIES = (
     "/lib64",
     "/usr/lib64",
@@ -52,16 +52,16 @@ def library_clash(
     environment: Mapping[str, str],
     origin: Callable[[str, str], str] | None = None,
 ) -> Cause | None:
-    """Return the library that a variable loads instead of the right one, if there is one.
+    """Return the cause if an environment variable makes a program load the wrong library.
 
     Parameters
     ----------
     lines : sequence of str
         What the program printed.
     environment : mapping of str to str
-        What it was started with.
+        The environment it was started with.
     origin : callable, optional
-        Says what put an entry on a variable.
+        Returns what added an entry to a variable.
     """
     told = [line for line in lines if _CLASH.search(line)]
     if not told:
@@ -77,12 +77,12 @@ def library_clash(
         whose = origin(variable, entry) if origin else ""
         details = [
             f"  {variable} loads {path} instead of the library that is needed",
-            *([f"  {entry} is on {variable} because of {whose}"] if whose else []),
+            *([f"  {entry} in {variable} comes from {whose}"] if whose else []),
         ]
         return Cause(
             tuple(details),
-            f"Take {entry} out of {variable}: in the site's `prefix_inspections` when these put it "
-            f"there,\nor with `unset {variable}` where the server is started.",
+            f"Remove {entry} from {variable}: in the site's `prefix_inspections` if they add it,\n"
+            f"or with `unset {variable}` where the server is started.",
         )
     return None
 
@@ -92,7 +92,7 @@ def _is_in(path: str, directory: str) -> bool:
 
 
 def _hiding(entries: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield the libraries of directories that hide one of the system's."""
+    """Yield each directory with a library in it that hides one of the system's libraries."""
     for entry in entries:
         try:
             names = sorted(os.listdir(entry))  # noqa: PTH208
@@ -104,7 +104,7 @@ def _hiding(entries: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def describe_exit(status: int) -> str:
-    """Return an exit status in words: ``exit status 1``, ``killed by SIGSEGV``."""
+    """Return an exit status as text: ``exit status 1``, ``killed by SIGSEGV``."""
     if status >= 0:
         return f"exit status {status}"
     try:
@@ -114,5 +114,5 @@ def describe_exit(status: int) -> str:
 
 
 def last_lines(text: str, count: int = 12) -> list[str]:
-    """Return the last lines of a program's output, indented, without empty ones at the end."""
+    """Return the last lines of a program's output, indented, without trailing empty lines."""
     return [f"  | {line}" for line in text.rstrip().splitlines()[-count:]]

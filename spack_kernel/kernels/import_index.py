@@ -1,8 +1,8 @@
-"""Build the table that lets a kernel find a module without asking every directory.
+"""Build the table that lets a kernel find a module without searching every directory.
 
-The table is made here, beside the server or the command, and read by
-`spack_kernel.kernels.launcher` inside the kernel. It travels in an environment variable, so
-there is no file to keep private, to find stale or to leave behind.
+The table is built here, in the server or the command, and `spack_kernel.kernels.launcher` reads it
+inside the kernel. It is passed in an environment variable, so there is no file that must be kept
+private, can become stale or can be left behind.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 #: The module that a kernel's command runs with ``-m``.
 KERNEL_MODULE = "ipykernel_launcher"
 
-#: Longest value an environment variable may have is 128 KiB on Linux (MAX_ARG_STRLEN).
+#: Linux limits an environment variable to 128 KiB (MAX_ARG_STRLEN).
 _MAX_LENGTH = 120_000
 
-#: Modules Python imports from PYTHONPATH before any code of ours can run.
+#: Modules that Python imports from PYTHONPATH before the launcher can run.
 _START_MODULES = frozenset({"sitecustomize", "usercustomize"})
 
 _lock = threading.Lock()
@@ -43,16 +43,16 @@ def build(path: Sequence[str], standard_library: Collection[str] = ()) -> str | 
     Parameters
     ----------
     path : sequence of str
-        Absolute directories in the order of PYTHONPATH. What is not a directory (an egg, a zip)
-        is left out of the table and searched as ever.
+        Absolute directories in the order of PYTHONPATH. An entry that is not a directory (an egg, a
+        zip file) is left out of the table and searched as usual.
     standard_library : collection of str
-        Names of the interpreter's own modules. A directory that shadows one of them must be in
-        force before the interpreter starts, which no table can be.
+        Names of the interpreter's own modules. A directory that shadows one of them must be on the
+        path before the interpreter starts, which is impossible with a table.
 
     Returns
     -------
     str or None
-        The table; None where a plain PYTHONPATH is the right thing.
+        The table; None if a plain PYTHONPATH must be used instead.
     """
     mtimes: list[int | None] = []
     names: dict[str, list[int]] = {}
@@ -70,10 +70,10 @@ def build(path: Sequence[str], standard_library: Collection[str] = ()) -> str | 
 def through_launcher(
     command: Sequence[str], environment: Mapping[str, str], facts: Facts, *, index: bool = True
 ) -> tuple[list[str], dict[str, str]]:
-    """Return a command that starts a kernel through our launcher, and its environment.
+    """Return a command that starts a kernel through the launcher, and its environment.
 
-    With ``python -m`` a file of the kernel's name in the working directory would be run in its
-    place: a notebook lies wherever somebody put it. The launcher never looks there.
+    With ``python -m``, Python would run a file of the kernel's name in the working directory
+    instead of the kernel, and a notebook can be in any directory. The launcher does not search it.
 
     Parameters
     ----------
@@ -82,9 +82,9 @@ def through_launcher(
     environment : mapping of str to str
         The whole environment of the process.
     facts : Facts
-        What the interpreter says of itself.
+        What the interpreter reports about itself.
     index : bool
-        Whether it may use an import index; without one it has the plain PYTHONPATH.
+        Whether to use an import index; without one the kernel has the plain PYTHONPATH.
     """
     argv, result = list(command), dict(environment)
     if argv[1:3] != ["-m", KERNEL_MODULE] or not _understands(facts):
@@ -101,19 +101,19 @@ def through_launcher(
 
 
 def _understands(facts: Facts) -> bool:
-    """Tell whether the launcher is a program for this Python: for 3.6 and later."""
+    """Return whether the launcher supports this Python, which must be 3.6 or later."""
     major, minor = facts.version.split(".")[:2]
     return (int(major), int(minor)) >= (3, 6)
 
 
 def encode(mtimes: Sequence[int | None], names: dict[str, list[int]]) -> str:
-    """Return the table as printable text: JSON, compressed, in base 64."""
+    """Return the table as printable text: compressed JSON in Base64."""
     table = json.dumps({"mtimes": mtimes, "names": names}, separators=(",", ":"))
     return base64.b64encode(zlib.compress(table.encode(), 6)).decode()
 
 
 def _listing(directory: str) -> tuple[int, frozenset[str]] | None:
-    """Return modification time and names of `directory`, from memory when it did not change."""
+    """Return the modification time and names of `directory`, cached while it is unchanged."""
     try:
         stamp = file_checks.stamp(directory)
         if stamp is None:
@@ -122,7 +122,7 @@ def _listing(directory: str) -> tuple[int, frozenset[str]] | None:
         with _lock:
             known = _listings.get(directory)
         if known is None or known[0] != mtime:
-            entries = os.listdir(directory)  # noqa: PTH208 - names are wanted, not paths
+            entries = os.listdir(directory)  # noqa: PTH208 - names are needed, not paths
             known = mtime, frozenset(entry.partition(".")[0] for entry in entries)
             with _lock:
                 _listings[directory] = known

@@ -1,29 +1,29 @@
-"""Run a module with a long PYTHONPATH that costs nothing: the one file of ours inside a kernel.
+"""Run a module with a long PYTHONPATH at no cost. Kernels run no other file of this project.
 
-``python launcher.py MODULE [ARG ...]`` behaves as ``python -m MODULE [ARG ...]`` with PYTHONPATH
-set, but asks one directory for each top-level import instead of every directory in turn, and
-never the working directory. Standard library only; Python 3.6 to 3.14.
+``python launcher.py MODULE [ARG ...]`` behaves like ``python -m MODULE [ARG ...]`` with PYTHONPATH
+set, but it searches one directory for each top-level import instead of every directory in turn,
+and never the working directory. It needs only the standard library of Python 3.6 to 3.14.
 
-Two environment variables say what to do, and are gone before the module runs:
-``SPACK_KERNEL_PYTHONPATH`` is the value PYTHONPATH is to have, here and in every child process;
-``SPACK_KERNEL_IMPORT_INDEX`` is the table that `spack_kernel.kernels.import_index` encodes: for
-each entry of the path its modification time, and for each name the entries that have it. A name
-is the part of a directory entry before its first dot, so the table lists too much and never too
-little; what an entry means is left to Python's own finders.
+Two environment variables control it, and are removed before the module runs:
+``SPACK_KERNEL_PYTHONPATH`` is the value of PYTHONPATH, here and in every child process;
+``SPACK_KERNEL_IMPORT_INDEX`` is the table that `spack_kernel.kernels.import_index` encodes: the
+modification time of each entry of the path, and for each name the entries that have it. A name is
+the part of a directory entry before its first dot, so the table may list too many entries, but
+never too few. Python's own finders decide what an entry means.
 
-How the answer stays Python's: a name is searched by `PathFinder` in those directories of
-``sys.path`` that have the name and in all that are not in the table, in the order of
-``sys.path``. What is not found goes on to the finders behind as it always would, whose
-per-directory finders are ours and skip a directory without the name. The directories are looked
-at again, one stat each, at every import statement of a cell, after `importlib.invalidate_caches`
-and otherwise now and then, so that what is added to them later
-is found. If anything is odd, there is only the PYTHONPATH.
+Imports find the same modules as without the table: `PathFinder` searches for a name in those
+directories of ``sys.path`` that have the name and in all that are not in the table, in the order
+of ``sys.path``. If it finds nothing, the finders after it search as usual, with the per-directory
+finders of this file, which skip directories without the name. The directories are checked again,
+with one stat each, at every import statement in a cell, after `importlib.invalidate_caches` and
+otherwise from time to time, so that modules added later are found. If anything is irregular, only
+PYTHONPATH is used.
 """
 
 import sys
 
 if __name__ == "__main__" and sys.path and sys.path[0] == __file__.rpartition("/")[0]:
-    del sys.path[0]  # PYTHONSAFEPATH does not put it there
+    del sys.path[0]  # PYTHONSAFEPATH does not add it
 
 import os
 import re
@@ -41,7 +41,7 @@ from importlib.machinery import (
     SourcelessFileLoader,
 )
 
-MYPY = False  # true for type checkers; to import typing costs time in 3.6
+MYPY = False  # true for type checkers; importing typing takes time in 3.6
 if MYPY:
     from collections.abc import Iterator, Sequence
     from importlib.machinery import ModuleSpec
@@ -52,11 +52,11 @@ if MYPY:
 PATH_VARIABLE = "SPACK_KERNEL_PYTHONPATH"
 INDEX_VARIABLE = "SPACK_KERNEL_IMPORT_INDEX"
 
-#: Seconds of this process's CPU time between two looks at the directories that nobody asked for:
-#: a kernel that starts slowly on a slow file system must not ask it more often for that.
+#: Seconds of this process's CPU time between two checks of the directories that nothing triggers.
+#: CPU time, so that a kernel that starts slowly on a slow file system does not check more often.
 _PERIOD = 10.0
 
-#: The most that is read of a .pth file, in characters.
+#: How much of a .pth file is read at most, in characters.
 _MAX_PTH = 100000
 
 _NAME = re.compile(r"[^\W\d]\w*")
@@ -76,7 +76,7 @@ class ImportIndex:
     path : list of str
         Directories, in the order of PYTHONPATH.
     mtimes : list of int or None
-        For each its modification time in ns when it was listed; None: not in the table.
+        The modification time of each in ns when it was listed; None if it is not in the table.
     names : dict of str to list of int
         Name to ascending positions in `path`.
     """
@@ -112,11 +112,11 @@ class ImportIndex:
         return [e for e in _texts(path) if e not in self.position or e in holders]
 
     def invalidate(self) -> None:
-        """Look at the directories again before the next answer."""
+        """Check the directories again before the next lookup."""
         self._next_look = 0.0
 
     def loaded_elsewhere(self) -> bool:
-        """Tell whether a module of ours was imported at Python's start from another place."""
+        """Return whether Python imported an indexed module from another place at its start."""
         for name, module in list(sys.modules.items()):
             spec = getattr(module, "__spec__", None)
             if name in self._ordered and spec is not None and spec.has_location:
@@ -126,9 +126,9 @@ class ImportIndex:
         return False
 
     def needed_before(self) -> bool:
-        """Tell whether a .pth file runs code that names one of our modules.
+        """Return whether a .pth file runs code that names an indexed module.
 
-        Python runs such lines before any of our code, when PYTHONPATH must be in force already.
+        Python runs such lines before this file, so PYTHONPATH must be set when Python starts.
         """
         site = sys.modules.get("site")
         if site is None:  # python -S
@@ -144,7 +144,7 @@ class ImportIndex:
         )
 
     def _divide(self, path: "list[str]") -> "_Layout":
-        """Return `path` and what stands before and behind our run in it, if there is one run."""
+        """Return `path` and the entries before and after the indexed ones, if contiguous."""
         texts = _texts(path)
         ours = [entry for entry in texts if entry in self.position]
         if ours and ours == self._in_order:
@@ -155,7 +155,7 @@ class ImportIndex:
         return path, None
 
     def _look_again(self) -> None:
-        self._next_look = float("inf")  # other threads need not look as well
+        self._next_look = float("inf")  # other threads do not need to check as well
         for directory, i in self.position.items():
             mtime = _mtime(directory)
             if mtime != self.mtimes[i]:
@@ -176,7 +176,7 @@ class ImportIndex:
 
 
 class IndexedFinder:
-    """The meta path finder: lets `PathFinder` search where a top-level name can be."""
+    """The meta path finder, which lets `PathFinder` search only where a top-level name can be."""
 
     def __init__(self, index: ImportIndex) -> None:
         self._index = index
@@ -187,7 +187,7 @@ class IndexedFinder:
         path: "Sequence[str] | None" = None,
         target: "ModuleType | None" = None,
     ) -> "ModuleSpec | None":
-        """Return the spec of a top-level module; None leaves it to the finders behind."""
+        """Return the spec of a top-level module; None leaves it to the next finders."""
         if path is not None:
             return None
         return PathFinder.find_spec(fullname, self._index.directories(fullname), target)
@@ -198,7 +198,7 @@ class IndexedFinder:
 
 
 class IndexedFileFinder(FileFinder):
-    """The finder of one directory in the table: asks the disk only about names it has."""
+    """The finder for one directory in the table, which reads the disk only for names it has."""
 
     def __init__(self, directory: str, index: ImportIndex) -> None:
         FileFinder.__init__(self, directory, *_LOADERS)
@@ -212,7 +212,7 @@ class IndexedFileFinder(FileFinder):
 
 
 def _typed_by_user() -> bool:
-    """Tell whether the import under way stands in a cell, not in a module."""
+    """Return whether the current import statement is in a cell, not in a module."""
     main = sys.modules.get("__main__")
     # The module that -m or runpy runs has a __spec__; the namespace of the cells has none, and
     # neither has this file before it runs the module.
@@ -225,7 +225,7 @@ def _typed_by_user() -> bool:
 
 
 def _code_lines(directory: str) -> "Iterator[str]":
-    """Yield the lines of the .pth files in a directory that Python runs."""
+    """Yield the lines that Python runs in the .pth files of a directory."""
     try:
         names = sorted(name for name in os.listdir(directory) if name.endswith(".pth"))
     except OSError:
@@ -242,7 +242,7 @@ def _code_lines(directory: str) -> "Iterator[str]":
 
 
 def _texts(path: "Sequence[object]") -> "list[str]":
-    """Return the entries that `PathFinder` heeds: others may put anything on ``sys.path``."""
+    """Return the entries that `PathFinder` uses; other code may add anything to ``sys.path``."""
     return [entry for entry in path if isinstance(entry, str)]
 
 
@@ -254,7 +254,7 @@ def _mtime(directory: str) -> int:
 
 
 def decode(path: "list[str]", encoded: str) -> ImportIndex:
-    """Return the index for `path` from the text `spack_kernel.kernels.import_index` made."""
+    """Return the index for `path` from the text that `spack_kernel.kernels.import_index` built."""
     import base64
     import json
     import zlib
@@ -264,7 +264,7 @@ def decode(path: "list[str]", encoded: str) -> ImportIndex:
 
 
 def install(index: ImportIndex) -> None:
-    """Put `index` into the import system of this process."""
+    """Install `index` in the import system of this process."""
     place = sys.meta_path.index(PathFinder)
     for directory in index.position:
         sys.path_importer_cache[directory] = IndexedFileFinder(directory, index)
@@ -281,8 +281,8 @@ def run(name: str) -> None:
         raise SystemExit("{}: No module named {}".format(sys.executable, name))
     code = spec.loader.get_code(name)  # type: ignore[attr-defined]
     if hasattr(code, "replace"):
-        # ipykernel's debugger takes the lowest frame but one that is called <module> for the
-        # cell's, and the lowest of all is ours.
+        # ipykernel's debugger takes the second-lowest frame named <module> for that of the cell,
+        # and the lowest one is the frame of this file.
         code = code.replace(co_name=name)
     module = type(sys)("__main__")
     module.__file__ = sys.argv[0] = spec.origin or name
@@ -293,7 +293,7 @@ def run(name: str) -> None:
 
 
 def _absolute(entry: str) -> str:
-    """Return what site.py makes of an entry of PYTHONPATH."""
+    """Return an entry of PYTHONPATH as site.py adds it to ``sys.path``."""
     try:
         return os.path.abspath(entry)
     except OSError:  # there is no working directory
@@ -301,13 +301,13 @@ def _absolute(entry: str) -> str:
 
 
 def _activate(path: str, encoded: str, first: bool) -> None:
-    """Install the index that is `encoded`, if it may be; start Python again if it must be."""
+    """Install the `encoded` index if possible; restart Python if necessary."""
     entries = path.split(os.pathsep)
     if not all(os.path.isabs(entry) or not entry for entry in entries):
         return  # listed from another working directory
     index = decode([_absolute(entry) for entry in entries], encoded)
     if first and sys.executable and (index.loaded_elsewhere() or index.needed_before()):
-        # A .pth file needs, or has from elsewhere, what PYTHONPATH in force would have given.
+        # A .pth file needs a module from PYTHONPATH, or has loaded it from another place.
         again = dict(os.environ, **{INDEX_VARIABLE: encoded})
         os.execve(sys.executable, [sys.executable, *sys.argv], again)  # noqa: S606 - no shell
     install(index)
@@ -320,13 +320,13 @@ def main() -> None:
     if path:
         os.environ["PYTHONPATH"] = path
     if encoded:
-        try:  # before the path is set: what this imports would ask every directory
+        try:  # before the path is set, or its own imports would search every directory
             _activate(os.environ.get("PYTHONPATH", ""), encoded, first=bool(path))
-        except Exception as error:  # a kernel without the index is a kernel
+        except Exception as error:  # a kernel works without the index
             sys.stderr.write("spack-kernel: no import index: {!r}\n".format(error))
     if path:
         entries = [_absolute(entry) for entry in path.split(os.pathsep)]
-        # As site.py does: the first of several equal entries stays.
+        # As site.py does, keep the first of several equal entries.
         sys.path[:] = list(OrderedDict.fromkeys(entries + sys.path))
     del sys.argv[0]
     run(sys.argv[0])

@@ -1,9 +1,10 @@
-"""What was found out once and is kept on disk: private files, one for each thing.
+"""The cache on disk, which consists of private files, one for each entry.
 
-They lie in ``$SPACK_KERNEL_CACHE``, else in ``spack-kernel`` of the user's cache directory
-(``$XDG_CACHE_HOME``, ``~/.cache``), readable by their owner alone; nobody else's are trusted. They
-may be deleted at any time, and an empty ``$SPACK_KERNEL_CACHE`` does without them. Whoever keeps
-something keeps with it what tells whether it is still true. Light: `exec` reads one at every start.
+The files are in ``$SPACK_KERNEL_CACHE``, else in ``spack-kernel`` in the user's cache directory
+(``$XDG_CACHE_HOME``, ``~/.cache``). Only their owner can read them, and files of other users are
+not trusted. They can be deleted at any time, and an empty ``$SPACK_KERNEL_CACHE`` disables the
+cache. Callers store with each value what they need to check whether it is still valid. Cheap to
+import, because `exec` reads an entry at every start.
 """
 
 from __future__ import annotations
@@ -19,19 +20,19 @@ if TYPE_CHECKING:
 
 CACHE_VARIABLE = "SPACK_KERNEL_CACHE"
 
-#: How many things of a kind are kept; the ones that were written longest ago go.
+#: How many entries of a kind are cached; the ones written longest ago are removed.
 KEPT = 100
 
 
 def read(kind: str, key: list[Any]) -> dict[str, Any] | None:
-    """Return what was kept, unless somebody else could have written it.
+    """Return the cached value, unless another user could have written it.
 
     Parameters
     ----------
     kind : str
-        The first word of the file's name.
+        The first part of the file name.
     key : list
-        What it was kept for, as JSON types.
+        The key of the entry, as JSON types.
     """
     path = _path(kind, key)
     if path is None:
@@ -52,14 +53,14 @@ def read(kind: str, key: list[Any]) -> dict[str, Any] | None:
 
 
 def write(kind: str, key: list[Any], value: dict[str, Any]) -> None:
-    """Keep something; a directory that cannot be written to is no error.
+    """Cache a value; a directory that cannot be written to is not an error.
 
     Parameters
     ----------
     kind, key
         As for `read`.
     value : dict
-        As JSON types.
+        The value, as JSON types.
     """
     path = _path(kind, key)
     if path is None:
@@ -83,13 +84,13 @@ def write(kind: str, key: list[Any], value: dict[str, Any]) -> None:
 
 
 def loader_settings(environment: Mapping[str, str] | None = None) -> list[str | None]:
-    """Return the variables that decide which libraries an interpreter is made of."""
+    """Return the values of the variables that decide which libraries an interpreter loads."""
     variables = os.environ if environment is None else environment
     return [variables.get(name) for name in ("LD_LIBRARY_PATH", "LD_PRELOAD")]
 
 
 def cache_directory() -> str | None:
-    """Return the user's directory of what is kept; None to do without."""
+    """Return the user's cache directory; None if there is no cache."""
     directory = os.environ.get(CACHE_VARIABLE)
     if directory is None:
         base = os.environ.get("XDG_CACHE_HOME", "")

@@ -1,4 +1,4 @@
-"""What Spack knows: stores, specs, queries and load environments. Imports no Jupyter."""
+"""The Spack side: stores, specs, queries and load environments. Does not import Jupyter."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The errors of the project: a base class, and what can go wrong with a store or a query.
+"""The errors of this project: a base class, and what can go wrong with a store or a query.
 
-An error carries facts and words, and knows nothing of terminals, servers or colours; the
-faces (`spack_kernel.cli`, `spack_kernel.jupyter`) decide how it is shown.
+An error carries facts and text, and does not depend on terminals, servers or colours. The user
+interfaces (`spack_kernel.cli`, `spack_kernel.jupyter`) decide how to show it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 
-#: How much of a query is shown around the place an error points at.
+#: Characters of a query that are shown before the position of an error, and in total.
 _BEFORE, _WIDTH = 40, 100
 
 
@@ -26,18 +26,18 @@ class SpackKernelError(Exception):
     Parameters
     ----------
     summary : str
-        One line: what was wrong.
+        One line: what is wrong.
     details : sequence of str, optional
-        Further lines: what was found instead (candidates, places looked in, a stderr tail).
+        Further lines: what was found instead (candidates, places searched, the end of stderr).
     hint : str, optional
-        What the user can type or change next; may span lines.
+        What the user can type or change next; can span several lines.
     """
 
-    #: Stable word for scripts (`--json`) and the name of the documentation anchor.
+    #: Stable identifier for scripts (`--json`), and the name of the documentation anchor.
     code = "error"
 
     def __init__(self, summary: str, *, details: Sequence[str] = (), hint: str = "") -> None:
-        # Much of it comes from stores, notebooks and kernelspecs, and ends on a terminal.
+        # Much of it comes from stores, notebooks and kernelspecs, and is shown on a terminal.
         summary = printable(summary)
         super().__init__(summary)
         self.summary = summary
@@ -49,7 +49,7 @@ class SpackKernelError(Exception):
 
     @staticmethod
     def from_dict(told: Mapping[str, Any]) -> SpackKernelError:
-        """Return the error that `as_dict` told, of its type as far as that is known here."""
+        """Return the error that `as_dict` returned, with the same type if that is known here."""
         kind: type[SpackKernelError] = SpackKernelError
         for each in _subclasses(SpackKernelError):
             if each.code == told["code"] and each.__init__ is SpackKernelError.__init__:
@@ -101,7 +101,7 @@ class QuerySyntaxError(SpackKernelError):
 
 
 def _one_column(character: str) -> str:
-    """Return what stands for a character and takes one column in any terminal."""
+    """Return a character, or a substitute that takes one column in any terminal."""
     if character.isspace():
         return " "
     wide = east_asian_width(character) in "WF" or combining(character)
@@ -130,7 +130,7 @@ class Ambiguous(SpackKernelError):  # noqa: N818 - the public name the design fi
     Attributes
     ----------
     candidates : tuple of Spec
-        All that match, in the order `spack find` lists them.
+        All matching specs, in the order of `spack find`.
     """
 
     code = "ambiguous"
@@ -148,31 +148,31 @@ class Ambiguous(SpackKernelError):  # noqa: N818 - the public name the design fi
 
 
 class StoreNotFound(SpackKernelError):  # noqa: N818 - reads as Spack's own errors do
-    """No store where the caller said, or none anywhere we look."""
+    """No store at the given place, or at any of the places that are searched."""
 
     code = "store-not-found"
 
 
 class DatabaseError(SpackKernelError):
-    """An install database that cannot be read: not one, truncated, unreadable, too new."""
+    """An install database that cannot be used: not a database, truncated, unreadable or too new."""
 
     code = "database"
 
 
 class SpackKernelWarning(UserWarning):
-    """Base of our warnings: something that can be lived with, and what was done about it."""
+    """Base of this project's warnings: a tolerable problem, and how it was handled."""
 
 
 class DatabaseWarning(SpackKernelWarning):
-    """Part of a store is left out, or is read although it is not quite known."""
+    """Part of a store is left out, or is read although its format is not fully known."""
 
 
-#: What one record, prefix or file can cause; a survey leaves that one out and goes on.
+#: What a single record, prefix or file can raise; code that reads many skips it and continues.
 ITEM_ERRORS = (SpackKernelError, OSError, ValueError, RecursionError)
 
 
 def reason_of(error: BaseException) -> str:
-    """Return what an error of `ITEM_ERRORS` says, in one line."""
+    """Return the message of an error of `ITEM_ERRORS`, in one line."""
     if isinstance(error, SpackKernelError):
         return error.summary
     if isinstance(error, OSError) and error.strerror:
@@ -182,7 +182,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """Return all that an error of `ITEM_ERRORS` says in one line, for a log."""
+    """Return the full text of an error of `ITEM_ERRORS` in one line, for a log."""
     if not isinstance(error, SpackKernelError):
         return reason_of(error)
     parts = [error.summary, *(detail.strip() for detail in error.details)]
@@ -198,7 +198,7 @@ def warn_left_out(error: DatabaseError, stacklevel: int) -> None:
     error : DatabaseError
         What is wrong with it.
     stacklevel : int
-        As of `warnings.warn`, for a call in the place of this one.
+        As for `warnings.warn`, as if the caller called that directly.
     """
     warnings.warn(f"{error.summary}; it is left out", DatabaseWarning, stacklevel=stacklevel + 1)
 
@@ -208,6 +208,6 @@ class ConfigWarning(SpackKernelWarning):
 
 
 class ConfigError(SpackKernelError):
-    """A Spack configuration file that cannot be read or does not say what it must."""
+    """A Spack configuration file that cannot be read or has invalid content."""
 
     code = "config"

@@ -1,4 +1,4 @@
-"""Chromium, a page for each test, and pictures of what was seen."""
+"""Fixtures for Chromium: a page for each test, and screenshots."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from .pictures import save_picture
 from .processes import PATIENCE
 
-#: Names the directory into which the tests put the pictures that the documentation shows.
+#: The environment variable with the directory for the screenshots in the documentation.
 PICTURES_VARIABLE = "SPACK_KERNEL_PICTURES"
 
 _ARGUMENTS = (
@@ -31,7 +31,7 @@ _phase_reports = pytest.StashKey[dict[str, pytest.TestReport]]()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep only the tests that take pictures, where pictures are wanted."""
+    """Select only the tests that take screenshots if screenshots were requested."""
     if os.environ.get(PICTURES_VARIABLE):
         others = [item for item in items if "picture" not in getattr(item, "fixturenames", ())]
         config.hook.pytest_deselected(items=others)
@@ -40,20 +40,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
-    """Remember how each phase ended, for the picture of a failure."""
+    """Record how each phase ended, so that a failed test can save a screenshot."""
     report = yield
     item.stash.setdefault(_phase_reports, {})[report.when] = report
     return report
 
 
-# For the package and not the session: Playwright's event loop must not meet other tests'.
+# Package scope, not session: Playwright's event loop must not clash with those of other tests.
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Return a headless Chromium of this machine."""
+    """Return the headless Chromium of this machine."""
     executable = shutil.which("chromium") or shutil.which("chromium-browser")
     if executable is None:
         pytest.skip("missing component: chromium (Debian: apt-get install chromium)")
-    # Chromium's own sandbox refuses to work for root.
+    # Chromium's own sandbox refuses to run as root.
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     expect.set_options(timeout=PATIENCE * 1000)
     with sync_playwright() as driver:
@@ -66,14 +66,14 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """Return what a person's browser keeps: cookies and a cache, which tests share."""
+    """Return a browser context whose cookies and cache the tests share."""
     context = new_context(browser)
     yield context
     context.close()
 
 
 def new_context(browser: Browser) -> BrowserContext:
-    """Return a browser that has never been used."""
+    """Return a fresh browser context."""
     context = browser.new_context(viewport={"width": 1200, "height": 750})
     context.set_default_timeout(PATIENCE * 1000)
     return context
@@ -81,7 +81,7 @@ def new_context(browser: Browser) -> BrowserContext:
 
 @pytest.fixture
 def page(context: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """Return a new page; when the test fails, what it shows is kept as a picture."""
+    """Return a new page; save a screenshot of it if the test fails."""
     page = context.new_page()
     yield page
     keep_failure(request, page)
@@ -89,7 +89,7 @@ def page(context: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Pa
 
 
 def keep_failure(request: pytest.FixtureRequest, *pages: Page) -> None:
-    """Keep pictures of the pages of a test, if it failed."""
+    """Save screenshots of a test's pages if it failed."""
     call = request.node.stash.get(_phase_reports, {}).get("call")
     if call is not None and call.failed:
         for path in keep_pictures(request, *pages):
@@ -97,7 +97,7 @@ def keep_failure(request: pytest.FixtureRequest, *pages: Page) -> None:
 
 
 def keep_pictures(request: pytest.FixtureRequest, *pages: Page) -> list[Path]:
-    """Write pictures of some pages beside pytest's cache, and return where."""
+    """Save screenshots of some pages in pytest's cache directory and return their paths."""
     directory = request.config.cache.mkdir("browser-failures")
     paths = [directory / f"{request.node.name}-{number}.png" for number in range(len(pages))]
     for page, path in zip(pages, paths, strict=True):
@@ -107,7 +107,7 @@ def keep_pictures(request: pytest.FixtureRequest, *pages: Page) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def picture() -> Callable[[Page, str], None]:
-    """Return a function that keeps what a page shows for the documentation, if that is wanted."""
+    """Return a function that saves a page's screenshot for the documentation if requested."""
     directory = os.environ.get(PICTURES_VARIABLE)
 
     def keep(page: Page, name: str) -> None:

@@ -1,4 +1,4 @@
-"""JupyterLab as a person sees it: launcher, notebook, dialogs."""
+"""JupyterLab as a user sees it: launcher, notebook, dialogs."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 def ask_nothing(settings: Path) -> None:
-    """Write user settings with which JupyterLab does not ask about news and updates."""
+    """Write user settings that stop JupyterLab from asking about news and updates."""
     directory = settings / "@jupyterlab" / "apputils-extension"
     directory.mkdir(parents=True)
     text = json.dumps({"fetchNews": "false", "checkForUpdates": False})
     (directory / "notification.jupyterlab-settings").write_text(text, encoding="utf-8")
 
 
-#: A Jupyter configuration that hides the kernels of this machine, whatever they are.
+#: A Jupyter configuration that hides all kernels installed on this machine.
 HIDE_KERNELS = """\
 from jupyter_core.paths import SYSTEM_JUPYTER_PATH
 
@@ -31,7 +31,7 @@ SYSTEM_JUPYTER_PATH.clear()
 
 
 class Lab:
-    """JupyterLab in one page.
+    """JupyterLab in one browser page.
 
     Parameters
     ----------
@@ -52,14 +52,14 @@ class Lab:
         expect(self.page.locator("#jupyterlab-splash")).to_have_count(0)
 
     def new_launcher(self) -> None:
-        """Open a launcher beside what is open."""
+        """Open a launcher in a new tab."""
         self.page.locator(".lm-TabBar-addButton:visible").first.click()
         expect(self.cards().first).to_be_visible()
 
     # -- the launcher --
 
     def cards(self) -> Locator:
-        """Return the kernels that the launcher in front offers for notebooks."""
+        """Return the kernels that the active launcher offers for notebooks."""
         return self.page.locator(".jp-Launcher:visible .jp-LauncherCard[data-category=Notebook]")
 
     def card(self, display_name: str) -> Locator:
@@ -75,57 +75,57 @@ class Lab:
         expect(self.notebook).to_be_visible()
 
     def open_notebook(self, display_name: str) -> None:
-        """Click on a kernel in the launcher and wait until it can be used."""
+        """Click on a kernel in the launcher and wait until it is ready."""
         self.start(display_name)
-        # The status bar may still speak of a notebook with the same kernel that was in front.
+        # The status bar may still show the previously active notebook with the same kernel.
         idle = self.notebook.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]")
         expect(idle.or_(self.dialog())).to_be_visible()
         expect(self.dialog()).to_have_count(0, timeout=1)
         expect(self.status(display_name, "Idle")).to_be_visible()
 
     def status(self, display_name: str, status: str) -> Locator:
-        """Return what the status bar says when the notebook's kernel is so."""
+        """Return the text of the status bar for a kernel in this state."""
         status_bar = self.page.locator("#jp-main-statusbar")
         return status_bar.get_by_text(f"{display_name} | {status}", exact=True)
 
     def wait_for_status(self, display_name: str, status: str) -> None:
-        """Wait until the status bar says so."""
+        """Wait until the status bar shows this state."""
         expect(self.status(display_name, status)).to_be_visible()
 
     # -- the notebook --
 
     @property
     def notebook(self) -> Locator:
-        """The notebook in front."""
+        """The active notebook."""
         return self.page.locator(".jp-NotebookPanel:visible")
 
     def write(self, code: str) -> Locator:
-        """Write into the last cell, and return the cell."""
+        """Type code into the last cell and return the cell."""
         index = self.notebook.locator(".jp-CodeCell").count() - 1
-        # By number: once it has run, it is not the last any more.
+        # Selected by index, because after it has run it is no longer the last cell.
         cell = self.notebook.locator(".jp-CodeCell").nth(index)
         cell.locator(".cm-content").click()
         self.page.keyboard.insert_text(code)
         return cell
 
     def run(self, code: str) -> Locator:
-        """Let the last cell run this code, and return the cell."""
+        """Run this code in the last cell and return the cell."""
         cell = self.write(code)
         self.page.keyboard.press("Shift+Enter")
         return cell
 
     def compute(self, code: str) -> str:
-        """Run code in the last cell and return the text of its outputs, however it ended."""
+        """Run code in the last cell and return the text of its outputs, even after an error."""
         cell = self.run(code)
         self.wait_for_end(cell)
         return self.output(cell)
 
     def prompt(self, cell: Locator) -> Locator:
-        """Return what stands beside a cell: ``[ ]``, ``[*]`` or ``[1]``."""
+        """Return the prompt of a cell: ``[ ]``, ``[*]`` or ``[1]``."""
         return cell.locator(".jp-InputPrompt")
 
     def wait_for_end(self, cell: Locator) -> None:
-        """Wait until a cell has run."""
+        """Wait until a cell has finished."""
         expect(self.prompt(cell)).to_have_text(re.compile(r"^\[\d+\]:$"))
 
     def output(self, cell: Locator) -> str:
@@ -134,45 +134,45 @@ class Lab:
         return "\n".join(text.rstrip("\n") for text in outputs)
 
     def press(self, command: str) -> None:
-        """Press the button of the notebook's toolbar that has this command."""
+        """Press the button for this command in the notebook's toolbar."""
         toolbar = self.notebook.locator(".jp-NotebookPanel-toolbar")
         toolbar.locator(f"[data-command={_quoted(command)}]").click()
 
     @property
     def debugger_button(self) -> Locator:
-        """The place of the bug in the notebook's toolbar."""
+        """The debugger button (the bug icon) in the notebook's toolbar."""
         return self.notebook.locator("[data-jp-item-name=debugger-icon]")
 
     def interrupt(self) -> None:
-        """Press the button that interrupts the kernel."""
+        """Press the interrupt button."""
         self.press("notebook:interrupt-kernel")
 
     def restart(self) -> None:
-        """Press the button that restarts the kernel, and confirm."""
+        """Press the restart button and confirm."""
         self.press("notebook:restart-kernel")
         self.answer_dialog("Restart Kernel?", "Restart")
 
     # -- dialogs --
 
     def dialog(self) -> Locator:
-        """Return the dialog in front."""
+        """Return the open dialog."""
         return self.page.locator(".jp-Dialog")
 
     def error_dialog(self, title: str) -> str:
-        """Wait for a dialog with this title, and return what it says."""
+        """Wait for a dialog with this title and return its text."""
         expect(self.dialog().locator(".jp-Dialog-header")).to_have_text(title)
         return self.dialog().locator(".jp-Dialog-body").inner_text()
 
     def answer_dialog(self, title: str, button: str) -> None:
-        """Wait for a dialog with this title, and press a button of it."""
+        """Wait for a dialog with this title and press one of its buttons."""
         dialog = self.dialog().filter(has_text=title)
-        # By what is written on it: to screen readers it may be called otherwise.
+        # Find it by its label: its accessible name may differ.
         buttons = dialog.locator("button.jp-Dialog-button")
         buttons.filter(has_text=re.compile(f"^{re.escape(button)}$")).click()
         expect(dialog).to_have_count(0)
 
 
 def _quoted(text: str) -> str:
-    """Return a CSS string."""
+    """Return the text as a CSS string."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

@@ -1,4 +1,4 @@
-"""Pictures for the documentation: small files, of a page at rest."""
+"""Screenshots for the documentation: small files, taken when the page has settled."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def save_picture(page: Page, path: Path) -> None:
-    """Write what a page shows to a PNG with a palette."""
+    """Save a screenshot of a page as a PNG with a palette."""
     page.mouse.move(0, 0)
     data = page.screenshot(animations="disabled", caret="hide")
     image = Image.open(io.BytesIO(data)).convert("RGB")

@@ -1,4 +1,4 @@
-"""A server as a process of its own, whose end leaves nothing behind."""
+"""A server in a separate process that leaves nothing behind when it ends."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from pathlib import Path
 
 import psutil
 
-#: Seconds a condition may take to come true on a slow machine.
+#: Seconds to wait for a condition on a slow machine.
 PATIENCE = 90.0
 
 
 def free_port() -> int:
-    """Return a local port that nobody listens on."""
+    """Return an unused local port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def wait_until(condition: Callable[[], object], what: str, timeout: float = PATIENCE) -> None:
-    """Return when `condition` is true; fail with `what` was waited for."""
+    """Return when `condition` is true; fail after `timeout`, naming `what` it waited for."""
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
@@ -35,7 +35,7 @@ def wait_until(condition: Callable[[], object], what: str, timeout: float = PATI
 
 
 def answers(url: str) -> bool:
-    """Return whether somebody answers HTTP requests there, with whatever status."""
+    """Return whether a server answers HTTP requests there, with any status."""
     try:
         urllib.request.urlopen(url, timeout=5).close()
     except urllib.error.HTTPError:
@@ -51,13 +51,13 @@ class ServerProcess:
     Parameters
     ----------
     command : sequence of str
-        What to run.
+        The command to run.
     env : mapping of str to str
-        Its whole environment.
+        The complete environment.
     cwd : Path
-        Where it runs.
+        The working directory.
     log : Path
-        The file for all it prints.
+        The file for all output.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class ServerProcess:
             )
 
     def wait_for(self, url: str) -> None:
-        """Return when the server answers; fail with its log when it ends instead."""
+        """Return when the server answers; fail with its log if it exits first."""
 
         def ready() -> bool:
             assert self._process.poll() is None, f"the server ended:\n{self.text()[-4000:]}"
@@ -85,18 +85,18 @@ class ServerProcess:
         wait_until(ready, f"{url}; the server says:\n{self.text()[-4000:]}")
 
     def text(self) -> str:
-        """Return what it has printed."""
+        """Return the output so far."""
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     def family(self) -> list[psutil.Process]:
-        """Return the processes it has started, directly and indirectly."""
+        """Return its child processes, including indirect ones."""
         try:
             return psutil.Process(self._process.pid).children(recursive=True)
         except psutil.NoSuchProcess:
             return []
 
     def stop(self) -> list[str]:
-        """End it and all it started; return the command lines that outlived a polite request."""
+        """Stop it and its children; return the command lines of children that outlived it."""
         family = self.family()
         self._process.send_signal(signal.SIGTERM)
         try:

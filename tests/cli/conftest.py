@@ -1,4 +1,4 @@
-"""Running the command in this process and in its own, on real stores."""
+"""Run the command in this process and in a separate one, on real stores."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DATA = Path(__file__).parent.parent / "data"
 
 @dataclass(frozen=True)
 class Result:
-    """What a run of the command gave."""
+    """The result of running the command."""
 
     status: int
     out: str
@@ -33,7 +33,7 @@ class Result:
 
 
 class Runner:
-    """Calls ``main`` and takes what it prints."""
+    """Calls ``main`` and captures its output."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self._capsys = capsys
@@ -51,7 +51,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Runner:
 
 @pytest.fixture(autouse=True)
 def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Give each test a home of its own, and nothing of Spack or Jupyter from outside."""
+    """Give each test its own home directory, and hide any outside Spack and Jupyter settings."""
     for name in list(os.environ):
         if name.startswith(("SPACK_", "JUPYTER")) or name in ("NO_COLOR", "FORCE_COLOR"):
             monkeypatch.delenv(name)
@@ -66,7 +66,7 @@ def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def golden(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return an install tree with the database Spack 1.3 wrote; its prefixes do not exist."""
+    """Return an install tree with a database from Spack 1.3; its prefixes do not exist."""
     root = tmp_path_factory.mktemp("golden")
     (root / ".spack-db").mkdir()
     content = lzma.decompress((DATA / "1.3" / "index.json.xz").read_bytes())
@@ -80,7 +80,7 @@ def demo(demo_store: DemoStore) -> Path:
 
 
 def command(*argv: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run the command as a process of its own."""
+    """Run the command in a separate process."""
     options.setdefault("timeout", 120)
     return subprocess.run(
         [sys.executable, "-m", "spack_kernel", *map(str, argv)],

@@ -1,4 +1,4 @@
-"""The frame of the command: help, usage, errors, colours, and what it does not import."""
+"""The command line in general: help, usage, errors, colours, and avoided imports."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BIN = Path(sys.executable).parent
 def test_without_arguments_it_shows_help_and_fails(run: Runner) -> None:
     result = run()
     assert (result.status, result.out) == (2, "")
-    assert "the usual way:" in result.err
+    assert "typical use:" in result.err
 
 
 def test_help_names_every_command(run: Runner) -> None:
@@ -47,8 +47,8 @@ def test_version(run: Runner) -> None:
     ("argv", "text"),
     [
         (["lst"], "error: there is no command 'lst'; did you mean 'list'?"),
-        (["frobnicate"], "error: there is no command 'frobnicate'; there are list, show,"),
-        (["show"], "error: what to load? give a QUERY, --environment, --view or --module"),
+        (["frobnicate"], "error: there is no command 'frobnicate'; the commands are list, show,"),
+        (["show"], "error: nothing to load: give a QUERY, --environment, --view or --module"),
         (["--nonsense", "list"], "error: unrecognized arguments: --nonsense"),
         (["list", "--explicit", "--implicit"], "not allowed with argument"),
         (["--color", "pink", "list"], "invalid choice: 'pink'"),
@@ -66,7 +66,8 @@ def test_a_variant_with_a_dash_is_explained(run: Runner) -> None:
     result = run("show", "py-numpy", "-mpi")
     assert result.status == 2
     assert result.err.endswith(
-        "error: unrecognized arguments: -mpi\nhint: If -mpi is a variant that is off, write ~mpi.\n"
+        "error: unrecognized arguments: -mpi\n"
+        "hint: To disable a variant, write ~mpi instead of -mpi.\n"
     )
 
 
@@ -119,7 +120,7 @@ def test_without_any_store_it_says_where_it_looked(
     assert (result.status, result.out) == (1, "")
     assert result.err == (
         "error: no Spack store found\n"
-        "  looked at:\n"
+        "  checked:\n"
         "  SPACK_KERNEL_STORE is not set\n"
         "  SPACK_ROOT is not set\n"
         "  there is no spack on PATH\n"
@@ -229,7 +230,7 @@ def test_a_terminal_gets_colours_unless_it_is_told_not_to(golden: Path) -> None:
             try:
                 while chunk := os.read(leader, 65536):
                     shown += chunk
-            except OSError:  # Linux says so when the other end is closed
+            except OSError:  # Linux raises this when the other end is closed
                 pass
         os.close(leader)
         return shown.decode()
@@ -276,7 +277,7 @@ def test_the_usage_names_the_command_as_it_was_called(
 
 
 def imported(code: str) -> set[str]:
-    """Return the modules a new Python has after `code`."""
+    """Return the modules that a new Python process has imported after running `code`."""
     script = f"{code}\nimport json, sys; print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
     result = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60

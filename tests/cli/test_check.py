@@ -1,4 +1,4 @@
-"""``check``: real kernels, started and spoken to; what fails is said, nothing stays behind."""
+"""``check``: starts real kernels, reports what fails, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STEPS = ["resolve", "start", "answer", "python", "import libensemble", "shutdown
 
 @pytest.fixture(autouse=True)
 def nothing_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Hold that no process and no temporary file outlives a check."""
+    """Assert that no process and no temporary file outlives a check."""
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
@@ -42,12 +42,12 @@ def nothing_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 @pytest.fixture
 def beside(tmp_path: Path, demo: Path) -> SmallStore:
-    """A store of a test's own on top of the demo store."""
+    """Return an empty store, for use in front of the demo store."""
     return SmallStore(tmp_path / "own", upstreams=[demo])
 
 
 def package(store: SmallStore, demo: Path, name: str, body: str) -> str:
-    """Record a package for the demo store's Python, with one module of that body."""
+    """Add a package for the demo store's Python, with one module that contains `body`."""
     below = Store.open(demo)
     venv, python = below.get("python-venv"), below.get("python")
     key = store.add(f"py-{name}", "1.0", venv, python)
@@ -67,7 +67,7 @@ def test_a_query(run: Runner, demo: Path) -> None:
     assert lines[0].endswith(spec.label)
     assert f"{spec.prefix}/" in lines[4]
     assert end[0].startswith("The kernel works: 1 module imported, ")
-    # Who else can read what is computed is said each time.
+    # Each check reports which other users can read the computation.
     assert "cannot be encrypted: ipykernel " in end[1]
     assert "every user of this machine can read" in end[2]
     assert 'c.KernelManager.transport = "ipc"' in end[3]
@@ -162,22 +162,22 @@ def test_a_module_that_never_ends(run: Runner, demo: Path, beside: SmallStore) -
     )
     assert result.status == 1
     assert result.err == (
-        "error: the kernel ran `import endless`, and that did not end within 8 s\n"
-        "hint: Give it longer with --timeout; a cold parallel file system is slow.\n"
+        "error: the kernel ran `import endless`, but did not finish within 8 s\n"
+        "hint: Increase --timeout; a parallel file system with a cold cache is slow.\n"
     )
 
 
 def test_a_module_that_is_somebody_elses(run: Runner, demo: Path, beside: SmallStore) -> None:
-    key = package(beside, demo, "time", "")  # Python's own is built in, and comes first
+    key = package(beside, demo, "time", "")  # Python's own module is built in and comes first
     result = run("check", "--store", beside.write(), "--store", demo, "py-time")
     assert result.status == 1
     assert result.err == (
-        f"error: `import time` finds another time than that of py-time@1.0/{key[:7]}\n"
-        "  found: it is built into the interpreter\n"
-        f"  expected below: {beside.records[key]['path']}\n"
-        "hint: Something before it on PYTHONPATH has a module of that name; "
+        f"error: `import time` does not find the time of py-time@1.0/{key[:7]}\n"
+        "  found: a module built into the interpreter\n"
+        f"  expected in: {beside.records[key]['path']}\n"
+        "hint: A module of the same name is found first; "
         f"`spack-kernel show --store {beside.root} --store {demo} --paths /{key[:7]}` shows the "
-        "order.\n"
+        "order of PYTHONPATH.\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""Tab completion: what a shell is told, asked as a shell asks."""
+"""Tab completion, called as a shell calls it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .conftest import Runner
 
 
 def completions(line: str, tmp_path: Path, **variables: str) -> list[str]:
-    """Return what argcomplete's shell code would get for `line`."""
+    """Return the completions that argcomplete's shell code would get for `line`."""
     answer = tmp_path / "answer"
     answer.write_text("")
     environment = {
@@ -164,7 +164,7 @@ def test_a_shell_that_asks_in_vain_gets_nothing(
 
 
 class Keyboard:
-    """A real shell at a terminal, with the completion that `spack-kernel completion` prints."""
+    """A real shell in a terminal, with the completion code from `spack-kernel completion`."""
 
     def __init__(self, shell: str, store: Path, home: Path) -> None:
         program = shutil.which(shell)
@@ -199,8 +199,8 @@ class Keyboard:
         self._read(r"READY> ")
 
     def type(self, keys: str) -> str:
-        """Type keys; return the words that the line then has."""
-        # The line becomes the arguments of a command that shows them.
+        """Type keys and return the words of the resulting line."""
+        # Turn the line into the arguments of a command that prints them.
         os.write(self._terminal, f"{keys}\x01printf '<%s>' \x05; echo end\r".encode())
         shown = self._read(r"\n(?:<[^%]*>)end\r?\n")
         self._read(r"READY> ")
@@ -212,7 +212,7 @@ class Keyboard:
         os.waitpid(self._pid, 0)
 
     def _read(self, end: str) -> str:
-        """Return what the terminal shows up to `end`; what follows is left for the next time."""
+        """Return the terminal's output up to `end`; leave the rest for the next call."""
         deadline = time.monotonic() + 60
         while (found := re.search(end, self._shown)) is None:
             ready, _, _ = select.select([self._terminal], [], [], 20)
@@ -227,7 +227,7 @@ class Keyboard:
 def keyboard(
     request: pytest.FixtureRequest, demo: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Keyboard]:
-    """Yield a shell that all tests here type into."""
+    """Yield the shell that all tests of this module type into."""
     shell = Keyboard(request.param, demo, tmp_path_factory.mktemp(request.param))
     yield shell
     shell.close()
@@ -239,7 +239,7 @@ def keyboard(
         ("spack-kernel ins\t", "spack-kernel install"),
         ("spack-kernel list --expl\t", "spack-kernel list --explicit"),
         ("spack-kernel show py-libe\t", "spack-kernel show py-libensemble"),
-        # What both versions begin with; bash takes an @ for the end of a word.
+        # The common prefix of both versions; bash treats @ as a word break.
         ("spack-kernel show py-numpy@\t", f"spack-kernel show py-numpy@{BOTH_NUMPYS}"),
         (
             f"spack-kernel show py-numpy@{NUMPY[: len(BOTH_NUMPYS) + 1]}\t",
@@ -248,7 +248,7 @@ def keyboard(
         ("spack-kernel show py-libensemble/HASH3\t", "spack-kernel show py-libensemble/HASH7"),
         ("spack-kernel show /HASH5\t", "spack-kernel show /HASH7"),
         ("spack-kernel list py-numpy ^python-\t", "spack-kernel list py-numpy ^python-venv"),
-        # The name in Python.
+        # The Python module name.
         ("spack-kernel show numpy\t", "spack-kernel show py-numpy"),
     ],
 )

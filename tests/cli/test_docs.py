@@ -1,4 +1,4 @@
-"""docs/cli.md against the command: nothing that is gone, nothing left out."""
+"""docs/cli.md matches the command line: nothing obsolete, nothing missing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from spack_kernel.cli.parser import COMMANDS, build_parser
 
 TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 
-#: Told of once for all commands, or in pages of their own.
+#: Documented once for all commands, or on separate pages.
 SHARED = {"--help", "--store", "--color", "--verbose", "--json"}
 ELSEWHERE = {"sync", "pin"}
 

@@ -1,4 +1,4 @@
-"""``exec``: the command takes the place of ours, with the environment of the plan."""
+"""``exec``: the command replaces the ``spack-kernel`` process, in the plan's environment."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_without_a_command_it_says_how(run: Runner, demo: Path) -> None:
     for argv in (["py-libensemble"], ["py-libensemble", "--"]):
         result = run("exec", "--store", demo, *argv)
         assert result.status == 2
-        assert "error: no command; write it behind two dashes: QUERY -- COMMAND\n" in result.err
+        assert "error: no command; write it after two dashes: QUERY -- COMMAND\n" in result.err
     assert run("exec", "--", "ls").status == 2
 
 
@@ -155,9 +155,7 @@ def test_errors_come_before_the_command(run: Runner, demo: Path) -> None:
 def test_a_variable_that_is_none(run: Runner, demo: Path) -> None:
     for word in ("1x=3", "=3", "x y=3"):
         name = word.partition("=")[0]
-        told = (
-            f"{name!r} cannot be the name of a variable" if name else f"{word!r} is not NAME=VALUE"
-        )
+        told = f"{name!r} is not a valid variable name" if name else f"{word!r} is not NAME=VALUE"
         result = run("exec", "--store", demo, "--env", word, "py-libensemble", "--", "true")
         assert result.status == 2
         assert f"error: argument --env: {told}\n" in result.err

@@ -1,4 +1,4 @@
-"""What errors and help tell people to type can be typed."""
+"""The commands that errors and help suggest are valid."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from .conftest import Runner
 
 PACKAGE = Path(spack_kernel.__file__).parent
 
-#: What stands for the parts of a hint that are filled in.
+#: Replaces the placeholders in a hint.
 FILLED_IN = "py-x"
 
 
 def texts(path: Path) -> Iterator[str]:
-    """Yield every text of a module that people read, with its parts filled in."""
+    """Yield every user-facing text of a module, with its placeholders replaced."""
     tree = ast.parse(path.read_text())
     inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)
               for part in node.values}  # fmt: skip
@@ -37,7 +37,7 @@ def texts(path: Path) -> Iterator[str]:
 
 
 def hints() -> Iterator[tuple[str, str]]:
-    """Yield module and command line of everything that our own texts say to type."""
+    """Yield the module and the command line of every command that our texts suggest."""
     for path in sorted(PACKAGE.rglob("*.py")):
         for text in texts(path):
             found = re.findall(r"`((?:sudo \S+ \S+ )?spack-kernel [^`\n]+)`", text)

@@ -1,4 +1,4 @@
-"""``install`` and ``remove``: kernelspecs written and removed, whole or not at all."""
+"""``install`` and ``remove``: kernelspecs are written and removed completely or not at all."""
 
 from __future__ import annotations
 
@@ -100,9 +100,7 @@ def test_variables_that_are_none(on: Runner, words: list[str]) -> None:
     result = on(*ARGV, *words)
     assert result.status == 2
     name = words[1].partition("=")[0]
-    told = (
-        f"{name!r} cannot be the name of a variable" if name else f"{words[1]!r} is not NAME=VALUE"
-    )
+    told = f"{name!r} is not a valid variable name" if name else f"{words[1]!r} is not NAME=VALUE"
     assert f"error: argument --env: {told}\n" in result.err
 
 
@@ -116,8 +114,8 @@ def test_for_an_environment_and_a_prefix(on: Runner, demo: Path, tmp_path: Path)
     directory = tmp_path / "venv" / "share" / "jupyter" / "kernels" / "a"
     assert written(directory)["language"] == "python"
     assert result.err == (
-        f"warning: Jupyter does not look there; add {tmp_path / 'venv'}/share/jupyter "
-        "to JUPYTER_PATH\n"
+        "warning: Jupyter does not search that directory; add "
+        f"{tmp_path / 'venv'}/share/jupyter to JUPYTER_PATH\n"
     )
     both = on("install", "--user", "--prefix", tmp_path, "py-libensemble")
     assert both.status == 2
@@ -186,7 +184,7 @@ def test_a_foreign_kernelspec_is_not_replaced_unless_asked(on: Runner, surroundi
     )
     assert written(directory)["display_name"] == "Theirs"
     assert on(*ARGV, "--name", "a", "--replace").status == 0
-    assert on(*ARGV, "--name", "a").status == 0  # ours is replaced without a word
+    assert on(*ARGV, "--name", "a").status == 0  # our own kernelspec is replaced silently
     assert "Spack" in written(directory)["display_name"]
 
 
@@ -236,7 +234,7 @@ def test_removal(on: Runner, surroundings: Path) -> None:
     assert (result.status, result.out) == (0, f"removed a  {kernels / 'a'}\n")
     assert [path.name for path in kernels.iterdir()] == ["b"]
     assert on("remove", "--json", "b").json[0]["name"] == "b"
-    assert on("remove", "--list").err == "there are no kernels of ours\n"
+    assert on("remove", "--list").err == "spack-kernel has installed no kernels\n"
     assert on("remove", "--list", "--json").json == []
 
 
@@ -267,5 +265,6 @@ def test_others_are_not_removed(on: Runner, surroundings: Path) -> None:
 
 
 def test_removing_what(on: Runner) -> None:
-    assert "error: which one? give its NAME; --list shows those there are\n" in on("remove").err
+    nothing = "error: nothing to remove: give a NAME; --list shows the installed kernels\n"
+    assert nothing in on("remove").err
     assert "error: --list takes no NAME\n" in on("remove", "--list", "a").err

@@ -1,4 +1,4 @@
-"""``list``: what it selects, and how it prints that."""
+"""``list``: the selection and the output."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEYS = {
 
 @pytest.fixture
 def small(tmp_path: Path) -> SmallStore:
-    """A python with an ipykernel and an app, and a library that has no python."""
+    """Return a store of a Python, an ipykernel and an app, and a library without a Python."""
     store = SmallStore(tmp_path / "store")
     python = store.add("python", "3.11.9")
     store.add("py-ipykernel", "6.29.5", python)
@@ -79,7 +79,7 @@ def test_what_matches_but_cannot_be_a_kernel_is_an_error(run: Runner, small: Sma
     (key,) = (k for k, record in small.records.items() if record["spec"]["name"] == "zlib")
     assert result.status == 1
     assert result.err == (
-        "error: nothing that matches `zlib` can be a kernel\n"
+        "error: no spec that matches `zlib` can be a kernel\n"
         f"  zlib@1.3/{key[:7]}: no python in its closure\n"
         "hint: --all lists them anyway.\n"
     )
@@ -103,7 +103,7 @@ def test_a_store_without_kernels_says_why(run: Runner, tmp_path: Path) -> None:
         "0 of 3 installed specs can be kernels\n"
         "  2: no py-ipykernel for its python\n"
         "  1: no python in its closure\n"
-        "--all lists the others too\n"
+        "--all also lists the others\n"
     )
 
 
@@ -162,7 +162,7 @@ def test_options_that_leave_nothing(run: Runner, small: SmallStore) -> None:
     result = run("list", "--store", small.write(), "-X", "py-app")
     assert result.status == 1
     assert result.err == (
-        "error: no spec that matches `py-app` is left by the other options\n"
+        "error: the other options exclude all specs that match `py-app`\n"
         "hint: Leave out --explicit, --implicit, --loaded or --loaded-by.\n"
     )
 

@@ -1,4 +1,4 @@
-"""`spack-kernel list --environments`: what a Spack instance manages, over the demo store."""
+"""`spack-kernel list --environments`: a Spack instance's environments in the demo store."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def instance(tmp_path: Path, demo: Path) -> Path:
 
 @pytest.fixture
 def environments(instance: Path, specs: dict[str, Spec]) -> Path:
-    """Return where the instance keeps five environments, of which two can be kernels."""
+    """Create five environments, two of which can be kernels, and return their directory."""
     root = instance / "var" / "spack" / "environments"
     make_environment(root / "plots", [specs["py-matplotlib"], specs["py-libensemble"]])
     (root / "plots" / ".spack-env" / "view").mkdir(parents=True)
@@ -106,7 +106,7 @@ def test_there_are_none(run: Runner, instance: Path) -> None:
     assert (result.status, result.out) == (0, "")
     assert result.err == (
         f"0 of 0 Spack environments in {instance}/var/spack/environments can be kernels\n"
-        "`spack env create NAME` makes one.\n"
+        "`spack env create NAME` creates one.\n"
     )
 
 
@@ -114,10 +114,10 @@ def test_an_install_tree_knows_none(run: Runner, demo: Path) -> None:
     result = run("list", "--store", demo, "--environments")
     assert result.status == 1
     assert result.err == (
-        f"error: {demo} is an install tree, which does not know Spack environments\n"
-        "hint: Name the root of the Spack instance that manages them, as --store or SPACK_ROOT;\n"
-        "      one in a directory needs no name: --environment ./DIRECTORY of `install` and "
-        "`show`.\n"
+        f"error: {demo} is an install tree, which has no Spack environments\n"
+        "hint: Name the root of the Spack instance that manages them, with --store or SPACK_ROOT.\n"
+        "      For an environment in any other directory, use --environment ./DIRECTORY with "
+        "`install` or `show`.\n"
     )
 
 
@@ -130,4 +130,4 @@ def test_what_selects_specs_selects_no_environments(
 ) -> None:
     result = run("list", "--environments", *words)
     assert result.status == 2
-    assert f"error: --environments lists no specs: leave out {text}\n" in result.err
+    assert f"error: --environments does not list specs: leave out {text}\n" in result.err

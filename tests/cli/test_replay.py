@@ -1,4 +1,4 @@
-"""``exec`` a second time: the same start as planned anew, and never one that is out of date."""
+"""A second ``exec``: starts as with a new plan, and never uses an outdated one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.cloned_store import ClonedStore
 
 from .conftest import command
 
-#: Prints what the process was started with; what a shell sets for each process differs.
+#: Prints how the process was started; variables that a shell sets for each process differ.
 ASK = (
     "import json, os, sys; "
     "print(json.dumps([sys.executable, sys.path, sys.orig_argv, sorted(os.environ.items())]))"
@@ -29,7 +29,7 @@ ASK = (
 
 
 class Site:
-    """A store that may be changed, and starts in it."""
+    """A modifiable store, and commands started from it."""
 
     def __init__(self, demo: DemoStore, root: Path, cache: Path) -> None:
         self.store = ClonedStore(demo, root)
@@ -51,7 +51,7 @@ class Site:
         return sorted(self.cache.glob("exec-*.json"))
 
     def is_replayed(self, *words: str) -> bool:
-        """Tell whether the next start would be one that was kept."""
+        """Return whether the next start would use a cached plan."""
         words = words or ("true",)
         code = (
             "import sys; from spack_kernel.cli import replay\n"
@@ -165,7 +165,7 @@ def test_a_new_version_of_ours_plans_anew(site: Site, tmp_path: Path) -> None:
         subprocess.run(argv, check=True, capture_output=True)
     (kept,) = site.kept()
     before = kept.stat().st_mtime_ns
-    source = copy / "spack" / "load.py"
+    source = copy / "spack" / "load" / "load.py"
     source.write_text(source.read_text() + "\n# changed\n")
     subprocess.run(argv, check=True, capture_output=True)
     assert kept.stat().st_mtime_ns > before
@@ -280,7 +280,7 @@ _PATH = re.compile(r'^\d+ +(\w+)\((?:AT_FDCWD, )?"((?:[^"\\]|\\.)*)"(.*)')
     "words", [("python", "-m", "ipykernel_launcher", "--version"), ("/bin/true",)]
 )
 def test_every_look_at_the_disk_is_kept(site: Site, tmp_path: Path, words: tuple[str, ...]) -> None:
-    """What was looked at and is not kept could change unseen."""
+    """A path that was checked but not recorded could change unnoticed."""
     if shutil.which("strace") is None:
         pytest.skip("missing component: strace (Debian: apt-get install strace)")
     log = tmp_path / "calls"
@@ -289,7 +289,7 @@ def test_every_look_at_the_disk_is_kept(site: Site, tmp_path: Path, words: tuple
     env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     subprocess.run(argv, cwd="/", env=env, check=True, capture_output=True)
     lines = log.read_text().splitlines()
-    ours = lines[0].split()[0]  # what the interpreter is asked in a process of its own is stamped
+    ours = lines[0].split()[0]  # checks by the interpreter's subprocess are covered by the stamp
     looked: dict[str, None] = {}
     for line in lines[1:]:
         found = _PATH.match(line) if line.split()[0] == ours else None
@@ -297,21 +297,21 @@ def test_every_look_at_the_disk_is_kept(site: Site, tmp_path: Path, words: tuple
             continue
         if found[1] == "execve":
             break
-        # Before the first of them Python itself starts.
+        # Before the first of them, Python itself is starting.
         if looked or found[2].startswith(str(site.store.root)):
             looked[found[2]] = None
     (kept,) = site.kept()
     known = {path for _, path, _ in json.loads(kept.read_text())["value"]["questions"]}
     assert len([path for path in looked if path.startswith(str(site.store.root))]) > 50
-    # The root and what is above it is looked at for the database alone, which is stamped; the rest
-    # are imports of ours.
+    # The root and its parents are checked only for the database, which is stamped; the rest are
+    # our own imports.
     imports = list(
         filter(None, (sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), *sys.path))
     )
     above = {
         str(up) for each in (site.store.root / "x", *map(Path, imports)) for up in each.parents
     }
-    # Whose files a Python is made of, root asks before it runs one; the plan does not depend on it.
+    # Root checks who owns a Python's files before running it; the plan does not depend on this.
     owned = {str(up) for path in known for up in (Path(path), *Path(path).parents)}
     owned |= {str(path) for path in site.store.root.glob("*/python-venv-*/lib/python3*")}
     unkept = {

@@ -41,7 +41,7 @@ def test_everything_of_a_plan(run: Runner, demo: Path) -> None:
     assert "-m ipykernel_launcher -f {connection_file}\n" in out
 
     paths = section(out, f"PYTHONPATH, {len(facts['pythonpath'])} entries in order")
-    behind = paths.index("  behind them, for the companion:")
+    behind = paths.index("  after them, for the companion:")
     assert [line.split()[1] for line in paths[:behind] + paths[behind + 1 :]] == facts["pythonpath"]
     assert paths[0].split()[0] == spec.label
     assert paths[behind + 1].split()[0] == kernel.label
@@ -119,7 +119,7 @@ def test_two_specs_make_one_plan(run: Runner, demo: Path) -> None:
 
 def test_the_companion_can_be_chosen_or_forbidden(run: Runner, demo: Path) -> None:
     argv = ["show", "--store", demo, "--json", "py-libensemble", "--companion"]
-    assert run(*argv, "py-ipykernel").json["ipykernel"]["reason"].startswith("asked for")
+    assert run(*argv, "py-ipykernel").json["ipykernel"]["reason"].startswith("requested")
     forbidden = run(*argv, "none")
     assert forbidden.status == 1
     assert "has no ipykernel, and companions are switched off" in forbidden.err
@@ -139,7 +139,7 @@ def test_the_tree_is_that_of_spack_spec(run: Runner, golden: Path, types: bool) 
         ours = run(*argv).out.splitlines()
         assert len(ours) == len(theirs)
         for our_line, their_line in zip(ours, theirs, strict=True):
-            # What was recorded has the precise version, and does not name compilers.
+            # A recorded spec has the exact version and does not name compilers.
             expected = their_line.replace("@=", "@", 1)
             if not types:
                 expected = re.sub(r"  \[.{4}\]  ", "  ", expected, count=1)
@@ -155,7 +155,8 @@ def test_deptypes_narrow_the_tree(run: Runner, golden: Path) -> None:
     assert set(every[0]) == {"depth", "name", "version", "hash", "prefix", "status", "deptypes"}
     wrong = run(*argv, "--deptypes", "link,rum")
     assert wrong.status == 2
-    assert "error: argument --deptypes: 'rum' is none of build, link, run, test, all\n" in wrong.err
+    told = "error: argument --deptypes: 'rum' is not one of build, link, run, test, all\n"
+    assert told in wrong.err
 
 
 def test_what_no_database_records_stands_in_the_tree(run: Runner, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Every command that takes a store, in every documented way of naming it, answers the same."""
+"""Every command gives the same result for every documented way of specifying the store."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tests.spack_instance import make_instance
 
 from .conftest import Runner
 
-#: How docs/cli.md says a store can be named.
+#: The ways of specifying a store in docs/cli.md.
 WAYS = ("after", "before", "variable", "root", "path")
 
-#: Commands with their optional arguments absent and present; QUERY and HASH are filled in, and
-#: {home} is a scratch directory. None of them asks Spack: the instance of these tests has none.
+#: Commands without and with their optional arguments. QUERY and HASH are replaced; {home} is a
+#: scratch directory. None of them runs spack: the instance in these tests has no executable.
 LINES = {
     "list": [
         "list --json",
@@ -87,7 +87,7 @@ def words(line: str, home: Path, demo_store: DemoStore) -> list[str]:
 def named(
     way: str, argv: list[str], store: Path, instance: Path, patch: pytest.MonkeyPatch
 ) -> list[str]:
-    """Return the arguments that name the store in one way, with the environment set for it."""
+    """Return the arguments that specify the store in one way; set up the environment for it."""
     if way == "before":
         return ["--store", str(store), *argv]
     if way == "after":
@@ -102,7 +102,7 @@ def named(
 
 
 def run_apart(argv: list[str]) -> tuple[int, str]:
-    """Run a command as a process of its own, as `exec` needs it."""
+    """Run a command in a separate process, which `exec` requires."""
     done = subprocess.run(
         [sys.executable, "-m", "spack_kernel", *argv], capture_output=True, text=True, timeout=120
     )
@@ -147,7 +147,7 @@ def test_every_way_of_naming_the_store(
                 status, out = result.status, result.out
         assert status == 0, (way, out)
         answers[way] = without_times(out, home)
-    # The kernel that notebooks choose keeps what names its store: none, where it is looked for.
+    # The notebook kernel records how its store was specified: none if the store is searched for.
     for way in WAYS[1:]:
         assert answers[way] == answers[WAYS[0]], way
 
@@ -177,7 +177,7 @@ def test_sync_without_any_store_says_so_and_removes_nothing(tmp_path: Path) -> N
 def test_paths_as_people_write_them(
     way: str, demo_store: DemoStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """$SPACK_KERNEL_STORE takes several paths, and `exec` keeps no plan of a relative one."""
+    """$SPACK_KERNEL_STORE takes several paths; `exec` does not cache a plan for a relative one."""
     monkeypatch.setenv("SPACK_KERNEL_CACHE", str(tmp_path / "cache"))
     value = {
         "several": f"{demo_store.root}:{demo_store.root}",

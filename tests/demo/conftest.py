@@ -1,4 +1,4 @@
-"""A selection of tiny packages that a real pip gets from a directory, without a network."""
+"""A selection of tiny packages that a real pip installs from a directory, without a network."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def write_wheel(directory: Path, name: str, version: str, *needs: str, script: b
 
 @pytest.fixture
 def index(tmp_path, monkeypatch) -> Path:
-    """Return a directory that is all that pip knows of."""
+    """Return a directory that is pip's only package source."""
     directory = tmp_path / "index"
     directory.mkdir()
     write_wheel(directory, "pip", "1.0")

@@ -1,4 +1,4 @@
-"""The demo store itself: its layout, its database, and that its packages are real."""
+"""The demo store itself: its layout, its database, and its real packages."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_console_scripts_name_the_stores_python(demo_store):
     store = Store.open(demo_store.root)
     (venv,) = store.named("python-venv")
     script = Path(store.named("py-numpy")[0].prefix, "bin", "f2py")
-    # A name too long for a first line stands in the second, behind an `exec` of the shell.
+    # If the path is too long for a shebang, the second line has it, after the shell's `exec`.
     assert f"{venv.prefix}/bin/python" in "".join(script.read_text().splitlines()[:2])
     version = subprocess.run(
         [f"{venv.prefix}/bin/python", "-c", "import sys; print(sys.prefix)"],

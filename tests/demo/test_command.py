@@ -1,4 +1,4 @@
-"""``spack-kernel demo``: what it prints, where, and what it says when it cannot."""
+"""``spack-kernel demo``: its output and its errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from spack_kernel.cli import main
 
 @pytest.fixture
 def tiny(selection, monkeypatch):
-    """Let the command make the tiny store: the real one would be downloaded again."""
+    """Let the command build the tiny store: the real one would be downloaded again."""
     monkeypatch.setattr("spack_kernel.demo.pins.PinnedRequirements.default", lambda: selection)
 
 
@@ -47,7 +47,7 @@ def test_what_to_try_next_can_be_typed(demo_store, capsys, tmp_path):
     out = capsys.readouterr().out
     short = f"py-libensemble/{demo_store.hash('py-libensemble')[:7]}"
     assert out.splitlines()[0] == (
-        f"A store of {len(demo_store.hashes)} specs is there already in {demo_store.root}"
+        f"A store of {len(demo_store.hashes)} specs already exists in {demo_store.root}"
     )
     lines = [line.strip() for line in out.splitlines() if line.startswith("  ")]
     assert [line.split(str(demo_store.root))[1].split()[0] for line in lines] == [
@@ -66,10 +66,10 @@ def test_bad_directory(tmp_path, capsys):
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == (
-        f"error: {tmp_path} holds something else; a demo store is made in a new or an empty "
+        f"error: {tmp_path} contains something else; a demo store needs a new or an empty "
         "directory\n"
         "  found there: thesis.tex\n"
-        f"hint: Name another directory, for example {tmp_path / 'demo-store'}\n"
+        f"hint: Use another directory, for example {tmp_path / 'demo-store'}\n"
     )
 
 
@@ -92,7 +92,7 @@ def test_a_terminal_sees_one_line_that_counts(tmp_path, selection):
         while True:
             try:
                 chunk = os.read(ours, 4096)
-            except OSError:  # how Linux says that the other end is closed
+            except OSError:  # Linux raises this when the other end is closed
                 break
             if not chunk:
                 break

@@ -1,4 +1,4 @@
-"""How a store is made: whole or not at all, once, again, and by several at a time."""
+"""Building a store: completely or not at all, once, again, and concurrently."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_packages_and_edges(tmp_path, selection):
 
 
 def test_installed_packages_run_in_the_stores_python(tmp_path, selection):
-    made = build(tmp_path / "a store", selection=selection)  # a blank in a shebang
+    made = build(tmp_path / "a store", selection=selection)  # a space in a shebang
     store = Store.open(made.root)
     upper = store.by_hash(made.hash("py-upper"))
     site = prefixes.site_packages(Path(upper.prefix))
@@ -160,7 +160,7 @@ def test_other_packages_in_the_same_place(tmp_path, selection):
     with pytest.raises(DemoError) as caught:
         build(tmp_path / "store", selection=other)
     assert caught.value.summary == (
-        f"{tmp_path / 'store'} holds a demo store of other packages, or made for another Python"
+        f"{tmp_path / 'store'} contains a demo store with other packages, or for another Python"
     )
     assert "--force" in caught.value.hint
 
@@ -177,7 +177,7 @@ def test_directory_that_is_something_else(tmp_path, selection):
     with pytest.raises(DemoError) as caught:
         build(tmp_path, selection=selection)
     assert caught.value.summary == (
-        f"{tmp_path} holds something else; a demo store is made in a new or an empty directory"
+        f"{tmp_path} contains something else; a demo store needs a new or an empty directory"
     )
     assert "thesis.tex" in caught.value.details[0]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["index", "thesis.tex"]
@@ -185,7 +185,7 @@ def test_directory_that_is_something_else(tmp_path, selection):
 
 def test_directory_that_is_a_store_of_spack(tmp_path, selection):
     (tmp_path / ".spack-db").mkdir()
-    with pytest.raises(DemoError, match="holds a Spack store of its own"):
+    with pytest.raises(DemoError, match="contains another Spack store"):
         build(tmp_path, selection=selection, force=True)
     assert (tmp_path / ".spack-db").is_dir()
 
@@ -199,7 +199,7 @@ def test_a_file(tmp_path, selection):
 def test_a_directory_of_somebody_else(tmp_path, selection, monkeypatch):
     (tmp_path / "store").mkdir()
     owner = os.geteuid()
-    monkeypatch.setattr("os.geteuid", lambda: owner + 1)  # needs no second user
+    monkeypatch.setattr("os.geteuid", lambda: owner + 1)  # instead of a second user
     with pytest.raises(DemoError, match="store belongs to another user"):
         build(tmp_path / "store", selection=selection)
 
@@ -211,7 +211,7 @@ def test_a_colon_in_the_path(tmp_path, selection):
 
 def test_below_a_file(tmp_path, selection):
     (tmp_path / "file").touch()
-    with pytest.raises(DemoError, match=r"cannot make a demo store in .*: Not a directory"):
+    with pytest.raises(DemoError, match=r"cannot create a demo store in .*: Not a directory"):
         build(tmp_path / "file" / "store", selection=selection)
 
 
@@ -219,7 +219,7 @@ def test_a_package_the_index_does_not_have(tmp_path, selection, index):
     (index / "upper-1.0-py3-none-any.whl").unlink()
     with pytest.raises(DemoError) as caught:
         build(tmp_path / "store", selection=selection)
-    assert caught.value.summary == "pip could not get the packages of the demo store"
+    assert caught.value.summary == "pip could not download the packages of the demo store"
     assert "No matching distribution found for upper==1.0" in "\n".join(caught.value.details)
     assert "HTTPS_PROXY" in caught.value.hint
     assert not (tmp_path / "store" / ".spack-db").exists()
@@ -228,7 +228,7 @@ def test_a_package_the_index_does_not_have(tmp_path, selection, index):
 def test_no_network(tmp_path, selection, monkeypatch):
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.setenv("PIP_FIND_LINKS", "")
-    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")  # nobody listens there
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")  # no server listens there
     with pytest.raises(DemoError) as caught:
         build(tmp_path / "store", selection=selection)
     words = "\n".join(caught.value.details)
@@ -244,14 +244,14 @@ def test_a_requirement_that_is_not_pinned(tmp_path, selection, index):
 
 def test_a_circle(tmp_path, selection, index):
     write_wheel(index, "lower", "1.0", "upper")
-    with pytest.raises(DemoError, match="needs py-lower, which needs itself in a circle"):
+    with pytest.raises(DemoError, match="needs py-lower, which indirectly needs itself"):
         build(tmp_path / "store", selection=selection)
 
 
 def test_too_little_room(tmp_path, selection, monkeypatch):
-    # A full file system cannot be had here: only its report is replaced.
+    # A test cannot fill the file system, so only the reported free space is faked.
     monkeypatch.setattr("shutil.disk_usage", lambda _: _Usage)
-    with pytest.raises(DemoError, match=r"not enough room in .*: 12 MB are free"):
+    with pytest.raises(DemoError, match=r"not enough space in .*: 12 MB are free"):
         build(tmp_path / "store", selection=selection)
 
 
@@ -260,7 +260,7 @@ class _Usage:
 
 
 def test_no_pip(tmp_path, selection, monkeypatch):
-    # A Python without pip in which this test's own packages are importable: pip is hidden.
+    # The test needs its own packages, so it hides pip instead of using a Python without pip.
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(DemoError) as caught:
         build(tmp_path / "store", selection=selection)
@@ -281,7 +281,7 @@ def test_no_virtual_environments(tmp_path, selection, monkeypatch):
         raise subprocess.CalledProcessError(1, ["python"])
 
     monkeypatch.setattr("venv.EnvBuilder.create", fail)
-    with pytest.raises(DemoError, match="cannot make a virtual environment") as caught:
+    with pytest.raises(DemoError, match="cannot create a virtual environment") as caught:
         build(tmp_path / "store", selection=selection)
     assert "python3-venv" in caught.value.hint
 

@@ -1,4 +1,4 @@
-"""The pinned set of the real demo store: whole, for every supported Python."""
+"""The pinned packages of the real demo store are complete for every supported Python."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The main job, as a user starts it: a kernel by abbreviated hash, and the notebook in it."""
+"""The main use case: a kernel by abbreviated hash, and a notebook that runs in it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_modules_come_from_their_prefixes(quickstart, demo_store):
     assert "numpy" in table[short(f"py-numpy@{NUMPY}")].split(", ")
     assert "libensemble" in table[short("py-libensemble@1.5.0")]
     assert "matplotlib" in table[short(f"py-matplotlib@{MATPLOTLIB}")].split(", ")
-    # py-libensemble and py-matplotlib do not depend on it: the store's own stands behind them.
+    # py-libensemble and py-matplotlib do not depend on it: the store's ipykernel is appended.
     assert "ipykernel" in table[short("py-ipykernel@7.2.0")]
     assert short(f"py-numpy@{OTHER_NUMPY}") not in table
 
@@ -77,7 +77,7 @@ def test_executed_notebook(quickstart):
     )
     assert "400 evaluations by 4 workers, exit flag 0" in printed
     (value,) = re.findall(r"best f = ([\d.]+) at", printed)
-    assert float(value) < 10  # of 400 random points the best is near one of four minima
+    assert float(value) < 10  # the best of 400 random points is near one of four minima
     assert not [
         output
         for cell in notebook.cells

@@ -1,6 +1,6 @@
-"""A real Spack takes a demo store for its own, and agrees with us about it.
+"""A real Spack uses a demo store as its own and agrees with spack-kernel about it.
 
-Skipped unless ``SPACK_ROOT`` names a Spack whose package repository is at hand (for Spack 1.x:
+Skipped unless ``SPACK_ROOT`` names a Spack whose package repository is available (for Spack 1.x:
 cloned, or named in ``repos.yaml``).
 """
 
@@ -18,7 +18,7 @@ import pytest
 from spack_kernel.spack import Store, load_environment
 
 pytestmark = pytest.mark.skipif(
-    "SPACK_ROOT" not in os.environ, reason="asks a real Spack: set SPACK_ROOT"
+    "SPACK_ROOT" not in os.environ, reason="runs a real Spack: set SPACK_ROOT"
 )
 
 

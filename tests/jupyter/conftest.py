@@ -1,4 +1,4 @@
-"""Kernelspecs over the demo store and over small ones, in directories of the test's own."""
+"""Kernelspecs for the demo store and for small stores, in each test's own directories."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KERNEL_ARGV = ["python", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
 
 
 def use_directories(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Let Jupyter and IPython use nothing but directories below `home`."""
+    """Restrict Jupyter and IPython to directories below `home`."""
     for name in ("data", "runtime", "config", "ipython", "path", "home"):
         (home / name).mkdir(parents=True)
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(home / "data"))
@@ -37,7 +37,7 @@ def use_directories(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def jupyter_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the directories Jupyter uses in this test, and only those."""
+    """Return the only directory that Jupyter uses in this test."""
     return use_directories(tmp_path / "jupyter", monkeypatch)
 
 
@@ -46,7 +46,7 @@ WriteKernel = Callable[..., Path]
 
 @pytest.fixture
 def write_kernel(jupyter_home: Path) -> WriteKernel:
-    """Return a function that writes a kernel.json by hand and returns its path."""
+    """Return a function that writes a kernel.json and returns its path."""
 
     def write(name: str, argv: list[str] | None = None, **config: Any) -> Path:
         env = config.pop("kernel_env", {})
@@ -76,7 +76,7 @@ def libensemble(write_kernel: WriteKernel, demo_store: DemoStore) -> str:
 
 @pytest.fixture
 def broken_store(tmp_path: Path) -> SmallStore:
-    """Return a store whose one Python runs and lacks everything else."""
+    """Return a store whose only Python runs but lacks everything else."""
     small = SmallStore(tmp_path / "broken")
     version = "{}.{}.{}".format(*sys.version_info[:3])
     prefix = tmp_path / "broken-python"
@@ -91,7 +91,7 @@ Running = tuple[KernelManager, BlockingKernelClient]
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., Running]]:
-    """Return a function that starts a kernel and connects to it; all are ended afterwards."""
+    """Return a function that starts a kernel and connects to it; shut all of them down later."""
     running: list[Running] = []
 
     def starter(name: str, **options: Any) -> Running:
@@ -112,7 +112,7 @@ def start() -> Iterator[Callable[..., Running]]:
 
 
 def execute(client: BlockingKernelClient, code: str, timeout: float = 60) -> str:
-    """Run a cell and return what it printed, or the text of the error it ended in."""
+    """Run a cell and return its output, or the text of its error."""
     parts: list[str] = []
 
     def take(message: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""A real Jupyter Server, asked through its REST interface."""
+"""A real Jupyter Server, used through its REST API."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TOKEN = "a-token-of-the-tests"
 
 
 class Server:
-    """A server in a process of its own, with the directories of the test."""
+    """A server in a separate process, with the test's directories."""
 
     def __init__(self, home: Path, *options: str) -> None:
         self.runtime = home / "runtime"
@@ -48,7 +48,7 @@ class Server:
         raise AssertionError(self.log.read_text())
 
     def request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        """Return status and JSON answer of a request."""
+        """Send a request and return the status and the JSON response."""
         request = urllib.request.Request(
             self.url + path,
             method=method,
@@ -63,7 +63,7 @@ class Server:
             return error.code, json.loads(error.read())
 
     def client(self, kernel_id: str) -> BlockingKernelClient:
-        """Return a client of one of the server's kernels."""
+        """Return a client for one of the server's kernels."""
         client = BlockingKernelClient(
             connection_file=str(self.runtime / f"kernel-{kernel_id}.json")
         )

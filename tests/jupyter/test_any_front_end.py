@@ -1,4 +1,4 @@
-"""Front ends that know no provisioners: they run a kernelspec's argv, and signal the process."""
+"""Front ends without provisioners: they run a kernelspec's argv and signal the process."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from spack_kernel.spack import Store
 from tests.cloned_store import ClonedStore
 from tests.jupyter.conftest import Running, execute
 
-#: What a cell tells of the process it runs in.
+#: Code for a cell that describes the process it runs in.
 TELL = """\
 import json, os, sys
 print(json.dumps([sys.executable, sys.path, dict(os.environ), os.getcwd(), os.getpid()]))"""
 
-#: What jupyter_client, and not the kernelspec, gives the kernels it starts itself.
+#: Variables that jupyter_client, not the kernelspec, sets for the kernels that it starts.
 OF_JUPYTER_CLIENT = {"JPY_PARENT_PID"}
 
 
 @dataclass
 class Started:
-    """A kernel that was started by its argv."""
+    """A kernel that was started from its argv."""
 
     process: subprocess.Popen[bytes]
     client: BlockingKernelClient
@@ -44,9 +44,9 @@ class Started:
 
 @pytest.fixture
 def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jupyter_home: Path) -> Path:
-    """Return a working directory, full of traps as the environment now is."""
+    """Set traps in the environment and in a working directory; return the directory."""
     traps, leaked = tmp_path / "traps", tmp_path / "leaked"
-    # Beside a notebook numpy.py would be the user's own; only a leaked one must not be found.
+    # A numpy.py next to a notebook would be the user's own; only a leaked one must not be found.
     for directory, names in {
         traps: ("json", "spack_kernel", "ipykernel", "sitecustomize"),
         leaked: ("json", "numpy", "spack_kernel", "ipykernel", "sitecustomize"),
@@ -79,7 +79,7 @@ def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jupyter_home: Path)
 def install(
     jupyter_home: Path, demo_store: DemoStore, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., str]:
-    """Return a function that installs a kernel for packages, and returns its name."""
+    """Return a function that installs a kernel for some packages and returns its name."""
 
     def install(*names: str, root: Path = demo_store.root, **env: str) -> str:
         store = Store.open(root)
@@ -91,7 +91,7 @@ def install(
 
 @pytest.fixture
 def run_argv(jupyter_home: Path) -> Iterator[Callable[[str], Started]]:
-    """Return a function that starts a kernel as VS Code does, and connects to it."""
+    """Return a function that starts a kernel as VS Code does and connects to it."""
     running: list[Started] = []
 
     def run(name: str) -> Started:
@@ -99,7 +99,7 @@ def run_argv(jupyter_home: Path) -> Iterator[Callable[[str], Started]]:
         path, _ = write_connection_file(str(jupyter_home / "runtime" / f"{len(running)}.json"))
         process = subprocess.Popen(
             [word.replace("{connection_file}", path) for word in spec.argv],
-            # What is to be filled in is not known to every front end.
+            # Not every front end replaces placeholders in the environment.
             env={**os.environ, **spec.env},
             start_new_session=True,
         )
@@ -119,7 +119,7 @@ def run_argv(jupyter_home: Path) -> Iterator[Callable[[str], Started]]:
 
 
 def wait_for_port(process: subprocess.Popen[bytes], port: int) -> None:
-    """Return when the kernel listens: before that a client takes it for dead."""
+    """Return when the kernel listens: until then, a client considers it dead."""
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
         assert process.poll() is None, "the kernel ended while it started"
@@ -155,7 +155,7 @@ def test_the_environment_is_the_provisioners(
     name = install(*names, **env)
     started = run_argv(name)
     executable, path, environment, directory, pid = tell(started.client)
-    # The launcher was replaced by the kernel, so signals go where front ends send them.
+    # The kernel replaced the launcher, so signals from front ends reach the kernel.
     assert pid == started.process.pid
     assert directory == str(hostile)
     assert environment["KEPT"] == "as it is"
@@ -181,7 +181,7 @@ def test_the_packages_are_the_specs_in_a_hostile_place(
     ours, companion = execute(client, code).split()
     assert demo_store.hash("py-libensemble") in ours
     assert demo_store.hash("py-ipykernel") in companion
-    # What lies beside the notebook is importable, as in every kernel, and comes first.
+    # Modules next to the notebook are importable, as in every kernel, and come first.
     (hostile / "beside.py").write_text("value = 42\n")
     assert execute(client, "import beside; print(beside.value)") == "42"
 
@@ -198,14 +198,14 @@ def test_an_interrupt_reaches_the_cell(
     install: Callable[..., str], run_argv: Callable[[str], Started]
 ) -> None:
     started = run_argv(install("py-libensemble"))
-    # Else the kernel gives up what follows soon after the error, as notebooks want it.
+    # Otherwise the kernel aborts requests that follow soon after the error, as notebooks expect.
     code = "import time\nprint('running', flush=True)\ntime.sleep(600)"
     started.client.execute(code, stop_on_error=False)
     wait_for(started.client, "stream")
     started.process.send_signal(signal.SIGINT)
     assert wait_for(started.client, "error")["ename"] == "KeyboardInterrupt"
     while started.client.get_shell_msg(timeout=60)["msg_type"] != "execute_reply":
-        continue  # answers to what the client asked while it connected
+        continue  # replies to the client's requests while it connected
     assert execute(started.client, "print(6 * 7)") == "42"
 
 
@@ -242,5 +242,5 @@ def test_what_is_wrong_is_told_on_standard_error(
     lines = answer.stderr.splitlines()
     assert lines[0].startswith("error: ")
     assert "py-libensemble" in lines[0]
-    assert any("Nothing that is recorded is called py-libensemble" in line for line in lines)
+    assert any("No recorded package is named py-libensemble" in line for line in lines)
     assert "Traceback" not in answer.stderr

@@ -1,4 +1,4 @@
-"""One cause for one fault, and a command that reproduces it, wherever it is met."""
+"""Every front end reports the same cause for a fault, and a command that reproduces it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def site(demo_store: DemoStore, tmp_path: Path) -> ClonedStore:
 
 @pytest.fixture
 def kernel(site: ClonedStore, write_kernel: WriteKernel) -> str:
-    """Return the name of a kernel for py-libensemble of a store that a test may change."""
+    """Return the name of a kernel for py-libensemble from a store that a test can change."""
     write_kernel("mine", hash=site.hash("py-libensemble"), store=str(site.root))
     return "mine"
 
@@ -51,7 +51,7 @@ def plan_of(root: Path, query: str) -> KernelPlan:
 
 
 def failure(name: str) -> str:
-    """Start a kernel that must not start, and return what is said."""
+    """Start a kernel that must fail and return the error message."""
     manager = KernelManager(kernel_name=name)
     with pytest.raises(KernelStartError) as caught:
         manager.start_kernel()
@@ -60,7 +60,7 @@ def failure(name: str) -> str:
 
 
 def typed(text: str) -> subprocess.CompletedProcess[str]:
-    """Run the `spack-kernel check` that a message suggests, as it is written there."""
+    """Run the `spack-kernel check` command that a message suggests, exactly as written."""
     (line,) = re.findall(r"`(spack-kernel check [^`]+)`", text)
     return subprocess.run(
         [sys.executable, "-m", "spack_kernel", *shlex.split(line)[1:]],
@@ -71,7 +71,7 @@ def typed(text: str) -> subprocess.CompletedProcess[str]:
 
 
 def same_cause(name: str, *words: str) -> None:
-    """Hold a failed start, and the `check` that it suggests, to one cause."""
+    """Assert that a failed start and the `check` that it suggests report the same cause."""
     told = failure(name)
     checked = typed(told)
     assert checked.returncode == 1
@@ -104,7 +104,7 @@ class TestPrefixes:
         site.root.rename(tmp_path / "moved")
         with pytest.raises(PrefixGoneError) as caught:
             plan_of(tmp_path / "moved", "py-libensemble")
-        said = f"the store was moved: its records name {site.root}, and it is {tmp_path / 'moved'}"
+        said = f"the store was moved: its records name {site.root}, not {tmp_path / 'moved'}"
         assert said in str(caught.value)
         (line,) = (line for line in caught.value.hint.splitlines() if line.startswith("  "))
         subprocess.run(shlex.split(line), check=True)
@@ -119,7 +119,7 @@ class TestPrefixes:
         (tmp_path / "image").mkdir()
         with pytest.raises(PrefixGoneError) as caught:
             plan_of(small.write(), "py-x")
-        assert f"{tmp_path / 'image'} is empty: what is mounted there" in str(caught.value)
+        assert f"{tmp_path / 'image'} is empty: a file system or image" in str(caught.value)
 
 
 class TestPythons:
@@ -132,7 +132,7 @@ class TestPythons:
             plan_of(site.root, "py-libensemble")
         assert "does not depend on Python" not in str(caught.value)
         assert re.search(
-            r"the python(-venv)? of py-libensemble@1.5.0/\w+ is in no", str(caught.value)
+            r"the python(-venv)? of py-libensemble@1.5.0/\w+ is not in any", str(caught.value)
         )
         assert lost in str(caught.value) or "python-venv" in str(caught.value)
         assert "--store" in caught.value.hint
@@ -185,10 +185,10 @@ def test_a_companion_that_cannot_work_with_the_specs_packages(
     site.records[site.hash("py-libensemble")]["spec"]["dependencies"].append(edge)
     site.save()
     write_kernel("mine", hash=site.hash("py-libensemble"), store=str(site.root))
-    needs = f"needs traitlets>=5.4.0, and the spec has py-traitlets@4.3.3/{old[:7]}"
+    needs = f"needs traitlets>=5.4.0, but the spec has py-traitlets@4.3.3/{old[:7]}"
     same_cause("mine", needs, "cannot work with this spec", "--companion")
     assert main(["show", "mine"]) == 0
-    assert f"may not work: py-ipykernel@7.2.0/{site.hash('py-ipykernel')[:7]} {needs}" in (
+    assert f"might not work: py-ipykernel@7.2.0/{site.hash('py-ipykernel')[:7]} {needs}" in (
         capsys.readouterr().out
     )
 
@@ -212,7 +212,7 @@ def test_a_library_that_hides_another(
     told = failure("mine")
     assert f"LD_LIBRARY_PATH loads {lib / library} instead of the library" in told
     label = f"py-psutil@7.0.0/{site.hash('py-psutil')[:7]}"
-    assert f"{lib} is on LD_LIBRARY_PATH because of {label} (prefix inspection)" in told or (
+    assert f"{lib} in LD_LIBRARY_PATH comes from {label} (prefix inspection)" in told or (
         library == "libc.so.6"
     )
     assert "prefix_inspections" in told
@@ -226,7 +226,7 @@ def test_a_variable_that_is_too_long(
     write_kernel("long", env={"LONG": value}, **config)
     told = failure("long")
     assert "LONG of py-libensemble@1.5.0/" in told
-    assert f"LONG has {len(value) + 5:,} bytes; Linux lets a variable have 131,071" in told
+    assert f"LONG has {len(value) + 5:,} bytes; Linux allows at most 131,071" in told
     assert "spack view symlink" in told
     words = ["--store", str(site.root), "--env", f"LONG={value}", "py-libensemble"]
     assert main(["check", *words]) == 1
@@ -311,7 +311,7 @@ class TestChecks:
         for command in ("check", "show"):
             assert main([command, "--store", str(site.root), "foreign"]) == 1
             told = capsys.readouterr().err
-            assert "`foreign` is a kernel that spack-kernel did not make, and no spec" in told
+            assert "`foreign` is not a spec, but a kernel that spack-kernel did not install" in told
             assert str(directory) in told
 
     def test_a_name_that_is_nearly_one_of_ours(
@@ -381,7 +381,7 @@ class TestStarts:
 @pytest.mark.parametrize("command", ["show mine", "sync --dry-run --prefix /tmp", "install --user"])
 def test_no_home_at_all(command: str, site: ClonedStore, tmp_path: Path) -> None:
     if sys.base_prefix.startswith("/root"):
-        pytest.skip("this Python lies in root's home")
+        pytest.skip("this Python is in root's home directory")
     for directory in (site.root, *site.root.parents):
         if directory.is_relative_to("/tmp/pytest-of-root"):
             directory.chmod(directory.stat().st_mode | 0o055)
@@ -412,7 +412,7 @@ def test_errors_keep_type_and_hint_across_processes() -> None:
         try:
             error = kind("what was wrong", details=["  found"], hint="type this")
         except TypeError:
-            continue  # made of something else
+            continue  # takes other arguments
         told = json.loads(json.dumps(error.as_dict()))
         again = SpackKernelError.from_dict(told)
         assert str(again) == str(error)

@@ -1,4 +1,4 @@
-"""SpackKernelSpecManager over the demo store and over stores that change, break and hang."""
+"""SpackKernelSpecManager with the demo store and with stores that change, break and hang."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.small_store import SmallStore
 
 pytestmark = pytest.mark.usefixtures("jupyter_home")
 
-#: What is always there: the server's own Python, and the kernel that notebooks choose.
+#: Always present: the kernel of the server's own Python, and the notebook kernel.
 BESIDES = {"python3", "spack-notebook"}
 
 
@@ -43,7 +43,7 @@ def manager(demo_store: DemoStore) -> SpackKernelSpecManager:
 
 @pytest.fixture
 def sites(tmp_path: Path) -> tuple[SmallStore, str]:
-    """Return a store of one package, written, and the hash of its python."""
+    """Write a store with one package; return the store and the hash of its Python."""
     store, python, _ = site(tmp_path / "site")
     store.add("py-first", "1.0", python)
     store.write()
@@ -62,10 +62,10 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 class Held:
-    """A reader of stores that waits until it is let go, as one whose file system hangs.
+    """A store reader that blocks until it is released, as on a file system that hangs.
 
-    A file system that hangs cannot be had in a test without root's rights; everything behind the
-    call that would hang is real.
+    A test cannot make a file system hang without root privileges; everything around the blocked
+    call is real.
     """
 
     def __init__(self) -> None:
@@ -100,7 +100,7 @@ class TestList:
             assert spec.to_dict() == model["spec"]
             assert spec.resource_dir == model["resource_dir"]
             assert list(Path(spec.resource_dir).glob("logo-*"))
-        # In Jupyter's own words, so that it can be sent as it is.
+        # In Jupyter's format, so that the server can send it unchanged.
         json.dumps(specs)
 
     def test_static_kernelspecs_stay_and_win(
@@ -273,9 +273,9 @@ class TestChange:
             time.sleep(0.02)
         lines = [record.getMessage() for record in caplog.records if record.levelno >= 30]
         assert lines == [
-            f"spack-kernel: no kernels of {store.root}: {index} ends in the middle after "
-            f"{len(content) // 2} bytes: it is truncated; `spack reindex` writes the database anew "
-            "from what is installed."
+            f"spack-kernel: no kernels of {store.root}: {index} is truncated after "
+            f"{len(content) // 2} bytes; `spack reindex` rebuilds the database from "
+            "what is installed."
         ]
         index.write_text(content)
         until(lambda: ours(manager) == before)
@@ -305,7 +305,7 @@ class TestWaiting:
         async def ask() -> list[set[str]]:
             return [set(manager.get_all_specs()) for _ in range(50)]
 
-        # That it returns at all while the store hangs is what is tested.
+        # The test is that this returns at all while the store hangs.
         answers = asyncio.run(ask())
         for answer in answers:
             assert {"mine", *BESIDES} <= answer
@@ -358,7 +358,7 @@ class TestWaiting:
 def test_kernels_carry_what_the_site_inspects(
     sites: tuple[SmallStore, str], tmp_path: Path
 ) -> None:
-    """They name install trees, of which nobody can tell what the Spack instance configures."""
+    """They name install trees, from which the Spack instance's configuration is not known."""
     store, python = sites
     other = implicit(store, store.add("py-other", "1.0", python))
     store.write()

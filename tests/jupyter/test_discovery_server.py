@@ -1,4 +1,4 @@
-"""A real Jupyter Server whose kernels are those of a store, asked as JupyterLab asks it."""
+"""A real Jupyter Server with the kernels of a store, queried as JupyterLab queries it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def server(home: Path, demo_store: DemoStore) -> Iterator[Server]:
 
 
 def fetch(server: Server, path: str) -> tuple[str, bytes]:
-    """Return type and content of what a browser would fetch."""
+    """Fetch a path as a browser does and return the content type and the content."""
     root = server.url.split("/", 3)
     request = urllib.request.Request(
         "/".join(root[:3]) + path, headers={"Authorization": f"token {TOKEN}"}

@@ -1,4 +1,4 @@
-"""Encrypted connections, connections through sockets in the file system, and who may read what."""
+"""Encrypted connections, connections through Unix sockets, and file permissions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("jupyter_home")
 
 @pytest.fixture(scope="module")
 def able(demo_store: DemoStore, tmp_path_factory: pytest.TempPathFactory) -> ClonedStore:
-    """Return the demo store with an ipykernel that can encrypt, besides the one that cannot."""
+    """Return the demo store with a second ipykernel, which supports encryption."""
     store = ClonedStore(demo_store, tmp_path_factory.mktemp("able") / "store")
     recorded = store.records[store.hash("py-ipykernel")]["spec"]["dependencies"]
     names = {edge["name"] for edge in recorded} - {"python", "py-jupyter-client"}
@@ -48,7 +48,7 @@ def able(demo_store: DemoStore, tmp_path_factory: pytest.TempPathFactory) -> Clo
 
 
 def install(root: Path, query: str, companion: str = "auto") -> str:
-    """Install a kernelspec for a query and return its name."""
+    """Install a kernelspec for a query and return the name."""
     store = Store.open(root)
     plan = plan_kernel(store, [store.get(query)], companion=companion)
     return install_kernelspec(plan, user=True, companion=companion).name
@@ -69,7 +69,7 @@ class TestWhereItCan:
         assert execute(client, "import libensemble; print(6 * 7)") == "42"
         connection = json.loads(Path(manager.connection_file).read_text())
         assert {"curve_publickey", "curve_secretkey"} <= set(connection)
-        # Who knows all but the keys is not heard.
+        # A client that knows everything except the keys gets no reply.
         plain = BlockingKernelClient()
         known = {key: value for key, value in connection.items() if "curve" not in key}
         plain.load_connection_info(known)
@@ -114,7 +114,7 @@ class TestWhereItCan:
         plan = plan_kernel(store, [spec])
         assert plan.ipykernel is not None
         assert plan.ipykernel.version == "7.3.0"
-        assert plan.unencrypted == f"{spec.label} cannot encrypt, 8.9 is the first that can"
+        assert plan.unencrypted == f"{spec.label} cannot encrypt; 8.9 is the first that can"
         assert not Survey(store).candidate(spec).encryption
 
 
@@ -140,7 +140,7 @@ class TestWhereItCannot:
         python = Store.open(demo_store.root).get("python").hash[:7]
         assert str(told.value) == (
             f"the connection to the kernel of py-libensemble@1.5.0/{key[:7]} cannot be encrypted: "
-            "ipykernel 7.2.0 cannot encrypt, 7.3 is the first that can\n"
+            "ipykernel 7.2.0 cannot encrypt; 7.3 is the first that can\n"
             "  and `transport_encryption` is `required` here\n"
             f"  asked for by {path}\n"
             "Install an ipykernel that can, for the same python:\n"
@@ -179,7 +179,7 @@ def test_a_kernel_talks_through_sockets_in_the_file_system(
 
 @pytest.fixture
 def far(jupyter_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Let Jupyter's runtime directory have a path that is too long for a socket."""
+    """Give Jupyter a runtime directory whose path is too long for a socket."""
     directory = jupyter_home / "home" / ("x" * 100) / "runtime"
     directory.mkdir(parents=True, mode=0o700)
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(directory))
@@ -191,7 +191,7 @@ class TestBelowALongHome:
         self, demo_store: DemoStore, start: Any, far: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         name = install(demo_store.root, "py-libensemble")
-        # What a server has: below its runtime directory.
+        # As on a server: a path in its runtime directory.
         ip = str(far / "kernel-ipc")
         with tempfile.TemporaryDirectory(dir="/tmp") as short:
             monkeypatch.setenv("XDG_RUNTIME_DIR", short)
@@ -228,7 +228,7 @@ class TestBelowALongHome:
         with tempfile.TemporaryDirectory(dir="/tmp") as short:
             environ = {"XDG_RUNTIME_DIR": short}
             running = Path(SocketDirectory(environ).path)
-            # No process has a number as great as this.
+            # No process has such a large PID.
             dead, alive, empty = (
                 Path(short, f"spack-kernel-ipc-{2**31 - 1}-{name}")
                 for name in ("dead", "alive", "empty")
@@ -269,7 +269,7 @@ class TestBelowALongHome:
 class TestPrivate:
     @pytest.fixture(autouse=True)
     def careless(self) -> Iterator[None]:
-        """Let new files be everybody's to read and write, where nobody says otherwise."""
+        """Make new files readable and writable for everyone unless the code restricts them."""
         before = os.umask(0)
         yield
         os.umask(before)

@@ -1,4 +1,4 @@
-"""What a user reads when a kernel cannot start, and that nothing is left behind."""
+"""What a user sees when a kernel cannot start, and that nothing is left behind."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Refuse = Callable[[str], str]
 
 @pytest.fixture
 def refuse(jupyter_home: Path) -> Refuse:
-    """Return a function that starts a kernel that cannot start, and returns what is said."""
+    """Return a function that starts a kernel that must fail and returns the error message."""
 
     def starter(name: str) -> str:
         children = set(psutil.Process().children(recursive=True))
@@ -142,7 +142,7 @@ def test_a_query_without_a_hash_is_resolved_at_each_start(
 
 @pytest.fixture
 def moving(broken_store: SmallStore) -> SmallStore:
-    """Return a store in which py-tool was replaced by another build."""
+    """Return a store in which another build has replaced py-tool."""
     (python,) = broken_store.records
     broken_store.add("py-tool", "2.0", python)
     return broken_store
@@ -209,7 +209,7 @@ def test_a_hash_that_contradicts_its_query(
     assert f"  it finds py-tool@2.0/{tool[:7]}" in text
 
 
-# -- what a plan refuses, and what dies ------------------------------------------------------------
+# -- rejected plans, and kernels that die ----------------------------------------------------------
 
 
 def test_no_ipykernel_anywhere(
@@ -242,7 +242,7 @@ def test_an_ipykernel_too_old_for_its_python(
     lines = text.splitlines()
     assert lines[0] == f"the kernel of py-tool@2.0/{tool[:7]} ended while it started: exit status 1"
     assert "  | ModuleNotFoundError: No module named 'no_longer_in_python'" in lines
-    assert "ipykernel 4.10.1, which comes from the companion, may not work with Python " in text
+    assert "ipykernel 4.10.1, which comes from the companion, might not work with Python " in text
     assert lines[-2:] == [
         f"  spack install py-ipykernel ^/{python[:7]}",
         "`spack-kernel check old` starts it step by step.",
@@ -295,7 +295,7 @@ def test_a_python_that_does_not_run(
 def movable(
     write_kernel: WriteKernel, demo_store: DemoStore, tmp_path: Path
 ) -> tuple[str, SmallStore]:
-    """Return a kernel for a spec in a small store before the demo store."""
+    """Return a kernel for a spec in a small store that precedes the demo store."""
     from spack_kernel.spack import Store
 
     demo = Store.open(demo_store.root)
@@ -326,7 +326,7 @@ def test_uninstalled_while_running_the_notebook_says_so_and_recovers(
     assert isinstance(manager.provisioner, SpackProvisioner)
     standin = manager.provisioner.pid
     manager.interrupt_kernel()
-    time.sleep(0.5)  # what comes at once counts as sent together, and is aborted
+    time.sleep(0.5)  # a request that arrives immediately would be aborted with the interrupted one
     assert "pinned to" in execute(client, "again")
 
     small.records = {key: record}
@@ -377,7 +377,7 @@ def test_the_error_is_one_of_ours_and_one_tornado_understands() -> None:
 
 
 def test_percent_signs_survive_what_tornado_does_with_a_message() -> None:
-    """Both what a handler raises for our exception, and tornado's own log of it."""
+    """In the error that a handler raises for our exception, and in tornado's log of it."""
     text = str(start_error())
     wrapped = HTTPError(500, text)
     assert wrapped.log_message == text

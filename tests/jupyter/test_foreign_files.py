@@ -1,4 +1,4 @@
-"""Files of somebody else: one bad package costs itself, and nothing of it is published."""
+"""Untrusted files: a bad package affects only itself, and none of its files is published."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.grown_store import record
 
 SECRET = b"only the caller may read this"
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root acts with more rights")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root privileges")
 
 
 def png(width: int = 8, height: int = 8, *, extra: bytes = b"", data: bytes | None = None) -> bytes:
@@ -47,7 +47,7 @@ def png(width: int = 8, height: int = 8, *, extra: bytes = b"", data: bytes | No
 
 @pytest.fixture
 def site(demo_store: DemoStore, tmp_path: Path) -> ClonedStore:
-    """Return the demo store with a package that ships a kernel, whose prefix a test lays out."""
+    """Return the demo store with a package that ships a kernel; each test fills its prefix."""
     store = ClonedStore(demo_store, tmp_path / "store")
     prefix = store.root / "xeus-other-1.0"
     kernel = prefix / "share" / "jupyter" / "kernels" / "other"
@@ -69,7 +69,7 @@ def kernel_of(site: ClonedStore) -> Path:
 
 
 def sync(site: ClonedStore, target: Path) -> subprocess.CompletedProcess[str]:
-    """Run `sync` apart, within bounds of time and memory."""
+    """Run `sync` in a separate process, with limits on time and memory."""
 
     def bounded() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
@@ -85,7 +85,7 @@ def sync(site: ClonedStore, target: Path) -> subprocess.CompletedProcess[str]:
 
 
 def written(target: Path) -> dict[str, set[str]]:
-    """Return the files of each kernelspec, by its name."""
+    """Return the files of each kernelspec by name."""
     kernels = target / "share" / "jupyter" / "kernels"
     return {path.name: {each.name for each in path.iterdir()} for path in kernels.iterdir()}
 
@@ -319,7 +319,7 @@ def test_a_newline_makes_no_row_of_its_own(
 
 
 class TestNames:
-    """A kernel's name becomes a directory, so it is checked in one place for all who write."""
+    """A kernel's name becomes a directory, so all writers use the same check for it."""
 
     BAD = (".", "..", "", "a/b", "/etc", "../x", ".hidden", "a b", "a\0b", "é", "x" * 201, "a\n")
 
@@ -393,7 +393,7 @@ class TestPermissions:
 
 @needs_root
 class TestAsRoot:
-    """Root runs a Python or a spack of a store with the rights of those who can change it."""
+    """Root runs a store's Python or spack with the privileges of the user who can change it."""
 
     def public(self, tmp_path: Path) -> Path:
         for path in (tmp_path, *tmp_path.parents):
@@ -462,5 +462,5 @@ class TestAsRoot:
         words = ["check", "--store", str(store.root), "py-libensemble"]
         assert main(words) == 1
         told = capsys.readouterr().err
-        assert "root does not start the Python of py-libensemble@1.5.0/" in told or "run" in told
+        assert "root must not start the Python of py-libensemble@1.5.0/" in told or "run" in told
         assert "12345" in told

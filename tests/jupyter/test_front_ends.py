@@ -1,4 +1,4 @@
-"""The ways people start kernels where no server is asked: by hand, in scripts, in batch jobs."""
+"""Kernels started without a server: by hand, in scripts, in batch jobs."""
 
 from __future__ import annotations
 
@@ -104,11 +104,11 @@ def test_jupyter_run_of_a_kernel_that_cannot_start_ends_in_our_text(
     assert answer.stderr.rstrip().endswith("Did you mean `spec`?")
 
 
-# -- kernels that `spack-kernel sync` wrote --------------------------------------------------------
+# -- kernels from `spack-kernel sync` --------------------------------------------------------------
 
 Command = Callable[[Path, Path, str], list[str]]
 
-#: A notebook executed by each, from one file into another.
+#: Tools that execute a notebook, from one file into another.
 BATCH: dict[str, Command] = {
     "papermill": lambda source, target, kernel: [
         *("papermill", str(source), str(target), "-k", kernel, "--no-progress-bar")
@@ -128,7 +128,7 @@ def sync(store: Path) -> None:
 def run_batch(
     command: Command, directory: Path, kernel: str
 ) -> tuple[subprocess.CompletedProcess[str], Path]:
-    """Execute a notebook, written for another kernel; return how it went and where it is."""
+    """Execute a notebook written for another kernel; return the result and the output path."""
     source, target = directory / "in.ipynb", directory / "out.ipynb"
     nbformat.write(notebook("python3", "import libensemble\nprint(libensemble.__file__)"), source)
     ended = subprocess.run(
@@ -196,7 +196,7 @@ def test_a_batch_job_whose_spec_is_gone_ends_in_our_text(
 
 @pytest.fixture(scope="module")
 def suite_kernel(demo_store: DemoStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Install the kernel that the suite names, in directories of this module's own."""
+    """Install the kernel that the suite uses, in this module's own directories."""
     with pytest.MonkeyPatch.context() as patch:
         use_directories(tmp_path_factory.mktemp("suite") / "jupyter", patch)
         store = Store.open(demo_store.root)

@@ -232,7 +232,7 @@ def test_one_that_is_not_ours_is_not_touched(
 def test_written_whole_or_not_at_all(
     install: Any, jupyter_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second rename fails, as on a full or failing disk: the old kernelspec is back."""
+    """If the second rename fails, as on a full or failing disk, the old kernelspec is restored."""
     install(name="mine", display_name="first")
     rename = Path.rename
 
@@ -255,7 +255,7 @@ def test_a_directory_that_cannot_be_made(install: Any, tmp_path: Path) -> None:
     assert str(caught.value).startswith(f"cannot write the kernelspec {tmp_path}/file/share/jup")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can write everywhere")
 def test_a_directory_that_may_not_be_written(install: Any, tmp_path: Path) -> None:
     tmp_path.chmod(0o555)
     with pytest.raises(KernelSpecError, match="Permission denied") as caught:
@@ -285,7 +285,7 @@ def test_a_linked_kernelspec_is_unlinked(install: Any, jupyter_home: Path, tmp_p
     assert (tmp_path / "elsewhere" / "kernel.json").is_file()
 
 
-# -- commands that run whatever surrounds them -----------------------------------------------------
+# -- commands that run in any environment ----------------------------------------------------------
 
 
 def poisoned(tmp_path: Path) -> dict[str, str]:

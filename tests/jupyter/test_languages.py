@@ -34,13 +34,13 @@ from tests.small_store import SmallStore
 
 pytestmark = pytest.mark.usefixtures("jupyter_home")
 
-#: Where Debian has IRkernel.
+#: The directory in which Debian installs IRkernel.
 IRKERNEL = Path("/usr/lib/R/site-library/IRkernel")
 
 
 @pytest.fixture(scope="module")
 def bash_store(demo_store: DemoStore, tmp_path_factory: pytest.TempPathFactory) -> ClonedStore:
-    """Return the demo store with py-bash-kernel, whose kernelspec its own installer wrote."""
+    """Return the demo store with py-bash-kernel and the kernelspec from its own installer."""
     store = ClonedStore(demo_store, tmp_path_factory.mktemp("bash") / "store")
     filetype = from_pypi(store, "filetype==1.2.0")
     needs = [filetype, store.hash("py-ipykernel"), store.hash("py-pexpect")]
@@ -58,7 +58,7 @@ def bash_store(demo_store: DemoStore, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture
 def r_store(demo_store: DemoStore, tmp_path: Path) -> ClonedStore:
-    """Return the demo store with R as an external and IRkernel in a prefix of its own."""
+    """Return the demo store with R as an external and IRkernel in its own prefix."""
     if shutil.which("R") is None or not IRKERNEL.is_dir():
         pytest.skip("missing component: R with IRkernel (r-cran-irkernel)")
     store = ClonedStore(demo_store, tmp_path / "store")
@@ -74,7 +74,7 @@ def r_store(demo_store: DemoStore, tmp_path: Path) -> ClonedStore:
 
 
 def started_by_argv(argv: list[str], directory: Path, code: str) -> str:
-    """Start a kernel by its argv alone, as front ends do that know no provisioners."""
+    """Start a kernel from its argv alone, as front ends without provisioners do."""
     file, _ = write_connection_file(str(directory / "connection.json"))
     with (directory / "stderr").open("w") as stderr:
         process = subprocess.Popen(
@@ -120,7 +120,7 @@ class TestBash:
         prefix = bash_store.records[key]["path"]
         own = Path(prefix, "share/jupyter/kernels/bash")
         logos = sorted(path.name for path in directory.iterdir())
-        # The shapes alone: an SVG may carry a script.
+        # Only the shapes are copied: an SVG can contain a script.
         assert logos == ["kernel.json", "logo-svg.svg"]
         logo = (directory / "logo-svg.svg").read_bytes()
         assert logo == drawing((own / "logo-svg.svg").read_bytes())
@@ -175,7 +175,7 @@ class TestBash:
         assert specs[name]["spec"]["language"] == "bash"
         assert name.removesuffix(".bash") not in specs
         prefix = bash_store.records[key]["path"]
-        # A server hands out every file of that directory, so it is none of the prefix.
+        # A server publishes every file in this directory, so it must not be in the prefix.
         directory = Path(specs[name]["resource_dir"])
         assert directory.is_relative_to(tmp_path)
         (logo,) = directory.iterdir()
@@ -214,7 +214,7 @@ class TestR:
 
 
 class TestShipped:
-    """What is taken from prefixes, laid out by the test; nothing is started."""
+    """What is read from prefixes that the test lays out; no kernel is started."""
 
     def kernel(self, store: SmallStore, key: str, name: str, content: Any) -> Path:
         directory = Path(store.records[key]["path"], "share/jupyter/kernels", name)

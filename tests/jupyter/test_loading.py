@@ -117,7 +117,7 @@ def recorded(spec: Spec) -> RecipeEnvironment:
 
 
 def installed(jupyter_home: Path, content: dict[str, Any]) -> list[str]:
-    """Write what `install` writes, and return its argv."""
+    """Write the same kernelspec as `install` and return its argv."""
     from spack_kernel.jupyter.kernelspecs.files import write_kernelspec
 
     write_kernelspec(jupyter_home / "data" / "kernels", "made", content)
@@ -288,7 +288,7 @@ def test_a_module_that_spack_generated_is_a_kernel(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    """As Spack's template writes it with `autoload: direct`: its own paths, then those it needs."""
+    """A module from Spack's template with `autoload: direct`: its own paths, then dependencies."""
     _, spec = spec_of(demo_store, "py-pyyaml")
     modules = tmp_path / "modules"
     site_packages = next(Path(str(spec.prefix)).glob("lib/python3*/site-packages"))
@@ -328,7 +328,7 @@ def test_a_module_of_something_else_is_no_kernel(
     for name, value in module_settings(system, tmp_path / "modules").items():
         monkeypatch.setenv(name, value)
     write_kernel("vendor", modules=["vendor"], store=str(demo_store.root))
-    with pytest.raises(Exception, match="what vendor loads is not installed in this store") as told:
+    with pytest.raises(Exception, match="nothing that vendor loads is installed") as told:
         start("vendor")
     assert f"the store is {demo_store.root}" in str(told.value)
     assert "PATH=/opt/vendor/bin" in str(told.value)

@@ -1,4 +1,4 @@
-"""A process that lives on answers as a fresh one would, whatever has happened meanwhile."""
+"""A long-lived process gives the same answers as a fresh one, whatever has changed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from spack_kernel.kernels import user_cache
 from tests.jupyter.conftest import WriteKernel
 from tests.jupyter.world import LongLived, World, answers_of_a_fresh_process
 
-#: Steps of the program that changes the world, and where it begins.
+#: The number of random changes to the world, and the seed.
 STEPS = int(os.environ.get("SPACK_KERNEL_STEPS", "25"))
 SEED = int(os.environ.get("SPACK_KERNEL_SEED", "20261126"))
 
@@ -38,7 +38,7 @@ def compare(world: World, steps: int) -> None:
 def test_a_process_that_lives_on_answers_as_a_fresh_one(
     tmp_path: Path, demo_store: DemoStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # What is kept on disk must be as true as what is kept in memory.
+    # The cache on disk must be as accurate as the cache in memory.
     monkeypatch.setenv("SPACK_KERNEL_CACHE", str(tmp_path / "cache"))
     compare(World(tmp_path / "world", demo_store, SEED), STEPS)
 
@@ -57,9 +57,9 @@ def test_through_a_long_history(
 def test_every_kind_of_change_changes_something(
     name: str, tmp_path: Path, demo_store: DemoStore
 ) -> None:
-    """A change that no answer shows would prove nothing."""
+    """A change that does not affect any answer would prove nothing."""
     if name == "change_permissions" and os.geteuid() == 0:
-        pytest.skip("to root no directory is closed")
+        pytest.skip("root can enter every directory")
     world = World(tmp_path, demo_store, SEED)
     living = LongLived(world.root)
     before = living.answers()
@@ -91,7 +91,7 @@ else:
 def test_starts_while_a_directory_is_away(
     tmp_path: Path, demo_store: DemoStore, write_kernel: WriteKernel
 ) -> None:
-    """A package that is away for one start is there again for the next, in the same process."""
+    """A package missing for one start is found again for the next, in the same process."""
     world = World(tmp_path / "world", demo_store, SEED)
     store = str(world.site.root)
     write_kernel("one", hash=world.site.hash("py-libensemble"), store=store)
@@ -114,7 +114,7 @@ def test_starts_while_a_directory_is_away(
 
 
 class TestWhatIsKeptOnDisk:
-    """A damaged or foreign file is as if there were none."""
+    """A damaged or foreign file is ignored."""
 
     @pytest.mark.parametrize(
         "content",

@@ -1,4 +1,4 @@
-"""What a store offers: small stores laid out by the tests, nothing started."""
+"""The kernels that a store offers: small stores laid out by the tests; nothing is started."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.small_store import SmallStore
 
 
 def site(root: Path, version: str = "3.11.4") -> tuple[SmallStore, str, str]:
-    """Return a store with a python and an ipykernel that nobody asked for, and their hashes."""
+    """Return a store with an implicitly installed Python and ipykernel, and their hashes."""
     store = SmallStore(root)
     python = store.add("python", version)
     kernel = store.add("py-ipykernel", "7.3.0", python)
@@ -35,7 +35,7 @@ def implicit(store: SmallStore, key: str) -> str:
 
 
 def names(offers: Offers) -> list[str]:
-    """Return the packages offered."""
+    """Return the names of the packages offered."""
     configs = [o.content["metadata"]["kernel_provisioner"]["config"] for o in offers.offers]
     return [config["spec"].partition("@")[0] for config in configs]
 

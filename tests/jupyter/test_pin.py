@@ -1,4 +1,4 @@
-"""Notebooks that say which spec they need: writing it, reading it, checking it, starting it."""
+"""Notebooks that name the spec they need: writing, reading, checking and starting it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class TestWriting:
         content = json.loads(path.read_text())
         assert content["metadata"].pop("kernelspec")["name"] == NOTEBOOK_NAME
         assert content == json.loads(before)
-        # As Jupyter would write it, so that versions of it differ in nothing else.
+        # Formatted as Jupyter does, so that a diff of the notebook shows nothing else.
         if indent == 1:
             write_notebook_spec(path, SPEC)
             assert path.read_text() == nbformat.writes(nbformat.read(path, 4)) + "\n"
@@ -124,7 +124,7 @@ class TestWriting:
         assert {each.name for each in tmp_path.iterdir()} >= {"n.ipynb", "link.ipynb"}
         assert not list(tmp_path.glob(".n.ipynb*"))
 
-    @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root can write everywhere")
     def test_one_that_cannot_be_written_is_told(self, tmp_path: Path) -> None:
         path = notebook(tmp_path / "n.ipynb")
         tmp_path.chmod(0o500)
@@ -218,7 +218,7 @@ class TestCommand:
         key = demo_store.hash(f"py-numpy@{OTHER_NUMPY}")
         assert capsys.readouterr().out == (
             f"{path} now needs py-numpy@{OTHER_NUMPY} /{key[:7]}\n"
-            "Reload it where it is open, and restart its kernel.\n"
+            "If it is open, reload it and restart its kernel.\n"
         )
         assert pin("--check", path) == 0
         assert f"found py-numpy@{OTHER_NUMPY}/{key[:7]}" in capsys.readouterr().out
@@ -284,7 +284,7 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("words", "told"),
         [
-            ([], "which one? give a NOTEBOOK"),
+            ([], "no notebook given: give the path of a NOTEBOOK"),
             (["--check", "n.ipynb", "py-numpy"], "--check takes no QUERY"),
             (["--install-kernel", "n.ipynb"], "--install-kernel takes no NOTEBOOK"),
         ],

@@ -123,7 +123,7 @@ def test_the_kernelspecs_own_arguments_reach_the_kernel(
 def test_any_kernel_of_the_closure_may_be_named(
     write_kernel: WriteKernel, demo_store: DemoStore, start: Start, tmp_path: Path
 ) -> None:
-    """A command that is not Python runs as it stands, in the loaded environment."""
+    """A command other than Python runs unchanged in the loaded environment."""
     script = tmp_path / "kernel.sh"
     script.write_text(f'#!/bin/sh\nexec {sys.executable} -m ipykernel_launcher "$@"\n')
     script.chmod(0o755)
@@ -249,7 +249,7 @@ def test_many_kernels_in_a_row_leave_nothing(
         for _ in range(count):
             await one()
 
-    asyncio.run(row(1))  # what is made once: threads, caches, sockets of the library
+    asyncio.run(row(1))  # created only once: threads, caches, the library's sockets
     gc.collect()
     children = set(pids_below(os.getpid()))
     files, threads = open_files(), threading.active_count()
@@ -268,7 +268,7 @@ def test_many_kernels_in_a_row_leave_nothing(
 def test_the_event_loop_is_free_while_a_slow_store_is_read(
     libensemble: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The store is made slow by a real delay in reading it; the loop must go on meanwhile."""
+    """A real delay makes reading the store slow; the event loop must not block meanwhile."""
     from spack_kernel.jupyter.provisioner import provisioner as module
     from spack_kernel.spack.database.database import Database
 

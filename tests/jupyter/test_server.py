@@ -1,4 +1,4 @@
-"""A real Jupyter Server: what its REST answers say when a kernel cannot start or restart."""
+"""A real Jupyter Server: its REST responses when a kernel cannot start or restart."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def server(jupyter_home: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def kernel(write_kernel: WriteKernel, demo_store: DemoStore, tmp_path: Path) -> Path:
-    """Return a link to the demo store, through which one kernel starts and `bad` does not."""
+    """Return a link to the demo store; the kernel `good` starts through it, `bad` does not."""
     link = tmp_path / "store"
     link.symlink_to(demo_store.root)
     write_kernel("good", hash=demo_store.hash("py-libensemble"), store=str(link))
@@ -117,7 +117,7 @@ def test_a_restart_that_fails_is_told_in_the_notebook(
 
 
 def test_with_pending_kernels_the_log_carries_the_text(jupyter_home: Path, kernel: Path) -> None:
-    """With use_pending_kernels nothing is raised to a request; the text is in the log."""
+    """With use_pending_kernels, a request does not raise an error; the text is in the log."""
     server = Server(jupyter_home, "--MappingKernelManager.use_pending_kernels=True")
     try:
         status, model = server.request("POST", "api/kernels", {"name": "bad"})

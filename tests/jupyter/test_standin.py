@@ -1,4 +1,4 @@
-"""The stand-in kernel, spoken to as front ends speak to kernels."""
+"""The fallback kernel, used as front ends use a kernel."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_what_else_front_ends_ask(standin: Speaking) -> None:
     assert client.is_alive()
 
 
-#: Every request of the messaging protocol, on the channel on which front ends send it.
+#: Every request of the messaging protocol, with the channel that front ends use for it.
 REQUESTS: list[tuple[str, str, dict[str, Any]]] = [
     ("shell", "kernel_info_request", {}),
     ("shell", "execute_request", {"code": "1", "silent": False}),
@@ -175,7 +175,7 @@ def test_control(standin: Speaking) -> None:
     asked = {"type": "request", "seq": 3, "command": "debugInfo"}
     debug = control(client, "debug_request", asked)
     assert (debug["success"], debug["command"], debug["request_seq"]) == (True, "debugInfo", 3)
-    # What JupyterLab reads of it, and what a kernel's own debugger says before it is started.
+    # The fields that JupyterLab reads, with a kernel's own values before its debugger starts.
     body = debug["body"]
     assert (body["isStarted"], body["breakpoints"], body["stoppedThreads"]) == (False, [], [])
     assert body["hashMethod"] == "Murmur2"

@@ -1,4 +1,4 @@
-"""`spack-kernel sync`: what lies on disk afterwards, and what is never touched."""
+"""`spack-kernel sync`: what it writes to disk, and what it never touches."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("jupyter_home")
 
 @pytest.fixture
 def sites(tmp_path: Path) -> tuple[SmallStore, str]:
-    """Return a store of two packages, written, and the hash of its python."""
+    """Write a store with two packages; return the store and the hash of its Python."""
     store, python, _ = site(tmp_path / "site")
     store.add("py-first", "1.0", python)
     store.add("py-second", "1.0", python)
@@ -43,7 +43,7 @@ def sync(store: SmallStore | None, *options: str) -> int:
 
 
 def states(kernels: Path) -> dict[str, tuple[int, int]]:
-    """Return inode and time of each kernel.json."""
+    """Return the inode and the modification time of each kernel.json."""
     found = {path.parent.name: path.stat() for path in kernels.glob("*/kernel.json")}
     return {name: (stat.st_ino, stat.st_mtime_ns) for name, stat in found.items()}
 
@@ -116,7 +116,7 @@ def test_a_dry_run_tells_the_same_and_does_nothing(
 ) -> None:
     assert sync(sites[0], "--dry-run") == 0
     told = capsys.readouterr().out
-    assert told.endswith("3 added (nothing was done)\n")
+    assert told.endswith("3 added (dry run)\n")
     assert not kernels.exists()
     assert sync(sites[0]) == 0
     assert capsys.readouterr().out.replace("3 added\n", "") in told
@@ -135,7 +135,8 @@ def test_only_what_it_made_is_touched(
     write_kernel("spack-by-hand", hash=first)
     (kernels / "spack-py-second").write_text("a file")
     assert sync(store, "--group", "one") == 0
-    assert f"{kernels / name} is not of this group and stays as it is" in capsys.readouterr().err
+    told = f"{kernels / name} does not belong to this group and is left unchanged"
+    assert told in capsys.readouterr().err
     assert (kernels / name / "kernel.json").read_text() == mine
     assert sync(store, "--group", "two", "--query", "py-nothing") == 1, "it may be a mistake"
     assert sync(store, "--group", "two", "--limit", "0") == 0
@@ -170,7 +171,7 @@ def test_nothing_is_removed_while_something_cannot_be_read(
     assert sync(None if "--store" in given else store, *given) == 1
     words = capsys.readouterr().err
     assert told.format(none=none) in words
-    assert words.endswith("Nothing was removed, since not all could be read.\n")
+    assert words.endswith("Nothing was removed, because not everything could be read.\n")
     assert states(kernels) == before
 
 
@@ -274,7 +275,7 @@ def test_front_ends_without_a_server_see_what_a_server_offers(
 
 
 class TestWhatIsAway:
-    """What cannot be reached today may be back tomorrow, so nothing of it is removed."""
+    """A store that is unreachable today may be back tomorrow, so its kernels are kept."""
 
     def synced(self, site: ClonedStore) -> set[str]:
         assert main(["sync", "--no-config", "--user", "--store", str(site.root)]) == 0

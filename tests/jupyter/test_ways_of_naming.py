@@ -1,4 +1,4 @@
-"""The store of the provisioner and of discovery, named in every way that their traits document."""
+"""The stores of the provisioner and of discovery, specified in every way their traits document."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ def on_path(_: Path, instance: Path, patch: Patch) -> None:
     patch.setenv("PATH", f"{instance / 'bin'}:{os.environ['PATH']}")
 
 
-#: The value of the trait, by tree and instance; None leaves it out. And what is set around it.
+#: A function from tree and instance to the trait's value (None: unset), and one that sets up the
+#: environment.
 Way = tuple[Callable[[Path, Path], Any], Callable[[Path, Path, Patch], None]]
 WAYS: dict[str, Way] = {
     "a tree": (lambda tree, _: str(tree), no_variable),

@@ -1,4 +1,4 @@
-"""A site that changes, and what a process says of it: one that lives on, or a fresh one.
+"""A site that changes, and the answers of a long-lived or a fresh process about it.
 
 ``python -m tests.jupyter.world DIRECTORY`` prints the answers of a fresh process as JSON.
 """
@@ -37,7 +37,7 @@ _AWAY = ".away"
 
 
 def requests(root: Path) -> dict[str, Request]:
-    """Return what is planned at each step: specs, an environment, a view, by tree and instance."""
+    """Return the requests for each step: specs, an environment, a view, by tree and by instance."""
     hashes: dict[str, str] = json.loads((root / "hashes.json").read_text())
     site, own, instance = (str(root / name) for name in ("site", "own", "spack"))
     return {
@@ -54,7 +54,7 @@ def requests(root: Path) -> dict[str, Request]:
 
 
 def answer(plan: Callable[[], KernelPlan]) -> Any:
-    """Return a plan, or the error in its place, as JSON types."""
+    """Return a plan, or the error instead, as JSON types."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -67,7 +67,7 @@ def answer(plan: Callable[[], KernelPlan]) -> Any:
     return json.loads(json.dumps(facts))
 
 
-#: What a plan is started with: what it imports, and from where.
+#: The program that each plan runs: it prints which modules it can import, and from where.
 PROGRAM = """
 import importlib.util, json, sys
 found = {}
@@ -79,7 +79,7 @@ print(json.dumps([sys.version_info[:3], sys.prefix, found]))
 
 
 def ran(plan: KernelPlan, environment: dict[str, str]) -> list[Any]:
-    """Start what is planned, and return what became of it."""
+    """Run the program as planned and return the result."""
     if plan.interpreter is None:
         return []
     argv = plan.command(["python", "-c", PROGRAM])
@@ -93,7 +93,7 @@ def names(listing: Listing | None) -> list[str]:
 
 
 def fresh(root: Path) -> dict[str, Any]:
-    """Return what this process says when it has asked nothing before."""
+    """Return the answers of this process, with nothing cached."""
     answers = {}
     for name, request in requests(root).items():
         answers[name] = answer(lambda request=request: Planner().plan(request))  # type: ignore[misc]
@@ -107,7 +107,7 @@ def fresh(root: Path) -> dict[str, Any]:
 
 
 class LongLived:
-    """A process that goes on: one planner and one watcher for all steps."""
+    """A long-lived process: one planner and one watcher for all steps."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -133,7 +133,7 @@ class LongLived:
 
 
 def answers_of_a_fresh_process(root: Path) -> dict[str, Any]:
-    """Ask a process that was never asked before and keeps nothing on disk."""
+    """Return the answers of a new process without a cache on disk."""
     environment = {**os.environ, "SPACK_KERNEL_CACHE": ""}
     done = subprocess.run(
         [sys.executable, "-m", __name__, str(root)],
@@ -149,16 +149,16 @@ def answers_of_a_fresh_process(root: Path) -> dict[str, Any]:
 
 
 class World:
-    """A site: a Spack instance whose own tree is chained to the site's, an environment, views.
+    """A site: an environment, views, and a Spack instance whose tree is chained to the site's.
 
     Parameters
     ----------
     root : Path
-        Where it is made.
+        The directory in which it is created.
     demo : DemoStore
-        What the site's tree is a copy of.
+        The store that the site's tree is copied from.
     seed : int
-        Decides which change comes when.
+        Determines the sequence of changes.
     """
 
     def __init__(self, root: Path, demo: DemoStore, seed: int) -> None:
@@ -189,7 +189,7 @@ class World:
         ]
 
     def _venv_apart(self) -> None:
-        """Give the python-venv files of its own: the demo's are shared by hard links."""
+        """Give python-venv its own files: hard links share the demo's."""
         prefix = Path(self.site.records[self.site.hash("python-venv")]["path"])
         copy = prefix.with_name("copy")
         shutil.copytree(prefix, copy, symlinks=True)
@@ -210,8 +210,8 @@ class World:
         (self._etc / f"{section}.yaml").write_text(json.dumps({section: content}))
 
     def step(self) -> str:
-        """Change one thing, and return what was done."""
-        # Within one tick of the clock two changes of a file can look like one.
+        """Make one change and return its description."""
+        # Within one clock tick, two changes of a file can look like one.
         time.sleep(0.02)
         change = self._random.choice(self.changes)
         told = change()
@@ -250,7 +250,7 @@ class World:
         return f"{prefix} {mode:o}"
 
     def change_a_new_directory(self) -> str:
-        """Make a directory that prefix inspections look for, or take it away."""
+        """Create or remove a directory that prefix inspections look for."""
         prefix = self._random.choice(self._prefixes)
         directory = prefix / self._random.choice(("bin", "lib64", "share/man", "lib/pkgconfig"))
         if not prefix.is_dir():
@@ -264,7 +264,7 @@ class World:
     # -- the interpreter --
 
     def change_the_interpreter(self) -> str:
-        """Replace the executable in place: by itself, or by one of another version."""
+        """Replace the executable with an equivalent, a broken, or a different one."""
         series = next((self._venv / "lib").glob("python3*")).name
         path = self._venv / "bin" / series
         real = os.path.realpath(sys.executable)
@@ -350,7 +350,7 @@ class World:
     # -- databases --
 
     def change_the_database(self) -> str:
-        """Install or uninstall something, by rename as Spack does."""
+        """Install or uninstall a spec, writing the database by rename as Spack does."""
         if not (self.own.root / ".spack-db").is_dir():
             return "none there"
         other = next(key for key, r in self.own.records.items() if r["spec"]["name"] == "py-other")
@@ -360,7 +360,7 @@ class World:
         return f"py-other is installed: {record['installed']}"
 
     def change_the_database_in_place(self) -> str:
-        """Edit a record so that inode, size and modification time stay what they were."""
+        """Edit a record without changing the file's inode, size or modification time."""
         path = self.own.root / ".spack-db" / "index.json"
         status = path.stat()
         text = path.read_text()

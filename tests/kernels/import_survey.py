@@ -1,7 +1,7 @@
 """What a Python can import: a program that runs in a kernel's interpreter and prints JSON.
 
-``python -m import_survey specs`` asks `importlib.util.find_spec` for every top-level name that
-``sys.path`` offers; ``modules`` imports them all. Standard library only.
+``python -m import_survey specs`` calls `importlib.util.find_spec` for every top-level name on
+``sys.path``; ``modules`` imports them all. Standard library only.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ SKIPPED = {
     "import_survey": "is this program",
 }
 
-#: Names that nothing offers, and such that are no names.
+#: Names that do not exist, and some that are not valid names.
 ABSENT = ("nowhere_to_be_found", "numpyy", "site-packages", "lib-dynload", "__pycache__", "ab c")
 
 
 def names() -> list[str]:
-    """Return every top-level name that a directory of ``sys.path`` may have."""
+    """Return every top-level name that a directory on ``sys.path`` may have."""
     found = {*ABSENT, *sys.builtin_module_names}
     found.update(module.name for module in pkgutil.iter_modules())
     for directory in sys.path:
@@ -44,7 +44,7 @@ def names() -> list[str]:
 
 
 def described(spec: Any) -> Any:
-    """Return what makes a module spec the one it is."""
+    """Return the attributes that identify a module spec."""
     if spec is None:
         return None
     locations = spec.submodule_search_locations
@@ -58,17 +58,17 @@ def described(spec: Any) -> Any:
 
 
 def specs(asked: list[str]) -> dict[str, Any]:
-    """Return for each name what `importlib.util.find_spec` says, or its error."""
+    """Return the result of `importlib.util.find_spec`, or its error, for each name."""
     return {name: _outcome(_found, name) for name in asked}
 
 
 def modules(asked: list[str]) -> dict[str, Any]:
-    """Import each name and return what came of it, or its error."""
+    """Import each name and return the result or the error."""
     return {name: _outcome(_imported, name) for name in asked if name not in SKIPPED}
 
 
 def distributions() -> list[list[Any]]:
-    """Return name, version, place and entry points of all distributions, in Python's order."""
+    """Return name, version, location and entry points of all distributions, in Python's order."""
     return [
         [
             distribution.metadata["Name"],
@@ -97,7 +97,7 @@ def _imported(name: str) -> dict[str, Any]:
 def _outcome(ask: Callable[[str], Any], name: str) -> Any:
     try:
         return ask(name)
-    except BaseException as error:  # a module may also call sys.exit()
+    except BaseException as error:  # a module can also call sys.exit()
         return [type(error).__name__, str(error)]
 
 
@@ -106,7 +106,7 @@ def _class(instance: object) -> str:
 
 
 def main() -> None:
-    if sys.path[0] in ("", str(Path.cwd())):  # what -m puts there and ipykernel removes
+    if sys.path[0] in ("", str(Path.cwd())):  # -m adds it, ipykernel removes it
         del sys.path[0]
     asked = names()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
@@ -120,7 +120,7 @@ def main() -> None:
         "loaded": sorted(
             [name, getattr(module, "__file__", None) or ""]
             for name, module in sys.modules.items()
-            if name != "runpy"  # it is -m that imports this
+            if name != "runpy"  # -m itself imports this
         ),
     }
     print(json.dumps(answer))

@@ -1,4 +1,4 @@
-"""Which installed specs can be kernels, told from the database and a look at directories."""
+"""Which installed specs can be kernels, according to the database and the directories."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_unrecorded_dependencies_and_cycles_do_no_harm(store: SmallStore) -> Non
     edges.append({**edges[0], "name": "b", "hash": b})
     edges.append({**edges[0], "name": "nowhere", "hash": dag_hash("nowhere")})
     opened = store.open()
-    # In a cycle the answer depends on where the walk came in; what matters is that it ends.
+    # In a cycle, the answer depends on the starting point; what matters is that the walk ends.
     assert len(list(Survey(opened).candidates(opened))) == 3
     found = look(store, a)
     assert found.python is not None

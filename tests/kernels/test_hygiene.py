@@ -68,9 +68,9 @@ def test_directories_of_the_servers_environments_leave_path_lists() -> None:
     cleaned, removed = clean_environment(base, loaded=["/sw/a"])
     assert cleaned == {"PATH": "/home/me/venvs/bin:/usr/bin:", "MANPATH": "/usr/share/man:"}
     reasons = {item.value: item.reason for item in removed}
-    assert reasons["/home/me/venv/bin"] == "lies in the virtual environment VIRTUAL_ENV names"
-    assert reasons["/sw/a/bin"] == "lies in a spec that `spack load` loaded for the server"
-    assert reasons[f"{sys.prefix}/bin"] == "lies in the server's own Python"
+    assert reasons["/home/me/venv/bin"] == "is in the virtual environment that VIRTUAL_ENV names"
+    assert reasons["/sw/a/bin"] == "is in a spec that `spack load` loaded for the server"
+    assert reasons[f"{sys.prefix}/bin"] == "is in the server's own Python"
 
 
 def test_a_system_prefix_is_never_an_environment() -> None:

@@ -1,4 +1,4 @@
-"""What a long PYTHONPATH costs a real kernel, in calls; times are for the benchmarks."""
+"""The cost of a long PYTHONPATH for a real kernel, in system calls; benchmarks measure times."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from spack_kernel.demo import DemoStore
 from spack_kernel.kernels.plan.plan import plan_kernel
 from spack_kernel.spack import Store
 
-#: How many calls with 200 prefixes are allowed for one with everything in one directory.
+#: The allowed ratio of calls with 200 prefixes to calls with everything in one directory.
 BAR = 1.15
 
 
 @pytest.fixture(scope="module")
 def ipykernel(demo_store: DemoStore) -> tuple[str, list[Path]]:
-    """Return the demo store's interpreter and the directories of its py-ipykernel's closure."""
+    """Return the demo store's interpreter and the directories of py-ipykernel's closure."""
     store = Store.open(demo_store.root)
     plan = plan_kernel(store, store.named("py-ipykernel"))
     assert plan.interpreter is not None

@@ -1,4 +1,4 @@
-"""A kernel's imports with and without the import index: the same answers, fewer questions."""
+"""A kernel's imports with and without the import index: the same results, fewer file lookups."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LAUNCHER = Path(launcher.__file__)
 
 
 class Site:
-    """Directories for PYTHONPATH, and programs run with them both ways."""
+    """Directories for PYTHONPATH, and programs run with and without an index of them."""
 
     def __init__(self, root: Path, count: int = 4) -> None:
         self.root = root
@@ -44,15 +44,15 @@ class Site:
         return [str(directory) for directory in self.path]
 
     def index(self, program: str) -> str:
-        """Write `program` where `run` finds it and return the table."""
+        """Write `program` where `run` finds it and return the index."""
         (self.programs / "prog_ram.py").write_text(textwrap.dedent(program))
         index = import_index.build([*self.entries(), str(self.programs)])
         assert index is not None
         return index
 
     def run(self, *, index: str | None, env: dict[str, str] | None = None) -> str:
-        """Run the program as a module would be by ``-m`` and return what it prints."""
-        # The module to run must be found without being on the path under test.
+        """Run the program as ``-m`` runs a module and return its output."""
+        # Python must find the module to run without adding it to the path under test.
         site = [*self.entries(), str(self.programs)]
         environ = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
         environ.update(env or {})
@@ -71,7 +71,7 @@ class Site:
         return done.stdout
 
     def both(self, program: str, **kwargs: dict[str, str] | None) -> str:
-        """Run `program` both ways, hold the outputs equal and return one."""
+        """Run `program` both ways, assert that the outputs are equal, and return the output."""
         index = self.index(program)
         plain = self.run(index=None, **kwargs)
         assert self.run(index=index, **kwargs) == plain
@@ -87,7 +87,7 @@ def test_the_path_and_the_environment_are_those_of_a_plain_pythonpath(site: Site
     printed = site.both(
         """
         import os, sys, json
-        if sys.path[0] in ("", os.getcwd()):  # what -m puts there and ipykernel removes
+        if sys.path[0] in ("", os.getcwd()):  # -m adds it, ipykernel removes it
             del sys.path[0]
         print(json.dumps([sys.path, os.environ["PYTHONPATH"], sys.argv[1:]]))
         print([k for k in os.environ if k.startswith("SPACK_KERNEL")])
@@ -122,7 +122,7 @@ def test_an_oddly_written_entry_is_the_one_that_python_makes_of_it(
     for place in ("relative", "server/relative"):
         (site.root / place).mkdir(parents=True)
     (site.root / "relative" / "there.py").touch()
-    monkeypatch.chdir(site.root / "server")  # the table is made in another working directory
+    monkeypatch.chdir(site.root / "server")  # the index is built in another working directory
     odd = entry.format(site.path[1])
     monkeypatch.setattr(site, "entries", lambda: [str(site.path[0]), odd, str(site.path[1])])
     printed = site.both(
@@ -138,7 +138,7 @@ def test_an_oddly_written_entry_is_the_one_that_python_makes_of_it(
 
 
 def test_what_is_imported_at_the_start_of_python_comes_from_the_path(site: Site) -> None:
-    site.python = sys._base_executable  # a virtual environment has no packages of the user
+    site.python = sys._base_executable  # a virtual environment ignores the user's packages
     base = str(site.root / "user")
     scheme = "osx_framework_user" if sys.platform == "darwin" else "posix_user"
     user = Path(sysconfig.get_path("purelib", scheme, {"userbase": base}))
@@ -167,8 +167,8 @@ def test_what_is_imported_at_the_start_of_python_comes_from_the_path(site: Site)
     ],
 )
 def test_a_pth_line_that_imports_from_a_prefix(site: Site, line: str) -> None:
-    """As coverage's and those of namespace packages do, before any of our code runs."""
-    site.python = sys._base_executable  # a virtual environment has no packages of the user
+    """As in the .pth files of coverage and of namespace packages, before any of our code runs."""
+    site.python = sys._base_executable  # a virtual environment ignores the user's packages
     base = str(site.root / "user")
     scheme = "osx_framework_user" if sys.platform == "darwin" else "posix_user"
     packages = Path(sysconfig.get_path("purelib", scheme, {"userbase": base}))

@@ -1,4 +1,4 @@
-"""Real packages with and without the import index: every name they have, and numpy's own tests."""
+"""Real packages with and without the import index: all their names, and numpy's own tests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from . import import_survey
 
 NUMPY = "py-numpy@2.1.3"
 
-#: Tests of numpy that import most, and some that compute; `-m slow` runs all 50,000.
+#: The numpy tests that import the most, and some that compute; `-m slow` runs all 50,000.
 PARTS = [
     "numpy.tests.test__all__",
     "numpy.tests.test_ctypeslib",
@@ -45,7 +45,7 @@ WAYS = ("plain", "indexed")
 def run(
     plan: KernelPlan, way: str, module: list[str], behind: Path, cwd: Path, **also: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a module in the environment of a kernel, with `behind` as the last of its PYTHONPATH."""
+    """Run a module in a kernel's environment, with `behind` as the last PYTHONPATH entry."""
     assert plan.interpreter is not None
     env = plan.environment({"PATH": os.defpath, "HOME": str(cwd)}, env=also)
     env["PYTHONPATH"] += os.pathsep + str(behind)
@@ -67,14 +67,14 @@ def store(demo_store: DemoStore) -> Store:
 
 @pytest.fixture(scope="module")
 def everything(store: Store) -> KernelPlan:
-    """Return the plan of a kernel with all packages there are, two versions of numpy among them."""
+    """Return the plan of a kernel with all packages, including two versions of numpy."""
     first = store.get(NUMPY)
     return plan_kernel(store, [first, *(spec for spec in store if spec is not first)])
 
 
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
-    """Return a directory with `import_survey` alone."""
+    """Return a directory that contains only `import_survey`."""
     directory = tmp_path / "program"
     directory.mkdir()
     shutil.copy(import_survey.__file__, directory)
@@ -119,7 +119,7 @@ def test_the_survey_asks_for_names_of_every_kind(
 
 
 def gather(directory: Path, *wanted: str) -> Path:
-    """Link these distributions of the Python that runs the tests, and what they need."""
+    """Link these distributions of the Python that runs the tests, and their dependencies."""
     directory.mkdir()
     seen: set[str] = set()
     todo = list(wanted)
@@ -152,7 +152,7 @@ def outcomes(report: Path) -> dict[str, str]:
     [
         pytest.param(PARTS, 1500, id="parts"),
         pytest.param(
-            # What must compile Fortran cannot even be collected without meson, either way.
+            # Tests that compile Fortran cannot even be collected without meson, either way.
             ["numpy", "--continue-on-collection-errors"],
             40000,
             id="whole",
@@ -166,8 +166,8 @@ def test_the_tests_of_numpy_come_out_alike(
     plan = plan_kernel(store, [store.get(NUMPY), *store.named("py-ipykernel")])
     tools = gather(tmp_path / "tools", "pytest", "hypothesis")
     also = {
-        "PYTHONPYCACHEPREFIX": str(tmp_path / "bytecode"),  # the store is only read
-        "NPY_AVAILABLE_MEM": "1 GB",  # which tests are skipped must not vary
+        "PYTHONPYCACHEPREFIX": str(tmp_path / "bytecode"),  # the store must not change
+        "NPY_AVAILABLE_MEM": "1 GB",  # always skip the same tests
         "OPENBLAS_NUM_THREADS": "1",
     }
     results = {}

@@ -68,7 +68,7 @@ def test_an_external_that_names_no_python_brings_its_own(small: SmallStore, tmp_
     prefix = python_prefix(tmp_path / "conda", sys.executable, SERIES)
     found = find(small, small.add("py-numpy", "2.0", prefix=prefix, external=True))
     assert found.path == f"{prefix}/bin/python3"
-    assert "names no python" in found.reason
+    assert "has no python" in found.reason
 
 
 def test_an_external_library_beside_some_python_brings_none(
@@ -84,7 +84,7 @@ def test_no_python(small: SmallStore) -> None:
     key = small.add("hdf5", "1.14")
     assert failure(small, key) == (
         f"hdf5@1.14/{key[:7]} does not depend on Python, so no kernel can run in it\n"
-        "Make the kernel for it together with a package that does, as in "
+        "Create a kernel for it together with a package that does, as in "
         "`spack-kernel install hdf5 py-ipykernel`."
     )
 
@@ -94,7 +94,7 @@ def test_two_pythons_name_who_needs_them(small: SmallStore) -> None:
     new = small.add("python", "3.12.1")
     tool = small.add("py-tool", "1.0", new)
     text = failure(small, small.add("py-app", "2.0", old, tool))
-    assert text.splitlines()[0] == "the closure has two Pythons; a kernel runs in one"
+    assert text.splitlines()[0] == "the closure has two Pythons; a kernel needs exactly one"
     assert f"  python@3.10.1/{old[:7]}, needed by py-app@2.0/" in text
     assert f"  python@3.12.1/{new[:7]}, needed by py-tool@1.0/{tool[:7]}" in text
     assert "^python@X.Y" in text
@@ -109,7 +109,7 @@ def test_the_prefix_is_gone(small: SmallStore) -> None:
         "but its directory is gone\n"
         "  /nowhere/python\n"
         "It is an external: correct or remove the entry of python in packages.yaml, "
-        "and install again what depends on it."
+        "and reinstall everything that depends on it."
     )
 
 
@@ -132,7 +132,7 @@ def test_not_executable(small: SmallStore, tmp_path: Path) -> None:
     python, tool = with_python(small, prefix=prefix)
     text = failure(small, tool)
     assert f"the Python of python@{VERSION}/{python[:7]} cannot be started: Permission" in text
-    assert "it is not executable for you" in text
+    assert "you do not have permission to execute it" in text
 
 
 def test_a_loader_that_is_missing(small: SmallStore, tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_another_version_than_recorded(small: SmallStore, tmp_path: Path) -> Non
     prefix = python_prefix(tmp_path / "py", sys.executable, SERIES)
     python, tool = with_python(small, version="3.4.1", prefix=prefix)
     text = failure(small, tool)
-    assert f"python@3.4.1/{python[:7]} is recorded as Python 3.4.1, but its prefix holds " in text
+    assert f"python@3.4.1/{python[:7]} is recorded as Python 3.4.1, but its prefix contains" in text
     assert f"  {prefix}/bin/python3 is {VERSION}" in text
 
 
@@ -207,7 +207,7 @@ def test_a_newer_patch_release_is_a_note(small: SmallStore, tmp_path: Path) -> N
     prefix = python_prefix(tmp_path / "py", sys.executable, SERIES)
     _, tool = with_python(small, version=f"{SERIES}.99", prefix=prefix)
     (note,) = find(small, tool).notes
-    assert note == f"{prefix}/bin/python{SERIES} is {VERSION}; its spec says {SERIES}.99"
+    assert note == f"{prefix}/bin/python{SERIES} is {VERSION}; its spec has version {SERIES}.99"
 
 
 def test_the_probe_is_isolated(

@@ -15,7 +15,7 @@ SERIES = "{}.{}".format(*sys.version_info[:2])
 
 
 class Site:
-    """A store with one python that runs, and a tool without ipykernel."""
+    """A store with one working Python and a tool without ipykernel."""
 
     def __init__(self, tmp_path: Path) -> None:
         self.small = SmallStore(tmp_path / "store")
@@ -107,7 +107,7 @@ def test_then_the_same_architecture_then_the_newest_then_the_lowest_hash(site: S
     assert chosen(package) == twins[0]
     reasons = [text.partition(": ")[2] for text in package.others]
     assert reasons == [
-        "the same version; the lower hash was taken",
+        "the same version; the lower hash was chosen",
         "older",
         "built for linux-debian12-zen4",
     ]
@@ -119,7 +119,7 @@ def test_a_python_of_the_same_series_will_do(site: Site, tmp_path: Path) -> None
     kernel = site.kernel("6.0", other)
     package = site.choose()
     assert chosen(package) == kernel
-    assert f"built for python@{SERIES}.99/{other[:7]}, which is Python {SERIES} too" in (
+    assert f"built for python@{SERIES}.99/{other[:7]}, which is also Python {SERIES}" in (
         package.reason
     )
 
@@ -157,7 +157,7 @@ def test_without_any_the_error_says_what_to_install(site: Site) -> None:
 
 def test_a_kernel_whose_record_names_no_python(site: Site) -> None:
     site.small.add("py-ipykernel", "6.0")
-    assert "its record does not say for which python it is built" in site.refuse()
+    assert "its record does not name the python it is built for" in site.refuse()
 
 
 def test_companions_can_be_switched_off(site: Site) -> None:
@@ -181,7 +181,7 @@ def test_a_query_selects_the_companion(site: Site) -> None:
     older = site.kernel("6.0")
     package = site.choose(companion="py-ipykernel@6.0")
     assert chosen(package) == older
-    assert package.reason == "asked for with `py-ipykernel@6.0`"
+    assert package.reason == "requested with `py-ipykernel@6.0`"
 
 
 def test_a_query_for_something_else(site: Site) -> None:

@@ -171,7 +171,7 @@ def test_a_python_command_is_the_plans(plan: KernelPlan) -> None:
     assert plan.command([]) == []
 
 
-# -- stores that are not so well ------------------------------------------------------------------
+# -- damaged stores -------------------------------------------------------------------------------
 
 
 class Site:
@@ -209,7 +209,7 @@ def test_of_two_versions_the_specs_own_is_used_and_the_plan_says_so(site: Site) 
     ((used, unused),) = plan.overrides
     assert (used.hash, unused.hash) == (old, new)
     assert plan.notes[-1].text == (
-        f"py-traitlets@5.9/{old[:7]} is used where the companion was built with "
+        f"py-traitlets@5.9/{old[:7]} is used, but the companion was built with "
         f"py-traitlets@5.14/{new[:7]}"
     )
     assert plan_dict(plan)["overrides"] == [
@@ -242,11 +242,11 @@ def test_a_root_whose_directory_is_gone(site: Site) -> None:
     with pytest.raises(PrefixGoneError) as caught:
         site.plan(key)
     assert str(caught.value) == (
-        f"py-tool@1.0/{key[:7]}, which is asked for, is in the database, "
+        f"py-tool@1.0/{key[:7]}, which is requested, is in the database, "
         "but its directory is gone\n"
         "  /nowhere/tool\n"
         f"Install it again with `spack install --overwrite /{key[:7]}`, "
-        "or choose another spec: `spack-kernel list` shows them."
+        "or choose another spec from the output of `spack-kernel list`."
     )
 
 

@@ -1,4 +1,4 @@
-"""Plans for Spack environments and views over the demo store, run by the planned Python."""
+"""Plans for Spack environments and views in the demo store, run by the planned Python."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def roots(store: Store, demo_store: DemoStore) -> list[Spec]:
 
 @pytest.fixture(scope="module")
 def with_view(tmp_path_factory: pytest.TempPathFactory, store: Store, roots: list[Spec]) -> Path:
-    """Return an environment whose default view is linked."""
+    """Return an environment with a linked default view."""
     directory = make_environment(tmp_path_factory.mktemp("env") / "science", roots)
     link_view(directory / ".spack-env" / "view", store, roots)
     return directory
@@ -77,7 +77,7 @@ def test_through_the_view_sys_prefix_is_the_view(
     assert environ["PATH"].split(":")[0] == f"{view}/bin"
     assert environ["PATH"].endswith(":/usr/bin:/bin")
     assert plan.interpreter is not None
-    assert plan.interpreter.reason == "the view shows the closure's python-venv"
+    assert plan.interpreter.reason == "the view contains the closure's python-venv"
     assert plan.interpreter.notes == ()
     assert source.describe() == f"the environment {with_view}, through the view default"
 
@@ -121,7 +121,7 @@ def test_a_view_that_is_not_there(store: Store, roots: list[Spec], tmp_path: Pat
     directory = make_environment(tmp_path / "unlinked", roots)
     with pytest.raises(ViewNotFound) as caught:
         environment_source(store, str(directory))
-    assert caught.value.hint == f"`spack -D {directory} env view regenerate` makes it."
+    assert caught.value.hint == f"Create it with `spack -D {directory} env view regenerate`."
 
 
 def test_a_view_of_the_users_own_making(
@@ -165,14 +165,14 @@ def test_a_view_without_python_leaves_the_closures(
     assert "python-venv" in prefix
     assert libensemble.startswith(f"{view}/lib/")
     assert plan.interpreter is not None
-    assert plan.interpreter.notes == (f"the view {view} shows no Python of it",)
+    assert plan.interpreter.notes == (f"the view {view} lacks this Python",)
 
 
 def test_what_is_no_environment(store: Store, tmp_path: Path) -> None:
     with pytest.raises(EnvironmentNotFound, match="no environment named science can be found"):
         environment_source(store, "science")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(EnvironmentNotFound, match="it is no Spack environment"):
+    with pytest.raises(EnvironmentNotFound, match="it is not a Spack environment"):
         environment_source(store, str(tmp_path / "empty"))
 
 
@@ -199,7 +199,7 @@ def test_a_change_is_noticed(store: Store, roots: list[Spec], tmp_path: Path) ->
     assert not file_checks.unchanged(heard.questions)
 
 
-# -- what was recorded of recipes ---------------------------------------------------------------
+# -- recorded recipe variables ------------------------------------------------------------------
 
 
 def recorded(specs: list[Spec], *hashes: str) -> RecipeEnvironment:
@@ -234,6 +234,6 @@ def test_what_is_recorded_of_other_specs_is_not_used(store: Store, roots: list[S
     plan = plan_source(source)
     assert "LIBENSEMBLE_HOME" not in plan.environment({})
     assert [note.text for note in plan.notes if note.topic == "recipes"] == [
-        "the variables that Spack was asked for are those of other specs, and not used; "
-        "make the kernel again with `spack-kernel install`"
+        "the variables recorded from recipes belong to other specs and are not used; "
+        "create the kernel again with `spack-kernel install`"
     ]

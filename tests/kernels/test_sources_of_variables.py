@@ -1,4 +1,4 @@
-"""Every source of variables passes one hygiene; `show` names what it removed, and from whom."""
+"""The same filter cleans every source of variables; `show` reports what it removed, and where."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BASE = {"HOME": "/home/me", "PATH": "/usr/bin:/bin"}
 
 @pytest.fixture(params=["lmod", "environment-modules"])
 def modules(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
-    """Return the settings of a site whose module sets what it should not."""
+    """Return the settings of a site whose module sets variables that it should not."""
     (tmp_path / "site" / "ipykernel").mkdir(parents=True)
     (tmp_path / "site" / "ipykernel" / "__init__.py").write_text("raise ImportError('wrong one')\n")
     write_module(
@@ -72,12 +72,12 @@ def test_a_module_beside_a_kernel_that_runs(
     capsys.readouterr()
     assert main(["show", *words]) == 0
     left_out = capsys.readouterr().out.partition("Left out, ")[2].partition("Dependency tree")[0]
-    assert "  PYTHONHOME=/opt/python27\n    of the modules vendor/1: points Python at" in left_out
+    assert "  PYTHONHOME=/opt/python27\n    from the modules vendor/1: points Python at" in left_out
 
 
 @pytest.mark.parametrize("name", ["/srv/other/evil", "./evil", "~/evil", "a/../../evil", "-x"])
 def test_a_module_that_is_a_path(name: str) -> None:
-    """An external of somebody's database may name it, and root may load it."""
+    """An external in another user's database may name it, and root may load it."""
     with pytest.raises(ModulesError, match="not the name of a module"):
         load_modules([name], {"MODULEPATH": "/x"})
 
@@ -86,8 +86,8 @@ def test_recipes_and_the_kernelspec(
     demo_store: DemoStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = [
-        Modification("set", "PYTHONHOME", "/opt/x", reason="asked of Spack 1.0"),
-        Modification("set", "OPENMPI", "/opt/mpi", reason="asked of Spack 1.0"),
+        Modification("set", "PYTHONHOME", "/opt/x", reason="reported by Spack 1.0"),
+        Modification("set", "OPENMPI", "/opt/mpi", reason="reported by Spack 1.0"),
     ]
     recipes = RecipeEnvironment("1.0", tuple(made))
     plan = plan_with(demo_store, recipes=recipes)
@@ -104,7 +104,7 @@ def test_recipes_and_the_kernelspec(
     assert {"PYTHONHOME", "__PYVENV_LAUNCHER__"}.isdisjoint(started)
     told = {(each.name, each.value): each.source for each in plan.removals(env)}
     assert told == {
-        ("PYTHONHOME", "/opt/x"): "asked of Spack 1.0",
+        ("PYTHONHOME", "/opt/x"): "reported by Spack 1.0",
         ("PYTHONHOME", "/opt/y"): "the kernelspec",
         ("__PYVENV_LAUNCHER__", "x"): "the kernelspec",
     }

@@ -1,4 +1,4 @@
-"""Stores that real Spacks wrote, opened once a test run."""
+"""Stores written by real Spacks, opened once per test run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def golden_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Store]:
     """Return a function that opens the store of a Spack version (see `golden_queries.STORES`).
 
-    Tests only read it.
+    Tests must not change it.
     """
     directory = tmp_path_factory.mktemp("golden-stores")
     return cache(lambda version: open_store(version, directory))
@@ -27,5 +27,5 @@ def golden_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], St
 
 @pytest.fixture(scope="module", params=sorted(FORMATS))
 def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """Return the store of each Spack version in turn, opened by itself."""
+    """Return the store of each Spack version in turn, opened separately."""
     return Store.open(unpack(request.param, tmp_path_factory.mktemp("tree")))

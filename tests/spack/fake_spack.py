@@ -1,8 +1,8 @@
-"""A stand-in for the ``spack`` executable: runs `spack python -c` on recorded operations.
+"""A fake ``spack`` executable: runs `spack python -c` on recorded operations.
 
-Only what Spack computes is replaced, by what a real Spack of that version once computed; the code
-that asks is executed as Spack executes it, in an interactive console that takes one statement.
-Behaviour is read from ``behaviour.json`` beside the executable.
+Only Spack's results are fake: they were recorded from a real Spack of that version. The code that
+queries them runs as in Spack, in an interactive console that takes one statement. The behaviour
+is read from ``behaviour.json`` next to the executable.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Spec:
 
 
 def operation(kind: str, name: str, value: str | None, separator: str | None) -> Any:
-    """Return an object as Spack's modifiers are: a class named after the operation."""
+    """Return an object like Spack's modifiers, whose class is named after the operation."""
     made = type(kind, (), {})()
     made.name = name
     if value is not None:
@@ -42,7 +42,7 @@ def operation(kind: str, name: str, value: str | None, separator: str | None) ->
 
 
 def install(behaviour: dict[str, Any]) -> None:
-    """Put modules in place that look as Spack's do to the code that asks."""
+    """Install modules that look like Spack's to the querying code."""
     spack, command = types.ModuleType("spack"), types.ModuleType("spack.cmd")
     user_environment = types.ModuleType("spack.user_environment")
     spack.__version__ = behaviour["version"]  # type: ignore[attr-defined]

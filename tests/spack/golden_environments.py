@@ -1,7 +1,7 @@
-"""What real Spacks answered about environments: stores, directories and variables by version.
+"""Environments recorded from real Spacks: stores, directories and variables by version.
 
 ``tests/data/<version>/index.json.xz`` is the database as that Spack wrote it; ``load.json.xz``
-holds the directories below its prefixes, and what `spack load` gives in an empty environment.
+holds the directories below its prefixes, and the result of `spack load` in an empty environment.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ if TYPE_CHECKING:
 
 DATA = Path(__file__).parent.parent / "data"
 
-#: Every version there is data of; a chain is a second store whose upstream is the first.
+#: Every version with recorded data; a chain is a second store whose upstream is the first.
 VERSIONS = ("0.16", "0.17", "0.20", "0.23", "1.3", "0.23/chain", "1.3/chain")
 
-#: Versions whose order is the one Spack has today or had in 0.21 to 0.23.
+#: Versions that use the order of current Spack or of 0.21 to 0.23.
 ORDERED = ("0.23", "1.3", "0.23/chain", "1.3/chain")
 
 
 @dataclass(frozen=True)
 class Environment:
-    """What Spack answered when some specs were loaded together."""
+    """Spack's result for loading some specs together."""
 
     specs: tuple[Spec, ...]
     variables: dict[str, str]
 
     @property
     def key(self) -> str:
-        """The abbreviated hashes, as the tests name an environment."""
+        """The abbreviated hashes, which identify an environment in the tests."""
         return "+".join(spec.hash[:7] for spec in self.specs)
 
 
 @dataclass(frozen=True)
 class Golden:
-    """One store, what existed below its prefixes, and Spack's answers."""
+    """One store, the directories below its prefixes, and Spack's answers."""
 
     version: str
     store: Store
@@ -55,12 +55,12 @@ class Golden:
 
     @property
     def directories(self) -> Directories:
-        """A fresh view of the directories that existed."""
+        """A new `Directories` object with the directories that existed."""
         return Directories(self.existing.__contains__)
 
 
 def read(relative: str) -> Any:
-    """Return the JSON of a compressed file below ``tests/data``."""
+    """Return the decoded JSON of a compressed file below ``tests/data``."""
     with lzma.open(DATA / relative) as file:
         return json.load(file)
 
@@ -114,7 +114,7 @@ def _existing(answers: dict[str, Any]) -> set[str]:
 
 
 def materialise(version: str, root: Path) -> Path:
-    """Make the store of `version` real below `root`, with stand-ins for its Pythons."""
+    """Create the store of `version` on disk below `root`, with fake Python executables."""
     import lzma
 
     answers = read(f"{version}/load.json.xz")

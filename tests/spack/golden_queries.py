@@ -1,10 +1,10 @@
-"""What real Spacks answered to queries, and the stores they were asked about.
+"""Queries with the answers of real Spacks, and the stores they were run on.
 
 ``tests/data/<version>/queries.json.xz`` is a list of objects: ``query``; ``find``, the rows of
-index.json that Spack finds (in its order when ``ordered``; in a chain the rows of the upstream
-follow); ``load``, the row it would take, or several for several queries, or ``none`` or
-``several``, or the class of an error; ``error``, the class of the error that both commands give,
-and ``position``, the first column it underlines.
+index.json that Spack finds (in its order if ``ordered``; in a chain, the rows of the upstream
+follow); ``load``, the row that `spack load` selects, or several for several queries, or ``none``
+or ``several``, or the class of an error; ``error``, the class of the error that both commands
+report, and ``position``, the first column it underlines.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from spack_kernel.spack.store.store import Store
 
 DATA = Path(__file__).parent.parent / "data"
 
-#: Every store there is data of; a chain is a second store whose upstream is the first.
+#: Every store with recorded data; a chain is a second store whose upstream is the first.
 STORES = ("0.16", "0.17", "0.20", "0.23", "0.23/chain", "1.3", "1.3/chain")
 
-#: Errors by which Spack stumbles, and which say nothing of the query.
+#: Internal errors of Spack that are unrelated to the query.
 ACCIDENTS = {"AttributeError", "Hang", "NoSuchSpecFileError", "ProcessError", "TypeError"} | {
     "ValueError"
 }
@@ -30,7 +30,7 @@ ACCIDENTS = {"AttributeError", "Hang", "NoSuchSpecFileError", "ProcessError", "T
 
 @dataclass(frozen=True)
 class GoldenQuery:
-    """One query and Spack's answers, with hashes for rows; see the module."""
+    """One query and Spack's answers, with hashes instead of rows; see the module."""
 
     query: str
     find: tuple[str, ...] | None
@@ -57,7 +57,7 @@ def open_store(version: str, directory: Path) -> Store:
 
 
 def read_queries(version: str, store: Store) -> list[GoldenQuery]:
-    """Return the queries that Spack `version` was asked about `store`."""
+    """Return the queries that Spack `version` ran on `store`."""
     hashes = list(dict.fromkeys(h for database in store.databases for h in database))
     with lzma.open(DATA / version / "queries.json.xz") as file:
         recorded = json.load(file)

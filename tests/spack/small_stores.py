@@ -1,4 +1,4 @@
-"""Stores of a few records, written as Spack 1.x writes them."""
+"""Stores with a few records, written as Spack 1.x writes them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def node(name: str, *dependencies: tuple[str, ...], version: str = "1.0", **more: Any) -> Any:
-    """Return a record of database format 8; a dependency is (name, deptypes) or also its hash."""
+    """Return a record in database format 8; a dependency is (name, deptypes[, hash])."""
     prefix = more.pop("prefix", None)
     spec = {
         "name": name,

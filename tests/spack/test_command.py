@@ -1,4 +1,4 @@
-"""Asking the site's Spack: what recipes add, recorded and put on top of what we know."""
+"""Running the site's Spack: what recipes add, recorded and applied on top of our own result."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FAKE = Path(__file__).parent / "fake_spack.py"
 
 
 def fake_spack(directory: Path, **behaviour: Any) -> Path:
-    """Return an executable that answers as told; see fake_spack.py."""
+    """Return an executable with the given behaviour; see fake_spack.py."""
     directory.mkdir(exist_ok=True)
     shutil.copy(FAKE, directory / "spack.py")
     (directory / "behaviour.json").write_text(json.dumps(behaviour))
@@ -44,7 +44,7 @@ def golden(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def test_with_recipes_every_variable_is_spacks(golden: Golden, tmp_path: Path) -> None:
-    """The operations a real Spack made, asked for and recorded, give what it gave in the end."""
+    """Operations queried and recorded from a real Spack give the same variables as in Spack."""
     recorded = read(f"{golden.version}/spack-answers.json.xz")
     spack = fake_spack(
         tmp_path / "spack",
@@ -56,7 +56,7 @@ def test_with_recipes_every_variable_is_spacks(golden: Golden, tmp_path: Path) -
     directories = golden.directories
     for case in recorded["answers"]:
         if golden.version not in ORDERED and len(case["hashes"]) > 1:
-            continue  # the stand-in has one answer for both, old Spacks are asked for each
+            continue  # the fake has one answer for both, but old Spacks are queried for each
         answer = answers[tuple(case["hashes"])]
         loaded = load_environment(
             golden.store, answer.specs, golden.inspections, directories=directories
@@ -66,7 +66,7 @@ def test_with_recipes_every_variable_is_spacks(golden: Golden, tmp_path: Path) -
         assert kept == asked
         environment = with_recipes(loaded, kept, golden.store, directories)
         made = environment.apply({})
-        # PYTHONPATH may name nothing that exists; then we have none.
+        # If nothing on PYTHONPATH exists, we do not set it.
         assert set(answer.variables) - set(made) <= {"PYTHONPATH"}, answer.key
         assert set(made) <= set(answer.variables), answer.key
         for variable, value in made.items():
@@ -93,7 +93,7 @@ def test_little_is_recorded_where_recipes_add_little(tmp_path: Path) -> None:
         asked = ask_spack(spack, loaded, directories=golden.directories)
         assert asked.replaces == ()
         assert {m.variable for m in asked.modifications}.isdisjoint({"PATH", "PYTHONPATH"})
-        assert all(m.reason == "asked of Spack 1.3.0" for m in asked.modifications)
+        assert all(m.reason == "reported by Spack 1.3.0" for m in asked.modifications)
         mpicc = [m for m in asked.modifications if m.variable == "MPICC"]
         for modification in mpicc:
             owner = golden.store.by_hash(modification.spec or "")
@@ -174,7 +174,7 @@ def test_a_recipes_own_python_packages(loaded: LoadEnvironment, tmp_path: Path) 
     environment = with_recipes(loaded, asked, Store.open(tmp_path / "sw"), Directories())
     (entry,) = environment.pythonpath
     assert (entry.path, entry.spec.name, entry.ours) == (plugins, "tool", False)
-    assert entry.reason == "asked of Spack 1.0"
+    assert entry.reason == "reported by Spack 1.0"
     assert environment.apply({})["PYTHONPATH"] == plugins
 
 
@@ -182,7 +182,7 @@ def test_the_error_of_spack_is_shown(loaded: LoadEnvironment, tmp_path: Path) ->
     spack = fake_spack(tmp_path / "spack", version="1.0", age="new", answers=[])
     with pytest.raises(SpackCommandError) as error:
         ask_spack(spack, loaded)
-    assert error.value.summary == f"{spack} could not say what these specs load (exit status 1)"
+    assert error.value.summary == f"{spack} could not report what these specs load (exit status 1)"
     assert error.value.details[-1] == (
         f"  ==> Error: Spec '/{dag_hash('tool')}' matches no installed packages."
     )
@@ -200,7 +200,7 @@ def test_spack_that_takes_too_long(loaded: LoadEnvironment, tmp_path: Path) -> N
     spack = answering(tmp_path / "spack", sleep=60)
     with pytest.raises(SpackCommandError) as error:
         ask_spack(spack, loaded, timeout=1.5)
-    assert error.value.summary == f"{spack} gave no answer within 1.5 seconds"
+    assert error.value.summary == f"{spack} did not answer within 1.5 seconds"
     child = int((tmp_path / "spack/child.pid").read_text())
     deadline = time.monotonic() + 10
     while alive(child) and time.monotonic() < deadline:
@@ -224,11 +224,11 @@ def test_spack_that_cannot_be_run(loaded: LoadEnvironment, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("line", "text"),
     [
-        ("spack-kernel-answer:[", "could not say what these specs load"),
+        ("spack-kernel-answer:[", "could not report what these specs load"),
         ('spack-kernel-answer:["1", [["SetEnv", "A"]]]', "cannot be understood: ['SetEnv', 'A']"),
         ('spack-kernel-answer:["1", [["SetEnv", "A=", "", ":"]]]', "cannot be understood"),
         ('spack-kernel-answer:["1", [3]]', "cannot be understood: 3"),
-        ("spack-kernel-answer:3", "could not say what these specs load"),
+        ("spack-kernel-answer:3", "could not report what these specs load"),
     ],
 )
 def test_answers_that_make_no_sense(
@@ -275,14 +275,14 @@ def test_which_spack_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert find_spack(own) == instance / "bin/spack"
 
 
-# A real Spack, told that the directories of a store of its kind are its own.
+# A real Spack, configured to use a store of its own version.
 
 
-@pytest.mark.skipif("SPACK_ROOT" not in os.environ, reason="SPACK_ROOT names no Spack to ask")
+@pytest.mark.skipif("SPACK_ROOT" not in os.environ, reason="runs a real Spack: set SPACK_ROOT")
 def test_a_real_spack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ask the Spack at SPACK_ROOT (1.x, with its package repository) for some specs of our data.
+    """Query the Spack in SPACK_ROOT (1.x, with its package repository) for some of our specs.
 
-    ``SPACK_KERNEL_TEST_REPOSITORY`` may name the builtin package repository to use.
+    ``SPACK_KERNEL_TEST_REPOSITORY`` can name the builtin package repository to use.
     """
     root = materialise("1.3", tmp_path / "sw")
     config = tmp_path / "config"

@@ -1,7 +1,7 @@
 """Spack's configuration: scopes, precedence, merging, variables.
 
-What is expected here was asked of a real Spack 1.3 (``spack config get`` and ``spack python``) with
-the same files; what concerns the scopes of older versions follows Spack 0.23 and 1.0.
+The expected values come from a real Spack 1.3 (``spack config get`` and ``spack python``) with the
+same files; those for the scopes of older versions follow Spack 0.23 and 1.0.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from spack_kernel.spack.config.yaml_reader import MAX_BYTES, Text, load
 from spack_kernel.spack.errors import ConfigError, ConfigWarning
 from spack_kernel.spack.store.install_tree import install_tree, padded, upstream_trees
 
-#: What makes a Spack of 1.1 or newer: its scopes stand in include.yaml files.
+#: The files of Spack 1.1 or newer, which lists its scopes in include.yaml files.
 MODERN = {
     "spack/etc/spack/defaults/include.yaml": (
         "include:\n- {path: '${platform}', optional: true}\n- path: base\n"
@@ -52,7 +52,7 @@ include:
     when: '"SPACK_DISABLE_LOCAL_CONFIG" not in env'
 """,
 }
-#: What makes an older one.
+#: The files of an older Spack.
 OLD = {
     "spack/etc/spack/defaults/config.yaml": (
         "config:\n  install_tree:\n    root: $spack/opt/spack\n  template_dirs: [/defaults]\n"
@@ -63,7 +63,7 @@ PLATFORM = "darwin" if sys.platform == "darwin" else "linux"
 
 
 class Site:
-    """Configuration files below a directory, as a Spack would find them."""
+    """Configuration files below a directory, where Spack would find them."""
 
     def __init__(self, root: Path, shipped: dict[str, str] = MODERN) -> None:
         self.root = root
@@ -76,7 +76,7 @@ class Site:
 
     def write(self, files: dict[str, str]) -> Site:
         for name, text in files.items():
-            # "site" stands where this Spack has its site scope
+            # "site" is replaced with the site scope of this Spack
             where = (
                 name.replace("site/", "spack/etc/spack/site/", 1) if name[:5] == "site/" else name
             )
@@ -206,7 +206,7 @@ class TestMerging:
         assert site.open().section("packages") == {"x": {"b": 2}, "y@1:": {"b": 2, "a": 1}}
 
     def test_plus_and_minus_mean_nothing_in_files(self, site: Site) -> None:
-        """`+:` and `-:` are for the command line: Spack takes them for other keys in a file."""
+        """`+:` and `-:` are for the command line; in files they are part of the key."""
         site.write(
             {"user/config.yaml": config("template_dirs+: [/first]\n  template_dirs-: [/last]")}
         )
@@ -319,7 +319,7 @@ include:
 
     def test_a_circle(self, site: Site) -> None:
         site.write({"user/include.yaml": "include: [.]\n"})
-        with pytest.raises(ConfigError, match="includes go round in a circle"):
+        with pytest.raises(ConfigError, match="the includes form a cycle"):
             site.open()
 
     def test_what_would_have_to_be_fetched(self, site: Site) -> None:
@@ -347,12 +347,12 @@ include:
         site.write(
             {"user/include.yaml": "include:\n- {path: a, when: '__import__(\"os\").getcwd()'}\n"}
         )
-        with pytest.warns(ConfigWarning, match="an include is left out, its condition"):
+        with pytest.warns(ConfigWarning, match="an include is left out because its condition"):
             site.open()
 
 
 class TestConditions:
-    """Each expectation is what Python's own `eval` gives for the same text."""
+    """Each expected value is the result of Python's `eval` for the same text."""
 
     @pytest.fixture
     def known(self, tmp_path: Path) -> Substitution:
@@ -391,12 +391,12 @@ class TestConditions:
         ],
     )  # fmt: skip
     def test_beyond(self, known: Substitution, condition: str) -> None:
-        with pytest.raises(ValueError, match=r"rror: |not know|can know|more than can be read"):
+        with pytest.raises(ValueError, match=r"rror: |supported|cannot be evaluated"):
             include_when.holds(condition, known)
 
 
 class TestInstallTree:
-    #: Length of the root, length wanted → what Spack 1.3 makes of /user/tree.
+    #: Padded length → Spack 1.3's result for /user/tree.
     PADDED = {  # noqa: RUF012
         10: "/user/tree",
         11: "/user/tree",
@@ -502,7 +502,7 @@ class TestSubstitution:
             "${SPACK}x": f"{tmp_path}x",
             "$spackx": "$spackx",
             "$user": user,
-            "$USER": user,  # Spack's own variables come first, in any case of letters
+            "$USER": user,  # Spack's own variables come first and ignore case
             "$tempdir": str(tmp_path),
             "$user_cache_path": "/home/me/.spack",
             "$platform-${target}-$target_family": f"{PLATFORM}-{target.name}-{target.family}",
@@ -520,7 +520,7 @@ class TestSubstitution:
             assert replace(text) == expected, text
 
     def test_instance(self) -> None:
-        """As a Spack 1.3 at this place names itself."""
+        """The ID that Spack 1.3 computes for this path."""
         assert Substitution(Path("/opt/spack"), {})("$spack_instance_id") == "zesqjtu"
 
     def test_host(self, replace: Substitution) -> None:
@@ -543,7 +543,7 @@ class TestSubstitution:
 
 
 class TestYaml:
-    """YAML as Spack reads it; compared with what its reader gives for the same text."""
+    """YAML as Spack reads it, compared with the result of Spack's reader for the same text."""
 
     def read(self, tmp_path: Path, text: str | bytes) -> Any:
         path = tmp_path / "file.yaml"
@@ -579,12 +579,12 @@ class TestYaml:
     @pytest.mark.parametrize(
         ("text", "said"),
         [
-            ("a: 1\na: 2\n", ":2: not YAML: the key 'a' stands twice"),
+            ("a: 1\na: 2\n", ":2: not YAML: duplicate key 'a'"),
             ("a:\n  b: *c\n", ":2: not YAML: found undefined alias"),
             ("a: b: c\n", ":1: not YAML: mapping values are not allowed in this context"),
             ("\ta: 1\n", ":1: not YAML: found character that cannot start any token"),
             ("a: 1\n---\nb: 2\n", ":2: not YAML: but found another document"),
-            ("a: &x [*x]\n", ":1: not YAML: an alias inside what it stands for"),
+            ("a: &x [*x]\n", ":1: not YAML: an alias inside the node that it refers to"),
             ("? [a]\n: 1\n", ":1: not YAML: found unhashable key"),
             (b"a: \xff\n", ": not YAML: invalid"),
             ("a: \x00\n", ": not YAML: control characters are not allowed"),
@@ -623,7 +623,7 @@ class TestYaml:
             load(tmp_path / "dir.yaml")
 
     def test_without_libyaml(self, tmp_path: Path) -> None:
-        """PyYAML without its C part reads the same."""
+        """PyYAML without its C extension gives the same result."""
         with_c = self.read(tmp_path, "a: [yes, 010, {'b:': 1}]\nc: &x {d: e}\nf: *x\n")
         code = (
             "import yaml; del yaml.CSafeLoader\n"
@@ -658,9 +658,9 @@ def test_malformed_sections(site: Site, files: dict[str, str], said: str) -> Non
     assert caught.value.summary.startswith(said.format(root=site.root))
 
 
-@pytest.mark.skipif("SPACK_ROOT" not in os.environ, reason="asks a real Spack: set SPACK_ROOT")
+@pytest.mark.skipif("SPACK_ROOT" not in os.environ, reason="runs a real Spack: set SPACK_ROOT")
 def test_a_real_spack_agrees(tmp_path: Path) -> None:
-    """`spack config get` of the Spack at $SPACK_ROOT, with scopes of our own, says the same."""
+    """`spack config get` of the Spack in $SPACK_ROOT, with custom scopes, gives the same result."""
     root = Path(os.environ["SPACK_ROOT"])
     for where in ("user", "system"):
         (tmp_path / where).mkdir()
@@ -685,5 +685,5 @@ def test_a_real_spack_agrees(tmp_path: Path) -> None:
         path.write_text(answer.stdout)
         theirs = load(path)[section]
         expected = ours.section(section) or {}
-        # Spack also prints defaults that no file has.
+        # Spack also prints defaults that are not in any file.
         assert {key: theirs[key] for key in expected} == expected

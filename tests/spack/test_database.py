@@ -1,4 +1,4 @@
-"""Reading install databases: what is in them, and what is wrong with them."""
+"""Reading install databases: their contents and their defects."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from tests.mutations import mutate_bytes, mutate_tree
 
 @pytest.fixture(scope="module", params=FORMATS)
 def golden(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A version of Spack, its database on disk as read, and as the json module reads it."""
+    """Return a Spack version, its database as we read it, and as the json module reads it."""
     root = tmp_path_factory.mktemp("golden")
     return request.param, Database.read(unpack(request.param, root)), recorded(request.param)
 
 
 def plain(record: Any) -> tuple[str, Any]:
-    """Return name and node of a record of any format."""
+    """Return the name and the node of a record in any format."""
     node = record["spec"]
     if "name" in node:
         return node["name"], node
@@ -148,7 +148,7 @@ class TestRealDatabases:
         _, database, expected = golden
         hashes = sorted(expected["database"]["installs"])
         fresh = Database.read(database.root)
-        for _ in range(3):  # scanned at first, then from the sorted list
+        for _ in range(3):  # first by scanning, then from the sorted list
             for prefix in (
                 hashes[0],
                 hashes[-1][:7],
@@ -196,7 +196,7 @@ def read_one(tmp_path: Path, record: Any, version: Any = "8") -> Spec:
 
 
 class TestOddButGood:
-    """Shapes no golden database has, each as Spack itself takes it."""
+    """Shapes that are not in any golden database, interpreted as Spack interprets them."""
 
     def test_key_order_and_blanks(self, tmp_path: Path) -> None:
         node = dict(reversed(NODE.items()))
@@ -321,7 +321,7 @@ MALFORMED = [
 
 
 class TestMalformedRecords:
-    """One bad record harms nobody who does not need it."""
+    """A bad record affects only those queries that need it."""
 
     @pytest.mark.parametrize(("record", "reason"), MALFORMED)
     def test_only_that_record(self, tmp_path: Path, record: Any, reason: str) -> None:
@@ -349,16 +349,16 @@ class TestMalformedRecords:
 
 
 class TestNotADatabase:
-    """Every way a file can be no database, and the text each gives."""
+    """Every way in which a file can fail to be a database, and the message for it."""
 
     @pytest.mark.parametrize(
         ("content", "said"),
         [
             ("", "{path} is empty"),
             (" \n", "{path} is empty"),
-            ("hello", "{path} is not a Spack install database: it is not JSON of that shape"),
-            ("[1, 2]", "{path} is not a Spack install database: it is not JSON of that shape"),
-            ("null", "{path} is not a Spack install database: it is not JSON of that shape"),
+            ("hello", "{path} is not a Spack install database: it is not a JSON object"),
+            ("[1, 2]", "{path} is not a Spack install database: it is not a JSON object"),
+            ("null", "{path} is not a Spack install database: it is not a JSON object"),
             (
                 "{}",
                 "{path} is not a Spack install database: Object missing required field `database`",
@@ -385,7 +385,7 @@ class TestNotADatabase:
             ),
             (
                 '{"database": {"version": "new", "installs": {}}}',
-                "{path} has no database format we could know: 'new'",
+                "{path} has an unknown database format: 'new'",
             ),
         ],
     )
@@ -394,14 +394,12 @@ class TestNotADatabase:
         with pytest.raises(DatabaseError) as caught:
             Database.read(root)
         assert caught.value.summary == said.format(path=root / ".spack-db" / "index.json")
-        assert (
-            caught.value.hint == "`spack reindex` writes the database anew from what is installed."
-        )
+        assert caught.value.hint == "`spack reindex` rebuilds the database from what is installed."
 
     def test_truncated(self, tmp_path: Path) -> None:
         path = unpack("0.16", tmp_path) / ".spack-db" / "index.json"
         path.write_bytes(path.read_bytes()[:-1000])
-        with pytest.raises(DatabaseError, match=r"ends in the middle after \d+ bytes: it is trunc"):
+        with pytest.raises(DatabaseError, match=r"is truncated after \d+ bytes"):
             Database.read(tmp_path)
 
     def test_nested_without_end(self, tmp_path: Path) -> None:
@@ -430,14 +428,14 @@ class TestNotADatabase:
         index.mkdir()
         assert said(tmp_path) == f"{index} cannot be read: it is not a regular file"
         index.rmdir()
-        os.mkfifo(index)  # must not wait for a writer
+        os.mkfifo(index)  # reading must not block until there is a writer
         assert said(tmp_path) == f"{index} cannot be read: it is not a regular file"
         index.unlink()
         index.symlink_to(index)
         assert "cannot be read: Too many levels of symbolic links" in said(tmp_path)
         file = tmp_path / "file"
         file.touch()
-        assert said(file) == f"{file} is not a directory, so it is no install tree"
+        assert said(file) == f"{file} is not a directory, so it is not an install tree"
 
     def test_permission(self, tmp_path: Path) -> None:
         root = unpack("0.16", tmp_path)
@@ -473,7 +471,7 @@ class TestFormats:
             database = Database.read(root)
         assert str(caught[0].message) == (
             f"{database.path} has database format 9, newer than 8, the newest known here; "
-            "it is read because its records look alike"
+            "it is read because its records look the same"
         )
         assert database.get(HASH).label == "py-six@1.16.0/abcdefg"
 
@@ -538,12 +536,12 @@ class TestChanges:
             return result
 
         monkeypatch.setattr(index_json, "_read_bytes", then_the_writer_goes_on)
-        with pytest.raises(DatabaseError, match="it is truncated"):
+        with pytest.raises(DatabaseError, match="is truncated after"):
             Database.read(tmp_path)
         assert len(reads) == index_json.READ_ATTEMPTS
 
     def test_replaced_all_the_time(self, tmp_path: Path) -> None:
-        """Whatever a writer that renames does, each read gives one of the states."""
+        """While a writer replaces the file by rename, each read returns one of the states."""
         states = [{f"{n:032}": RECORD for n in range(size)} for size in (1, 400)]
         write(tmp_path, states[0])
         stop = threading.Event()
@@ -589,7 +587,7 @@ class TestChanges:
 
 
 def test_nothing_is_locked_or_written(tmp_path: Path) -> None:
-    """Every file opened while a store is read is opened for reading."""
+    """Every file that is opened while reading a store is opened read-only."""
     root = unpack("1.3", tmp_path)
     opened: list[tuple[str, int]] = []
     watching = True
@@ -615,7 +613,7 @@ FUZZ_RUNS = int(os.environ.get("SPACK_KERNEL_FUZZ", "20000"))
 
 
 def few_records(version: str) -> Any:
-    """Return a database of a few records: an external, one with edges, a deprecated one."""
+    """Return a database with a few records: an external, one with edges, a deprecated one."""
     body = recorded(version)["database"]
     installs = body["installs"]
     chosen = [
@@ -627,7 +625,7 @@ def few_records(version: str) -> Any:
 
 
 def survey(database: Database, good: set[str]) -> None:
-    """Hold what is read of a whole store against the specs that can be read."""
+    """Compare the rows and edges of a whole store with the specs that are readable."""
     store = Store([database])
     rows = Rows(store.index.chain.record, store.by_hash)
     for dag_hash in database:

@@ -1,4 +1,4 @@
-"""Asking for directories: once each, parents first, from threads where it is slow."""
+"""Checking directories: each once, parents first, and from threads if it is slow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The quick way over a store says what the careful one says."""
+"""The fast path through a store gives the same results as the careful one."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from spack_kernel.spack.errors import ConfigError, ConfigWarning, SpackKernelErr
 from spack_kernel.spack.load.directories import Directories
 from spack_kernel.spack.store.store import Store
 
-# What only recipes set, by environment; everything else must be Spack's to the letter.
+# Variables that only recipes set, by environment; everything else must match Spack exactly.
 MPI = {"LD_LIBRARY_PATH", "MPICC", "MPICXX", "MPIF77", "MPIF90"}
 PETSC = {"MPIFC", "PETSC_ARCH", "PETSC_DIR"}
 SITETOOL = {"SITETOOL_FLAGS", "SITETOOL_HOME", "SITETOOL_MSG", "SITETOOL_OLD", "SITETOOL_PATH"}
@@ -53,7 +53,7 @@ RECIPE_VARIABLES = {
     ("1.3", "site"): SITETOOL,
 }
 
-# Directories only recipes add to variables we know otherwise.
+# Directories that only recipes add to variables that we otherwise know.
 RECIPE_DIRECTORIES = ("/rlib/pkgconfig", "/view/plugins")
 
 
@@ -63,7 +63,7 @@ def golden(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def told(value: str, existing: frozenset[str], own: Path) -> list[str]:
-    """Return the entries that exist, or lie in a view, without what a recipe adds."""
+    """Return the entries that exist or are in a view, without those that a recipe adds."""
     return [
         entry
         for entry in value.split(":")
@@ -119,12 +119,12 @@ def test_activation_is_spacks(golden: Golden, tmp_path: Path) -> None:
     assert compared == {name for version, name in RECIPE_VARIABLES if version == golden.version}
 
 
-# Small environments of our own.
+# Our own small environments.
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    """Return a store of py-a, which runs py-b, and tool; everything has its directories."""
+    """Return a store of py-a, its run dependency py-b, and tool, with their directories."""
     root = tmp_path / "sw"
     store = make_store(
         root,
@@ -322,7 +322,7 @@ def test_a_view_that_was_not_made(store: Store, tmp_path: Path) -> None:
     assert failure(error).splitlines() == [
         f"the view default of the environment {path} does not exist",
         f"  looked for {path}/.spack-env/view",
-        f"`spack -D {path} env view regenerate` makes it.",
+        f"Create it with `spack -D {path} env view regenerate`.",
     ]
 
 
@@ -472,7 +472,7 @@ def test_directories_that_are_no_environments(tmp_path: Path) -> None:
     for name, text in (
         ("gone", "does not exist"),
         ("file", "is not a directory"),
-        ("empty", "has no spack.yaml: it is no Spack environment"),
+        ("empty", "has no spack.yaml: it is not a Spack environment"),
         ("locked", "`spack env create -d DIRECTORY"),
     ):
         with pytest.raises(EnvironmentNotFound) as error:
@@ -480,7 +480,7 @@ def test_directories_that_are_no_environments(tmp_path: Path) -> None:
         assert text in failure(error)
 
 
-# Views of the user's own making.
+# Views that the user created.
 
 
 def link_into(view: Path, spec_name: str, record: Any) -> None:
@@ -520,8 +520,8 @@ def test_directories_that_are_no_views(store: Store, tmp_path: Path) -> None:
         load_view(store, str(tmp_path / "empty"))
     assert failure(error).splitlines() == [
         f"{tmp_path}/empty is not a view of specs of this store",
-        f"  looked in {tmp_path}/empty/.spack for what is linked",
-        f"`spack view symlink {tmp_path}/empty SPEC` makes one.",
+        f"  looked in {tmp_path}/empty/.spack for linked specs",
+        f"Create one with `spack view symlink {tmp_path}/empty SPEC`.",
     ]
 
 

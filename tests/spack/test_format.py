@@ -1,4 +1,4 @@
-"""Format strings against what Spack 1.3 printed for them, and what is wrong with wrong ones."""
+"""Format strings compared with the output of Spack 1.3, and errors in invalid ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from spack_kernel.spack.output.format import (
     format_variants,
 )
 
-#: Template → DAG hash → text, or null where Spack raised an error.
+#: Template → DAG hash → text, or null if Spack raised an error.
 ANSWERS = json.loads(lzma.decompress((DATA / "1.3" / "formats.json.xz").read_bytes()))
 
 
@@ -53,10 +53,10 @@ def test_what_is_printed_is_what_spack_prints(template: str, store: Store) -> No
         ("a {} b", "a field needs a name", "  ^^"),
         ("{name.}", "a field needs a name", "^^^^^^^"),
         ("{nope}", "unknown field 'nope'", "^^^^^^"),
-        ("{@name}", "@ can only stand before a version", "^^^^^^^"),
-        ("{%version}", "% can only stand before a compiler", "^^^^^^^^^^"),
-        ("{/name}", "/ can only stand before a hash", "^^^^^^^"),
-        ("{@hash}", "@ cannot stand before a hash", "^^^^^^^"),
+        ("{@name}", "@ can only precede a version", "^^^^^^^"),
+        ("{%version}", "% can only precede a compiler", "^^^^^^^^^^"),
+        ("{/name}", "/ can only precede a hash", "^^^^^^^"),
+        ("{@hash}", "@ cannot precede a hash", "^^^^^^^"),
         ("{hash:x}", "unknown field 'hash:x'", "^^^^^^^^"),
         ("{variants.mpi.nope}", "a variant has no 'nope'", "^" * 19),
     ],

@@ -1,4 +1,4 @@
-"""The large databases that are made for measuring, and that they are read as others are."""
+"""The large databases generated for benchmarks are read like any other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A large database is read into pages of its own, and is the one that is read in one go."""
+"""A large database is read in pieces, with the same result as in one read."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WAYS: dict[str, dict[str, Any]] = {
 def read_large(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[Path], Database]:
-    """Return what reads a database as a large file, on systems of all kinds."""
+    """Return a function that reads a database as a large file, on each kind of system."""
 
     def read(root: Path) -> Database:
         for name, value in {"_LARGE": 10, "_PIECE": 5000, **WAYS[request.param]}.items():
@@ -49,7 +49,7 @@ def test_it_is_the_same(
     assert records(found) == records(small)
     assert found.stamp == small.stamp
     assert found.names() == small.names()
-    # What was read is ours, whatever becomes of the file.
+    # We have a copy of the data, so later changes to the file do not matter.
     (root / ".spack-db" / "index.json").write_bytes(b"")
     assert records(found) == records(small)
 

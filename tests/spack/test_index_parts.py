@@ -1,4 +1,4 @@
-"""A database that is decoded in parts is the one that is decoded at once."""
+"""Decoding a database in parts gives the same result as decoding it at once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def in_a_thread(root: Path) -> Any:
-    """Read a database where other threads may wait; return it, or the error."""
+    """Read a database in another thread; return it, or the error."""
     found: list[Any] = []
 
     def read() -> None:

@@ -1,4 +1,4 @@
-"""Load environments against what real Spacks answered, and each rule by itself."""
+"""Load environments compared with those of real Spacks, and each rule on its own."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from spack_kernel.spack.load.directories import Directories
 from spack_kernel.spack.load.load import DEFAULT_INSPECTIONS, LoadEnvironment, load_environment
 from spack_kernel.spack.store.store import Store
 
-# What differs from Spack's answers, by name. Spack was asked while the stores were still being
-# filled, so some prefixes existed when it looked and not when the list of directories was made,
-# or the other way round.
-GONE = "the prefix of this uninstalled spec existed when Spack was asked"
-LATER = "the directory was made after Spack was asked"
+# Differences from Spack's answers, by name. The answers were recorded while packages were still
+# being installed, so some prefixes existed when Spack checked them but not when the directories
+# were listed, or the other way round.
+GONE = "the prefix of this uninstalled spec existed when Spack ran"
+LATER = "the directory was created after Spack ran"
 RECIPE = "the package's recipe adds it"
 DIFFERENCES: dict[tuple[str, str, str], str] = {
     ("0.16", "3u4bx7l", "PATH"): GONE,
@@ -83,7 +83,7 @@ RECIPE_VARIABLES = {
     "SITETOOL_MSG SITETOOL_PATH CC CXX F77 FC HDF5_PLUGIN_PATH MPIFC PRTE_PREFIX",
 }
 
-# Every variable the database and the prefixes tell, apart from PYTHONPATH.
+# Every variable that follows from the database and the prefixes, except PYTHONPATH.
 TOLD = ("PATH", "MANPATH", "ACLOCAL_PATH", "PKG_CONFIG_PATH", "CMAKE_PREFIX_PATH")
 
 
@@ -110,7 +110,7 @@ def entries(value: str | None) -> list[str]:
 
 
 def pairs(paths: list[str]) -> list[set[str]]:
-    """Join what follows each other and differs only in lib and lib64: Spack's order is random."""
+    """Join adjacent entries that differ only in lib and lib64: Spack's order is random."""
     groups: list[set[str]] = []
     for path in paths:
         if groups and path.replace("/lib64/", "/lib/") in {
@@ -159,7 +159,7 @@ def test_what_spack_misses_stands_behind(
 def test_variables_are_spacks(
     golden: Golden, loaded: list[tuple[Environment, LoadEnvironment]]
 ) -> None:
-    """Today's rules give every value to the letter; on older stores the same directories."""
+    """Current rules give exactly the same values; on older stores, the same directories."""
     differences = set()
     for answer, environment in loaded:
         made = environment.apply({})
@@ -194,7 +194,7 @@ def test_loaded_hashes_are_spacks(
         value = environment.apply({})["SPACK_LOADED_HASHES"]
         if golden.version in ORDERED:
             assert value == answer.variables["SPACK_LOADED_HASHES"]
-        else:  # they load every dependency by itself
+        else:  # they load every dependency separately
             assert set(value.split(":")) <= set(answer.variables["SPACK_LOADED_HASHES"].split(":"))
 
 
@@ -208,7 +208,7 @@ def test_every_modification_knows_its_spec_and_reason(
             assert golden.store.by_hash(modification.spec) is not None
 
 
-# Each rule by itself, on small stores and real directories.
+# Each rule on its own, with small stores and real directories.
 
 
 def load(store: Store, *names: str, **options: Any) -> LoadEnvironment:
@@ -249,7 +249,7 @@ def test_an_external_inside_site_packages_is_found_behind(tmp_path: Path) -> Non
     assert ours.path == str(conda)
     assert ours.ours
     assert ours.spec.name == "py-numpy"
-    assert ours.reason == f"{conda / 'numpy'} lies in it"
+    assert ours.reason == f"contains {conda / 'numpy'}"
 
 
 def test_site_packages_of_another_python_are_left_out(tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_site_packages_of_another_python_are_left_out(tmp_path: Path) -> None:
     assert environment.pythonpath == ()
     (left_out,) = environment.left_out
     assert left_out.path == str(conda)
-    assert left_out.reason.endswith("but it belongs to Python 3.8, not 3.11")
+    assert left_out.reason.endswith("but belongs to Python 3.8, not 3.11")
 
 
 def test_lib64_of_a_python_without_it_stands_behind(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is kept between queries changes no answer."""
+"""The cache between queries does not change any answer."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_kept_answer_reads_no_record(store: Store, monkeypatch: pytest.MonkeyP
     assert first
     monkeypatch.setattr(store_index.StoreIndex, "rows", None)
     again = store.find("python@3:")
-    assert {type(spec) for spec in again} != {Spec}  # to be read when they are looked at
+    assert {type(spec) for spec in again} != {Spec}  # read lazily, on access
     assert [spec.label for spec in again] == [spec.label for spec in first]
 
 

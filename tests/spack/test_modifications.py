@@ -1,4 +1,4 @@
-"""Operations on variables: their meaning, and their way through JSON."""
+"""Operations on variables: their meaning, and their JSON round trip."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_any_modifications_apply(made: list[Modification], environment: dict[str
 def test_a_wrong_record_is_refused(recorded: dict[str, Any], told: str) -> None:
     with pytest.raises(InvalidModification) as caught:
         Modification.from_dict(recorded)
-    assert caught.value.summary == "an environment modification with a wrong value"
+    assert caught.value.summary == "an environment modification has an invalid value"
     assert caught.value.details == (told,)
     assert "prepend" in caught.value.hint
 

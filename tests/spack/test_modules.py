@@ -29,7 +29,7 @@ def system(request: pytest.FixtureRequest) -> ModuleSystem:
 
 @pytest.fixture
 def modules(tmp_path: Path) -> Path:
-    """Return a directory of modules both systems can read."""
+    """Return a directory of modules that both systems can read."""
     files = {
         "tool/1.0": (
             "prepend-path PATH /opt/tool/bin\nappend-path PATH /opt/tool/late\n"
@@ -116,7 +116,7 @@ def test_without_a_module_path(environment: dict[str, str]) -> None:
     assert "login shell" in error.value.hint
 
 
-# Programs that behave as no module system should.
+# Programs that misbehave as module systems.
 
 
 def printing(tmp_path: Path, output: str, *, status: int = 0, wait: int = 0) -> ModuleSystem:
@@ -184,7 +184,7 @@ def test_a_module_system_that_cannot_be_run(tmp_path: Path, environment: dict[st
         load_modules(["x"], environment, ModuleSystem("lmod", tmp_path / "gone"))
 
 
-# Finding one.
+# Finding a module system.
 
 
 @pytest.mark.parametrize(

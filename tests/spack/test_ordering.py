@@ -1,4 +1,4 @@
-"""The order of specs against a plain comparison of everything Spack compares."""
+"""The order of specs, checked with a plain comparison of everything that Spack compares."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from spack_kernel.spack.spec.traversal import depflag
 from spack_kernel.spack.store.store import Store
 from tests.spack.small_stores import make_store, node
 
-#: So few of each that most specs are alike for a while.
+#: So few choices that most specs have much in common.
 _NAMES = ("a", "b", "c")
 _TYPES = ("build", "link run")
 
 
 @st.composite
 def _records(draw: st.DrawFn) -> list[Any]:
-    """Return records, dependencies first, of which many say the same of themselves."""
+    """Return records, many of which have equal nodes."""
     count = draw(st.integers(2, 14))
     hashes = [f"{number:02}" + "x" * 30 for number in range(count)]
     names = [draw(st.sampled_from(_NAMES)) for _ in range(count)]
@@ -39,7 +39,7 @@ def _records(draw: st.DrawFn) -> list[Any]:
 
 
 def _plainly(spec: Spec, store: Store) -> tuple[Any, ...]:
-    """Return all that a spec is compared by."""
+    """Return everything that is compared to order specs."""
     nodes, edges, queue = [spec], [], deque([spec])
     numbers = {spec.hash: 0}
     while queue:

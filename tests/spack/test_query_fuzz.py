@@ -1,6 +1,6 @@
-"""Input that nobody means: the parser answers or refuses, in bounded time, and never stumbles.
+"""Random input: the parser accepts or rejects it in bounded time, and never crashes.
 
-``SPACK_KERNEL_FUZZ=1000000`` asks for more than the default number of inputs.
+``SPACK_KERNEL_FUZZ=1000000`` sets the number of inputs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from spack_kernel.spack.query.parser import parse_queries, parse_query
 DIALECTS = (SPACK_0_16, SPACK_0_19, SPACK_0_21, SPACK_1)
 INPUTS = int(os.environ.get("SPACK_KERNEL_FUZZ", "20000"))
 
-#: What a mutation puts in: everything that means something, and some that never does.
+#: Characters and tokens that a mutation inserts: all meaningful ones, and some meaningless ones.
 PIECES = [
     *"@:=,+~-^%[]/ .*'\"\\\n\t!#é\u2028\x00",
     *("==", ":=", "^[", "%[", "virtuals=", "deptypes=", "when=", "git.", "namespace=", "arch="),

@@ -1,4 +1,4 @@
-"""Thousands of queries that real Spacks answered: the same specs, choices, orders and errors."""
+"""Thousands of queries run by real Spacks: the same specs, choices, orders and errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from spack_kernel.spack.query.virtuals import NO_PROVIDERS, Providers
 from spack_kernel.spack.spec.host import Host
 from spack_kernel.spack.store.store import Store
 
-#: Of every so manieth query the texts of errors are made, which takes longer than to find them.
+#: Build the error text for every n-th query only, because that is slower than finding the error.
 EVERY = 7
 
 Answer = list[list[str]]
@@ -31,7 +31,7 @@ Answer = list[list[str]]
 
 @pytest.fixture(scope="module", autouse=True)
 def spacks_host():
-    """Be the machine that the Spacks were asked on, for os=fe and target=default_target."""
+    """Imitate the machine that the Spacks ran on, for os=fe and target=default_target."""
     parser._parsed.cache_clear()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(builder, "host", lambda: Host("linux", "debian12", "zen2", "x86_64"))
@@ -63,7 +63,7 @@ def providers(version: str) -> Providers:
 
 @pytest.fixture(scope="module")
 def answers(store, queries, providers) -> list[tuple[GoldenQuery, Answer]]:
-    """What we answer to each query that Spack answered: per spec in it the hashes found."""
+    """Return our answer to each recorded query: the hashes found for each spec in it."""
     return answer(store, queries, providers)
 
 
@@ -85,23 +85,23 @@ def named(table: dict[str, dict[str, list[str]]], version: str) -> set[str]:
 
 
 def test_found_with_what_a_store_knows_by_itself(version, store, queries):
-    """With no recipe at hand, the builtin repository's are known, and nothing differs but this."""
+    """Without recipes, the builtin providers are used, and only known differences remain."""
     assert differing(answer(store, queries, None)) == named(DIFFERENT, version)
 
 
 def test_found_with_what_recipes_say(version, answers):
-    """With the providers known there is no difference but those of old Spacks to all others."""
+    """With known providers, only the differences between old and newer Spacks remain."""
     assert differing(answers) == named(DIFFERENT, version)
 
 
 def test_found_from_the_database_alone(version, store, queries):
-    """Without, exactly the queries that a database cannot answer are answered otherwise."""
+    """Without providers, exactly those queries differ that a database cannot answer."""
     answers = answer(store, queries, NO_PROVIDERS)
     assert differing(answers) == named(DIFFERENT, version) | named(UNANSWERABLE, version)
 
 
 def test_order(version, answers):
-    """The order is that of Spack 1.x; older ones had none that stayed the same."""
+    """The order is that of Spack 1.x; older versions had no stable order."""
     ordered = [(golden, found) for golden, found in answers if golden.ordered]
     assert version not in ("1.3", "1.3/chain") or len(ordered) > 400
     for golden, found in ordered:
@@ -109,7 +109,7 @@ def test_order(version, answers):
 
 
 def test_chosen(version, answers):
-    """What `spack load` takes, and that it takes nothing where there is none or several."""
+    """The spec that `spack load` selects, or an error if none or several match."""
     for golden, found in answers:
         if golden.query in named(DIFFERENT, version):
             continue
@@ -141,7 +141,7 @@ def test_get(version, store, answers, providers):
 
 @pytest.mark.parametrize("version", ["1.3", "1.3/chain"], scope="module")
 def test_errors(version, queries):
-    """An error wherever Spack 1.x gives one, and nowhere else; at the place it underlines."""
+    """Exactly those queries fail that fail in Spack 1.x, at the position that it underlines."""
     pointed = 0
     for golden in queries:
         if golden.error == "ValueError":
@@ -158,14 +158,14 @@ def test_errors(version, queries):
 
 
 def test_hashes_of_what_is_not_installed(version, store):
-    """Old Spacks find these; we say what became of them."""
+    """Old Spacks find these; we report that they are deprecated or no longer installed."""
     for query in DIFFERENT.get(version, {}).get(UNINSTALLED, ()):
-        with pytest.raises(NoMatch, match=r"was deprecated in favour of|is not any more"):
+        with pytest.raises(NoMatch, match=r"was deprecated in favour of|is no longer installed"):
             store.get(query)
 
 
 def test_canonical_spelling(store, queries):
-    """Whatever parses is printed so that it parses to the same."""
+    """A parsed query is printed in a form that parses to the same query."""
     dialect = store.index.dialect
     for golden in queries:
         try:
@@ -177,7 +177,7 @@ def test_canonical_spelling(store, queries):
 
 
 def test_documented_counts(golden_store):
-    """docs/queries.md says how many queries a database cannot answer."""
+    """docs/queries.md states how many queries a database cannot answer."""
     text = (Path(__file__).parents[2] / "docs" / "queries.md").read_text(encoding="utf-8")
     total = 0
     for release in ("0.16", "0.17", "0.20", "0.23", "1.3"):

@@ -1,4 +1,4 @@
-"""Rules of matching one by one, on stores of a few records."""
+"""Each matching rule on its own, in stores with a few records."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def edges(*recorded: tuple[str, str, str]) -> list[dict[str, Any]]:
-    """Return edges with virtuals: (name, deptypes, virtuals), both separated by blanks."""
+    """Return edges with virtuals: (name, deptypes, virtuals), the last two separated by spaces."""
     return [
         {
             "name": name,
@@ -34,7 +34,7 @@ def names(store: Store, query: str, **options: Any) -> list[str]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    """An app that needs a library through another one, and tools to build it."""
+    """Return a store of an app, its direct and indirect libraries, and its build tools."""
     return make_store(
         tmp_path,
         node("gcc", version="12.2.0", parameters={"languages": ["c", "c++"]}),
@@ -62,7 +62,7 @@ def store(tmp_path: Path) -> Store:
         ("^[deptypes=link] zlib", ["app", "cmake", "hdf5"]),
         ("^[deptypes=link,run] hdf5", ["app"]),
         ("^mpi", ["app", "hdf5"]),
-        ("^mpi+nonsense/zzz", ["app", "hdf5"]),  # of a virtual only the version counts
+        ("^mpi+nonsense/zzz", ["app", "hdf5"]),  # for a virtual package, only the version counts
         ("^mpi=openmpi+cuda", ["app", "hdf5"]),
         ("^mpi=openmpi~cuda", []),
         ("^mpi=zlib", []),
@@ -109,7 +109,7 @@ def test_found(store, query, found):
 
 
 def test_the_compiler_of_what_an_older_spack_concretized(tmp_path):
-    """Spack 1.x keeps it as an annotation; it counts as a build dependency."""
+    """Spack 1.x records it as an annotation; it counts as a build dependency."""
     old = node("old", annotations={"original_specfile_version": 4, "compiler": "gcc@=11.4.0"})
     store = make_store(tmp_path, old, node("new", dependencies=[]))
     for query in ("%gcc", "%gcc@11", "^gcc", "%c=gcc", "%c", "%[deptypes=build] gcc", "%*"):
@@ -126,7 +126,7 @@ def test_a_dependency_named_twice(store):
 
 
 def test_old_edges_do_not_say_what_they_stand_for(tmp_path):
-    """What could provide a virtual package is taken to do it, when that is known."""
+    """A possible provider of a virtual package counts as its provider if that is known."""
     library = node("openmpi", version="4.1.6", parameters={"cuda": True})
     app = node(
         "app", dependencies=[{"name": "openmpi", "hash": dag_hash("openmpi"), "type": ["link"]}]

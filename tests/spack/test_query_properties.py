@@ -1,4 +1,4 @@
-"""Properties that hold of every query and every spec, on generated ones and on real stores."""
+"""Properties of all queries and specs, tested on generated ones and on real stores."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DIALECTS = (SPACK_0_16, SPACK_0_19, SPACK_0_21, SPACK_1)
 
 slowly = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
-# Pieces of queries, some of which do not go together.
+# Parts of queries, some of which cannot be combined.
 names = st.sampled_from(["zlib", "hdf5", "py-numpy", "builtin.openmpi", "mpi", "*", "gcc", "2to3"])
 versions = st.sampled_from(
     [
@@ -97,7 +97,7 @@ def test_a_spec_is_found_by_what_it_says(store):
 
 
 def pairs(version: str, store: Store) -> list[tuple[Query, Query]]:
-    """Return pairs of queries that may mean the same package."""
+    """Return pairs of queries that may match the same package."""
     by_name: dict[str | None, dict[str, Query]] = {}
     for golden in read_queries(version, store):
         try:
@@ -114,7 +114,7 @@ def pairs(version: str, store: Store) -> list[tuple[Query, Query]]:
 
 @pytest.mark.parametrize("version", STORES)
 def test_queries_that_do_not_intersect_share_no_spec(version, golden_store):
-    """And a query that intersects none of the specs finds none."""
+    """Also, a query that does not intersect any of the specs finds none."""
     store = golden_store(version)
     dialect = store.index.dialect
     matcher = Matcher(store.by_hash, dialect, NO_PROVIDERS)
@@ -134,7 +134,7 @@ def test_queries_that_do_not_intersect_share_no_spec(version, golden_store):
 
 @pytest.mark.parametrize("version", ["0.20", "0.23", "1.3"])
 def test_a_scan_finds_what_asking_each_spec_finds(version, golden_store):
-    """Queries without a name are answered from columns; one by one the answer is the same."""
+    """Queries without a name are matched by column; matching each spec gives the same result."""
     store = golden_store(version)
     dialect = store.index.dialect
     texts = [

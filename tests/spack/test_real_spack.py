@@ -1,9 +1,9 @@
-"""A real Spack and its own store: what it finds, walks and loads, asked of it and of us.
+"""A real Spack and its own store: compare what Spack and spack-kernel find, walk and load.
 
-Skipped unless ``SPACK_ROOT`` names a Spack. Where nothing is installed in its own install tree, it
-is told that a store of our data is its own. ``SPACK_KERNEL_TEST_REPOSITORY`` may name the builtin
-package repository to use, ``SPACK_KERNEL_REAL_SPECS`` of how many installed specs questions are
-made (10; a Spack answers about two questions a second).
+Skipped unless ``SPACK_ROOT`` names a Spack. If its own install tree is empty, Spack is configured
+to use a store from our test data. ``SPACK_KERNEL_TEST_REPOSITORY`` can name the builtin package
+repository to use; ``SPACK_KERNEL_REAL_SPECS`` sets the number of installed specs to derive queries
+from (default 10; Spack answers about two queries per second).
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from spack_kernel.spack.store.store import Store
 SPECS = int(os.environ.get("SPACK_KERNEL_REAL_SPECS", "10"))
 
 pytestmark = [
-    pytest.mark.skipif("SPACK_ROOT" not in os.environ, reason="asks a real Spack: set SPACK_ROOT"),
+    pytest.mark.skipif("SPACK_ROOT" not in os.environ, reason="runs a real Spack: set SPACK_ROOT"),
     pytest.mark.timeout(3600),
 ]
 
-#: Answers all questions in one process: Spack takes seconds to start.
+#: Runs all queries in one process: Spack takes seconds to start.
 _ANSWER = """
 import json, sys
 import spack.cmd, spack.store
@@ -56,7 +56,7 @@ json.dump(answers, open(sys.argv[2], "w"))
 
 @dataclass
 class Site:
-    """A Spack and the store that is its own."""
+    """A Spack and its own store."""
 
     root: Path
     environ: dict[str, str]
@@ -110,7 +110,7 @@ def answers(site: Site, sample: list[Spec], tmp_path_factory: pytest.TempPathFac
 
 
 def questions(store: Store, spec: Spec) -> list[str]:
-    """Return queries that this spec suggests, not all of which it satisfies."""
+    """Return queries derived from this spec, not all of which it satisfies."""
     series = ".".join(str(spec.version).split(".")[:2])
     texts = [
         spec.name,

@@ -1,4 +1,4 @@
-"""What recipes provide, read from package repositories without running them."""
+"""What recipes provide, read from package repositories without running the recipes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def provides(source: str, class_name: str = "Thing") -> list[tuple[str, str]]:
 
 HERE = "linux" if sys.platform.startswith("linux") else sys.platform
 
-#: The forms in which the recipes of spack-packages say it, and what a real Spack makes of each.
+#: The forms of `provides` in spack-packages, with a real Spack's result for each.
 FORMS = [
     ('provides("mpi")', [("mpi", "")]),
     ('provides("c", "cxx")', [("c", ""), ("cxx", "")]),
@@ -106,7 +106,7 @@ def test_not_python(source: Any) -> None:
 
 @given(st.text())
 def test_any_text(text: str) -> None:
-    """Whatever a recipe says, reading it ends in provisions or in ValueError."""
+    """Reading any recipe gives provisions or raises ValueError."""
     try:
         recipe = Recipe.parse("class Thing:\n  provides(" + text + ")\n")
     except ValueError:
@@ -211,7 +211,7 @@ class TestConfigured:
         assert [repository.root for repository in configured_repositories(config)] == [root]
 
     def test_clones(self, tmp_path: Path) -> None:
-        """Spack clones this address into a directory of this name."""
+        """The directory name is the one that Spack uses for a clone of this URL."""
         clone = tmp_path / "home/.spack/package_repos/fncqgg4"
         builtin = make_repository(clone / "repos/spack_repo/builtin", "v2.0")
         (clone / "spack-repo-index.yaml").write_text(
@@ -248,7 +248,7 @@ repos:
     @pytest.mark.parametrize("text", ["[mpi]", "{mpi: openmpi}"])
     def test_malformed_preferences(self, tmp_path: Path, text: str) -> None:
         config = make_config(tmp_path, packages=f"packages: {{all: {{providers: {text}}}}}\n")
-        with pytest.raises(ConfigError, match=r"packages:all:providers of .* needs lists"):
+        with pytest.raises(ConfigError, match=r"packages:all:providers of .* needs a list for"):
             preferred_providers(config)
 
 
@@ -330,7 +330,7 @@ class TestSiteProviders:
             assert len(store.find(query)) == found, query
 
     def test_what_packages_yaml_lists(self, tmp_path: Path) -> None:
-        """Without recipes it tells who provides a virtual package, and not in which versions."""
+        """Without recipes, it names the providers of a virtual package but not their versions."""
         text = "packages: {all: {providers: {mpi: ['our-mpi@4', mpich, '@@']}}}\n"
         tree = write(tmp_path / "tree", {"a" * 32: record("our-mpi", tmp_path / "prefix")})
         store = Store(Store.open(tree).databases, make_config(tmp_path, packages=text))
@@ -342,7 +342,7 @@ class TestSiteProviders:
         assert selected.unknown == ("which versions of mpi its providers provide",)
 
     def test_what_comes_with_this_package(self, tmp_path: Path) -> None:
-        """Without recipes the builtin repository's are known, and no more than they say."""
+        """Without recipes, only the providers of the builtin repository are known."""
         records = {
             "a" * 32: record("openmpi", tmp_path / "a"),
             "b" * 32: record("our-mpi", tmp_path / "b"),
@@ -369,7 +369,7 @@ class TestSiteProviders:
         assert KnownVirtuals(8).provides("our-mpi") is None
 
     def test_a_store_is_freed(self, tmp_path: Path) -> None:
-        """A server replaces stores: an old one must not wait for the garbage collector."""
+        """A server replaces stores; freeing an old one must not require the garbage collector."""
         store = Store.open(write(tmp_path, {"a" * 32: record("openmpi", tmp_path / "prefix")}))
         assert "mpi" in store.providers
         reference = weakref.ref(store)

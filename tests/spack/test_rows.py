@@ -1,4 +1,4 @@
-"""Rows say what specs say."""
+"""Rows agree with specs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from tests.spack.small_stores import dag_hash, make_store, node
 
 @pytest.mark.parametrize("read", ["the records", "the specs"])
 def test_a_row_is_its_spec(store: Store, read: str) -> None:
-    rows = Rows(store.index.chain.record if read == "the records" else lambda _: None, store.by_hash)
+    rows = Rows(
+        store.index.chain.record if read == "the records" else lambda _: None, store.by_hash
+    )
     for spec in store:
         row = rows.row(spec.hash)
         assert row is not None

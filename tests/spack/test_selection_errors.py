@@ -1,4 +1,4 @@
-"""What a user reads when a query chooses nothing, or too much, or does not parse."""
+"""The messages for a query that matches nothing, matches too much, or does not parse."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_name_that_lacks_its_prefix(golden_store):
         "no installed spec matches 'numpy@2: ^python'\n"
         "  numpy@2: ^python\n"
         "  ^^^^^\n"
-        "Nothing that is recorded is called numpy.\n"
+        "No recorded package is named numpy.\n"
         "Did you mean py-numpy?"
     )
 
@@ -102,15 +102,15 @@ def test_the_name_of_a_dependency(golden_store):
         "no installed spec matches 'py-numpy ^opnblas'\n"
         "  py-numpy ^opnblas\n"
         "            ^^^^^^^\n"
-        "Nothing that is recorded is called opnblas.\n"
-        "If opnblas is a virtual package: no recorded spec uses one for it.\n"
+        "No recorded package is named opnblas.\n"
+        "If opnblas is a virtual package, no recorded spec uses its providers.\n"
         "Did you mean openblas or blas?"
     )
 
 
 def test_a_virtual_package_of_an_old_database(golden_store):
     message = text(golden_store("0.17"), "mpi", providers=NO_PROVIDERS)
-    assert "If mpi is a virtual package: this database does not record what provides it." in message
+    assert "If mpi is a virtual package, this database does not record its providers." in message
 
 
 def test_a_virtual_package_in_a_version_nobody_recorded(golden_store):
@@ -133,27 +133,30 @@ def test_providers_fill_in(golden_store):
     assert store.find("py-h5py ^mpi", providers=providers)
 
 
-# No match: what is asked of a node
+# No match: constraints on a node
 
 
 @pytest.mark.parametrize(
     ("query", "line"),
     [
-        ("hdf5@2:", "No installed hdf5 satisfies @2:; there is 1.14.6, 1.12.3."),
+        ("hdf5@2:", "No installed hdf5 satisfies @2:; available: 1.14.6, 1.12.3."),
         ("hdf5+cx", "No installed hdf5 satisfies +cx: it has no variant cx; did you mean cxx?"),
-        ("hdf5 api=v9", "No installed hdf5 satisfies api=v9; there is default."),
-        ("zlib os=rhel8", "No installed zlib satisfies os=rhel8; there is debian12, ubuntu22.04."),
-        ("zlib platform=darwin", "No installed zlib satisfies platform=darwin; there is linux."),
-        ("other.zlib", "No installed zlib satisfies namespace=other; there is builtin, site."),
+        ("hdf5 api=v9", "No installed hdf5 satisfies api=v9; available: default."),
+        (
+            "zlib os=rhel8",
+            "No installed zlib satisfies os=rhel8; available: debian12, ubuntu22.04.",
+        ),
+        ("zlib platform=darwin", "No installed zlib satisfies platform=darwin; available: linux."),
+        ("other.zlib", "No installed zlib satisfies namespace=other; available: builtin, site."),
         (
             "zlib target=zen9:",
-            "No installed zlib satisfies target=zen9:: no target is called zen9; "
+            "No installed zlib satisfies target=zen9:: no target is named zen9; "
             "did you mean zen, zen6 or zen5?",
         ),
         (
             "py-numpy ^python@3.9",
             "No installed py-numpy satisfies ^python@3.9; "
-            "there is python@3.12.13, python@3.11.15, python@3.10.13.",
+            "available: python@3.12.13, python@3.11.15, python@3.10.13.",
         ),
         (
             "zlib ^openmpi",
@@ -162,7 +165,7 @@ def test_providers_fill_in(golden_store):
         ("^python@2", "No installed spec satisfies ^python@2."),
         (
             "hdf5~mpi ^openmpi",
-            "Each of what is asked is true of some installed spec, but not all of one.",
+            "Each part of the query matches an installed spec, but no spec matches all.",
         ),
     ],
 )
@@ -172,21 +175,21 @@ def test_what_was_found_instead(golden_store, query, line):
 
 def test_the_compiler_of_an_old_database(golden_store):
     message = text(golden_store("0.23"), "petsc%clang")
-    assert "No installed petsc satisfies %clang; there is %gcc@12.2.0.\n" in message
+    assert "No installed petsc satisfies %clang; available: %gcc@12.2.0.\n" in message
 
 
 def test_the_nearest(golden_store):
     lines = text(golden_store("1.3"), "py-h5py+mpi@99").splitlines()
     assert lines[2:] == [
-        "The nearest that are installed:",
+        "The nearest installed specs:",
         "  v7jdidc  py-h5py@3.16.0  ^python@3.12.13",
         "  n77a53v  py-h5py@3.16.0  ^python@3.11.15  ^hdf5 ~threadsafe",
         "  3yq23t6  py-h5py@3.16.0  ^python@3.11.15  ^hdf5 +threadsafe",
-        "If one of them will do: py-h5py/v7jdidc",
+        "If one of these will do: py-h5py/v7jdidc",
     ]
 
 
-# No match: hashes, and what is not installed any more
+# No match: hashes, and specs that are no longer installed
 
 
 def test_unknown_hashes(golden_store):
@@ -209,7 +212,7 @@ def test_deprecated_and_uninstalled(golden_store):
         "zlib@1.2.3/dqposnd was deprecated in favour of zlib@1.2.11/hydrfdd.\n"
         "Use zlib/hydrfdd"
     )
-    assert "hdf5@1.10.7/brlvia2 was installed and is not any more." in text(store, "/brlvia2")
+    assert "hdf5@1.10.7/brlvia2 is no longer installed." in text(store, "/brlvia2")
     assert [spec.hash[:7] for spec in store.find("/brlv", installed=None)] == ["brlvia2"]
     assert store.find("/brlv") == []
     assert {spec.installed for spec in store.find("", installed=False)} == {False}
@@ -218,13 +221,13 @@ def test_deprecated_and_uninstalled(golden_store):
 def test_an_empty_store(tmp_path):
     store = make_store(tmp_path)
     assert store.find("") == []
-    assert "Nothing that is recorded is called zlib." in text(store, "zlib")
+    assert "No recorded package is named zlib." in text(store, "zlib")
     with pytest.raises(NoMatch, match="nothing is installed in") as caught:
         store.get_each(" ")
     assert "`spack install SPEC`" in caught.value.hint
 
 
-# No match: what there is instead, and what to type, whatever is asked
+# No match: for any query, what is available instead and what to type
 
 
 HOPELESS = [
@@ -261,9 +264,9 @@ def test_whatever_matches_nothing_says_what_there_is_and_what_to_type(golden_sto
     assert error.details
     near = any(line.startswith(("Installed:", "The nearest")) for line in error.details)
     assert near or error.details[-1] == (
-        f"Looked among all specs that are recorded: {len(store.databases[0]):,} in {store.root}."
+        f"Searched all recorded specs: {len(store.databases[0]):,} in {store.root}."
     )
-    typed = ("If one of them will do: ", "Install it with `spack install", "Choose from `spack-k")
+    typed = ("If one of these will do: ", "Install it with `spack install", "Choose from `spack-k")
     assert error.hint.startswith(typed)
 
 
@@ -273,29 +276,29 @@ def test_a_name_that_is_like_no_other(golden_store):
         "no installed spec matches 'zzz-nothing@2:'\n"
         "  zzz-nothing@2:\n"
         "  ^^^^^^^^^^^\n"
-        "Nothing that is recorded is called zzz-nothing.\n"
-        "If zzz-nothing is a virtual package: no recorded spec uses one for it.\n"
-        f"Looked among all specs that are recorded: {len(store.databases[0]):,} in {store.root}.\n"
+        "No recorded package is named zzz-nothing.\n"
+        "If zzz-nothing is a virtual package, no recorded spec uses its providers.\n"
+        f"Searched all recorded specs: {len(store.databases[0]):,} in {store.root}.\n"
         "Install it with `spack install zzz-nothing@2:`, choose from `spack-kernel list --all`,\n"
         "or name another store (--store)."
     )
 
 
 def test_a_dependency_that_is_like_no_other(golden_store):
-    """The package itself is there, so its specs are what is nearest."""
+    """The package itself is installed, so its specs are the closest matches."""
     lines = text(golden_store("1.3"), "py-libensemble ^zzz-nothing").splitlines()
-    assert lines[3] == "Nothing that is recorded is called zzz-nothing."
-    assert lines[5] == "The nearest that are installed:"
+    assert lines[3] == "No recorded package is named zzz-nothing."
+    assert lines[5] == "The nearest installed specs:"
     assert "py-libensemble" in lines[6]
-    assert lines[-1].startswith("If one of them will do: py-libensemble/")
+    assert lines[-1].startswith("If one of these will do: py-libensemble/")
 
 
 @pytest.mark.parametrize(
     ("query", "line"),
     [
-        ("os=rhel8", "No installed spec satisfies os=rhel8; there is debian12, ubuntu22.04."),
-        ("platform=darwin", "No installed spec satisfies platform=darwin; there is linux."),
-        ("namespace=x", "No installed spec satisfies namespace=x; there is builtin, site."),
+        ("os=rhel8", "No installed spec satisfies os=rhel8; available: debian12, ubuntu22.04."),
+        ("platform=darwin", "No installed spec satisfies platform=darwin; available: linux."),
+        ("namespace=x", "No installed spec satisfies namespace=x; available: builtin, site."),
         (
             "+shraed",
             "No installed spec satisfies +shraed: none has a variant shraed; "
@@ -309,20 +312,20 @@ def test_what_there_is_of_what_any_spec_may_have(golden_store, query, line):
 
 def test_a_chain_says_where_it_looked(golden_store):
     chain = Store([*golden_store("1.3").databases, *golden_store("0.23").databases])
-    (line,) = [line for line in text(chain, "/zzzzzz").splitlines() if line.startswith("Looked")]
+    (line,) = [line for line in text(chain, "/zzzzzz").splitlines() if line.startswith("Searched")]
     sizes = [f"{len(each):,} in {each.root}" for each in chain.databases]
-    assert line == f"Looked among all specs that are recorded: {', '.join(sizes)}."
+    assert line == f"Searched all recorded specs: {', '.join(sizes)}."
 
 
 def test_what_was_there_and_is_not_any_more(tmp_path):
     gone = {**node("zlib", version="1.2"), "installed": False}
     store = make_store(tmp_path, gone, node("hdf5"))
     lines = text(store, "zlib@1.3").splitlines()
-    assert lines[1] == "Nothing of that name is installed any more; there was zlib@1.2/zlibaaa."
+    assert lines[1] == "Nothing of that name is installed any more; previously: zlib@1.2/zlibaaa."
     assert lines[-2].startswith("Install it with `spack install zlib@1.3`, ")
 
 
-# Queries that are none
+# Invalid queries
 
 
 def test_one_query_is_wanted(golden_store):
@@ -331,10 +334,10 @@ def test_one_query_is_wanted(golden_store):
         "the query is empty\n   \n  ^\nType a package name, or * for any spec."
     )
     assert text(store, "zlib +shared hdf5") == (
-        "one spec is wanted here, and the query holds 2\n"
+        "expected one spec, but the query contains 2\n"
         "  zlib +shared hdf5\n"
         "               ^^^^\n"
-        "Leave out the blank if it belongs to the spec before it."
+        "Remove the space before it if it belongs to the preceding spec."
     )
 
 
@@ -344,25 +347,25 @@ REFUSED = [
     ("zlib@2.1:1.9", 4, "the range of versions '2.1:1.9' is empty"),
     ("zlib@1:=2", 4, "'=2' cannot end a range of versions"),
     ("zlib+a~a", 6, "the variant a is given twice"),
-    ("zlib a=x,*", 5, "the value * stands for any, and stands alone"),
+    ("zlib a=x,*", 5, "the value * means any value, and must be the only one"),
     ("zlib a='x y\\'", 5, "a value in quotes cannot end in a backslash"),
     ("zlib os=a os=b", 10, "os is given twice"),
     ("zlib arch=a-b-c os=d", 16, "a spec has one architecture, and this is the second"),
     ("zlib+arch", 4, "arch needs a value"),
     ("zlib+cflags", 4, "cflags needs a value"),
-    ("zlib os==a", 5, "os cannot be asked of dependencies, too"),
-    ("zlib]", 4, "this bracket closes nothing"),
-    ("zlib ^[", 7, "an attribute of the dependency, or a ], is missing here"),
+    ("zlib os==a", 5, "os cannot be propagated to dependencies"),
+    ("zlib]", 4, "unmatched closing bracket"),
+    ("zlib ^[", 7, "a dependency attribute or a ] is missing here"),
     ("zlib ^[x=y] a", 7, "a dependency has no attribute x"),
     ("zlib ^[deptypes=all] a", 7, "there is no dependency type 'all'"),
     ("zlib ^[when='@'] a", 7, "the condition does not parse: unexpected character @ in the query"),
-    ("zlib ^a@1 ^a@2", 12, "nothing can be both this a and the one before it"),
+    ("zlib ^a@1 ^a@2", 12, "no spec can be both this a and the one before it"),
     (
         "zlib ^[deptypes=link] a ^[deptypes=run] a",
         40,
         "a is named twice with dependency types that exclude each other",
     ),
-    ("./spec.json", 0, "a file is no query"),
+    ("./spec.json", 0, "a file is not a query"),
     ("zlib é", 5, "unexpected character é in the query"),
 ]
 
@@ -401,13 +404,13 @@ def test_long_and_odd_queries_are_shown_in_part():
 
 
 def test_namespaces_and_the_host(golden_store, monkeypatch):
-    """The machine's own names are for the machine's own platform."""
-    with pytest.raises(QuerySyntaxError, match="stands for that of this machine"):
+    """Names such as default_os are valid only for the machine's own platform."""
+    with pytest.raises(QuerySyntaxError, match="refers to this machine, but"):
         parse_queries("zlib platform=darwin os=default_os")
 
 
 def test_a_chain_prefers_its_own(tmp_path):
-    """A hash in both counts once."""
+    """A hash in both stores counts once."""
     upstream = make_store(tmp_path / "up", node("lib"), node("tool"))
     local = make_store(tmp_path / "down", node("tool"), node("mine", ("lib", "link")))
     store = Store([*local.databases, *upstream.databases])

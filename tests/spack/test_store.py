@@ -1,4 +1,4 @@
-"""Finding stores, chaining them, and what a chain answers."""
+"""Finding stores, chaining them, and querying a chain."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from spack_kernel.spack.store.store import Store
 
 
 def environ(tmp_path: Path, **more: str) -> dict[str, str]:
-    """Return an environment in which nothing of this machine is configured."""
+    """Return an environment without any configuration of this machine."""
     return {
         "HOME": str(tmp_path / "home"),
         "SPACK_SYSTEM_CONFIG_PATH": str(tmp_path / "no-system"),
@@ -66,7 +66,7 @@ class TestOpen:
         write(real, few)
         assert len(str(real)) == 250
         assert Store.open(root, environ=environ(tmp_path)).root == str(real)
-        # The tree as the administrator calls it leads there, too.
+        # The unpadded path that the administrator knows also leads there.
         assert Store.open(tree).root == str(real)
 
     def test_two_padded_trees(self, tmp_path: Path, few: dict[str, Any]) -> None:
@@ -163,7 +163,7 @@ class TestDiscover:
             assert Store.discover(None, there).root == str(root / "opt/spack")
         assert str(caught[0].message) == (
             f"SPACK_ROOT={tmp_path / 'no'}: there is no directory {tmp_path / 'no'}; "
-            f"took the store of {root / 'bin/spack'} on PATH"
+            f"using the store of {root / 'bin/spack'} on PATH"
         )
 
     def test_the_error_lists_every_place(self, tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ class TestDiscover:
             Store.discover(None, environ(tmp_path, SPACK_ROOT=str(empty), PATH=str(wrapper.parent)))
         assert str(caught.value).splitlines() == [
             "no Spack store found",
-            "looked at:",
+            "checked:",
             "  SPACK_KERNEL_STORE is not set",
             f"  SPACK_ROOT={empty}: nothing is installed in its install tree {empty}/opt/spack",
             f"  spack on PATH, {wrapper}: {tmp_path / 'local'} is neither an install tree "
@@ -187,7 +187,7 @@ class TestDiscover:
         with pytest.raises(StoreNotFound) as caught:
             Store.discover(None, {})
         assert caught.value.details == (
-            "looked at:",
+            "checked:",
             "  SPACK_KERNEL_STORE is not set",
             "  SPACK_ROOT is not set",
             "  there is no spack on PATH",
@@ -203,7 +203,7 @@ class TestDiscover:
             Store.discover(None, environ(tmp_path, SPACK_ROOT=str(root)))
 
     def test_nothing_is_run(self, tmp_path: Path, few: dict[str, Any]) -> None:
-        """The `spack` of the tests would fail, and leaves a trace when it is run."""
+        """The `spack` in this test would leave a file behind if it were run."""
         root = make_instance(tmp_path / "spack")
         (root / "bin/spack").write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
         write(root / "opt/spack", few)
@@ -303,11 +303,11 @@ class TestChains:
         assert str(caught[0].message) == (f"upstream left out: there is no directory {tmp_path}/no")
         assert store.left_out == (tmp_path / "no",)
         assert len(store.databases) == 1
-        with pytest.raises(StoreNotFound):  # said by the caller, it must be there
+        with pytest.raises(StoreNotFound):  # an upstream that the caller names must exist
             Store.open(root, upstreams=[tmp_path / "no"], environ=environ(tmp_path))
 
     def test_nothing_of_ones_own_yet(self, tmp_path: Path, few: dict[str, Any]) -> None:
-        """A user's fresh clone of Spack in front of a site's store."""
+        """A user's fresh clone of Spack, chained to a site's store."""
         site = write(tmp_path / "site", few, "7")
         upstreams = f"upstreams:\n  site: {{install_tree: {site}}}\n"
         root = make_instance(tmp_path / "spack", upstreams=upstreams)

@@ -1,4 +1,4 @@
-"""Keeping stores in a long-lived process."""
+"""Caching stores in a long-lived process."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_threads_read_it_once(
 
 
 def test_one_store_many_threads(tmp_path: Path) -> None:
-    """Threads that share a store get the same answers, also while it fills its caches."""
+    """Threads that share a store get the same answers, even while it fills its caches."""
     expected = recorded("0.23")["database"]["installs"]
     root = write(tmp_path, expected, "7")
     names = Database.read(root).names()

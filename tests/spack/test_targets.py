@@ -1,4 +1,4 @@
-"""Targets and their ranges; every case is what Spack 1.3 says."""
+"""Targets and their ranges; every expected result is that of Spack 1.3."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Closures in the order in which real Spacks walk them, and damaged databases."""
+"""Closures in the traversal order of real Spacks, and damaged databases."""
 
 from __future__ import annotations
 

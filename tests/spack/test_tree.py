@@ -1,4 +1,4 @@
-"""Dependency trees against what real Spacks printed: order, depth, elision and install status."""
+"""Dependency trees compared with Spack's output: order, depth, elision and install status."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _SPEC_LINE = re.compile(
 
 @dataclass(frozen=True)
 class Printed:
-    """A tree as Spack printed it: by ``spack find -d -L -v``, or by ``spack spec -Ilt``."""
+    """A tree as printed by ``spack find -d -L -v`` or by ``spack spec -Ilt``."""
 
     root: str
     with_status: bool
     lines: tuple[str, ...]
 
     def shape(self) -> list[tuple[str, str, int]]:
-        """Return mark, abbreviated hash and depth of each line."""
+        """Return the mark, the abbreviated hash and the depth of each line."""
         pattern = _SPEC_LINE if self.with_status else _FIND_LINE
         matches = [pattern.match(line) for line in self.lines]
         return [(m["mark"], m["hash"][:7], len(m["indent"]) // 4) for m in matches if m]
@@ -83,7 +83,7 @@ def test_every_tree_is_spacks(version: str, store: Store) -> None:
         theirs, ours = tree.shape(), tree_of(store, tree.root)
         assert len(theirs) == len(tree.lines)
         if version in ("0.16", "0.17"):
-            # These walked depth first; the specs in the tree are the same.
+            # These versions walk depth first; the specs in the tree are the same.
             assert {line[1] for line in theirs} == {node.hash[:7] for node in ours}
         else:
             assert shape(ours, marks=tree.with_status) == theirs, tree.root

@@ -1,4 +1,4 @@
-"""The order of versions, and the sets of them that a query can ask for."""
+"""The order of versions, and the version sets that a query can contain."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from spack_kernel.spack.spec.version_ranges import (
 )
 from spack_kernel.spack.spec.versions import DEVELOP_NAMES, Version
 
-# Each is newer than the one before it. What Spack 1.3 says of every pair of neighbours.
+# Each is newer than the one before it, according to Spack 1.3.
 ORDER = [
     "alpha",
     "1.0alpha",
@@ -95,7 +95,7 @@ def test_what_is_read_off_a_version():
 
 
 def test_a_database_may_say_anything():
-    """What no version can contain separates its components, and numbers may be of any length."""
+    """Invalid characters separate components; numbers can have any length."""
     assert Version("1 2!") == Version("1.2")
     assert Version("9" * 5000) > Version("9" * 4999)
     assert Version("0" * 5000 + "1") == Version("1")
@@ -117,7 +117,7 @@ CONTAINED = [
     ("1:", "git.x", False),
     ("1.2", "1.2rc1", False),
     (":1.2", "1.2rc1", True),
-    ("1.2", "1.3rc1", True),  # a pre-release of the next version sorts before that; so in Spack
+    ("1.2", "1.3rc1", True),  # a pre-release of the next version sorts before it, as in Spack
     ("1.2,1.4", "1.4.1", True),
     ("1.2,1.4", "1.3", False),
     ("develop", "develop", True),
@@ -173,7 +173,7 @@ def test_empty_ranges(text):
 
 
 def test_a_range_may_hold_nothing_without_being_empty():
-    """Spack compares 2 with what is behind all of 1.x, so 2:1 passes."""
+    """Spack compares 2 with the end of 1.x, so it accepts 2:1."""
     assert Version("1") not in VersionList.parse("2:1")
     assert Version("2") not in VersionList.parse("2:1")
 
@@ -246,7 +246,7 @@ def test_ranges_agree_with_the_order(low, high, version):
         assert version in span
     elif version < Version(low):
         assert version not in span
-    elif version in span:  # behind the end, yet one of it, or a pre-release of what follows
+    elif version in span:  # past the end, but within its series, or a pre-release of the next
         assert version in VersionRange(high, high)
 
 

@@ -1,4 +1,4 @@
-"""Install trees on disk with the databases real Spacks wrote, and small ones of a test's own."""
+"""Install trees on disk, with databases from real Spacks or with a test's own records."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import Any
 
 DATA = Path(__file__).parent.parent / "data"
 
-#: Version of Spack → format of its database, number of records; a chain is a store whose
-#: upstream is the one it lies in.
+#: Spack version → database format.
 FORMATS = {"0.16": "5", "0.17": "6", "0.20": "6", "0.23": "7", "1.3": "8"}
 
 
@@ -20,19 +19,19 @@ def recorded(version: str) -> Any:
 
 
 def unpack(version: str, root: Path) -> Path:
-    """Make `root` an install tree with the database of `version`, byte for byte."""
+    """Turn `root` into an install tree with the database of `version`, byte for byte."""
     return write(root, lzma.decompress((DATA / version / "index.json.xz").read_bytes()))
 
 
 def write(root: Path, content: bytes | str | dict[str, Any], version: Any = "8") -> Path:
-    """Make `root` an install tree with this file, or with this mapping of records."""
+    """Turn `root` into an install tree with this file content, or with these records."""
     index = root / ".spack-db" / "index.json"
     index.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(content, dict):
         content = json.dumps({"database": {"version": version, "installs": content}})
     if isinstance(content, str):
         content = content.encode()
-    # As Spack does it: whoever reads sees the old file or the new one.
+    # As Spack does it: readers see either the old file or the new one.
     scratch = index.with_suffix(".new")
     scratch.write_bytes(content)
     scratch.replace(index)
@@ -40,7 +39,7 @@ def write(root: Path, content: bytes | str | dict[str, Any], version: Any = "8")
 
 
 def make_instance(root: Path, **sections: str) -> Path:
-    """Make what identifies the root of a Spack instance, with site configuration."""
+    """Create the files that identify a Spack instance, with site configuration."""
     (root / "etc/spack/defaults").mkdir(parents=True)
     (root / "bin").mkdir()
     (root / "bin/spack").write_text("#!/bin/sh\nexit 3\n")

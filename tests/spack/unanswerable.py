@@ -1,22 +1,22 @@
 """Queries that a database alone cannot answer as Spack did, by name and with the reason.
 
-``PROVIDERS`` is what the recipes of the time say of the packages in these stores; with it, the
-answers are Spack's.
+``PROVIDERS`` is what the recipes of that time define for the packages in these stores; with it,
+the answers match Spack's.
 """
 
 from __future__ import annotations
 
-#: Nothing in the database says that the name is a virtual package, or what provides it.
+#: The database does not record that the name is a virtual package, or what provides it.
 UNRECORDED = "no record says what provides the virtual package"
-#: Dependents record what stands for a virtual package, and never in which version.
+#: Dependents record the provider of a virtual package, but never the provided version.
 VERSIONS = "no record says which versions of the virtual package are provided"
-#: A package that could provide a virtual one, and that no dependent uses for it.
+#: A package that could provide a virtual package, but that no dependent uses as its provider.
 UNUSED = "a provider that no dependent uses as such is not known to be one"
 
-#: Spack up to 0.17 finds a record by its hash even when it is not installed any more.
+#: Spack up to 0.17 finds a record by its hash even if it is no longer installed.
 UNINSTALLED = "the hash is that of a record that is not installed"
-#: What a single old Spack does and no rule explains; see the comments.
-ACCIDENT = "an accident of that Spack"
+#: Behaviour of a single old Spack that no rule explains; see the comments.
+ACCIDENT = "a quirk of that Spack"
 
 MPI_AND_OTHERS = {
     "blas": ["openblas"],
@@ -42,7 +42,7 @@ COMPILERS = {
     "fortran": ["gcc languages=fortran", "llvm+flang"],
 }
 
-#: By Spack version: what its recipes say.
+#: By Spack version: the providers that its recipes define.
 PROVIDERS = {
     "0.16": MPI_AND_OTHERS,
     "0.17": MPI_AND_OTHERS,
@@ -51,7 +51,7 @@ PROVIDERS = {
     "1.3": MPI_AND_OTHERS | ZLIB | COMPILERS,
 }
 
-#: By Spack version and reason: what is answered otherwise, whatever is known of providers.
+#: By Spack version and reason: queries with different answers, even if providers are known.
 DIFFERENT: dict[str, dict[str, list[str]]] = {
     "0.16": {
         UNINSTALLED: [
@@ -63,7 +63,7 @@ DIFFERENT: dict[str, dict[str, list[str]]] = {
             "py-six@1.15.0/xo26",
             "py-six@1.15.0/xo26h",
         ],
-        # Both installed fftw provide fftw-api@3; that Spack finds one of them.
+        # Both installed fftw specs provide fftw-api@3; this Spack finds only one of them.
         ACCIDENT: ["fftw-api@1:99"],
     },
     "0.17": {
@@ -74,12 +74,12 @@ DIFFERENT: dict[str, dict[str, list[str]]] = {
             "zlib/dqposnd",
             "zlib@1.2.3/dqposnd",
         ],
-        # A dependency named by a hash is not found where it depends on a provider of mpi.
+        # A dependency given by hash is not found if it depends on a provider of mpi.
         ACCIDENT: ["^/g7r3gk7"],
     },
 }
 
-#: By store and reason: what cannot be answered without knowing about providers.
+#: By store and reason: queries that cannot be answered without the providers.
 UNANSWERABLE: dict[str, dict[str, list[str]]] = {
     "0.16": {
         UNRECORDED: [

@@ -159,7 +159,7 @@ class _Gatherer:
         moved = store.moved_from()
         if moved is not None:
             self._problems.append(
-                f"the store was moved: its records name {moved}, and it is {store.root}"
+                f"the store was moved: its records name {moved}, not {store.root}"
             )
 
     def gather(self) -> Offers:

@@ -1,8 +1,8 @@
-"""Which installed specs can be kernels, told for a whole store without starting a process.
+"""Find out which installed specs of a store can be kernels, without starting a process.
 
-A plan asks the interpreter; here the database answers, and one look into each python's
-directories. So a survey of fifty thousand records costs one walk over the DAG. A plan may still
-refuse what is listed here, when the python turns out not to run.
+A plan runs the interpreter. A survey reads only the database and lists the directories of each
+python, so fifty thousand records require a single walk over the DAG. A plan can still reject a spec
+that a survey lists, for example if its python does not run.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _METADATA = re.compile(r"ipykernel-.*\.dist-info")
 
 _PYTHON, _VENV, _DEBUGPY = "python", "python-venv", "py-debugpy"
 
-#: What a closure is asked for.
+#: The packages in a closure that decide whether and how a spec can be a kernel.
 _TELLING = frozenset((_PYTHON, _VENV, _DEBUGPY, PACKAGE, ZMQ, CLIENT))
 
-#: Where a Python keeps packages of its own, below its prefix; Debian's are dist-packages.
+#: Where a Python has its own packages, relative to its prefix; Debian uses dist-packages.
 _PACKAGE_DIRECTORIES = (
     "lib/python{series}/site-packages",
     "lib64/python{series}/site-packages",
@@ -46,26 +46,26 @@ _PACKAGE_DIRECTORIES = (
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An installed spec, and what kernel it would make.
+    """An installed spec and the kernel it would make.
 
     Attributes
     ----------
     spec : Spec
         The spec.
     python : Spec or None
-        The python in its closure; None when there is none, or several.
+        The python in its closure; None if there is none or more than one.
     source : {"closure", "interpreter", "companion"} or None
         Where an ipykernel comes from; None when there is none.
     ipykernel : Spec or None
-        The `py-ipykernel`; None for an interpreter's own.
+        The `py-ipykernel`; None for the interpreter's own ipykernel.
     ipykernel_version : str
-        Its version; empty where unknown.
+        Its version; empty if unknown.
     why_not : str
         Why it cannot be an IPython kernel, in a few words; empty when it can.
     debugger, encryption : bool
-        Whether debugpy comes with it, and whether its ipykernel can encrypt the connection.
+        Whether debugpy is available, and whether its ipykernel can encrypt the connection.
     shippers : tuple of Spec
-        The packages in its closure that may ship a kernel of their own, by their names.
+        The packages in its closure whose names suggest that they ship a kernel of their own.
     """
 
     spec: Spec
@@ -80,14 +80,14 @@ class Candidate:
 
 
 class Survey:
-    """Answers for every spec of one store; what is common to many is worked out once.
+    """A survey of all specs in one store, which computes only once what many of them share.
 
     Parameters
     ----------
     store : Store
-        The store; its content must not change while the survey is used.
+        The store; its contents must not change while the survey is in use.
     shippers : sequence of str
-        Patterns of the names of packages that may ship a kernel.
+        Name patterns of the packages that may ship a kernel.
     """
 
     def __init__(self, store: Store, shippers: Sequence[str] = PACKAGES) -> None:
@@ -103,11 +103,11 @@ class Survey:
         self._offers: dict[str, _Own] = {}
         self._companions: dict[str, Spec | None] = {}
         self._builds: list[tuple[Spec, Spec]] | None = None
-        #: The ipykernels that are recorded as installed and whose prefix does not exist.
+        #: The ipykernels that are recorded as installed but whose prefix does not exist.
         self.gone: list[Spec] = []
 
     def candidate(self, spec: Spec) -> Candidate:
-        """Return what kernel `spec` would make."""
+        """Return the candidate for `spec`."""
         reached = self._reached_by(spec)
         shippers = tuple(node for node in reached if node.name not in _TELLING)
         pythons = [node for node in reached if node.name == _PYTHON]
@@ -138,7 +138,7 @@ class Survey:
     def _kernel(
         self, reached: list[Spec], python: Spec, offered: _Own
     ) -> tuple[Spec | None, list[Spec], str, str | None]:
-        """Return the ipykernel's spec, what comes with it, its version and its source."""
+        """Return the ipykernel's spec, the nodes that come with it, its version and its source."""
         own = next((node for node in reached if node.name == PACKAGE), None)
         if own is not None:
             return own, reached, str(own.version), "closure"
@@ -151,9 +151,9 @@ class Survey:
         return None, reached, "", None
 
     def candidates(self, specs: Iterable[Spec]) -> Iterator[Candidate]:
-        """Yield what kernel each of `specs` would make, in their order.
+        """Yield a candidate for each of `specs`, in their order.
 
-        One that cannot be looked at is a candidate whose `why_not` tells the reason.
+        If a spec cannot be examined, the `why_not` of its candidate gives the reason.
         """
         for spec in specs:
             try:
@@ -162,12 +162,12 @@ class Survey:
                 yield Candidate(spec, None, None, None, "", reason_of(error))
 
     def _reached_by(self, spec: Spec) -> list[Spec]:
-        """Return the telling nodes of the closure of `spec`, sorted."""
+        """Return the nodes in the closure of `spec` that matter to the survey, sorted."""
         nodes = [self._store.by_hash(dag_hash) for dag_hash in self._reach(spec.hash)]
         return sorted(filter(None, nodes), key=lambda node: (node.name, node.hash))
 
     def _reach(self, root: str) -> frozenset[str]:
-        """Return the hashes of the telling nodes of the closure of `root`."""
+        """Return the hashes of the nodes in the closure of `root` that matter to the survey."""
         known = self._reached
         children: dict[str, tuple[str, ...]] = {}
         stack = [root]
@@ -178,19 +178,20 @@ class Survey:
                 continue
             if node not in children:
                 children[node] = self._store.edges(node)
-                # One that waits already is unknown only in a cycle, as no sound database has.
+                # A node already on the stack is unknown only in a cycle, which a sound database
+                # does not have.
                 stack += [c for c in children[node] if c not in known and c not in children]
                 continue
             stack.pop()
             parts = {known[child] for child in children[node] if child in known}
             if node in self._telling:
                 parts.add(frozenset((node,)))
-            # Most nodes reach what one of their dependencies reaches: share the set.
+            # Most nodes reach exactly what one of their dependencies reaches, so share its set.
             known[node] = next(iter(parts)) if len(parts) == 1 else frozenset().union(*parts)
         return known[root]
 
     def _offered(self, python: Spec, venvs: Iterable[Spec]) -> _Own:
-        """Return what the interpreter itself offers, its python-venv first."""
+        """Return the packages of the interpreter itself, those of its python-venv first."""
         version, debugpy = None, False
         for node in (*venvs, python):
             if node.hash not in self._offers:
@@ -216,7 +217,7 @@ class Survey:
         return self._companions[python.hash]
 
     def _is_there(self, spec: Spec) -> bool:
-        """Return whether the prefix of an ipykernel exists; keep one that does not in `gone`."""
+        """Return whether the prefix of an ipykernel exists; if not, add the spec to `gone`."""
         if spec in self.gone:
             return False
         there = bool(spec.prefix) and file_checks.is_dir(str(spec.prefix))
@@ -234,7 +235,7 @@ class Survey:
                 try:
                     pythons = [n for n in self._reached_by(spec) if n.name == _PYTHON]
                 except DatabaseError:
-                    continue  # it is no companion; a plan says why
+                    continue  # it cannot be a companion; a plan reports why
                 if len(pythons) == 1:
                     self._builds.append((spec, pythons[0]))
         return self._builds
@@ -245,9 +246,9 @@ def _gone(spec: Spec) -> str:
 
 
 class _Own(NamedTuple):
-    """What a Python's own directories hold: the version of ipykernel, or None; and debugpy.
+    """The packages in a Python's own directories: the version of ipykernel, and debugpy.
 
-    The version is empty where it does not say.
+    The version is None if there is no ipykernel, and empty if its metadata is missing.
     """
 
     version: str | None
@@ -255,7 +256,7 @@ class _Own(NamedTuple):
 
 
 def _own_packages(node: Spec, version: str) -> _Own:
-    """Return what the directories of a Python's own prefix hold."""
+    """Return the packages in the directories of a Python's own prefix."""
     if not node.prefix:
         return _Own(None, False)
     found, debugpy = None, False

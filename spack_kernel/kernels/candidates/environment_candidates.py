@@ -1,4 +1,4 @@
-"""Which Spack environments can be kernels, told as for specs: without starting a process."""
+"""Find out which Spack environments can be kernels, without starting a process."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentCandidate:
-    """A Spack environment, and what kernel it would make.
+    """A Spack environment and the kernel it would make.
 
     Attributes
     ----------
     name : str
-        The name of a managed environment, the directory of another.
+        The name of a managed environment, or the directory of an independent one.
     environment : SpackEnvironment or None
-        What its files say; None when they cannot be read, or it was never concretized.
+        What its files define; None if they cannot be read, or if it was never concretized.
     missing : tuple of LockedRoot
         The roots that are not installed.
     specs : tuple of Spec
         The roots, when all are installed.
     candidates : tuple of Candidate
-        What kernels these would make.
+        The kernels these would make.
     error : SpackKernelError or None
-        What keeps it from being loaded.
+        Why it cannot be loaded.
     """
 
     name: str
@@ -65,14 +65,14 @@ class EnvironmentCandidate:
 
 
 class EnvironmentSurvey:
-    """Answers for the Spack environments of one store.
+    """A survey of the Spack environments of one store.
 
     Parameters
     ----------
     store : Store
-        Where they are installed; its configuration knows managed environments.
+        Where they are installed; its configuration locates managed environments.
     survey : Survey, optional
-        That of the store, when there is one already.
+        The survey of the store, if there is one already.
     shippers : sequence of str
         As for `Survey`.
     """
@@ -86,19 +86,19 @@ class EnvironmentSurvey:
         self._surveys: dict[str, tuple[Store, Survey | None]] = {store.root: (store, survey)}
 
     def candidate(self, name: str) -> EnvironmentCandidate:
-        """Return what kernel the environment `name` would make; as for `open_environment`."""
+        """Return the candidate for the environment `name`, given as for `open_environment`."""
         environment: SpackEnvironment | None = None
         missing: tuple[LockedRoot, ...] = ()
         try:
             environment = open_environment(name, self._store.config)
-            view = environment.view()  # or it is not known through which
+            view = environment.view()  # raises if it is not clear which view to use
             store, survey = self._of(environment.store(self._store))
             missing = environment.missing(store)
             specs = environment.specs(store)
             if view is not None and not file_checks.is_dir(view.root):
                 raise EnvironmentNotReady(
                     f"its view {view.name} does not exist: {view.root}",
-                    hint=f"`spack {environment.option} env view regenerate` makes it.",
+                    hint=f"Create it with `spack {environment.option} env view regenerate`.",
                 )
             candidates = tuple(survey.candidates(specs))
         except SpackKernelError as error:
@@ -113,7 +113,7 @@ class EnvironmentSurvey:
         )
 
     def _of(self, store: Store) -> tuple[Store, Survey]:
-        """Return a store with its survey, both made once."""
+        """Return a store and its survey, each created only once."""
         store, survey = self._surveys.get(store.root, (store, None))
         survey = survey or Survey(store, self._shippers)
         self._surveys[store.root] = store, survey

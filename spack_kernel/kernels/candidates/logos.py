@@ -1,9 +1,9 @@
-"""The logos of kernels that packages ship: all of a prefix that reaches a published kernelspec.
+"""Read the logos of shipped kernels, the only files copied from a prefix to a kernelspec.
 
-A prefix belongs to whoever installed it, and kernelspecs are often written by root for everybody.
-So a logo is taken only if it is a regular file inside the prefix, reached through no symbolic
-link, small, and an image that decodes; what is written is the image alone: the pixels of a PNG,
-the shapes of an SVG. Nothing else is ever taken (``kernel.js``, ``kernel.css``).
+A prefix belongs to the user who installed it, but root often writes kernelspecs for all users. So
+a logo is used only if it is a regular file inside the prefix, reached without a symbolic link,
+small, and an image that can be decoded. Only the image itself is written: the pixels of a PNG, the
+shapes of an SVG. Other files are never copied (``kernel.js``, ``kernel.css``).
 
 PNG: https://www.w3.org/TR/png/, SVG: https://www.w3.org/TR/SVG11/
 """
@@ -23,17 +23,17 @@ from spack_kernel.spack.system import file_checks
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: The names that front ends ask for.
+#: The file names that front ends request.
 NAMES = ("logo-32x32.png", "logo-64x64.png", "logo-svg.svg")
 
-#: The largest file that is looked at, in bytes, and the largest image, in pixels a side.
+#: The largest file that is read, in bytes, and the largest image, in pixels per side.
 MAX_SIZE = 1024 * 1024
 MAX_SIDE = 2048
 
-#: The most that the shapes of an SVG may take, in bytes.
+#: The maximum size of the shapes of an SVG, in bytes.
 MAX_DRAWING_SIZE = 256 * 1024
 
-#: The most elements of an SVG, and how deeply they may be nested.
+#: The maximum number of elements in an SVG, and how deeply they may be nested.
 MAX_ELEMENTS = 20_000
 MAX_DEPTH = 100
 
@@ -55,10 +55,10 @@ _LOADS = re.compile(r"url\s*\(\s*['\"]?(?!#)|javascript|expression|import|\\\\|&
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
-#: The chunks that make the image; text, profiles and whatever else is there stay behind.
+#: The chunks that make up the image; text, profiles and all other chunks are dropped.
 _CHUNKS = frozenset({b"IHDR", b"PLTE", b"tRNS", b"gAMA", b"sRGB", b"IDAT", b"IEND"})
 
-#: Samples a pixel by colour type, and the depths each may have.
+#: Samples per pixel by colour type, and the depths that each type allows.
 _COLOURS = {
     0: (1, (1, 2, 4, 8, 16)),
     2: (3, (8, 16)),
@@ -80,7 +80,7 @@ _PASSES = (
 
 
 class NoLogoError(ValueError):
-    """A file that is there and cannot be a logo; the text says why."""
+    """A file that exists but cannot be a logo; the message gives the reason."""
 
 
 def read_logos(prefix: str, directory: str) -> tuple[dict[str, bytes], list[str]]:
@@ -96,9 +96,9 @@ def read_logos(prefix: str, directory: str) -> tuple[dict[str, bytes], list[str]
     Returns
     -------
     logos : dict of str to bytes
-        The images; empty where there is none.
+        The images; empty if there are none.
     problems : list of str
-        A line for each file that is there and not taken.
+        A line for each file that exists but is not used.
     """
     logos: dict[str, bytes] = {}
     problems: list[str] = []
@@ -120,17 +120,17 @@ def image(content: bytes) -> bytes:
     Raises
     ------
     NoLogoError
-        When `content` is no PNG image, is damaged, or is too large.
+        When `content` is not a PNG image, is damaged, or is too large.
     """
     parts = [_SIGNATURE]
     packed: list[bytes] = []
     header = b""
     for kind, body, whole in _chunks(content):
         if not header and kind != b"IHDR":
-            raise NoLogoError("it is no PNG image: it has no header")
+            raise NoLogoError("it is not a PNG image: it has no header")
         if kind == b"IHDR":
             if header or len(body) != 13:
-                raise NoLogoError("it is no PNG image: its header is damaged")
+                raise NoLogoError("it is not a PNG image: its header is damaged")
             header = body
         if kind == b"IDAT":
             packed.append(body)
@@ -141,7 +141,7 @@ def image(content: bytes) -> bytes:
         if kind == b"IEND":
             break
     else:
-        raise NoLogoError("it is no PNG image: it has no end")
+        raise NoLogoError("it is not a PNG image: it has no end")
     size = _raw_size(header)
     try:
         inflater = zlib.decompressobj()
@@ -149,7 +149,7 @@ def image(content: bytes) -> bytes:
     except zlib.error as error:
         raise NoLogoError(f"its pixels cannot be decoded: {error}") from None
     if len(pixels) != size or not inflater.eof:
-        raise NoLogoError("it does not have the number of pixels that its header says")
+        raise NoLogoError("it does not have the number of pixels that its header declares")
     return b"".join(parts)
 
 
@@ -159,29 +159,29 @@ def drawing(content: bytes) -> bytes:
     Raises
     ------
     NoLogoError
-        When `content` is no SVG image, or is too large.
+        When `content` is not an SVG image, or is too large.
     """
-    # expat loads nothing from elsewhere; from this version on entities cannot grow without bound.
+    # expat loads no external files; since this version, entities cannot grow without bound.
     if b"<!ENTITY" in content.upper() and pyexpat.version_info < (2, 4, 1):
-        raise NoLogoError("it has entities, which the expat of this Python does not bound")
+        raise NoLogoError("it has entities, whose size the expat of this Python does not limit")
     try:
         root = ElementTree.fromstring(content, ElementTree.XMLParser(encoding="utf-8"))  # noqa: S314
     except (ElementTree.ParseError, ValueError, RecursionError) as error:
-        raise NoLogoError(f"it is no SVG image: {error}") from None
+        raise NoLogoError(f"it is not an SVG image: {error}") from None
     if root.tag != f"{_SVG}svg":
-        raise NoLogoError("it is no SVG image")
+        raise NoLogoError("it is not an SVG image")
     count = 0
     pending = [(root, 1)]
     while pending:
         element, depth = pending.pop()
         count += 1
         if count > MAX_ELEMENTS or depth > MAX_DEPTH:
-            raise NoLogoError("it is larger or nested more deeply than a logo is")
+            raise NoLogoError("it is larger or more deeply nested than a logo may be")
         for name, value in list(element.attrib.items()):
             if not _is_harmless(name, value):
                 del element.attrib[name]
         for child in list(element):
-            tag: Any = child.tag  # a function for what is no element
+            tag: Any = child.tag  # a function for nodes that are not elements
             if isinstance(tag, str) and tag.startswith(_SVG) and tag[len(_SVG) :] in _SHAPES:
                 pending.append((child, depth + 1))
             else:
@@ -189,12 +189,12 @@ def drawing(content: bytes) -> bytes:
     ElementTree.register_namespace("", _SVG[1:-1])
     text: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
     if len(text) > MAX_DRAWING_SIZE:
-        raise NoLogoError(f"its shapes take {len(text):,} bytes; {MAX_DRAWING_SIZE:,} are the most")
+        raise NoLogoError(f"its shapes take {len(text):,} bytes; the limit is {MAX_DRAWING_SIZE:,}")
     return text
 
 
 def _is_harmless(name: str, value: str) -> bool:
-    """Return whether an attribute only says how something looks."""
+    """Return whether an attribute affects only how something looks."""
     if name in _HREFS:
         return bool(_WITHIN.fullmatch(value))
     return not (name.startswith(("{", "on", "On", "ON", "oN")) or _LOADS.search(value))
@@ -203,7 +203,7 @@ def _is_harmless(name: str, value: str) -> bool:
 def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
     """Yield the type, the body and the bytes of each chunk of a PNG file."""
     if not content.startswith(_SIGNATURE):
-        raise NoLogoError("it is no PNG image")
+        raise NoLogoError("it is not a PNG image")
     position = len(_SIGNATURE)
     while position + 12 <= len(content):
         (length,) = struct.unpack_from(">I", content, position)
@@ -218,15 +218,15 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
 
 
 def _raw_size(header: bytes) -> int:
-    """Return how many bytes the pixels take with a filter byte in front of each row."""
+    """Return the size of the pixels in bytes, with a filter byte before each row."""
     width, height, depth, colour, compression, filtering, interlace = struct.unpack(
         ">IIBBBBB", header
     )
     samples, depths = _COLOURS.get(colour, (0, ()))
     if depth not in depths or compression or filtering or interlace > 1:
-        raise NoLogoError("its header has values that PNG does not know")
+        raise NoLogoError("its header has values that PNG does not define")
     if not 0 < width <= MAX_SIDE or not 0 < height <= MAX_SIDE:
-        raise NoLogoError(f"it has {width} x {height} pixels; {MAX_SIDE} a side are the most")
+        raise NoLogoError(f"it has {width} x {height} pixels; the limit is {MAX_SIDE} per side")
     size = 0
     for left, top, across, down in _PASSES if interlace else ((0, 0, 1, 1),):
         columns = (width - left + across - 1) // across

@@ -1,7 +1,7 @@
-"""Kernels that packages of a closure ship: a kernelspec below the prefix of one of them.
+"""Kernels that packages of a closure ship: kernelspecs below the prefixes of the packages.
 
-So R, Octave, bash or C++ become kernels: what the package says of its kernel is taken over, and
-it is started in the environment of the closure like any other.
+This is how R, Octave, bash or C++ become kernels: the kernelspec of the package is used, and the
+kernel starts in the environment of the closure like any other.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 KERNEL_FILE = "kernel.json"
 
-#: Where Jupyter data lies in a prefix.
+#: Where kernelspecs are in a prefix.
 KERNELS = "share/jupyter/kernels"
 
-#: IRkernel carries its kernelspec inside the R package; `IRkernel::installspec` would copy it.
+#: IRkernel has its kernelspec inside the R package; `IRkernel::installspec` would copy it.
 _IRKERNEL = ("r-irkernel", "ir", "IRkernel/kernelspec")
 
-#: Where R packages lie in a prefix: as Spack installs them, and as distributions do.
+#: Where R packages are in a prefix, as installed by Spack and by distributions.
 R_LIBRARIES = (
     "rlib/R/library",
     "lib/R/site-library",
@@ -41,15 +41,15 @@ R_LIBRARIES = (
     "share/R/library",
 )
 
-#: Packages of which one asks for kernels in a survey of a whole store, where looking into every
-#: prefix would take too long. Patterns as of `fnmatch`.
+#: Packages that a survey of a whole store searches for kernels, because searching every prefix
+#: would take too long. The patterns are those of `fnmatch`.
 PACKAGES = ("*kernel", "xeus*", "*-xeus-*", "sagemath", "py-sos*")
 
 _IPYKERNEL = re.compile(r"ipykernel(_launcher)?")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.IGNORECASE)
 _VARIABLE = re.compile(r"[^=\0]+")
 
-#: The largest kernel.json that is read, in bytes, and how many kernels of a package are looked at.
+#: The largest kernel.json that is read, in bytes, and how many kernels of a package are read.
 MAX_KERNEL_JSON_SIZE = 1024 * 1024
 _MOST_KERNELS = 100
 
@@ -69,11 +69,11 @@ class ShippedKernel:
     argv : tuple of str
         Its command, with ``{connection_file}`` for Jupyter to fill.
     display_name, language, interrupt_mode : str
-        As its ``kernel.json`` says.
+        As in its ``kernel.json``.
     env : mapping of str to str
         Likewise.
     metadata : mapping
-        Likewise, without what names a provisioner.
+        Likewise, without the provisioner.
     """
 
     name: str
@@ -88,19 +88,19 @@ class ShippedKernel:
 
 
 def may_ship(name: str, patterns: Sequence[str] = PACKAGES) -> bool:
-    """Return whether the package `name` is one of those asked for kernels in a survey."""
+    """Return whether a survey searches the package `name` for kernels."""
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def shipped_kernels(specs: Iterable[Spec]) -> tuple[list[ShippedKernel], list[str]]:
     """Return the kernels that some specs ship, in their order, then by name.
 
-    The IPython kernel of a `py-ipykernel` is not among them: it is what a plan starts anyway.
+    The IPython kernel of a `py-ipykernel` is not among them, because a plan starts it anyway.
 
     Returns
     -------
     kernels : list of ShippedKernel
-        Of two with one name the first, which is nearer to the root of a closure.
+        Of two with the same name only the first, which is closer to the root of a closure.
     problems : list of str
         A line for each ``kernel.json`` that cannot be used.
     """
@@ -127,13 +127,13 @@ def choose_shipped(closure: Sequence[Spec], name: str | None) -> ShippedKernel |
     closure : sequence of Spec
         The root first.
     name : str or None
-        Which one: its directory's name, or ``python`` for IPython. None leaves it to the root: what
-        it ships itself is used; else IPython where the closure has Python; else the only one.
+        The name of its directory, or ``python`` for IPython. None leaves the choice to the root:
+        the kernel it ships itself, else IPython if the closure has Python, else the only kernel.
 
     Raises
     ------
     ShippedKernelError
-        When there is none of that name, or several and none is named.
+        When there is no kernel of that name, or several and no name is given.
     """
     if name == "python":
         return None
@@ -164,7 +164,7 @@ def choose_shipped(closure: Sequence[Spec], name: str | None) -> ShippedKernel |
 def r_variables(closure: Sequence[Spec]) -> dict[str, str]:
     """Return ``R_LIBS`` for a closure with `r`: the libraries of its R packages, the root's first.
 
-    The directories Spack's recipe of `r` adds for each package that extends it.
+    These are the directories that Spack's recipe of `r` adds for each package that extends it.
     """
     if not any(spec.name == "r" for spec in closure):
         return {}
@@ -182,11 +182,11 @@ def _line(kernel: ShippedKernel) -> str:
 
 
 def _directories(spec: Spec) -> list[tuple[str, Path]]:
-    """Return name and path of the kernelspec directories that a spec ships."""
+    """Return the names and paths of the kernelspec directories that a spec ships."""
     if not spec.prefix:
         return []
     found: list[tuple[str, Path]] = []
-    # The directories of a whole system hold kernels of packages that are not in the closure.
+    # The directories of a whole system contain kernels of packages that are not in the closure.
     if not is_system_directory(spec.prefix):
         kernels = Path(spec.prefix, KERNELS)
         entries = (file_checks.names_in(kernels) or [])[:_MOST_KERNELS]
@@ -215,9 +215,9 @@ _decode = msgspec.json.Decoder(_KernelJson).decode
 
 
 def _read(name: str, spec: Spec, directory: Path) -> ShippedKernel | None:
-    """Return the kernel of a directory; None for ipykernel's own.
+    """Return the kernel in a directory; None for ipykernel's own.
 
-    Raises ValueError for what is not a kernelspec, and OSError for what cannot be read.
+    Raise ValueError if it is not a kernelspec, and OSError if it cannot be read.
     """
     assert spec.prefix is not None
     below = posixpath.relpath(directory / KERNEL_FILE, spec.prefix)
@@ -227,7 +227,7 @@ def _read(name: str, spec: Spec, directory: Path) -> ShippedKernel | None:
     try:
         content = _decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ValueError(f"it is no kernelspec: {error}") from None
+        raise ValueError(f"it is not a kernelspec: {error}") from None
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     argv = content.argv
@@ -256,7 +256,7 @@ def _read(name: str, spec: Spec, directory: Path) -> ShippedKernel | None:
 
 
 def _filled(word: str, values: Mapping[str, str]) -> str:
-    """Fill what means the kernel's own place, and leave the connection file to Jupyter."""
+    """Fill in the kernel's own location, and leave the connection file to Jupyter."""
     for key, value in values.items():
         word = word.replace("{" + key + "}", value)
     return word

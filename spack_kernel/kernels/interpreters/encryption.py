@@ -1,4 +1,4 @@
-"""Whether a kernel can encrypt its connection with CurveZMQ, told from what is installed."""
+"""Determine from the installed packages whether a kernel can encrypt its connection (CurveZMQ)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 #: whose own kernelspec declares `supported_encryption`. An older one ignores the keys.
 SINCE = "7.3"
 
-#: What a kernelspec's metadata says of it, for jupyter_client.
+#: The kernelspec metadata that declares encryption to jupyter_client.
 METADATA = {"supported_encryption": ["curve"]}
 
-#: The first jupyter_client that hands those keys to ipykernel. A companion brings it along, and
-#: gives way to an older one of the spec's own.
+#: The first jupyter_client that passes those keys to ipykernel. A companion comes with one, but an
+#: older one in the spec's own closure takes precedence.
 CLIENT_SINCE = "8.9"
 
 ZMQ, CLIENT = "libzmq", "py-jupyter-client"
@@ -31,18 +31,18 @@ def why_not_encrypted(ipykernel_version: str, nodes: Iterable[Spec]) -> str:
     Parameters
     ----------
     ipykernel_version : str
-        The version of its ipykernel; empty where unknown.
+        The version of its ipykernel; empty if unknown.
     nodes : iterable of Spec
-        The closure, the companion's included. A libzmq in it may be built without CurveZMQ, for
-        which Spack's recipe has the variant `libsodium`; that inside a wheel of pyzmq has it.
+        The closure, including the companion's. A libzmq in it may be built without CurveZMQ, for
+        which Spack's recipe has the variant `libsodium`; the libzmq in a wheel of pyzmq has it.
     """
     if not ipykernel_version:
-        return "the version of its ipykernel is not known"
+        return "the version of its ipykernel is unknown"
     if Version(ipykernel_version) < Version(SINCE):
-        return f"ipykernel {ipykernel_version} cannot encrypt, {SINCE} is the first that can"
+        return f"ipykernel {ipykernel_version} cannot encrypt; {SINCE} is the first that can"
     for node in nodes:
         if node.name == ZMQ and node.variants.get("libsodium") is False:
             return f"{node.label} is built without libsodium"
         if node.name == CLIENT and node.version < Version(CLIENT_SINCE):
-            return f"{node.label} cannot encrypt, {CLIENT_SINCE} is the first that can"
+            return f"{node.label} cannot encrypt; {CLIENT_SINCE} is the first that can"
     return ""

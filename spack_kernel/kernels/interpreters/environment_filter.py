@@ -1,15 +1,16 @@
-"""What never reaches the kernel's Python, whoever sets it.
+"""Remove the variables that must never reach the kernel's Python, whatever sets them.
 
 A Jupyter server runs in a Python of its own, often in a virtual or Conda environment, sometimes
 under an activated Spack environment. Each of these leaves variables behind that would make
 another Python find the wrong modules or not start at all. They are removed here, by name and by
-path, before the load environment is applied; everything else passes, as it does in `spack load`.
+path, before the load environment is applied. All other variables pass, as with `spack load`.
 
-The other sources of variables pass the same step. They are applied in this order: the starting
-process, the site's modules, the load environment with what recipes set, the companion, and what
-the kernelspec sets. A module may not set what is removed from the server; recipes and kernelspecs
-may not set what keeps every Python but one from starting (`FATAL_NAMES`). PYTHONPATH is never
-replaced: that of the kernelspec goes before Spack's, that of a module behind everything.
+The other sources of variables go through the same step. They are applied in this order: the
+starting process, the site's modules, the load environment including what recipes set, the
+companion, and the kernelspec. Modules cannot set any variable that is removed from the server's
+environment; recipes and kernelspecs cannot set those that keep every Python but one from starting
+(`FATAL_NAMES`). PYTHONPATH is never replaced: the kernelspec's entries come before Spack's, and
+those of a module after all others.
 """
 
 from __future__ import annotations
@@ -28,28 +29,28 @@ REMOVED_NAMES: Mapping[str, str] = {
     "PYTHONHOME": "points Python at another Python's standard library",
     "PYTHONSTARTUP": "IPython runs this file; it was written for another Python",
     "PYTHONEXECUTABLE": "makes Python believe it is another executable",
-    "PYTHONPLATLIBDIR": "moves the standard library's directory of another build",
+    "PYTHONPLATLIBDIR": "changes where a Python of another build looks for its standard library",
     "PYTHON_GIL": "stops a Python of another build from starting",
     "PYTHONMALLOC": "stops a Python that lacks the named allocator from starting",
     "_PYTHON_*": "redirects sysconfig to data of another Python (set by Conda compilers)",
-    "__PYVENV_LAUNCHER__": "makes Python look for its packages beside another executable",
+    "__PYVENV_LAUNCHER__": "makes Python look for its packages next to another executable",
     "VIRTUAL_ENV": "IPython puts the site-packages of this virtual environment first",
     "VIRTUAL_ENV_PROMPT": "belongs to VIRTUAL_ENV",
     "_OLD_VIRTUAL_*": "belongs to VIRTUAL_ENV",
-    "CONDA_*": "an activated Conda environment",
-    "_CE_*": "an activated Conda environment",
-    "_CONDA_*": "an activated Conda environment",
+    "CONDA_*": "belongs to an activated Conda environment",
+    "_CE_*": "belongs to an activated Conda environment",
+    "_CONDA_*": "belongs to an activated Conda environment",
     "PYENV_VERSION": "selects a Python for pyenv's shims",
     "PYENV_DIR": "left by a pyenv shim that started the server",
     "PYENV_HOOK_PATH": "left by a pyenv shim that started the server",
-    "SPACK_ENV": "an activated Spack environment",
-    "SPACK_ENV_VIEW": "an activated Spack environment",
-    "SPACK_LOADED_HASHES": "what `spack load` loaded for the server, not for the kernel",
-    "SPACK_OLD_PROMPT": "an activated Spack environment",
-    "SPACK_OLD_PS1": "an activated Spack environment",
+    "SPACK_ENV": "belongs to an activated Spack environment",
+    "SPACK_ENV_VIEW": "belongs to an activated Spack environment",
+    "SPACK_LOADED_HASHES": "lists what `spack load` loaded for the server, not for the kernel",
+    "SPACK_OLD_PROMPT": "belongs to an activated Spack environment",
+    "SPACK_OLD_PS1": "belongs to an activated Spack environment",
 }
 
-#: Of these, what is never right for a kernel, not even where somebody sets it for the kernel.
+#: Those of them that are always wrong for a kernel, even if they are set for it on purpose.
 FATAL_NAMES = (
     "PYTHONHOME",
     "PYTHONEXECUTABLE",
@@ -58,7 +59,7 @@ FATAL_NAMES = (
     "__PYVENV_LAUNCHER__",
 )
 
-#: PATH where the starting process has none: what every program then takes for it.
+#: PATH if the starting process has none: the default that every program then assumes.
 DEFAULT_PATH = os.defpath.lstrip(":")
 
 #: Path lists from which the directories of the server's environments are removed.
@@ -95,12 +96,12 @@ DATA_PATHS = (
     "UDUNITS2_XML_PATH",
 )
 
-#: Never taken for an environment's own prefix: everything lives there.
+#: Never treated as the prefix of an environment, because they contain everything.
 _SYSTEM_PREFIXES = frozenset({"/", "/usr", "/usr/local", "/opt", "/home"})
 
 
 class Removal(namedtuple("Removal", ("name", "value", "reason", "source"), defaults=("",))):
-    """Something taken out of the environment.
+    """Something that was removed from the environment.
 
     Attributes
     ----------
@@ -111,7 +112,7 @@ class Removal(namedtuple("Removal", ("name", "value", "reason", "source"), defau
     reason : str
         Why it must not reach the kernel.
     source : str
-        Who set it; empty for the starting process.
+        What set it; empty for the starting process.
     """
 
     __slots__ = ()
@@ -130,9 +131,9 @@ def clean_environment(
     base : mapping
         The environment of the process that starts the kernel.
     loaded : sequence of str
-        The prefixes of what `spack load` put into `base` (see SPACK_LOADED_HASHES there).
+        The prefixes that `spack load` added to `base` (see SPACK_LOADED_HASHES there).
     keep : collection of str
-        Names that pass untouched whatever the rules say.
+        Names of variables that pass unchanged, regardless of the rules.
     """
     kept = frozenset(keep)
     prefixes = _foreign_prefixes(base, loaded)
@@ -155,7 +156,7 @@ def clean_environment(
 
 
 def why_removed(name: str, *, fatal_only: bool = False) -> str:
-    """Return why a variable of this name must not reach the kernel; empty where it may.
+    """Return why a variable of this name must not reach the kernel; empty if it may.
 
     Parameters
     ----------
@@ -175,16 +176,16 @@ def why_removed(name: str, *, fatal_only: bool = False) -> str:
 def without_fatal(
     variables: Mapping[str, str], source: str, keep: Collection[str] = ()
 ) -> tuple[dict[str, str], list[Removal]]:
-    """Return what somebody sets for the kernel without `FATAL_NAMES`, and what was removed.
+    """Return the variables set for the kernel without `FATAL_NAMES`, and what was removed.
 
     Parameters
     ----------
     variables : mapping of str to str
-        What is set.
+        The variables.
     source : str
-        Who sets it.
+        What sets them.
     keep : collection of str
-        Names that pass whatever the rules say.
+        Names of variables that pass regardless of the rules.
     """
     kept: dict[str, str] = {}
     removed: list[Removal] = []
@@ -198,7 +199,7 @@ def without_fatal(
 
 
 def _reason_to_remove(name: str, value: str, prefixes: Mapping[str, str]) -> str:
-    """Return why the variable goes as a whole; empty when it stays."""
+    """Return why the whole variable is removed; empty if it is not."""
     reason = why_removed(name)
     if reason:
         return reason
@@ -207,12 +208,12 @@ def _reason_to_remove(name: str, value: str, prefixes: Mapping[str, str]) -> str
     if name in DATA_PATHS:
         owner = _owner(value, prefixes)
         if owner:
-            return f"lies in {prefixes[owner]}"
+            return f"is in {prefixes[owner]}"
     return ""
 
 
 def _foreign_prefixes(base: Mapping[str, str], loaded: Sequence[str]) -> dict[str, str]:
-    """Return directory → what it is, for each environment the server may run in."""
+    """Return the directories of all environments the server may run in, with descriptions."""
     found: dict[str, str] = {}
 
     def add(path: str | None, what: str) -> None:
@@ -221,9 +222,9 @@ def _foreign_prefixes(base: Mapping[str, str], loaded: Sequence[str]) -> dict[st
             if path not in _SYSTEM_PREFIXES:
                 found.setdefault(path, what)
 
-    add(base.get("VIRTUAL_ENV"), "the virtual environment VIRTUAL_ENV names")
+    add(base.get("VIRTUAL_ENV"), "the virtual environment that VIRTUAL_ENV names")
     depth = base.get("CONDA_SHLVL", "")
-    add(base.get("CONDA_PREFIX"), "the Conda environment CONDA_PREFIX names")
+    add(base.get("CONDA_PREFIX"), "the Conda environment that CONDA_PREFIX names")
     for level in range(1, int(depth) if depth.isdigit() else 0):
         add(base.get(f"CONDA_PREFIX_{level}"), "a Conda environment below the activated one")
     add(base.get("SPACK_ENV"), "the activated Spack environment")
@@ -234,7 +235,7 @@ def _foreign_prefixes(base: Mapping[str, str], loaded: Sequence[str]) -> dict[st
 
 
 def _owner(path: str, prefixes: Mapping[str, str]) -> str | None:
-    """Return the foreign prefix that `path` is, or lies in."""
+    """Return the foreign prefix that `path` is or is in."""
     if not path.startswith("/"):
         return None
     candidate = os.path.normpath(path)
@@ -252,7 +253,7 @@ def _without(name: str, value: str, prefixes: Mapping[str, str], removed: list[R
     for entry in value.split(os.pathsep):
         owner = _owner(entry, prefixes) if entry else None
         if owner:
-            removed.append(Removal(name, entry, f"lies in {prefixes[owner]}"))
+            removed.append(Removal(name, entry, f"is in {prefixes[owner]}"))
         else:
             remaining.append(entry)
     return os.pathsep.join(remaining)

@@ -1,7 +1,8 @@
-"""The Python a kernel runs in: which one a closure means.
+"""Choose the Python that a kernel runs in.
 
-The choice follows the closure: `python-venv`'s executable where the closure has one, else
-`python`'s own, which for an external is whatever its prefix holds. Never the one this code runs in.
+The closure decides: it is the executable of `python-venv` if the closure has one, else that of
+`python`, which for an external is any Python in its prefix. It is never the Python that runs this
+code.
 """
 
 from __future__ import annotations
@@ -34,16 +35,16 @@ class Interpreter:
     path : str
         The executable.
     spec : Spec
-        The spec whose prefix it lies in: a `python-venv`, a `python` or another external.
+        The spec whose prefix it is in: a `python-venv`, a `python` or another external.
     python : Spec or None
-        The closure's `python`, which decides what is built for this interpreter; None where the
-        closure names none.
+        The closure's `python`, which decides what is built for this interpreter; None if the
+        closure has none.
     facts : Facts
-        What the executable says of itself.
+        What the executable reports about itself.
     reason : str
         Why it was chosen, in one line.
     notes : tuple of str
-        What is worth knowing, such as a patch release that differs from the recorded one.
+        Notes for the user, such as a patch release that differs from the recorded one.
     """
 
     path: str
@@ -60,7 +61,7 @@ class Interpreter:
 
     @property
     def series(self) -> str:
-        """The version that decides binary compatibility, ``3.11``."""
+        """The part of the version that decides binary compatibility, ``3.11``."""
         return series(self.facts.version)
 
 
@@ -78,35 +79,35 @@ def find_interpreter(
     unrecorded: Sequence[tuple[Spec, Dependency]] = (),
     store: Store | None = None,
 ) -> Interpreter:
-    """Return the interpreter that `closure` means.
+    """Return the interpreter for `closure`.
 
     Parameters
     ----------
     closure : sequence of Spec
         The specs with their link and run dependencies, roots first.
     view : str
-        The directory of a view that shows them: where it has the closure's Python, that is used.
+        The directory of a view that contains them; if it has the closure's Python, that is used.
     timeout : float
         Seconds the executable may take to answer.
     environment : mapping of str to str, optional
         The environment it will run in; by default this process's, cleaned.
     unrecorded : sequence of (Spec, Dependency)
-        What specs of the closure need and no database records.
+        Dependencies of specs in the closure that no database records.
     store : Store, optional
-        Where they are recorded, for the error.
+        Where they are recorded; used for the error.
 
     Raises
     ------
     InterpreterError
-        When the closure holds no Python, two of them, or one that does not run or is not the
-        version its spec says.
+        When the closure has no Python, two of them, or one that does not run or has another
+        version than its spec.
     PrefixGoneError
         When the chosen Python's install directory does not exist.
     """
     pythons = [spec for spec in closure if spec.name == "python"]
     if len(pythons) > 1:
         raise InterpreterError(
-            "the closure has two Pythons; a kernel runs in one",
+            "the closure has two Pythons; a kernel needs exactly one",
             details=[
                 f"  {python.label}, needed by {_dependents(python, closure)}" for python in pythons
             ],
@@ -125,10 +126,10 @@ def find_interpreter(
         kind = "external python" if python.external else "python"
         return _probe_prefix(python, python, f"the closure's {kind}", prober)
     for spec in closure:
-        # A package of Python's alone: an external glibc in /usr does not mean /usr/bin/python3.
+        # Only Python packages count: an external glibc in /usr does not mean /usr/bin/python3.
         of_python = spec.external and spec.name.startswith("py-")
         if of_python and spec.prefix and _executables(spec.prefix, ""):
-            reason = f"the closure names no python, and the external {spec.label} holds one"
+            reason = f"the closure has no python, but the external {spec.label} contains one"
             return _probe_prefix(spec, None, reason, prober)
     root = closure[0]
     lost = [(spec, edge) for spec, edge in unrecorded if edge.name in ("python", "python-venv")]
@@ -136,13 +137,13 @@ def find_interpreter(
         raise _unrecorded(root, lost, store)
     raise InterpreterError(
         f"{root.label} does not depend on Python, so no kernel can run in it",
-        hint="Make the kernel for it together with a package that does, as in "
+        hint="Create a kernel for it together with a package that does, as in "
         f"`spack-kernel install {root.name} py-ipykernel`.",
     )
 
 
 class _Prober(NamedTuple):
-    """How executables are probed."""
+    """The settings for probing executables."""
 
     timeout: float
     environment: Mapping[str, str] | None
@@ -164,18 +165,18 @@ def _unrecorded(
         hint = "Make the upstream readable again, or ask an administrator of this machine."
     else:
         hint = (
-            "It may be in an upstream that is not named: name it with one more `--store`, in "
+            "It may be in an upstream that is not configured: add it with another `--store`, in "
             "`store`, or in\nupstreams.yaml of the Spack instance."
         )
     return InterpreterError(
-        f"the {edge.name} of {root.label} is in no database", details=details, hint=hint
+        f"the {edge.name} of {root.label} is not in any database", details=details, hint=hint
     )
 
 
 def _find_through(
     view: str, closure: Sequence[Spec], python: Spec | None, prober: _Prober
 ) -> Interpreter:
-    """Return the view's Python where it has one of the right version, else the closure's."""
+    """Return the view's Python if it has one of the right version, else the closure's."""
     venv = next((spec for spec in closure if spec.name == "python-venv"), None)
     owner = venv or python
     recorded = str(python.version) if python is not None else ""
@@ -183,18 +184,18 @@ def _find_through(
     for path in _executables(view, recorded) if owner is not None else ():
         facts = prober.ask(path, owner)
         if recorded and series(facts.version) != series(recorded):
-            others.append(f"{path} is Python {facts.version} and not used")
+            others.append(f"{path} is not used, because it is Python {facts.version}")
             continue
         assert owner is not None
         notes = []
         if file_checks.real(facts.prefix) != file_checks.real(view):
             notes.append(f"sys.prefix of the view's Python is {facts.prefix}, not the view")
-        reason = f"the view shows the closure's {owner.name}"
+        reason = f"the view contains the closure's {owner.name}"
         return Interpreter(path, owner, python, facts, reason, tuple(notes))
     found = find_interpreter(
         closure, timeout=prober.timeout, environment=prober.environment, store=prober.store
     )
-    return replace(found, notes=(*found.notes, *others, f"the view {view} shows no Python of it"))
+    return replace(found, notes=(*found.notes, *others, f"the view {view} lacks this Python"))
 
 
 def _dependents(python: Spec, closure: Sequence[Spec]) -> str:
@@ -222,7 +223,7 @@ def _executables(prefix: str, version: str) -> list[str]:
 
 
 def _probe_prefix(spec: Spec, python: Spec | None, reason: str, prober: _Prober) -> Interpreter:
-    """Return the first executable below the spec's prefix that is the recorded version."""
+    """Return the first executable below the spec's prefix that has the recorded version."""
     if not spec.prefix or not has_prefix(spec):
         raise gone(spec, "the Python of the kernel", prober.store)
     recorded = str(python.version) if python is not None else ""
@@ -241,11 +242,11 @@ def _probe_prefix(spec: Spec, python: Spec | None, reason: str, prober: _Prober)
         if not recorded[:1].isdigit() or series(facts.version) == series(recorded):
             notes = []
             if recorded and not (facts.version + ".").startswith(recorded + "."):
-                notes.append(f"{path} is {facts.version}; its spec says {recorded}")
+                notes.append(f"{path} is {facts.version}; its spec has version {recorded}")
             return Interpreter(path, spec, python, facts, reason, tuple(notes))
         others.append(f"  {path} is {facts.version}")
     raise InterpreterError(
-        f"{spec.label} is recorded as Python {recorded}, but its prefix holds another version",
+        f"{spec.label} is recorded as Python {recorded}, but its prefix contains another version",
         details=others,
         hint=repair_hint(spec),
     )

@@ -1,7 +1,7 @@
-"""Which ipykernel a kernel runs: the closure's, the interpreter's own, or a companion's.
+"""Choose the ipykernel of a kernel: the closure's, the interpreter's own, or a companion.
 
-A companion is an installed `py-ipykernel` built for the same python. Nothing of the spec changes
-for it: the companion's packages are searched after all of the spec's own.
+A companion is an installed `py-ipykernel` built for the same python. It changes nothing about the
+spec, because Python searches the companion's packages after all of the spec's own.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 PACKAGE = "py-ipykernel"
 
-#: Variants of python that change its binary interface: what is built for one does not load in
-#: the other.
+#: Variants of python that change its binary interface: packages built for one value do not load
+#: in a python with another.
 _ABI_VARIANTS = ("debug", "freethreading", "ucs4")
 
 
@@ -40,13 +40,13 @@ class KernelPackage:
     source : {"closure", "interpreter", "companion"}
         Where it comes from.
     version : str
-        Its version; empty where an interpreter's own does not say.
+        Its version; empty if the version of the interpreter's own is unknown.
     spec : Spec or None
-        The `py-ipykernel`; None for an interpreter's own.
+        The `py-ipykernel`; None for the interpreter's own ipykernel.
     reason : str
         Why it was chosen, in one line.
     others : tuple of str
-        The companions that were not chosen, each with why.
+        The companions that were not chosen, each with the reason.
     """
 
     source: Literal["closure", "interpreter", "companion"]
@@ -68,20 +68,20 @@ def find_ipykernel(
     Parameters
     ----------
     store : Store
-        Where companions are looked for, upstreams included.
+        Where to look for companions, including its upstreams.
     closure : sequence of Spec
         The specs with their link and run dependencies, roots first.
     interpreter : Interpreter
-        What it must run in.
+        The interpreter it must run in.
     companion : str
-        ``auto``, ``none``, or a query that selects the companion where one is needed.
+        ``auto``, ``none``, or a query that selects the companion if one is needed.
 
     Raises
     ------
     KernelPackageError
-        When there is none; the error says which `spack install` would help.
+        When there is none; the hint of the error is the `spack install` command to run.
     PrefixGoneError
-        When the closure's own lies in a directory that no longer exists.
+        When the install directory of the closure's own no longer exists.
     """
     for spec in closure:
         if spec.name == PACKAGE:
@@ -94,7 +94,7 @@ def find_ipykernel(
             "interpreter",
             offered.version,
             None,
-            f"the closure has none, and the interpreter has one in {offered.location}",
+            f"the closure has none, but the interpreter has one in {offered.location}",
         )
     if companion == "none":
         raise KernelPackageError(
@@ -143,13 +143,13 @@ def _chosen_by_query(store: Store, interpreter: Interpreter, query: str) -> Kern
         raise KernelPackageError(
             f"the companion `{query}`: {error.summary}",
             details=error.details,
-            hint=f"{error.hint}\nNo companion is needed where the spec has an ipykernel; `auto` "
+            hint=f"{error.hint}\nA spec with an ipykernel does not need a companion; `auto` "
             "chooses one.".strip(),
         ) from error
     if spec.name != PACKAGE:
         raise KernelPackageError(
             f"the companion `{query}` is {spec.label}, which is not {PACKAGE}",
-            hint=f"Give a query that begins with {PACKAGE}, or leave it out.",
+            hint=f"Use a query that starts with {PACKAGE}, or omit the companion.",
         )
     why_not = _why_unsuitable(store, spec, interpreter)
     if why_not:
@@ -157,11 +157,11 @@ def _chosen_by_query(store: Store, interpreter: Interpreter, query: str) -> Kern
             f"the companion {spec.label} does not fit Python {interpreter.version}: {why_not}",
             hint=_install_hint(interpreter),
         )
-    return KernelPackage("companion", str(spec.version), spec, f"asked for with `{query}`")
+    return KernelPackage("companion", str(spec.version), spec, f"requested with `{query}`")
 
 
 def python_of(store: Store, spec: Spec) -> Spec | None:
-    """Return the `python` that `spec` is built for, or None when its record names none."""
+    """Return the `python` that `spec` is built for, or None if its record has none."""
     for edge in spec.dependencies:
         if edge.name == "python":
             return store.by_hash(edge.hash)
@@ -174,7 +174,7 @@ def _why_unsuitable(store: Store, spec: Spec, interpreter: Interpreter) -> str:
         return "not installed"
     python = python_of(store, spec)
     if python is None:
-        return "its record does not say for which python it is built"
+        return "its record does not name the python it is built for"
     why_unfit = mismatch(spec, python, interpreter.python or interpreter.spec, interpreter.series)
     if why_unfit:
         return why_unfit
@@ -184,13 +184,13 @@ def _why_unsuitable(store: Store, spec: Spec, interpreter: Interpreter) -> str:
 
 
 def _incomplete(store: Store, spec: Spec) -> str:
-    """Return which package that a companion needs is gone; empty when none is."""
+    """Return which package in a companion's closure is gone; empty if none is."""
     try:
         closure = store.closure(spec)
     except DatabaseError as error:
         return error.summary
     for node in closure:
-        # As for the specs' own: what is no package of Python is not asked for.
+        # As with the specs' own packages, only Python packages are checked.
         extends = any(edge.name in ("python", "python-venv") for edge in node.dependencies)
         if extends and node.prefix and not node.external and not has_prefix(node):
             return f"{node.label}, which it needs, is in the database, but its directory is gone"
@@ -198,16 +198,16 @@ def _incomplete(store: Store, spec: Spec) -> str:
 
 
 def mismatch(spec: Spec, python: Spec, ours: Spec, our_series: str) -> str:
-    """Return why what is built for `python` does not load in `ours`; empty when it does.
+    """Return why a package built for `python` does not load in `ours`; empty if it does.
 
     Parameters
     ----------
     spec : Spec
-        What is built.
+        The package.
     python : Spec
         The python it is built for.
     ours : Spec
-        The python, or the external that holds one, it would run in.
+        The python it would run in, or the external that contains that python.
     our_series : str
         The version of the interpreter, ``3.11``.
     """
@@ -246,7 +246,7 @@ def _match(store: Store, spec: Spec, interpreter: Interpreter) -> str:
     if _has_python(store, spec, interpreter):
         return f"{spec.label} is built for the same python"
     python = python_of(store, spec)
-    return f"{spec.label} is built for {python}, which is Python {interpreter.series} too"
+    return f"{spec.label} is built for {python}, which is also Python {interpreter.series}"
 
 
 def _why_behind(store: Store, best: Spec, spec: Spec, interpreter: Interpreter) -> str:
@@ -257,7 +257,7 @@ def _why_behind(store: Store, best: Spec, spec: Spec, interpreter: Interpreter) 
         return f"built for {spec.arch}"
     if best.version != spec.version:
         return "older"
-    return "the same version; the lower hash was taken"
+    return "the same version; the lower hash was chosen"
 
 
 def _install_hint(interpreter: Interpreter) -> str:

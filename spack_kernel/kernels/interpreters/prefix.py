@@ -1,4 +1,4 @@
-"""Whether what a database records is there."""
+"""Check whether the prefix that a database records exists."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def has_prefix(spec: Spec) -> bool:
     Raises
     ------
     PermissionError
-        When a directory above it is closed to this user.
+        When this user has no access to a directory above it.
     """
     if not spec.prefix:
         return False

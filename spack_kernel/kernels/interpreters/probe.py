@@ -1,4 +1,4 @@
-"""Asking a Python what it is, in a process of its own, once for each state of its files."""
+"""Run a Python to find out what it is; the answer is cached until its files change."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
     from spack_kernel.spack.spec import Spec
 
-#: Seconds a Python may take to say its version. Generous: a cold parallel file system is slow.
+#: Seconds a Python may take to answer. Generous, because a cold parallel file system is slow.
 PROBE_TIMEOUT = 30.0
 
-#: What kind of thing is kept.
+#: The kind of its cache entries.
 KIND = "python"
 
 _MARK = "spack-kernel-probe:"
 
-# Runs in any CPython from 2.7 on; says where an `ipykernel` directory lies without importing it.
+# Runs in any CPython since 2.7; reports where an `ipykernel` directory is without importing it.
 _PROBE = r"""
 import sys
 if sys.path and sys.path[0] in ("", "."):
@@ -75,14 +75,14 @@ sys.stdout.write("\n" + "@MARK@" + json.dumps(facts) + "\n")
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """A package that lies in an interpreter's own directories.
+    """A package in an interpreter's own directories.
 
     Attributes
     ----------
     version : str
-        As its metadata directory names it; empty when there is none.
+        From the name of its metadata directory; empty if there is none.
     location : str
-        The directory of ``sys.path`` that holds it.
+        The directory of ``sys.path`` that contains it.
     """
 
     version: str
@@ -91,7 +91,7 @@ class Offered:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a Python says of itself, with nothing of its surroundings let in.
+    """What a Python reports about itself when isolated from its surroundings.
 
     Attributes
     ----------
@@ -100,11 +100,11 @@ class Facts:
     implementation : str
         ``cpython``, ``pypy``.
     prefix, base_prefix, purelib, platlib : str
-        As `sys` and `sysconfig` give them.
+        As `sys` and `sysconfig` report them.
     path : tuple of str
         ``sys.path`` without the working directory, PYTHONPATH and the user's site-packages.
     ipykernel, debugpy : Offered or None
-        What of these lies in its own directories.
+        The packages of these names in its own directories.
     modules : frozenset of str
         Top-level names of its standard library.
     """
@@ -123,7 +123,7 @@ class Facts:
 
 _Stamps = list[list[int] | None]
 _answers: dict[tuple[str | None, ...], tuple[_Stamps, Facts]] = {}
-#: Answers kept in memory; each is some tens of kilobytes.
+#: How many answers are cached in memory; each is some tens of kilobytes.
 _KEPT_ANSWERS = 64
 _lock = threading.Lock()
 
@@ -135,11 +135,11 @@ def probe(
     owner: Spec | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Facts:
-    """Ask the Python at `path` what it is; the answer is kept while its files do not change.
+    """Run the Python at `path` to find out what it is; cache the answer until its files change.
 
-    It is kept on disk, too (see `user_cache`): on a slow file system a Python takes seconds to
-    start. The process starts isolated from the working directory, in ``/``. Root runs
-    it as whoever owns it (see `spack_kernel.spack.system.run_as`).
+    The answer is also cached on disk (see `user_cache`), because on a slow file system a Python
+    takes seconds to start. The process starts in ``/``, isolated from the working directory.
+    Root runs it as its owner (see `spack_kernel.spack.system.run_as`).
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def probe(
     timeout : float
         Seconds after which it is killed.
     owner : Spec, optional
-        The spec it belongs to, for the error.
+        The spec it belongs to; used for the error.
     environment : mapping of str to str, optional
         The environment it will run in, which decides which libraries it loads; by default this
         process's, cleaned.
@@ -172,7 +172,7 @@ def probe(
         answer = _ask(path, timeout, owner, environment)
         facts = _facts_of(path, answer, owner)
         stamps = _stamps(path, facts)
-        if stamps[0] != before:  # replaced while it was asked
+        if stamps[0] != before:  # replaced while it ran
             return facts
         user_cache.write(KIND, key, {"facts": answer, "stamps": stamps})
     with _lock:
@@ -184,20 +184,20 @@ def probe(
 
 
 def _facts_of(path: str, answer: dict[str, Any], owner: Spec | None) -> Facts:
-    """Return what a Python said; an `InterpreterError` for one that says something else."""
+    """Return the facts in an answer; raise `InterpreterError` if it is malformed."""
     try:
         return _facts(answer)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         whose = f"the Python of {owner.label}" if owner else "this Python"
         raise InterpreterError(
-            f"{whose} gave an answer that cannot be understood: {error!r}",
+            f"{whose} gave a malformed answer: {error!r}",
             details=[f"  {path}"],
             hint=repair_hint(owner) if owner else "Try to start it in a terminal.",
         ) from None
 
 
 def _remembered(path: str, value: dict[str, Any] | None) -> Facts | None:
-    """Return what an earlier process was answered, if the files are those that answered."""
+    """Return the answer that an earlier process cached, if the files are still the same."""
     if value is None:
         return None
     try:
@@ -208,7 +208,7 @@ def _remembered(path: str, value: dict[str, Any] | None) -> Facts | None:
 
 
 def _stamps(path: str, facts: Facts) -> _Stamps:
-    """Return what changes when the executable or what it offers does."""
+    """Return stamps that change when the executable or the packages it offers change."""
     # `pip install` into an external Python changes what one of its directories offers.
     watched = (path, f"{facts.prefix}/pyvenv.cfg", facts.purelib, facts.platlib, *facts.path)
     return [file_checks.stamp(name) for name in dict.fromkeys(watched)]
@@ -221,7 +221,7 @@ def _ask(
     hint = repair_hint(owner) if owner else "Try to start it in a terminal."
     try:
         user = run_as(path, *_code_beside(path))
-        # -E -s and a scrubbed sys.path are -I for every Python that may be met.
+        # -E, -s and a cleaned sys.path have the effect of -I, also in a Python without that option.
         output = run([path, "-E", "-s", "-c", _PROBE], environment, timeout, user=user)
     except OSError as error:
         raise InterpreterError(
@@ -233,7 +233,7 @@ def _ask(
         raise InterpreterError(
             f"{whose} did not answer within {timeout:g} s",
             details=[f"  {path}"],
-            hint="Start it in a terminal to see what it waits for.",
+            hint="Start it in a terminal to see what it is waiting for.",
         ) from None
     answer = output.stdout.rpartition(_MARK)[2] if _MARK in output.stdout else ""
     try:
@@ -258,9 +258,9 @@ def _ask(
 
 
 def _code_beside(path: str) -> list[str]:
-    """Return the directories from which a Python at `path` takes code when it starts."""
+    """Return the directories from which a Python at `path` loads code when it starts."""
     if os.geteuid() != 0:
-        return []  # only root asks whose it is
+        return []  # only root checks who owns it
     found = []
     for prefix in {Path(each).parent.parent for each in (path, file_checks.real(path))}:
         for directory in (prefix / "lib", prefix / "lib64"):
@@ -274,7 +274,7 @@ def _facts(answer: dict[str, Any]) -> Facts:
     texts = [*answer["path"], *answer["modules"]]
     plain = ("version", "implementation", "prefix", "base_prefix", "purelib", "platlib")
     if not all(isinstance(text, str) for text in [*texts, *(answer[name] for name in plain)]):
-        raise TypeError("not all of it is text")
+        raise TypeError("not all values are text")
     return Facts(
         **{name: answer[name] for name in plain},
         path=tuple(answer["path"]),
@@ -285,9 +285,9 @@ def _facts(answer: dict[str, Any]) -> Facts:
 
 
 def _why_not(path: str, error: OSError) -> list[str]:
-    """Explain an error of execve(2) that does not explain itself."""
+    """Explain an error of execve(2) whose message is not enough."""
     if isinstance(error, PermissionError):
-        return ["  it is not executable for you"]
+        return ["  you do not have permission to execute it"]
     if isinstance(error, FileNotFoundError):
         if not Path(path).exists():
             target = os.path.realpath(path)

@@ -1,7 +1,7 @@
-"""Why a kernel does not run: one place that looks at the plan, the records and what was printed.
+"""Diagnose why a kernel does not run, from the plan, the records and the output.
 
-A start that failed, a refusal and `spack-kernel check` all ask here, so that the same fault has
-the same cause wherever it is met. Nothing is started to find out.
+Failed starts, refusals and `spack-kernel check` all use this module, so that the same fault is
+always reported with the same cause. It starts no process.
 """
 
 from __future__ import annotations
@@ -51,18 +51,18 @@ _NO_MODULE = re.compile(r"No module named '?([\w.]+)'?")
 def diagnose(
     plan: KernelPlan, status: int | None, lines: Sequence[str], environment: Mapping[str, str]
 ) -> Cause | None:
-    """Return why a kernel ended or cannot import something; None where nothing is known.
+    """Return why a kernel ended or cannot import something; None if the cause is unknown.
 
     Parameters
     ----------
     plan : KernelPlan
         What was started.
     status : int or None
-        How it ended: an exit status, or minus a signal; None while it runs.
+        How it ended: an exit status, or a negative signal number; None while it runs.
     lines : sequence of str
         The last lines it printed, or those of a traceback.
     environment : mapping of str to str
-        What it was started with.
+        The environment it was started with.
     """
     return (
         library_clash(lines, environment, lambda name, entry: _origin(plan, name, entry))
@@ -104,11 +104,11 @@ def _without_variant(plan: KernelPlan, lines: Sequence[str]) -> Cause | None:
         if variant is None:
             continue
         if python.variants.get(variant) is not False:
-            text = f"  {python.label} lacks the module {module}, and its record does not say why"
+            text = f"  {python.label} lacks the module {module}, but its record gives no reason"
             return Cause((text,), repair_hint(python))
         return Cause(
             (f"  {python.label} is built with ~{variant}, so it has no module {module}",),
-            f"A kernel needs python+{variant}; install the spec for one:\n"
+            f"A kernel needs python+{variant}; install the spec with such a python:\n"
             f"  spack install {plan.specs[0].name} ^python+{variant}",
         )
     return None
@@ -124,7 +124,7 @@ def _without_directory(plan: KernelPlan, lines: Sequence[str]) -> Cause | None:
 
 
 def gone_directory(entry: PythonPathEntry, needed_by: str) -> Cause:
-    """Return the cause that a directory of a package is not there."""
+    """Return the cause for a missing directory of a package."""
     return Cause(
         (f"  {entry.spec.label}, needed by {needed_by}, has no directory {entry.path}",),
         repair_hint(entry.spec),
@@ -132,20 +132,20 @@ def gone_directory(entry: PythonPathEntry, needed_by: str) -> Cause:
 
 
 def _conflict(plan: KernelPlan, lines: Sequence[str]) -> Cause | None:
-    """Return what the companion needs in another version than the specs have."""
+    """Return the cause if the companion needs other versions of packages than the specs have."""
     if not plan.conflicts or not any("Error" in line for line in lines[-3:]):
         return None
     return conflict_cause(plan)
 
 
 def conflict_cause(plan: KernelPlan) -> Cause:
-    """Return the cause that a companion cannot work with what the specs have."""
+    """Return the cause for a companion that cannot work with the packages of the specs."""
     assert plan.ipykernel is not None
     return Cause(
         tuple(f"  {conflict}" for conflict in plan.conflicts),
         f"The companion {_label(plan.ipykernel.spec)} cannot work with this spec. Install an "
-        f"ipykernel with it:\n  spack install py-ipykernel ^/{plan.specs[0].hash[:7]}\n"
-        "or name another companion with --companion.",
+        f"ipykernel for it:\n  spack install py-ipykernel ^/{plan.specs[0].hash[:7]}\n"
+        "or choose another companion with --companion.",
     )
 
 
@@ -163,8 +163,8 @@ def _unfit_ipykernel(plan: KernelPlan, lines: Sequence[str]) -> Cause | None:
     version = f"ipykernel {kernel.version}".strip()
     return Cause(
         (),
-        f"{version}, which comes from the {kernel.source}, may not work with Python "
-        f"{interpreter.version}. Another one can be installed:\n"
+        f"{version}, which comes from the {kernel.source}, might not work with Python "
+        f"{interpreter.version}. Install another one:\n"
         f"  spack install py-ipykernel ^/{python.hash[:7]}",
     )
 
@@ -180,16 +180,16 @@ def _without_instruction(plan: KernelPlan, status: int | None) -> Cause | None:
         return None
     unfit = [spec for spec in plan.closure if not _runs_on(spec.arch.target, here)]
     if not unfit:
-        text = f"  this machine is {here}, for which all specs of the closure are built"
-        return Cause((text,), "Some library that does not come from Spack is built for another.")
+        text = f"  all specs in the closure are built for this machine, which is {here}"
+        return Cause((text,), "A library from outside Spack is built for another processor.")
     first = unfit[0]
     more = f" and {len(unfit) - 1} more" if len(unfit) > 1 else ""
     return Cause(
         (
             f"  {first.label}{more} is built for {first.arch.target}, and this machine is {here}:",
-            "  it lacks instructions that the code uses",
+            "  its processor lacks instructions that the code uses",
         ),
-        "Start it on a machine with that processor, or install a build for this one:\n"
+        "Start it on a machine with that processor, or install a build for this machine:\n"
         f"  spack install {plan.specs[0].name} target={here}",
     )
 
@@ -200,7 +200,7 @@ def _host() -> str | None:
 
         return str(archspec.cpu.host().name)
     except Exception:
-        return None  # what processor this is, only archspec could say
+        return None  # only archspec can identify the processor
 
 
 def _runs_on(target: str, here: str) -> bool:

@@ -11,8 +11,8 @@ from spack_kernel.kernels.exits import Cause
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: The longest ``NAME=value`` that Linux lets a process have (MAX_ARG_STRLEN), in bytes, the NUL at
-#: its end not counted. https://man7.org/linux/man-pages/man2/execve.2.html
+#: The longest ``NAME=value`` that Linux allows (MAX_ARG_STRLEN), in bytes, without the NUL at its
+#: end. https://man7.org/linux/man-pages/man2/execve.2.html
 MAX_VARIABLE = 131_071
 
 
@@ -26,15 +26,15 @@ def too_long(environment: Mapping[str, str]) -> tuple[str, int] | None:
 
 
 def length_cause(name: str, length: int) -> Cause:
-    """Return the cause that a variable is too long."""
+    """Return the cause for a variable that is too long."""
     return Cause(
-        (f"  {name} has {length:,} bytes; Linux lets a variable have {MAX_VARIABLE:,} (128 KiB)",),
-        "Use a view, in which one directory stands for all of them:\n"
+        (f"  {name} has {length:,} bytes; Linux allows at most {MAX_VARIABLE:,} (128 KiB)",),
+        "Use a view, where one directory replaces those of all packages:\n"
         "  spack view symlink DIRECTORY SPEC\n"
         "  spack-kernel install --view DIRECTORY",
     )
 
 
 def is_too_long(error: OSError) -> bool:
-    """Return whether a process could not be started because of its environment's length."""
+    """Return whether a process could not be started because its environment is too long."""
     return error.errno == errno.E2BIG

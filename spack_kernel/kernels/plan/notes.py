@@ -1,4 +1,4 @@
-"""What a person should know about a plan, in lines."""
+"""Notes about a plan for the user."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Note(NamedTuple):
-    """Something a person should know about a plan.
+    """Something that the user should know about a plan.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ def notes_of(
     ipykernel: KernelPackage | None,
     overrides: Sequence[Override],
 ) -> list[Note]:
-    """Return what is worth knowing of what was chosen for a kernel."""
+    """Return notes on what was chosen for a kernel."""
     notes = []
     if interpreter is not None:
         notes += [Note("interpreter", text) for text in interpreter.notes]
@@ -47,7 +47,7 @@ def notes_of(
             notes.append(
                 Note(
                     "pythonpath",
-                    f"{used.label} is used where the companion was built with {unused.label}",
+                    f"{used.label} is used, but the companion was built with {unused.label}",
                 )
             )
     return notes

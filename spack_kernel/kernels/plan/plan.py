@@ -44,38 +44,38 @@ if TYPE_CHECKING:
     from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
 
-#: How ipykernel is started; Jupyter puts the connection file's path in place of the braces.
+#: The command for ipykernel; Jupyter replaces the braces with the path of the connection file.
 KERNEL_COMMAND = ("python", "-m", "ipykernel_launcher", "-f", "{connection_file}")
 
 
 @dataclass(frozen=True, eq=False)
 class KernelPlan:
-    """What will be started, and why. Made by `plan_source`; not changed afterwards.
+    """What will be started, and why. Created by `plan_source`; not changed afterwards.
 
     Attributes
     ----------
     source : Source
         What it is loaded from, and what loading it sets.
     modules : tuple of str
-        The site's modules that are loaded each time before the kernel starts.
+        The site's modules to load each time before the kernel starts.
     interpreter : Interpreter or None
-        The Python; None only where a plan without a kernel was asked for.
+        The Python; None only if a plan without a kernel was requested.
     ipykernel : KernelPackage or None
         Likewise.
     pythonpath : tuple of PathEntry
         The directories of PYTHONPATH in order, the companion's last.
     overrides : tuple of Override
-        Packages of the companion that give way to the specs' own.
+        Packages of the companion that are not used because the specs have their own.
     debugger : bool
-        Whether debugpy can be imported, so that the kernel can debug.
+        Whether debugpy can be imported, so that the kernel supports debugging.
     unencrypted : str
         Why the connection to its ipykernel cannot be encrypted; empty when it can.
     notes : tuple of Note
-        What is worth telling.
+        Notes for the user.
     beside : LoadEnvironment or None
         What loading the companion alone would change; None without one.
     conflicts : tuple of str
-        What the companion's packages say they need, and the specs have in another version.
+        Requirements of the companion's packages that the specs' versions do not meet.
     no_kernel : SpackKernelError or None
         Why there is no kernel, in a plan without one.
     """
@@ -100,7 +100,7 @@ class KernelPlan:
 
     @property
     def load(self) -> LoadEnvironment:
-        """What loading sets, as `spack load` and `spack env activate` do."""
+        """What loading sets, like `spack load` and `spack env activate`."""
         return self.source.load
 
     @property
@@ -119,7 +119,7 @@ class KernelPlan:
         return tuple(self.command(KERNEL_COMMAND))
 
     def command(self, argv: Sequence[str]) -> list[str]:
-        """Return `argv` with a leading ``python``, of whatever path, made the plan's interpreter.
+        """Return `argv` with a leading ``python``, in any directory, replaced by the plan's.
 
         Parameters
         ----------
@@ -129,7 +129,7 @@ class KernelPlan:
         Raises
         ------
         InterpreterError
-            When the command wants Python and the plan has none.
+            When the command needs Python and the plan has none.
         """
         command = list(argv)
         if command and is_python(command[0]):
@@ -139,7 +139,7 @@ class KernelPlan:
                     f"`{command[0]}` would not be a Python of {self.specs[0].label}"
                     + (f": {why.summary}" if why else ""),
                     details=why.details if why else (),
-                    hint=why.hint if why else "Name the full path of a command of your own.",
+                    hint=why.hint if why else "Use the full path of a command of your own.",
                 )
             command[0] = self.interpreter.path
         return command
@@ -155,29 +155,29 @@ class KernelPlan:
     ) -> dict[str, str]:
         """Return the process environment of the kernel.
 
-        Loading modules starts the site's module system, here and each time.
+        If there are modules, every call runs the site's module system to load them.
 
         Parameters
         ----------
         base : mapping
             The environment of the process that starts the kernel. What belongs to that process's
-            own Python is taken out first (see `clean_environment`).
+            own Python is removed first (see `clean_environment`).
         env : mapping, optional
-            Variables set last; ``${NAME}`` in a value is replaced by what the environment has.
+            Variables set last; ``${NAME}`` in a value is replaced by its value in the environment.
         keep : collection of str
-            Names in `base` that pass untouched.
+            Names of variables in `base` that pass unchanged.
         user_site : bool, optional
-            Whether the kernel sees ``pip install --user`` packages; None leaves it as `base`
-            says, which is how `spack load` does it.
+            Whether the kernel sees ``pip install --user`` packages; None keeps the setting in
+            `base`, as `spack load` does.
         modules : bool
-            False leaves out what the modules set, which only the place of the start can tell.
+            False leaves out what the modules set, which is known only where the kernel starts.
 
         Raises
         ------
         ModulesError
             When the modules cannot be loaded.
         EnvironmentTooLongError
-            When a variable is longer than Linux lets it be.
+            When a variable is longer than Linux allows.
         """
         result, _ = self.cleaned(base, keep=keep)
         result.setdefault("PATH", DEFAULT_PATH)
@@ -200,7 +200,7 @@ class KernelPlan:
     def loaded_modules(
         self, cleaned: Mapping[str, str], *, env: Mapping[str, str] | None = None
     ) -> LoadedModules:
-        """Return the environment after loading the modules, and what was left out of theirs.
+        """Return the environment with the modules loaded, and what was left out of their changes.
 
         Raises
         ------
@@ -211,12 +211,12 @@ class KernelPlan:
         return with_modules(self.modules, cleaned, closure=self.closure, env=env, alone=alone)
 
     def variables(self, *, env: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Return what is set, as it is in an otherwise empty environment, without the modules'."""
+        """Return the variables set in an otherwise empty environment, without those of modules."""
         env, _ = without_fatal(env or {}, "")
         return self.composition().apply({}, env=env)
 
     def removals(self, env: Mapping[str, str] | None = None) -> list[Removal]:
-        """Return what recipes and the kernelspec set that does not reach the kernel."""
+        """Return the variables set by recipes or the kernelspec that do not reach the kernel."""
         removed = [
             Removal(change.variable, change.value, reason, change.reason or "the load environment")
             for change in self.load.modifications
@@ -227,7 +227,7 @@ class KernelPlan:
 
     @property
     def missing_directories(self) -> list[tuple[PythonPathEntry, str]]:
-        """Directories of packages that do not exist, each with what needs it."""
+        """Missing directories of packages, each with what needs it."""
         found = [(entry, self.source.name) for entry in self.load.left_out]
         if self.beside is not None:
             found += [
@@ -236,7 +236,7 @@ class KernelPlan:
         return found
 
     def composition(self) -> Composition:
-        """Return what goes into the environment beside what is there and what modules set."""
+        """Return what is added to the base environment, apart from what modules set."""
         changes = self.load.modifications
         sets_libraries = any(change.variable == "R_LIBS" for change in changes)
         return Composition(
@@ -273,23 +273,23 @@ def plan_kernel(
     Parameters
     ----------
     store : Store
-        Where the specs were found; companions come from it too.
+        Where the specs were found; companions also come from it.
     specs : sequence of Spec
-        One or more roots, in the order in which `spack load` would be given them.
+        One or more roots, in the order of the arguments of `spack load`.
     companion : str
         ``auto``, ``none``, or a query: see `find_ipykernel`.
     kernel : bool
-        False plans the environment alone: a closure without Python or ipykernel is no error, and
-        the plan's `interpreter` or `ipykernel` is None.
+        False plans only the environment: a closure without Python or ipykernel is not an error,
+        and the plan's `interpreter` or `ipykernel` is None.
     inspections : mapping of str to sequence of str, optional
-        The site's prefix inspections; Spack's own default when not given.
+        The site's prefix inspections; by default Spack's own.
     probe_timeout : float
         Seconds the interpreter may take to say what it is.
 
     Raises
     ------
     InterpreterError, KernelPackageError, PrefixGoneError
-        When no kernel can be started, each with what to do.
+        When no kernel can be started; the hint of each error is what to do.
     """
     source = specs_source(store, specs, inspections=inspections)
     return plan_source(source, companion=companion, kernel=kernel, probe_timeout=probe_timeout)
@@ -315,12 +315,12 @@ def plan_source(
     modules : sequence of str
         The site's modules to load before the kernel starts.
     modules_of_externals : bool
-        Whether those that externals of the closure name are loaded, too, before the others.
+        Whether to load the modules that externals of the closure name as well, before the others.
 
     Raises
     ------
     InterpreterError, KernelPackageError, PrefixGoneError
-        When no kernel can be started, each with what to do.
+        When no kernel can be started; the hint of each error is what to do.
     """
     store, load, closure = source.store, source.load, source.load.closure
     interpreter: Interpreter | None = None
@@ -354,7 +354,7 @@ def plan_source(
         entries += behind
         nodes = [*closure, *beside.closure]
         unsuitable = conflicts(entries, overrides)
-        notes += [Note("ipykernel", f"may not work: {text}") for text in unsuitable]
+        notes += [Note("ipykernel", f"might not work: {text}") for text in unsuitable]
         notes += [
             Note("ipykernel", f"{entry.spec.label} has no directory {entry.path}")
             for entry in beside.left_out
@@ -392,7 +392,7 @@ def plan_source(
 
 
 def _library_environment(load: LoadEnvironment) -> dict[str, str]:
-    """Return this process's environment with the libraries that the specs put on variables."""
+    """Return this process's cleaned environment with the specs' changes to library variables."""
     cleaned, _ = clean_environment(os.environ)
     changes = [c for c in load.modifications if c.variable in LIBRARY_VARIABLES]
     return apply_modifications(changes, cleaned) if changes else cleaned

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 def plan_dict(plan: KernelPlan) -> dict[str, Any]:
     """Return a plan as JSON types.
 
-    ``env`` holds the variables as they are in an otherwise empty environment, without those of
-    modules; ``modifications`` says of each where it comes from.
+    ``env`` contains the variables set in an otherwise empty environment, without those of
+    modules; ``modifications`` contains the origin of each.
     """
     root, source = plan.specs[0], plan.source
     interpreter, ipykernel = plan.interpreter, plan.ipykernel

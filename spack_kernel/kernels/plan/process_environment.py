@@ -1,6 +1,6 @@
-"""How the environment of a kernel is put together, once it is known what goes into it.
+"""Assemble the environment of a kernel from its parts.
 
-Light: what a kernel whose plan is known needs at every start.
+Cheap to import, because a kernel with a cached plan needs it at every start.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-#: Variables that serve building and reading manuals. Of a large closure they can be too long for
-#: any process to start, and a kernel does without.
+#: Variables for building software and reading manuals. With a large closure they can become too
+#: long for any process to start, and a kernel does not need them.
 UNNEEDED = ("MANPATH", "INFOPATH", "ACLOCAL_PATH", "PKG_CONFIG_PATH", "CMAKE_PREFIX_PATH")
 
-#: A bit below what Linux lets a variable have, see `MAX_VARIABLE` in length_limits.py.
+#: Slightly below the limit of Linux, see `MAX_VARIABLE` in length_limits.py.
 _LONGEST = 131_000
 
 _REFERENCE = re.compile(r"\$(PYTHONPATH\b|\{PYTHONPATH\})")
@@ -28,18 +28,18 @@ _PYTHON_NAME = re.compile(r"python(\d+(\.\d+)?)?")
 
 
 class Composition(namedtuple("Composition", ("changes", "variables", "behind", "debugger"))):
-    """What goes into the environment of a kernel.
+    """The parts of a kernel's environment.
 
     Attributes
     ----------
     changes : list of Modification
-        What loading the specs changes; the first four fields of each are enough.
+        The changes made by loading the specs; the first four fields of each are enough.
     variables : dict of str to str
-        What is set beside it.
+        Variables that are set in addition.
     behind : list of str
-        Directories put behind all others on PYTHONPATH.
+        Directories that are added to PYTHONPATH after all others.
     debugger : bool
-        Whether the kernel can debug.
+        Whether the kernel supports debugging.
     """
 
     __slots__ = ()
@@ -57,11 +57,11 @@ class Composition(namedtuple("Composition", ("changes", "variables", "behind", "
         Parameters
         ----------
         environment : mapping
-            What passes from the process that starts it, cleaned.
+            The cleaned environment of the process that starts the kernel.
         env, user_site
             As for `KernelPlan.environment`.
         last : sequence of str
-            Directories put on PYTHONPATH behind even those of `behind`.
+            Directories that are added to PYTHONPATH after those in `behind`.
         """
         result = apply_modifications(self.changes, environment)
         result.update(self.variables)
@@ -74,14 +74,14 @@ class Composition(namedtuple("Composition", ("changes", "variables", "behind", "
             if not user_site:
                 result["PYTHONNOUSERSITE"] = "1"
         if self.debugger:
-            # Frozen standard library modules start faster; this says debugpy not to warn of them.
+            # Frozen standard library modules load faster; this stops debugpy's warning about them.
             result.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
         if env:
             from string import Template
 
             for name, value in env.items():
                 filled = Template(value).safe_substitute(result)
-                # To replace what the specs need would leave a kernel without them.
+                # Replacing PYTHONPATH would hide the packages of the specs from the kernel.
                 if name == "PYTHONPATH" and not _REFERENCE.search(value) and result.get(name):
                     filled = os.pathsep.join(filter(None, [filled, result[name]]))
                 result[name] = filled
@@ -92,5 +92,5 @@ class Composition(namedtuple("Composition", ("changes", "variables", "behind", "
 
 
 def is_python(command: str) -> bool:
-    """Return whether a command, of whatever directory, is named as a Python is."""
+    """Return whether a command, in any directory, has the name of a Python executable."""
     return _PYTHON_NAME.fullmatch(posixpath.basename(command)) is not None

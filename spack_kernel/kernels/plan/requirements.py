@@ -1,7 +1,7 @@
-"""What installed packages say they need, read from their metadata.
+"""Read the requirements of installed packages from their metadata.
 
-A companion's packages are used beside the spec's own. Where both have one of a name, the spec's is
-used, and the companion's packages may not be able to work with it: their metadata says so.
+A companion's packages are used alongside the spec's own. If both have a package of the same name,
+the spec's is used. The companion's packages might not work with it, which their metadata shows.
 
 https://packaging.python.org/en/latest/specifications/core-metadata/#requires-dist-multiple-use
 """
@@ -26,7 +26,7 @@ _NAME = re.compile(r"[\w.-]+")
 
 
 def conflicts(entries: Sequence[PathEntry], overrides: Sequence[Override]) -> list[str]:
-    """Return a line for each package of a companion that the specs' own packages do not suit.
+    """Return a line for each requirement of a companion that the specs' packages do not meet.
 
     Parameters
     ----------
@@ -51,13 +51,13 @@ def conflicts(entries: Sequence[PathEntry], overrides: Sequence[Override]) -> li
             spec = used.get(_normal(match[0])) if match else None
             if spec is not None and not _admits(requirement, str(spec.version)):
                 found.append(
-                    f"{entry.spec.label} needs {requirement}, and the spec has {spec.label}"
+                    f"{entry.spec.label} needs {requirement}, but the spec has {spec.label}"
                 )
     return list(dict.fromkeys(found))
 
 
 def _requirements(directory: str) -> Iterator[str]:
-    """Yield what the packages in a directory need in every case, as they write it."""
+    """Yield the requirements of the packages in a directory, as their metadata states them."""
     for name in file_checks.names_in(directory) or ():
         if not name.endswith(".dist-info"):
             continue
@@ -70,7 +70,7 @@ def _requirements(directory: str) -> Iterator[str]:
 
 
 def _admits(requirement: str, version: str) -> bool:
-    """Return whether a requirement admits a version, or does not say so clearly."""
+    """Return whether a requirement allows a version; True also if that is unclear."""
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.version import InvalidVersion, Version
 

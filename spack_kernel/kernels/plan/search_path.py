@@ -1,4 +1,4 @@
-"""The directories of a kernel's PYTHONPATH: the specs' own, and behind them the companion's."""
+"""The directories of a kernel's PYTHONPATH: the specs' own, followed by the companion's."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class PathEntry(NamedTuple):
     spec : Spec
         What it belongs to.
     origin : str
-        ``spec`` for the load environment's own, ``companion`` for what was put behind it.
+        ``spec`` for the load environment's own, ``companion`` for those added after them.
     reason : str
         Why it is there, in one line.
     """
@@ -52,14 +52,14 @@ class Override(NamedTuple):
 def require_prefixes(
     closure: Sequence[Spec], entries: Sequence[PathEntry], store: Store | None = None
 ) -> None:
-    """Raise for a Python package of the closure whose directory is gone.
+    """Raise an error for a Python package of the closure whose directory is gone.
 
     Raises
     ------
     PrefixGoneError
-        Naming it and the root that needs it.
+        When there is one; the message names it and the root that needs it.
     """
-    # Only what has no entry is asked for: a stat for every node costs seconds on slow systems.
+    # Only specs without an entry are checked: a stat for every node takes seconds on slow systems.
     present = {entry.spec.hash for entry in entries}
     for spec in closure:
         if spec.hash in present or spec.external or not spec.prefix:
@@ -72,7 +72,7 @@ def require_prefixes(
 def companion_entries(
     closure: Sequence[Spec], beside: LoadEnvironment, entries: Sequence[PathEntry]
 ) -> tuple[list[PathEntry], tuple[Override, ...]]:
-    """Return what the companion adds behind the entries, and what of it gives way to them.
+    """Return the entries that the companion adds, and its packages that are not used.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from spack_kernel.spack.load import Modification
     from spack_kernel.spack.spec import Spec
 
-#: Where modules and the module system are: what is set for the kernel holds for loading, too.
+#: Where modules and the module system are; values set for the kernel also apply to loading.
 SETTINGS = ("MODULEPATH", "LMOD_CMD", "LMOD_PKG", "MODULES_CMD", "MODULESHOME")
 
 
@@ -34,14 +34,14 @@ def module_changes(
     environment : mapping of str to str
         The environment they are loaded in, cleaned of what must not reach the kernel.
     closure : iterable of Spec
-        The specs; an error says which external asks for a module.
+        The specs; an error reports which external names a module.
     env : mapping of str to str, optional
-        What is set in the kernel; of it, `SETTINGS` hold here already.
+        The variables set in the kernel; those in `SETTINGS` already apply here.
 
     Raises
     ------
     ModulesError
-        When there is no module system, a module is unknown or fails.
+        When there is no module system, or a module is unknown or fails.
     """
     if not modules:
         return []
@@ -56,23 +56,23 @@ def module_changes(
         ]
         hint = error.hint
         if named:
-            hint += "\nA kernel with `load_modules` false (--no-modules) does without them."
+            hint += "\nSet `load_modules` to false (--no-modules) to start the kernel without them."
         raise ModulesError(
             error.summary, details=[*error.details, *named], hint=hint.strip()
         ) from error
 
 
 class LoadedModules(NamedTuple):
-    """The environment after loading modules, and what of their changes was not taken over.
+    """The environment after loading modules, and the changes that were left out.
 
     Attributes
     ----------
     environment : dict of str to str
         All variables.
     pythonpath : tuple of str
-        What the modules put on PYTHONPATH, where that is not all there is.
+        What the modules add to PYTHONPATH, if they are not all that is loaded.
     removed : tuple of Removal
-        What was left out of what they set.
+        The changes that were left out.
     """
 
     environment: dict[str, str]
@@ -93,7 +93,7 @@ def with_modules(
     Parameters
     ----------
     modules, environment, closure, env
-        As for `module_changes`, which also names the errors.
+        As for `module_changes`, which also documents the errors.
     alone : bool
         Whether the modules are all that is loaded, so that their PYTHONPATH is the kernel's.
     """

@@ -1,4 +1,4 @@
-"""Spack's own configuration: what a section says in the end, merged from all scopes.
+"""Spack's own configuration: each section merged from all scopes.
 
 https://spack.readthedocs.io/en/latest/configuration.html
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Config:
     """The configuration of one Spack instance, for one user and environment.
 
-    Made by `Config.open`. Files are read when a section is first asked for, each once.
+    Created by `Config.open`. Files are read once each, when a section is first requested.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Config:
         self.scopes = tuple(scopes)
         self.substitution = substitution
         self._sections: dict[str, Any] = {}
-        #: What was asked of the file system to read it, up to now.
+        #: The file system questions asked to read it so far.
         self.questions: list[file_checks.Question] = []
 
     @classmethod
@@ -54,14 +54,14 @@ class Config:
         spack_root : path
             The root of a Spack instance.
         environ : mapping of str to str, optional
-            Where ``HOME``, ``SPACK_USER_CONFIG_PATH``, ``SPACK_SYSTEM_CONFIG_PATH``,
-            ``SPACK_DISABLE_LOCAL_CONFIG`` and the variables in values come from; by default
-            this process's environment.
+            The source of ``HOME``, ``SPACK_USER_CONFIG_PATH``, ``SPACK_SYSTEM_CONFIG_PATH``,
+            ``SPACK_DISABLE_LOCAL_CONFIG`` and the variables in values; by default this process's
+            environment.
 
         Raises
         ------
         ConfigError
-            When an ``include.yaml`` cannot be read or names a file that must be there and is not.
+            When an ``include.yaml`` cannot be read, or names a required file that does not exist.
 
         Warns
         -----
@@ -87,7 +87,7 @@ class Config:
         path : Path
             The file.
         keys : sequence of str
-            Under which its sections stand: ``["spack"]`` for a ``spack.yaml``.
+            The keys that its sections are nested in: ``["spack"]`` for a ``spack.yaml``.
         environment : Path, optional
             The directory of the Spack environment, for ``$env``.
 
@@ -104,12 +104,12 @@ class Config:
     def section(self, name: str) -> Any:
         """Return a section, merged from all scopes; None when none has it.
 
-        Strings are `Text` and know the file they come from; variables are not yet replaced.
+        Strings are `Text`, which records the file they come from; variables are not yet replaced.
 
         Raises
         ------
         ConfigError
-            When a file is not YAML or not a mapping; names file and line.
+            When a file is not YAML or not a mapping; the message names the file and line.
         """
         if name not in self._sections:
             merged: Any = {}
@@ -127,7 +127,7 @@ class Config:
         Raises
         ------
         ConfigError
-            As `section`, and when something on the way is not a mapping.
+            As `section`, and when a value along the path is not a mapping.
         """
         section, *keys = path.split(":")
         value = self.section(section)
@@ -140,15 +140,15 @@ class Config:
         return default if value is None else value
 
     def prefix_inspections(self) -> dict[str, tuple[str, ...]] | None:
-        """Return which subdirectory of a prefix goes to which variables, in recorded order.
+        """Return the variables that each subdirectory of a prefix is added to, in configured order.
 
-        Subdirectories are as configured (``./bin``, ``./``); None when nothing is configured.
-        ``modules:prefix_inspections``, which also `spack load` follows.
+        This is ``modules:prefix_inspections``, which `spack load` also uses. Subdirectories are as
+        configured (``./bin``, ``./``). None when nothing is configured.
 
         Raises
         ------
         ConfigError
-            As `section`, and when it is not a mapping to lists of words.
+            As `section`, and when it is not a mapping to lists of strings.
         """
         found = self.get("modules:prefix_inspections")
         if found is None:
@@ -173,7 +173,7 @@ class Config:
         Raises
         ------
         ConfigError
-            When it is no path; the text calls it `what`.
+            When it is not a path; the message calls it `what`.
         """
         if not isinstance(value, str):
             raise ConfigError(f"{what} of {self.spack_root} needs a path, not {value!r}")
@@ -183,7 +183,7 @@ class Config:
             raise ConfigError(f"{self._where(value, what)}: {what}: {error}") from error
 
     def _where(self, value: Any, section: str) -> str:
-        """Return file and line of a value as far as known."""
+        """Return the file and line of a value, as far as they are known."""
         if isinstance(value, Text):
             return f"{value.file}:{value.line}"
         if isinstance(value, (dict, list)):
@@ -196,8 +196,9 @@ class Config:
 def merge(lower: Any, upper: Any) -> Any:
     """Return `lower` overlaid with `upper`, by Spack's rules; neither is changed.
 
-    Mappings are merged key by key, the keys of `upper` first; a list goes in front of the other
-    without repeating its items; anything else replaces, and so does a key with a second colon.
+    Mappings are merged key by key, with the keys of `upper` first. A list is placed before the
+    lower one, without duplicates. Any other value replaces the lower one, as does a key with a
+    second colon.
     """
     if isinstance(lower, dict) and isinstance(upper, dict):
         merged = {}

@@ -1,9 +1,9 @@
-"""The ``when:`` of an include: a Python expression for Spack, a small safe language for us.
+"""Evaluate the ``when:`` of an include: Python for Spack, a small safe subset of it here.
 
-Spack runs the text. We read it with `ast` and know the names Spack gives it (``platform``,
-``os``, ``target``, ``arch_str``, ``hostname``, ``env``, ``re``), comparisons, ``in``, ``and``,
-``or``, ``not``, ``env["X"]``, ``env.get("X")``, ``str.startswith`` and ``endswith``, and
-``re.search``, ``re.match`` and ``re.fullmatch``. Nothing is executed.
+Spack runs the text as Python. This module parses it with `ast` and supports the names that Spack
+defines for it (``platform``, ``os``, ``target``, ``arch_str``, ``hostname``, ``env``, ``re``),
+comparisons, ``in``, ``and``, ``or``, ``not``, ``env["X"]``, ``env.get("X")``, ``str.startswith``
+and ``endswith``, and ``re.search``, ``re.match`` and ``re.fullmatch``. Nothing is executed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def holds(condition: str, substitution: Substitution) -> bool:
     Raises
     ------
     ValueError
-        When it says something beyond the language above.
+        When it contains anything beyond the subset above.
     """
     try:
         return bool(_value(ast.parse(condition.strip(), mode="eval").body, substitution))
@@ -64,7 +64,7 @@ def _value(node: ast.expr, known: Substitution) -> Any:
         case ast.Call(func=ast.Attribute(value=owner, attr=method), args=arguments, keywords=[]):
             values = [_value(argument, known) for argument in arguments]
             return _call(owner, method, values, known)
-    raise ValueError(f"{ast.unparse(node)} is more than can be read without running it")
+    raise ValueError(f"{ast.unparse(node)} cannot be evaluated without running it")
 
 
 def _named(name: str, known: Substitution) -> str | Mapping[str, str]:
@@ -76,7 +76,7 @@ def _named(name: str, known: Substitution) -> str | Mapping[str, str]:
         return "platform={platform} os={os} target={target}".format(**known.host)
     if name == "hostname":
         return socket.gethostname()
-    raise ValueError(f"{name} is not a name it can know")
+    raise ValueError(f"{name} is not a supported name")
 
 
 def _compare(
@@ -85,7 +85,7 @@ def _compare(
     for op, comparator in zip(operators, comparators, strict=True):
         compare = _COMPARE.get(type(op))
         if compare is None:
-            raise ValueError(f"the comparison {type(op).__name__} is not known")
+            raise ValueError(f"the comparison {type(op).__name__} is not supported")
         right = _value(comparator, known)
         if not compare(left, right):
             return False
@@ -104,4 +104,4 @@ def _call(owner: ast.expr, method: str, arguments: list[Any], known: Substitutio
         value = _value(owner, known)
         if isinstance(value, str):
             return getattr(value, method)(arguments[0])
-    raise ValueError(f"the call of {method} is more than can be read without running it")
+    raise ValueError(f"the call of {method} cannot be evaluated without running it")

@@ -1,4 +1,4 @@
-"""The variables of paths in Spack's configuration: ``$spack``, ``~``, ``$HOME`` and the others.
+"""The variables in paths of Spack's configuration: ``$spack``, ``~``, ``$HOME`` and others.
 
 https://spack.readthedocs.io/en/latest/configuration.html#config-file-variables
 """
@@ -36,7 +36,7 @@ class Substitution:
     spack_root : Path
         The root of the Spack instance, as Spack itself would name it.
     environ : mapping of str to str
-        The environment to take variables from.
+        The environment variables.
     environment : Path, optional
         The directory of the active Spack environment, for ``$env``.
     """
@@ -51,7 +51,7 @@ class Substitution:
     def __call__(self, text: str) -> str:
         """Return `text` with Spack's variables, environment variables and ``~`` replaced.
 
-        What has no value stays as it is, as Spack leaves it.
+        As in Spack, a variable without a value is left as it is.
         """
         text = _VARIABLE.sub(self._spack_variable, text)
         text = _ENVIRONMENT_VARIABLE.sub(
@@ -62,12 +62,12 @@ class Substitution:
     def path(self, text: str, base: Path | None = None) -> Path:
         """Return `text` as an absolute, normalised path.
 
-        A relative one starts at the directory of the file it was read from, else at `base`.
+        A relative path is relative to the directory of the file that contains it, else to `base`.
 
         Raises
         ------
         ValueError
-            When it is the address of something remote, or relative and has no place to start.
+            When it is a remote address, or a relative path without a base directory.
         """
         replaced = self(text)
         if replaced.startswith("file://"):
@@ -82,12 +82,12 @@ class Substitution:
 
     @cached_property
     def user_cache_path(self) -> Path:
-        """Where Spack keeps what it caches for the user."""
+        """The directory of Spack's caches for the user."""
         return Path(self._expand_home(self.environ.get("SPACK_USER_CACHE_PATH") or "~/.spack"))
 
     @cached_property
     def host(self) -> dict[str, str]:
-        """What Spack calls the machine: ``platform``, ``os``, ``target``, ``target_family``."""
+        """Spack's names for the machine: ``platform``, ``os``, ``target``, ``target_family``."""
         return host()._asdict()
 
     def _spack_variable(self, match: re.Match[str]) -> str:

@@ -1,10 +1,10 @@
-"""The scopes of Spack's configuration: which there are, in which order, and what they include.
+"""The scopes of Spack's configuration, their order, and what they include.
 
-From lowest to highest precedence: what Spack ships (``etc/spack/defaults``), the system's
-(``/etc/spack``), the site's (inside the Spack instance), the user's (``~/.spack``). Up to 1.0
-each has a subdirectory for the platform; from 1.1 on the scopes themselves are named in
-``include.yaml`` files, and ``etc/spack`` of the instance stands above the user's. Read only;
-nothing is executed or fetched.
+From lowest to highest precedence, the scopes are those of Spack itself (``etc/spack/defaults``),
+the system (``/etc/spack``), the site (inside the Spack instance) and the user (``~/.spack``). Up to
+1.0, each has a subdirectory for the platform. From 1.1 on, ``include.yaml`` files name the scopes
+themselves, and ``etc/spack`` of the instance takes precedence over the user scope. The files are
+only read; nothing is executed or fetched.
 
 https://spack.readthedocs.io/en/latest/configuration.html#configuration-scopes
 """
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
     from .path_variables import Substitution
 
-#: How deep includes may go before they are taken for a circle, as in Spack.
+#: How deeply includes may be nested before they count as a cycle, as in Spack.
 MAX_INCLUDE_DEPTH = 100
 
 
 @dataclass(eq=False)
 class Scope:
-    """A directory with one file a section, or one file with all sections.
+    """A directory with one file per section, or one file with all sections.
 
     Attributes
     ----------
@@ -45,9 +45,9 @@ class Scope:
     path : Path
         The directory or file; it need not exist.
     keys : sequence of str
-        For a file, the keys under which the sections stand (``["spack"]`` in a ``spack.yaml``).
+        For a file, the keys that contain the sections (``["spack"]`` in a ``spack.yaml``).
     included : bool
-        Whether another scope named it.
+        Whether another scope includes it.
     """
 
     name: str
@@ -65,11 +65,11 @@ class Scope:
 
     @property
     def directory(self) -> Path:
-        """Where relative includes start."""
+        """The directory that relative includes are relative to."""
         return self.path.parent if self.is_file else self.path
 
     def section(self, name: str) -> dict[str, Any]:
-        """Return ``{name: content}`` as this scope has it, with its key; empty without.
+        """Return ``{name: content}`` as in this scope, with its key; empty if it has none.
 
         Raises
         ------
@@ -86,14 +86,15 @@ class Scope:
 
 
 class TextScope(Scope):
-    """A scope that lies in no file.
+    """A scope that is not in a file.
 
     Parameters
     ----------
     name : str
         As for `Scope`.
     content : mapping
-        Its sections; a key that replaces, where others are merged, is a `Text` with `override`.
+        Its sections; a key that replaces values instead of being merged with them is a `Text`
+        with `override`.
     """
 
     def __init__(self, name: str, content: Mapping[str, Any]) -> None:
@@ -101,7 +102,7 @@ class TextScope(Scope):
         self._content = content
 
     def section(self, name: str) -> dict[str, Any]:
-        """Return ``{name: content}`` as this scope has it; empty without."""
+        """Return ``{name: content}`` as in this scope; empty if it has none."""
         return {key: value for key, value in self._content.items() if key == name}
 
 
@@ -117,12 +118,12 @@ def scope_stack(
     substitution : Substitution
         Replaces the variables in the paths of includes.
     below : iterable of Scope
-        A stack to put them on.
+        A stack to add them to.
 
     Raises
     ------
     ConfigError
-        When an ``include`` cannot be read or names a file that must be there and is not.
+        When an ``include`` cannot be read or names a required file that does not exist.
 
     Warns
     -----
@@ -144,7 +145,7 @@ class _Stack:
 
     def push(self, scope: Scope, depth: int = 0) -> None:
         if depth > MAX_INCLUDE_DEPTH:
-            raise ConfigError(f"{scope.path}: includes go round in a circle")
+            raise ConfigError(f"{scope.path}: the includes form a cycle")
         section = scope.section("include")
         if section:
             ((key, entries),) = section.items()
@@ -171,7 +172,7 @@ class _Stack:
             paths = self._cloned(entry, parent)
         else:
             named = self.substitution.environ.get(entry.get("path_override_env_var") or "")
-            # Spack replaces the variables first: a relative path starts at the including scope.
+            # Spack replaces the variables first: a path is relative to the including scope.
             text = self.substitution(named or entry["path"])
             paths = [(text, self._local(text, entry, parent))]
         for text, path in paths:
@@ -186,7 +187,7 @@ class _Stack:
             if not file_checks.exists(path) and not entry.get("optional", False):
                 raise ConfigError(
                     f"{parent.path} includes {path}, which does not exist",
-                    hint="Make the file, or mark the include with `optional: true`.",
+                    hint="Create the file, or mark the include with `optional: true`.",
                 )
             if file_checks.is_dir(path) or path.suffix in ("", ".yaml", ".yml"):
                 yield Scope(str(name), path, included=True)
@@ -202,13 +203,16 @@ class _Stack:
         try:
             return include_when.holds(str(condition), self.substitution)
         except ValueError as error:
-            _warn(f"{parent.path}: an include is left out, its condition {condition!r}: {error}")
+            _warn(
+                f"{parent.path}: an include is left out because its condition {condition!r} "
+                f"cannot be evaluated: {error}"
+            )
             return False
 
     def _local(self, text: str, entry: dict[str, Any], parent: Scope) -> Path | None:
         try:
             return self.substitution.path(text, parent.directory)
-        except ValueError:  # the address of something remote, of which Spack keeps a copy
+        except ValueError:  # a remote address, of which Spack stores a copy
             digest = str(entry.get("sha256", ""))
             copy = _cache(text, entry, parent) / digest / Path(text).name
             if digest and file_checks.is_file(copy):
@@ -229,10 +233,10 @@ class _Stack:
 
 
 def _cache(address: str, entry: dict[str, Any], parent: Scope) -> Path:
-    """Return the directory beside a scope where Spack keeps what it includes from elsewhere.
+    """Return the directory next to a scope where Spack stores its remote includes.
 
-    Where Spack cannot write there it uses the temporary directory, which anybody can write; that
-    one is not trusted.
+    If Spack cannot write there, it uses the temporary directory. All users can write to that one,
+    so it is not trusted.
     """
     name = entry.get("name")
     if not name:
@@ -269,7 +273,7 @@ def initial_scopes(root: Path, substitution: Substitution) -> Iterator[Scope]:
 
 
 def active(scopes: Sequence[Scope]) -> Sequence[Scope]:
-    """Leave out what an ``include::`` of a higher scope replaces."""
+    """Return the scopes without those that an ``include::`` of a higher scope replaces."""
     last = max((i for i, scope in enumerate(scopes) if scope.overrides_includes), default=None)
     if last is None:
         return scopes

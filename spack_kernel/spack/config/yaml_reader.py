@@ -1,8 +1,8 @@
-"""Reading Spack's YAML files: what they say, and where each word of it stands.
+"""Read Spack's YAML files: their content, and the location of each string.
 
-Spack reads YAML 1.2 (``yes`` and ``on`` are words, ``010`` is ten), refuses a key that stands
-twice, and has one rule of its own: a key that ends in a second colon (``repos::``) replaces what
-lower scopes say instead of being merged with it.
+Spack reads YAML 1.2 (``yes`` and ``on`` are strings, ``010`` is ten), rejects duplicate keys, and
+has one additional rule: a key that ends in a second colon (``repos::``) replaces the values of
+lower scopes instead of being merged with them.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ try:
 except ImportError:  # PyYAML built without libyaml
     from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
 
-#: The largest file that is read, in bytes; how many lines, commas and brackets it may have, so that
-#: reading it takes a second at most; how many nodes it may have with aliases expanded; and
+#: The maximum size of a file, in bytes; how many lines, commas and brackets it may have, so that
+#: reading it takes at most one second; how many nodes it may have with aliases expanded; and
 #: how deeply they may be nested (libyaml's Python binding recurses on the C stack).
 MAX_BYTES = 32 * 1024 * 1024
 MAX_MARKS = 50_000
@@ -33,14 +33,15 @@ MAX_DEPTH = 200
 
 
 class Text(str):
-    """A string of a YAML file that knows where it stands.
+    """A string from a YAML file, with its location.
 
     Attributes
     ----------
     file : Path
-        The file it comes from; relative paths in Spack's configuration start at its directory.
+        The file it comes from; relative paths in Spack's configuration are relative to its
+        directory.
     line : int
-        Its line there, the first being 1.
+        Its line in the file, starting at 1.
     override : bool
         Whether it was written with a second colon.
     """
@@ -50,7 +51,7 @@ class Text(str):
     override: bool
 
     def __new__(cls, value: str, file: Path, line: int) -> Text:
-        """Make a text; a trailing colon is taken off and means `override`."""
+        """Create a text; a trailing colon is removed and sets `override`."""
         override = value.endswith(":") and "@" not in value  # an @ makes it a Spack spec
         text = super().__new__(cls, value[:-1] if override else value)
         text.file = file
@@ -60,14 +61,14 @@ class Text(str):
 
 
 def load(path: Path) -> Any:
-    """Return what a YAML file says; None when it is not there or empty.
+    """Return the content of a YAML file; None if it does not exist or is empty.
 
     Every string is a `Text`. Nothing in the file can run code: unknown tags are ignored.
 
     Raises
     ------
     ConfigError
-        When the file cannot be read or is not YAML; names the file and the line.
+        When the file cannot be read or is not YAML; the error names the file and the line.
     """
     try:
         content = file_checks.read_regular(path, MAX_BYTES)
@@ -101,10 +102,10 @@ def load(path: Path) -> Any:
 
 
 def _check_depth(content: bytes) -> None:
-    """Refuse what is too large or nested too deeply, before anything recurses into it."""
+    """Reject content that is too large or nested too deeply, before anything recurses into it."""
     if sum(map(content.count, (b"\n", b",", b"[", b"{"))) > MAX_MARKS:
-        raise ValueError(f"it has more than {MAX_MARKS:,} entries; this is no configuration")
-    # Indentation and brackets bound the depth; only where they are many it has to be counted.
+        raise ValueError(f"it has more than {MAX_MARKS:,} entries; it is not a configuration file")
+    # Indentation and brackets bound the depth; it must be counted only if there are many of them.
     indent = max(map(len, re.findall(rb"^[ \t?:-]*", content, re.MULTILINE)), default=0)
     if indent + content.count(b"[") + content.count(b"{") <= MAX_DEPTH:
         return
@@ -121,7 +122,7 @@ def _check_depth(content: bytes) -> None:
 
 
 def _check_size(root: yaml.Node) -> None:
-    """Refuse what would grow without bound when its aliases are followed."""
+    """Reject content that would grow without bound when its aliases are expanded."""
     sizes: dict[int, int] = {}
     open_nodes: set[int] = set()
 
@@ -131,7 +132,7 @@ def _check_size(root: yaml.Node) -> None:
             return known
         if id(node) in open_nodes:
             raise yaml.constructor.ConstructorError(
-                None, None, "an alias inside what it stands for", node.start_mark
+                None, None, "an alias inside the node that it refers to", node.start_mark
             )
         open_nodes.add(id(node))
         total = 1
@@ -172,7 +173,7 @@ class _Loader(_SafeLoader):  # type: ignore[misc, unused-ignore]
                 if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
                     if key.value in seen:
                         raise yaml.constructor.ConstructorError(
-                            None, None, f"the key {key.value!r} stands twice", key.start_mark
+                            None, None, f"duplicate key {key.value!r}", key.start_mark
                         )
                     seen.add(key.value)
         result: dict[Any, Any] = super().construct_mapping(node, deep=deep)
@@ -186,7 +187,7 @@ def _resolve(tag: str, pattern: str, first: str) -> None:
         )
 
 
-# The YAML 1.2 core schema; the empty string stands for a scalar without characters.
+# The YAML 1.2 core schema; the empty string is the key for a scalar without characters.
 _resolve("bool", r"true|True|TRUE|false|False|FALSE", "tTfF")
 _resolve("null", r"~|null|Null|NULL|", "~nN")
 _Loader.yaml_implicit_resolvers[""] = [("tag:yaml.org,2002:null", re.compile(r"\Z"))]
@@ -201,4 +202,4 @@ _resolve("merge", r"<<", "<")
 _Loader.add_constructor("tag:yaml.org,2002:str", _Loader.construct_text)
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_number)
 _Loader.add_constructor("tag:yaml.org,2002:merge", _Loader.construct_text)
-_Loader.add_constructor(None, _Loader.construct_text)  # an unknown tag is no reason to fail
+_Loader.add_constructor(None, _Loader.construct_text)  # an unknown tag is not an error

@@ -50,9 +50,9 @@ class Chain:
         return {virtual: frozenset(packages) for virtual, packages in found.items()}
 
     def moved_from(self) -> str | None:
-        """Return the install tree that the records name where this one is a moved copy of it.
+        """Return the install tree that the records name, if this one is a moved copy of it.
 
-        Told by the first record whose prefix does not exist: its end is looked for in this tree.
+        Records whose prefix does not exist show this: this tree contains the end of that path.
         """
         database = self.databases[0]
         root = str(database.root)
@@ -83,7 +83,7 @@ class Chain:
         Raises
         ------
         DatabaseError
-            When its record is malformed, and no other database of the chain has a good one.
+            When its record is malformed, and no other database of the chain has a valid one.
         """
         fallback: Spec | None = None
         malformed: DatabaseError | None = None
@@ -109,7 +109,7 @@ class Chain:
         return list(dict.fromkeys(h for base in self.databases for h in base.named(name)))
 
     def has_package(self, name: str) -> bool:
-        """Tell whether anything of the package `name` is recorded, installed or not."""
+        """Return whether any spec of the package `name` is recorded, installed or not."""
         return any(database.named(name) for database in self.databases)
 
     def specs(self, hashes: Iterable[str]) -> list[Spec]:
@@ -137,7 +137,7 @@ class Chain:
         Raises
         ------
         DatabaseError
-            When the only record it can mean is malformed.
+            When the only matching record is malformed.
         """
         hashes = sorted({h for base in self.databases for h in base.with_hash_prefix(prefix)})
         if len(hashes) == 1:
@@ -148,7 +148,7 @@ class Chain:
     def edges(self, dag_hash: str, deptypes: Sequence[str] = RUNTIME_DEPTYPES) -> tuple[str, ...]:
         """Return the hashes of the dependencies of a spec that have one of these types.
 
-        Much faster than `by_hash`, for who walks over a whole store.
+        Much faster than `by_hash` for walking over a whole store.
 
         Raises
         ------
@@ -161,7 +161,7 @@ class Chain:
         return ()
 
     def explicit(self) -> list[Spec]:
-        """Return the installed specs that somebody asked for, local ones first.
+        """Return the explicitly installed specs, local ones first.
 
         Malformed records are left out with a `DatabaseWarning`.
         """

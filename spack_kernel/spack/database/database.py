@@ -1,7 +1,7 @@
-"""One install database: ``.spack-db/index.json`` in the formats 5 to 8.
+"""One install database: ``.spack-db/index.json`` in formats 5 to 8.
 
-The file is split into one piece of JSON a record, and a record is decoded when it is asked for.
-So a record that is malformed harms nobody who does not need it.
+The file is split into one piece of JSON per record, and each record is decoded on demand. A
+malformed record therefore affects only the operations that need it.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-#: The database formats whose records are known, oldest and newest.
+#: The oldest and the newest database format whose records are known.
 KNOWN_FORMATS = (5, 8)
 
 #: How many records are read to tell which Spack wrote a database of format 6.
 _SAMPLE = 64
 
-#: Decoded specs kept by one database; about 4 kB each.
+#: Number of decoded specs that a database caches; about 4 kB each.
 CACHED_SPECS = 1024
 
-# How a record begins; format 5 wraps a node as {name: node}. Spack up to 0.20 writes blanks, and
-# what allows for them takes longer.
+# How a record begins; format 5 wraps a node as {name: node}. Spack up to 0.20 writes blanks;
+# patterns that allow them are slower.
 _BEGINS_TIGHT = re.compile(rb'\{"spec":\{"name":"([\w.+-]+)"').match
 _BEGINS = re.compile(rb'\s*\{\s*"spec"\s*:\s*\{\s*"name"\s*:\s*"([\w.+-]+)"').match
 _BEGINS_WRAPPED = re.compile(rb'\s*\{\s*"spec"\s*:\s*\{\s*"([\w.+-]+)"\s*:\s*\{').match
@@ -46,7 +46,7 @@ _BEGINS_WRAPPED = re.compile(rb'\s*\{\s*"spec"\s*:\s*\{\s*"([\w.+-]+)"\s*:\s*\{'
 class _Record(msgspec.Struct, gc=False):
     spec: msgspec.Raw
     path: str | None = None
-    installed: bool = False  # what Spack takes an absent one for
+    installed: bool = False  # Spack's default for an absent one
     explicit: bool | None = False
     deprecated_for: str | None = None
     installation_time: float | None = 0.0
@@ -60,14 +60,14 @@ _says_explicit = re.compile(rb'"explicit"\s*:\s*true').search
 class Database:
     """The records of one install tree, in the order of its ``index.json``.
 
-    Made by `Database.read`; what it holds does not change afterwards, so threads may share it.
+    Created by `Database.read`. Its contents do not change afterwards, so threads can share it.
 
     Attributes
     ----------
     root : Path
         The install tree.
     version : str
-        The database format as the file names it.
+        The database format recorded in the file.
     stamp : Stamp or None
         The file's identity when it was read; None when there was no file.
     """
@@ -94,18 +94,18 @@ class Database:
     def read(cls, root: str | os.PathLike[str]) -> Database:
         """Read the database of the install tree `root`.
 
-        A file that changes while it is read, or that a network file system calls stale, is read
-        again a few times.
+        Retries a few times if the file changes while it is read, or if a network file system
+        reports a stale file.
 
         Raises
         ------
         DatabaseError
-            When there is none, or it cannot be read or understood.
+            When there is no database, or it cannot be read or parsed.
 
         Warns
         -----
         DatabaseWarning
-            When the format is newer than the ones known and its records look alike.
+            When the format is newer than the known ones, but its records look the same.
         """
         root = Path(root)
         version, records, stamp = read_index(root)
@@ -124,7 +124,7 @@ class Database:
         return self.root / INDEX_PATH
 
     def changed(self) -> bool:
-        """Return whether the file is another one than when it was read, or gone. One stat."""
+        """Return whether the file was changed or removed since it was read. Takes one stat."""
         return differs(self.path, self.stamp)
 
     def __repr__(self) -> str:
@@ -168,7 +168,7 @@ class Database:
     def edges(self, dag_hash: str, deptypes: Sequence[str]) -> tuple[str, ...]:
         """Return the hashes of the dependencies of a record that have one of these types.
 
-        Much faster than `get`, for who walks over a whole store. Nothing for an unknown hash.
+        Much faster than `get` when traversing a whole store. Empty for an unknown hash.
 
         Raises
         ------
@@ -191,12 +191,12 @@ class Database:
         return [spec.hash for spec in self.specs(says) if spec.explicit and spec.installed]
 
     def mentions(self, dag_hash: str, other: str) -> bool:
-        """Tell whether the record of `dag_hash` has the text `other` in it, without decoding it."""
+        """Return whether the record of `dag_hash` contains the text `other`; does not decode it."""
         raw = self._records.get(dag_hash)
         return raw is not None and other.encode() in bytes(raw)
 
     def specs(self, hashes: Iterable[str] | None = None) -> Iterator[Spec]:
-        """Yield the specs with these DAG hashes, by default all; malformed and unknown ones not.
+        """Yield the specs with these DAG hashes, by default all; skip malformed and unknown ones.
 
         Warns
         -----
@@ -205,7 +205,7 @@ class Database:
         """
         young = self._young.get
         for dag_hash in self._records if hashes is None else hashes:
-            spec = young(dag_hash)  # spares a call where thousands are asked for
+            spec = young(dag_hash)  # saves a call when thousands are requested
             if spec is None:
                 try:
                     spec = self.get(dag_hash)
@@ -218,11 +218,11 @@ class Database:
     def names(self) -> Mapping[str, Sequence[str]]:
         """Return package name → DAG hashes, both in recorded order.
 
-        No node is decoded for it: the name is what a node begins with. Records that are
-        malformed have no name.
+        No node is decoded, because each begins with its name. Malformed records that have no name
+        are left out.
         """
         if self._by_name is None:
-            # One that does not begin with its name (another key order, escapes) is decoded.
+            # A node that does not begin with its name (another key order, escapes) is decoded.
             loose = _BEGINS_WRAPPED if self.version == "5" else _BEGINS
             groups: defaultdict[bytes, list[str]] = defaultdict(list)
             for dag_hash, raw in self._records.items():
@@ -240,7 +240,7 @@ class Database:
         return self.names().get(name, ())
 
     def virtuals(self) -> Mapping[str, set[str]]:
-        """Return virtual package → packages that stand for it on a recorded edge."""
+        """Return virtual package → packages that provide it on a recorded edge."""
         if self._virtuals is None:
             found: dict[str, set[str]] = {}
             for raw in self._records.values():
@@ -259,7 +259,7 @@ class Database:
         """Return the DAG hashes that begin with `hash_prefix`, sorted."""
         hashes = self._sorted_hashes
         if hashes is None:
-            if not self._prefix_asked:  # for a single question a scan is faster than sorting
+            if not self._prefix_asked:  # for a single lookup a scan is faster than sorting
                 self._prefix_asked = True
                 return sorted(h for h in self._records if h.startswith(hash_prefix))
             hashes = self._sorted_hashes = sorted(self._records)
@@ -274,8 +274,8 @@ class Database:
             return Spec.from_json(
                 dag_hash,
                 record.spec,
-                # Old Spacks wrote the word None for an external without a prefix; and no directory
-                # can have a NUL in its path.
+                # Old versions of Spack wrote the string None for an external without a prefix; and
+                # no path of a directory can contain a NUL.
                 prefix=None
                 if record.path == "None" or "\0" in (record.path or "")
                 else record.path,
@@ -294,13 +294,13 @@ class Database:
         number = self.version.partition(".")[0]
         if not number.isdecimal():
             raise DatabaseError(
-                f"{self.path} has no database format we could know: {self.version!r}", hint=REBUILD
+                f"{self.path} has an unknown database format: {self.version!r}", hint=REBUILD
             )
         if int(number) < oldest:
             raise DatabaseError(
                 f"{self.path} has database format {self.version}; the oldest that can be read "
                 f"is {oldest}",
-                hint="`spack reindex` with the Spack you use today brings it up to date.",
+                hint="Update it with `spack reindex`, using your current version of Spack.",
             )
         if self.version.isdecimal() and int(number) <= newest:
             return
@@ -315,7 +315,7 @@ class Database:
                     hint="Update spack-kernel to a version that knows this format.",
                 ) from error
         warnings.warn(
-            f"{self.path} has {formats}; it is read because its records look alike",
+            f"{self.path} has {formats}; it is read because its records look the same",
             DatabaseWarning,
             stacklevel=3,
         )

@@ -1,4 +1,4 @@
-"""The edges of a record and nothing else, for who walks over a whole store."""
+"""Decode only the edges of a record, to traverse a whole store quickly."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _decode_virtuals = msgspec.json.Decoder(_VirtualRecord).decode
 def edges_in(record: msgspec.Raw, deptypes: Sequence[str]) -> tuple[str, ...] | None:
     """Return the hashes of the dependencies in a record that have one of these types.
 
-    None for what is not of specfile format 4 or newer; it may be older, or malformed.
+    None for a record that is not in specfile format 4 or newer: it is older, or malformed.
     """
     try:
         node = _decode(record).spec
@@ -68,9 +68,9 @@ def edges_in(record: msgspec.Raw, deptypes: Sequence[str]) -> tuple[str, ...] | 
 
 
 def virtuals_in(record: msgspec.Raw) -> list[tuple[str, str]]:
-    """Return virtual package and provider for each virtual that the edges of a record name.
+    """Return the virtual package and its provider for each virtual on the edges of a record.
 
-    Empty for what is not of specfile format 4 or newer: older ones do not record it.
+    Empty for a record that is not in specfile format 4 or newer: older ones do not record virtuals.
     """
     try:
         edges = _decode_virtuals(record).spec.dependencies

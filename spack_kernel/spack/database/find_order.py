@@ -1,9 +1,9 @@
 """The order in which `spack find` lists specs.
 
-Specs are compared by what they say of themselves (name, namespace, version, variants, compiler,
-flags, architecture), then, where two are alike, by their dependencies breadth first, and last by
-the edges between them. The rules are those of Spack 1.x; older ones came to the dependencies in an
-order that changed from run to run.
+Specs are compared by their own attributes (name, namespace, version, variants, compiler, flags,
+architecture). Specs with equal attributes are compared by their dependencies, breadth first, and
+finally by the edges between these. The rules are those of Spack 1.x; older versions visited the
+dependencies in an order that changed from run to run.
 """
 
 from __future__ import annotations
@@ -36,32 +36,32 @@ if TYPE_CHECKING:
 
 _Key = tuple[Any, ...]
 
-#: How a node is named: by its DAG hash, or by its number.
+#: The identifier of a node: its DAG hash or its number.
 Node = TypeVar("Node", bound="Hashable")
 
 
 class Nodes(Protocol[Node]):
-    """What is asked of nodes to sort them."""
+    """The interface of nodes that can be sorted."""
 
     def key(self, node: Node) -> Any:
-        """Return what sorts as the node by what it says of itself; least when not recorded."""
+        """Return the sort key of the node's own attributes; the lowest if it is not recorded."""
 
     def children(self, node: Node) -> list[Node]:
-        """Return the ends of the edges of a node, as Spack visits them."""
+        """Return the children of a node, in the order in which Spack visits them."""
 
     def edges(self, node: Node) -> list[tuple[int, tuple[str, ...], Node]]:
-        """Return deptypes, virtuals and end of the edges, as Spack visits them."""
+        """Return deptypes, virtuals and child of each edge, as Spack visits them."""
 
 
 class FindOrder(Generic[Node]):
-    """The order of one store's specs, kept for packages that are asked about again.
+    """The order of one store's specs, cached for packages that are queried again.
 
     Parameters
     ----------
     package : callable
-        Gives all nodes of a package.
+        Returns all nodes of a package.
     ranks : mutable mapping or array
-        Where the place of each node among those of its package is kept.
+        Where the rank of each node within its package is cached.
     """
 
     def __init__(self, package: Callable[[str], Sequence[Node]], ranks: Any) -> None:
@@ -76,7 +76,7 @@ class FindOrder(Generic[Node]):
         Parameters
         ----------
         nodes : Nodes
-            What is asked about them.
+            The interface to them.
         by_name : mapping of str to collection
             The nodes by package.
         """
@@ -101,7 +101,7 @@ class FindOrder(Generic[Node]):
 
 
 class _Sorting(Generic[Node]):
-    """One sorting: what it comes to is asked once."""
+    """One sort, which reads the key and the children of each node only once."""
 
     def __init__(self, nodes: Nodes[Node]) -> None:
         self._key = cache(nodes.key)
@@ -117,7 +117,7 @@ class _Sorting(Generic[Node]):
         return ordered
 
     def _by_walks(self, nodes: list[Node]) -> Iterator[Node]:
-        """Yield nodes that say the same of themselves in the order of what they depend on."""
+        """Yield nodes with equal attributes, ordered by their dependencies."""
         stack = [([_Walk(node, self) for node in nodes], 0)]
         while stack:
             walks, position = stack.pop()
@@ -125,7 +125,7 @@ class _Sorting(Generic[Node]):
                 yield walks[0].root
                 continue
             ahead = [walk.ahead(position) for walk in walks]
-            if not any(ahead):  # the edges tell apart those whose nodes are alike to the end
+            if not any(ahead):  # all nodes are equal, so the edges decide
                 yield from (walk.root for walk in sorted(walks, key=_Walk.edges))
                 continue
             ranks, compared = self._compared(ahead)
@@ -135,7 +135,7 @@ class _Sorting(Generic[Node]):
             stack += [(parts[rank], position + compared) for rank in sorted(parts, reverse=True)]
 
     def _compared(self, ahead: list[list[Node]]) -> tuple[Sequence[int], int]:
-        """Return the places of some walks by the first nodes that differ, and how far that is."""
+        """Return the ranks of walks by the first nodes that differ, and the number compared."""
         compared = 0
         for nodes in zip(*ahead, strict=False):
             compared += 1
@@ -146,10 +146,10 @@ class _Sorting(Generic[Node]):
                     return [ranks[node] for node in nodes], compared
         if compared:
             return [0] * len(ahead), compared
-        return [len(nodes[:1]) for nodes in ahead], 0  # a walk that has ended is before the others
+        return [len(nodes[:1]) for nodes in ahead], 0  # a walk that has ended comes first
 
     def _ranks(self, nodes: Iterable[Node]) -> dict[Node, int]:
-        """Return the places of some nodes, counted from 0."""
+        """Return the ranks of some nodes, starting at 0."""
         ranks: dict[Node, int] = {}
         keyed = sorted(((self._key(node), node) for node in nodes), key=itemgetter(0))
         for rank, (_, group) in enumerate(groupby(keyed, key=itemgetter(0))):
@@ -158,17 +158,17 @@ class _Sorting(Generic[Node]):
 
 
 class _Walk(Generic[Node]):
-    """The dependencies of a node, breadth first, read as far as comparisons need them."""
+    """The dependencies of a node, breadth first, read only as far as comparisons need them."""
 
     def __init__(self, root: Node, sorting: _Sorting[Node]) -> None:
         self.root = root
         self._sorting = sorting
         self._nodes = [root]
         self._seen = {root}
-        self._next = 0  # the node whose dependencies were not looked at yet
+        self._next = 0  # the first node whose dependencies have not been read
 
     def ahead(self, position: int) -> list[Node]:
-        """Return some dependencies from `position` on; none behind the last one."""
+        """Return some dependencies from `position` on; none after the last one."""
         nodes, seen = self._nodes, self._seen
         while len(nodes) <= position + 1 and self._next < len(nodes):
             for child in self._sorting.children(nodes[self._next]):
@@ -179,7 +179,7 @@ class _Walk(Generic[Node]):
         return nodes[position + 1 :]
 
     def edges(self) -> list[_Key]:
-        """Return all edges in the order of the walk, each by the numbers of its ends."""
+        """Return all edges in the order of the walk, each with the numbers of its two nodes."""
         self.ahead(sys.maxsize - 1)
         numbers = {node: number for number, node in enumerate(self._nodes)}
         return [
@@ -195,9 +195,9 @@ class RowNodes:
     Parameters
     ----------
     rows : Rows
-        What reads them.
+        Reads them.
     known : mapping of str to Row
-        Some that it has read.
+        Nodes that have already been read.
     """
 
     def __init__(self, rows: Rows, known: Mapping[str, Row]) -> None:
@@ -207,10 +207,10 @@ class RowNodes:
         self._kinds: list[tuple[int, tuple[str, ...]]] = []
 
     def key(self, node: str) -> _Key:
-        """Return what a node says of itself; nothing for one that is not recorded."""
+        """Return the sort key of a node's own attributes; empty if it is not recorded."""
         try:
             row = self._known.get(node) or self._rows.bare_row(node)
-        except DatabaseError:  # a dependency that is malformed; the specs themselves are not
+        except DatabaseError:  # a malformed dependency; the specs themselves are valid
             row = None
         if row is None:
             return ()
@@ -226,11 +226,11 @@ class RowNodes:
         return row.name, row.namespace, rows.version(row).order, *keys
 
     def children(self, node: str) -> list[str]:
-        """Return the hashes of the ends of the edges of a node, as Spack visits them."""
+        """Return the hashes of the children of a node, in the order in which Spack visits them."""
         return [end for _, _, end in self.edges(node)]
 
     def edges(self, node: str) -> list[tuple[int, tuple[str, ...], str]]:
-        """Return deptypes, virtuals and hash of the edges, as Spack visits them."""
+        """Return deptypes, virtuals and hash of each edge, as Spack visits them."""
         try:
             recorded = self._rows.edges_of(node)
         except DatabaseError:
@@ -244,22 +244,22 @@ class RowNodes:
 
 
 def variants_key(variants: Mapping[str, VariantValue]) -> _Key:
-    """Return what variants are ordered by."""
+    """Return the sort key of variants."""
     return tuple(sorted((name, _words(value)) for name, value in variants.items()))
 
 
 def flags_key(flags: Mapping[str, tuple[str, ...]]) -> _Key:
-    """Return what compiler flags are ordered by."""
+    """Return the sort key of compiler flags."""
     return tuple([flags.get(kind, ()) for kind in FLAG_NAMES])
 
 
 def compiler_key(compiler: Compiler | None) -> _Key:
-    """Return what compilers of nodes are ordered by."""
+    """Return the sort key of a node's compiler."""
     return () if compiler is None else (compiler.name, compiler.version.order)
 
 
 def arch_key(arch: Arch) -> _Key:
-    """Return what architectures are ordered by."""
+    """Return the sort key of architectures."""
     return arch.platform, arch.os, arch.target
 
 

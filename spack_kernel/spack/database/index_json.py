@@ -1,7 +1,8 @@
-"""The file of an install database: read whole, split into records, and what can be wrong with it.
+"""Read the file of an install database, split it into records, and report its defects.
 
-It is read in one go (Spack replaces it by rename, so what is read is one state) and never locked
-or written. msgspec finds where each record begins and ends, and leaves it undecoded.
+The file is read in one pass and never locked or written. Spack replaces it by renaming, so each
+read sees a consistent state. msgspec finds where each record begins and ends, and leaves it
+undecoded.
 """
 
 from __future__ import annotations
@@ -25,27 +26,27 @@ from spack_kernel.spack.system import file_checks
 if TYPE_CHECKING:
     from io import FileIO
 
-#: Where an install tree keeps its database.
+#: The path of the database in an install tree.
 INDEX_PATH = Path(".spack-db", "index.json")
 
-#: The largest database that is read, in bytes; fifty thousand records have 82 MB.
+#: The largest database that is read, in bytes; fifty thousand records take 82 MB.
 MAX_DATABASE_SIZE = 4 << 30
 
-#: What to type when a database is broken.
-REBUILD = "`spack reindex` writes the database anew from what is installed."
+#: The hint for a broken database.
+REBUILD = "`spack reindex` rebuilds the database from what is installed."
 
-#: How often a file that changes while it is read is read again, and the first pause in seconds.
+#: Maximum number of reads of a file that changes in the meantime, and the first pause in seconds.
 READ_ATTEMPTS = 5
 RETRY_PAUSE = 0.02
 
 
-#: Bytes above which a database is decoded in parts where other threads may wait.
+#: Bytes above which a database is decoded in parts if other threads might be waiting.
 _LARGE = 5_000_000
 
 _HUGE_PAGES = getattr(mmap, "MADV_HUGEPAGE", None)
 
-#: A large file is read in pieces of so many bytes; each takes about a millisecond, or these seconds
-#: where pages are hard to get, or the disk is slow.
+#: Bytes of the pieces in which a large file is read, and the seconds that make a piece slow. Each
+#: takes about a millisecond, but longer where free pages are scarce or the disk is slow.
 _PIECE = 4 << 20
 _SLOW_PIECE = 0.005
 
@@ -63,7 +64,7 @@ _decode_file = msgspec.json.Decoder(_File).decode
 
 
 class Stamp(NamedTuple):
-    """What a stat says of a file; two equal stamps mean an unchanged file."""
+    """The identity of a file according to stat; equal stamps mean an unchanged file."""
 
     inode: int
     size: int
@@ -79,22 +80,22 @@ class Stamp(NamedTuple):
 def read_index(root: Path) -> tuple[str, dict[str, msgspec.Raw], Stamp]:
     """Read the database file of the install tree `root`.
 
-    A file that changes while it is read, or that a network file system calls stale, is read
-    again a few times.
+    Retries a few times if the file changes while it is read, or if a network file system reports a
+    stale file.
 
     Returns
     -------
     version : str
-        The database format as the file names it.
+        The database format recorded in the file.
     records : dict of str to msgspec.Raw
         DAG hash → record as JSON, in recorded order; together they keep the file in memory.
     stamp : Stamp
-        The identity of what was read.
+        The identity of the file that was read.
 
     Raises
     ------
     DatabaseError
-        When there is none, or it is no database.
+        When there is no such file, or it is not a database.
     """
     path = root / INDEX_PATH
     for attempt in range(1, READ_ATTEMPTS + 1):
@@ -120,7 +121,7 @@ def read_index(root: Path) -> tuple[str, dict[str, msgspec.Raw], Stamp]:
 
 def _read_bytes(path: Path) -> tuple[bytes | memoryview, Stamp]:
     """Return the content of a regular file, and its stamp before it was read."""
-    # Non-blocking: opening a FIFO that somebody put there must not wait for a writer.
+    # Non-blocking: if the path is a FIFO, opening it must not wait for a writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         stat = os.fstat(descriptor)
@@ -138,12 +139,12 @@ def _read_bytes(path: Path) -> tuple[bytes | memoryview, Stamp]:
 
 
 def _read_large(file: FileIO, size: int) -> memoryview:
-    """Return the first `size` bytes of a file, or all where there are fewer.
+    """Return the first `size` bytes of a file, or all if there are fewer.
 
-    They are kept in pages of 2 MB where the system has them at hand: a fifth of the time is saved.
-    Where it has to make room for such pages first, it takes longer than without.
+    They are stored in 2 MB pages if the system has these available, which saves a fifth of the
+    time. If the system must first make room for such pages, reading takes longer than without them.
     """
-    # No file stands behind these pages that could change or vanish.
+    # Anonymous pages: they are not backed by a file that could change or vanish.
     pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     huge = _HUGE_PAGES
     if huge is not None:
@@ -163,7 +164,7 @@ def _read_large(file: FileIO, size: int) -> memoryview:
 
 
 def _advise(pages: mmap.mmap, advice: int, start: int) -> None:
-    """Advise the system on the pages behind `start`; it may not listen."""
+    """Advise the system on the pages after `start`; the system can ignore it."""
     start = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
     if start < len(pages):
         with contextlib.suppress(OSError):
@@ -171,7 +172,7 @@ def _advise(pages: mmap.mmap, advice: int, start: int) -> None:
 
 
 def differs(path: Path, stamp: Stamp | None) -> bool:
-    """Return whether a file is another one than `stamp` says; None says there is no file."""
+    """Return whether the stamp of a file differs from `stamp`; None stands for a missing file."""
     try:
         return Stamp.of(path.stat()) != stamp
     except FileNotFoundError:
@@ -186,7 +187,7 @@ def _decode(data: bytes | memoryview) -> _Body:
     Raises ValueError with what is wrong.
     """
     if len(data) > _LARGE and threading.current_thread() is not threading.main_thread():
-        from .index_parts import split  # seldom needed, and its patterns take milliseconds
+        from .index_parts import split  # seldom needed, takes milliseconds to import
 
         parts = split(data)
         if parts is not None:
@@ -204,7 +205,7 @@ def _decode_at_once(data: bytes | memoryview) -> _Body:
         except msgspec.ValidationError:
             raise
         except msgspec.DecodeError as error:
-            # Spack takes the first JSON value and ignores what follows it.
+            # Spack reads the first JSON value and ignores what follows it.
             if "trailing characters" not in str(error):
                 raise
             _, end = json.JSONDecoder().raw_decode(str(data, "latin-1"))
@@ -219,7 +220,7 @@ def _refuse_unreadable(root: Path, path: Path, error: OSError) -> NoReturn:
         if not root.exists():
             summary = f"there is no directory {root}"
         elif not root.is_dir():
-            summary = f"{root} is not a directory, so it is no install tree"
+            summary = f"{root} is not a directory, so it is not an install tree"
         elif not path.parent.is_dir():
             summary = f"{root} is not an install tree: it has no {INDEX_PATH}"
         else:
@@ -230,7 +231,7 @@ def _refuse_unreadable(root: Path, path: Path, error: OSError) -> NoReturn:
         hint = "Ask the owner of the store to make its .spack-db directory readable for you."
     elif error.errno == errno.ESTALE:
         summary = f"{path} cannot be read: it is replaced faster than it can be opened"
-        hint = "Try again; if it stays so, the file system that holds it needs attention."
+        hint = "Try again. If the problem persists, check the file system that holds it."
     else:
         summary = f"{path} cannot be read: {error.strerror}"
     raise DatabaseError(summary, hint=hint) from error
@@ -241,9 +242,9 @@ def _refuse_undecodable(path: Path, data: bytes, error: ValueError) -> NoReturn:
     if not data.strip():
         summary = f"{path} is empty"
     elif "truncated" in reason:
-        summary = f"{path} ends in the middle after {len(data)} bytes: it is truncated"
+        summary = f"{path} is truncated after {len(data)} bytes"
     elif not data.lstrip().startswith(b"{"):
-        summary = f"{path} is not a Spack install database: it is not JSON of that shape"
+        summary = f"{path} is not a Spack install database: it is not a JSON object"
     else:
         summary = f"{path} is not a Spack install database: {reason}"
     raise DatabaseError(summary, hint=REBUILD) from error

@@ -1,8 +1,8 @@
-"""Decoding a large database in parts, between which other threads have their turn.
+"""Decode a large database in parts, so that other threads can run in between.
 
-msgspec splits 80 MB into records in a tenth of a second, in which no other thread of the process
-runs. In a server with one event loop for many users that is felt, so there the text is cut between
-records and each part decoded by itself.
+msgspec splits 80 MB into records in a tenth of a second, during which no other thread of the
+process runs. This delay is noticeable in a server with one event loop for many users, so there the
+text is cut between records and each part is decoded separately.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import re
 
 import msgspec
 
-#: Bytes of a part; decoded in a few milliseconds.
+#: Bytes per part, which takes a few milliseconds to decode.
 PART = 1_500_000
 
 _HEAD = re.compile(
     rb'\s*\{\s*"database"\s*:\s*\{\s*(?:"version"\s*:\s*(?:"[^"\\]*"|\d+)\s*,\s*)?"installs"\s*:\s*\{'
 )
-# In JSON a quotation mark inside a string is escaped, so this stands between two members only.
+# JSON escapes quotation marks inside strings, so this matches only between two members.
 _BETWEEN = re.compile(rb'\}\s*(,)\s*"[a-z0-9]{32}"\s*:\s*\{\s*"spec"\s*:')
 
 _decode_part = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -34,7 +34,7 @@ def split(data: bytes | memoryview) -> tuple[dict[str, msgspec.Raw], bytes] | No
     Returns
     -------
     tuple or None
-        None for what is not laid out as Spack writes it, or is malformed.
+        None if the file does not have the layout that Spack writes, or is malformed.
     """
     head = _HEAD.match(data)
     if head is None:

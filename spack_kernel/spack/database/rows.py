@@ -1,8 +1,8 @@
-"""Records as rows: names and edges decoded, everything else left as text until it is asked for.
+"""Records as rows: names and edges decoded, everything else left as text until it is needed.
 
-Who surveys a whole store meets the same architectures, compilers and variants thousands of times.
-A row keeps the text of each, so that equal texts are told to be equal without decoding them, and
-the meaning of a text is taken once from the spec of a row that has it.
+A scan of a whole store finds the same architectures, compilers and variants thousands of times. A
+row stores the text of each, so that equal texts are recognized without decoding them. Each text is
+decoded only once, with the spec of a row that contains it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from spack_kernel.spack.spec.spec import Arch, Compiler, Spec, VariantValue
 
-#: A text of a record, or what stands for it where the record had to be decoded.
+#: Text from a record, or a substitute for it if the record had to be decoded.
 Text = bytes | tuple[str, str]
 
-#: How many bits of a packed edge are its kind; the others are the number of its end.
+#: How many bits of a packed edge hold its kind; the others hold the number of its child.
 KIND_BITS = 20
 KIND_MASK = (1 << KIND_BITS) - 1
 
@@ -55,7 +55,7 @@ class _Node(_BareNode, gc=False):
 class _Record(msgspec.Struct, gc=False):
     spec: _Node
     installed: bool = False
-    # Not asked for, but where one is malformed so is the record.
+    # Not used, but if one of these is malformed, so is the record.
     path: str | None = None
     explicit: bool | None = False
     deprecated_for: str | None = None
@@ -87,13 +87,14 @@ class Row(NamedTuple):
     Attributes
     ----------
     hash, name, namespace, version : str
-        As of its spec.
+        The same as in its spec.
     installed : bool
-        Likewise.
+        The same as in its spec.
     texts : tuple of (Text, Text, Text)
-        What `Rows` makes its architecture, its compiler, and its variants and flags from.
+        The texts from which `Rows` derives its architecture, its compiler, and its variants and
+        flags.
     dependencies : sequence
-        What `Rows.edges` makes its edges from.
+        The edges as recorded, for `Rows.edges`.
     """
 
     hash: str
@@ -106,14 +107,14 @@ class Row(NamedTuple):
 
 
 class Rows:
-    """Reads the rows of a store, and knows what their texts mean.
+    """Reads the rows of a store and caches the meaning of their texts.
 
     Parameters
     ----------
     record : callable
         Gives the record of a DAG hash as JSON; None where the spec is to be asked.
     spec : callable
-        Gives the spec of a DAG hash, or None.
+        Returns the spec of a DAG hash, or None.
     """
 
     def __init__(
@@ -124,13 +125,13 @@ class Rows:
         self._arches: dict[Text, Arch] = {}
         self._compilers: dict[Text, Compiler | None] = {}
         self._parameters: dict[Text, tuple[Any, Any]] = {}
-        #: Of which everything above is known.
+        #: The combinations of texts for which everything above is known.
         self._known_texts: dict[tuple[Text, Text, Text], tuple[Text, Text, Text]] = {}
         self._externals: set[bytes] = set()
         self._codes: dict[bytes, int] = {}
         self._edges: dict[str, list[tuple[str, str, int]]] = {}
         self._dependencies: dict[str, Sequence[Dependency]] = {}
-        #: By their numbers, deptypes and virtual packages of the kinds of edges met so far.
+        #: By number, the deptypes and virtual packages of each kind of edge found so far.
         self.kinds: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
 
     def row(self, dag_hash: str) -> Row | None:
@@ -139,22 +140,22 @@ class Rows:
         Raises
         ------
         DatabaseError
-            When its record is malformed. What is malformed shows where a text is first met.
+            When its record is malformed. Malformed text is detected where it first occurs.
         """
         record = self._record(dag_hash)
         try:
             decoded = None if record is None else _decode(record)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             decoded = None
-        if decoded is None or not decoded.spec.name:  # an old shape, or malformed
+        if decoded is None or not decoded.spec.name:  # an old format, or malformed
             spec = self._spec(dag_hash)
             return None if spec is None else self._row_of(spec)
         return self._known(dag_hash, decoded.spec, decoded.installed, decoded.spec.dependencies)
 
     def bare_row(self, dag_hash: str) -> Row | None:
-        """Return the row of a DAG hash without its dependencies, which are not looked at.
+        """Return the row of a DAG hash without reading its dependencies.
 
-        Otherwise as `row`.
+        Otherwise the same as `row`.
         """
         record = self._record(dag_hash)
         try:
@@ -186,7 +187,7 @@ class Rows:
             node.namespace or "builtin",
             node.version,
             installed,
-            known or texts,  # the same in all rows that have them
+            known or texts,  # the same object in all rows that have them
             dependencies or (),
         )
         if known is None:
@@ -212,16 +213,16 @@ class Rows:
         """
         try:
             return self._coded(row.dependencies)
-        except (KeyError, AttributeError):  # a kind that is new, or edges of a spec
+        except (KeyError, AttributeError):  # a new kind, or edges of a spec
             return self._learn_edges(row)
 
     def packed(self, row: Row, numbers: Mapping[str, int]) -> list[int]:
-        """Return the edges of a row as numbers: the end's, shifted by `KIND_BITS`, and the kind.
+        """Return the edges of a row as numbers: the child's, shifted by `KIND_BITS`, plus the kind.
 
         Parameters
         ----------
         row : Row
-            Of whose edges.
+            The row.
         numbers : mapping of str to int
             DAG hash → number.
 
@@ -242,7 +243,7 @@ class Rows:
             return [numbers[end] << KIND_BITS | code for _, end, code in self.edges(row)]
 
     def edges_of(self, dag_hash: str) -> list[tuple[str, str, int]]:
-        """Return what `edges` does for a DAG hash; nothing where nothing is recorded.
+        """Return the same as `edges` for a DAG hash; empty if nothing is recorded.
 
         Raises
         ------
@@ -260,12 +261,12 @@ class Rows:
             try:
                 return self._coded(_decode_edges(record).spec.dependencies)
             except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, KeyError):
-                pass  # a kind that is new, an old shape, or malformed
+                pass  # a new kind, an old format, or malformed
         row = self.row(dag_hash)
         return [] if row is None else self.edges(row)
 
     def _coded(self, edges: Sequence[_Edge | Dependency]) -> list[tuple[str, str, int]]:
-        """Return edges of a record; KeyError or AttributeError where they must be learned."""
+        """Return the edges of a record; raise KeyError or AttributeError for unknown kinds."""
         codes = self._codes
         return [
             (edge.name, edge.hash, codes[bytes(edge.parameters) or bytes(edge.type)])  # type: ignore[union-attr]
@@ -273,7 +274,7 @@ class Rows:
         ]
 
     def dependencies(self, dag_hash: str) -> Sequence[Dependency]:
-        """Return the edges of a DAG hash as its spec has them; none where nothing is recorded.
+        """Return the edges of a DAG hash as in its spec; empty if nothing is recorded.
 
         Raises
         ------

@@ -1,7 +1,7 @@
-"""The environment of a Spack environment: through one of its views, or by loading its roots.
+"""Activate a Spack environment: through one of its views, or by loading its roots.
 
-The rules are those of ``spack.environment.shell`` and ``add_view_to_env``: what `spack env
-activate` changes is what `spack load` of the roots changes, shown through the view.
+The rules are those of ``spack.environment.shell`` and ``add_view_to_env``: `spack env activate`
+makes the same changes as `spack load` of the roots, with prefixes replaced by the view.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from .manifest import SpackEnvironment
     from .views import View
 
-#: Where a prefix keeps what Spack knows of it, and a view that of all it shows.
+#: Spack's metadata directory in a prefix; in a view, it has the metadata of all linked specs.
 METADATA = ".spack"
 
 
 class ViewNotFound(SpackKernelError):  # noqa: N818 - reads as Spack's own errors do
-    """A view that is not there, or not one of a single Python."""
+    """A view that does not exist, is not a view of this store, or has several Pythons."""
 
     code = "view-not-found"
 
@@ -55,12 +55,13 @@ def activate(
     recipes: RecipeEnvironment | None = None,
     directories: Directories | None = None,
 ) -> LoadEnvironment:
-    """Return what `spack env activate` of `environment` changes, through `view`.
+    """Return the changes that `spack env activate` makes for `environment`, through `view`.
 
-    First what ``env_vars:`` says and where the view has programs, pages and libraries, or could;
-    then what `spack load` of the roots changes, each prefix replaced by where the view shows it;
-    duplicates dropped. Without a view Spack changes next to nothing; we then load the roots, since
-    whoever starts a kernel of an environment expects to find in it what was added to it.
+    First come the changes of ``env_vars:`` and the view's directories for programs, man pages and
+    libraries, whether they exist or not. The changes of `spack load` for the roots follow, with
+    each prefix replaced by its place in the view. Duplicates are dropped. Without a view, Spack
+    changes almost nothing. This function then loads the roots, because users expect the specs of an
+    environment to be available in its kernel.
 
     Parameters
     ----------
@@ -69,11 +70,11 @@ def activate(
     store : Store
         Where its specs are installed.
     view : View or None
-        One of its views (`SpackEnvironment.view`); None to do without.
+        One of its views (`SpackEnvironment.view`); None to load the roots instead.
     recipes : RecipeEnvironment, optional
-        What was recorded of the recipes of its roots.
+        The recorded changes of the recipes of its roots.
     directories : Directories, optional
-        Says which directories exist; the file system is asked when not given.
+        Caches which directories exist; a new cache by default.
 
     Raises
     ------
@@ -82,7 +83,7 @@ def activate(
     ViewNotFound
         When the directory of the view does not exist.
     ConfigError, DatabaseError, QuerySyntaxError
-        When its configuration cannot be understood, or recorded dependencies form a cycle.
+        When its configuration is invalid, or recorded dependencies form a cycle.
     """
     directories = directories or Directories()
     specs = environment.specs(store)
@@ -101,7 +102,7 @@ def activate(
         raise ViewNotFound(
             f"{reason} of {name} does not exist",
             details=[f"  looked for {view.root}"],
-            hint=f"`spack {environment.option} env view regenerate` makes it.",
+            hint=f"Create it with `spack {environment.option} env view regenerate`.",
         )
     modifications.append(Modification("set", "SPACK_ENV_VIEW", view.root, reason=reason))
     active = [*environment.variables(), *_inspect(view.root, inspections, reason)]
@@ -129,28 +130,28 @@ def load_view(
     *,
     directories: Directories | None = None,
 ) -> LoadEnvironment:
-    """Return what it takes to work in a view of the user's own making (`spack view symlink`).
+    """Return the load environment of a view that a user created with `spack view symlink`.
 
-    What the site inspects prefixes for is looked for in the view itself, and its site-packages go
-    on PYTHONPATH. The specs of the result are those whose metadata is in the view; externals, which
-    no view shows, are in its closure alone.
+    The site's prefix inspections are applied to the view itself, and its site-packages directories
+    are added to PYTHONPATH. The specs of the result are those whose metadata is in the view.
+    Externals, which are never linked into a view, are only in the closure of the result.
 
     Parameters
     ----------
     store : Store
-        Where what is in the view is installed.
+        The store in which the specs in the view are installed.
     root : str
-        The view's directory, absolute.
+        The absolute path of the view.
     inspections : mapping of str to sequence of str, optional
-        The site's ``modules:prefix_inspections``; by default what the store is configured to,
-        else Spack's own.
+        The site's ``modules:prefix_inspections``; by default those that the store is configured
+        with, else Spack's own.
     directories : Directories, optional
-        Says which directories exist; the file system is asked when not given.
+        Caches which directories exist; a new cache by default.
 
     Raises
     ------
     ViewNotFound
-        When there is no such directory, it is no view, or it has several Pythons.
+        When the directory does not exist, is not a view of this store, or has several Pythons.
     """
     directories = directories or Directories()
     if not directories.exists(root):
@@ -159,8 +160,8 @@ def load_view(
     if not specs:
         raise ViewNotFound(
             f"{root} is not a view of specs of this store",
-            details=[f"  looked in {posixpath.join(root, METADATA)} for what is linked"],
-            hint=f"`spack view symlink {root} SPEC` makes one.",
+            details=[f"  looked in {posixpath.join(root, METADATA)} for linked specs"],
+            hint=f"Create one with `spack view symlink {root} SPEC`.",
         )
     reason = f"the view {root}"
     modifications = [
@@ -174,7 +175,7 @@ def load_view(
         raise ViewNotFound(
             f"the view {root} has several Pythons",
             details=[f"  {python.label}" for python in pythons],
-            hint="Name one that has the packages of one Python.",
+            hint="Name a view that has the packages of a single Python.",
         )
     pythonpath = [
         entry for python in pythons for entry in shown_entries(python, root, reason, directories)
@@ -190,9 +191,9 @@ def load_view(
 
 
 def specs_in_view(store: Store, root: str) -> tuple[Spec, ...]:
-    """Return the specs of `store` whose metadata lies in the view at `root`, sorted by name.
+    """Return the specs of `store` whose metadata is in the view at `root`, sorted by name.
 
-    A view has the metadata directory of each spec it shows below ``.spack``, by package name.
+    A view has a metadata directory for each linked spec: ``.spack/PACKAGE``.
     """
     names = file_checks.names_in(posixpath.join(root, METADATA))
     found = []
@@ -205,7 +206,7 @@ def specs_in_view(store: Store, root: str) -> tuple[Spec, ...]:
 
 
 def _recorded_hash(path: str) -> str | None:
-    """Return the DAG hash of the spec in a ``spec.json``; None when it is not one."""
+    """Return the DAG hash of the spec in a ``spec.json``; None when the file is not valid."""
     try:
         dag_hash = json.loads(file_checks.read_regular(path))["spec"]["nodes"][0]["hash"]
     except (OSError, ValueError, RecursionError, KeyError, IndexError, TypeError):
@@ -214,7 +215,7 @@ def _recorded_hash(path: str) -> str | None:
 
 
 def _is_shown(spec: Spec, environment: SpackEnvironment, view: View) -> bool:
-    """Tell whether `view` shows the group of roots that `spec` belongs to."""
+    """Return whether `view` includes the group of roots that `spec` belongs to."""
     return view.groups is None or any(
         root.hash == spec.hash and root.group in view.groups for root in environment.roots
     )
@@ -241,7 +242,7 @@ def _without(loaded: LoadEnvironment, *variables: str) -> list[Modification]:
 def _through(
     projection: Projection, linked: set[str], loaded: LoadEnvironment, directories: Directories
 ) -> list[PythonPathEntry]:
-    """Return the PYTHONPATH of `loaded` as a view shows it, then what the view does not show."""
+    """Return the PYTHONPATH of `loaded` mapped into a view, then the entries not in the view."""
     shown = []
     behind = []
     for entry in loaded.pythonpath:

@@ -1,7 +1,7 @@
 """Spack environments: found by name or directory, read from ``spack.yaml`` and ``spack.lock``.
 
-A managed environment has a name and lies below ``config:environments_root``; an independent one
-is any directory with a ``spack.yaml``. What is installed for it is told by its lock file alone.
+A managed environment has a name and is located below ``config:environments_root``; an independent
+one is any directory with a ``spack.yaml``. Only its lock file determines what is installed for it.
 
 https://spack.readthedocs.io/en/latest/environments.html
 """
@@ -38,13 +38,13 @@ if TYPE_CHECKING:
 MANIFEST = "spack.yaml"
 LOCK_FILE = "spack.lock"
 
-#: The lock file formats whose shape is known, oldest and newest.
+#: The oldest and the newest known lock file format.
 KNOWN_LOCK_FORMATS = (1, 7)
 
 #: The largest lock file that is read, in bytes.
 MAX_LOCK_FILE_SIZE = 512 * 1024 * 1024
 
-#: Where managed environments are when the configuration does not say otherwise.
+#: The default location of managed environments.
 ENVIRONMENTS_ROOT = "$spack/var/spack/environments"
 
 _NAME = re.compile(r"\w[/\w-]*")
@@ -70,11 +70,11 @@ class LockedRoot:
     Attributes
     ----------
     query : str
-        What the user asked for.
+        The query as the user typed it.
     hash : str
-        DAG hash of what it was concretized to.
+        DAG hash of the spec it was concretized to.
     label : str
-        ``name@version/hash7`` of that, from the lock file alone.
+        ``name@version/hash7`` of that spec, from the lock file only.
     group : str
         The group of specs it belongs to; ``default`` before groups existed.
     """
@@ -87,18 +87,18 @@ class LockedRoot:
 
 @dataclass(frozen=True)
 class SpackEnvironment:
-    """A Spack environment as its files describe it; made by `open_environment`.
+    """A Spack environment as its files describe it; created by `open_environment`.
 
     Attributes
     ----------
     name : str
-        The name of a managed environment, the directory of another.
+        The name of a managed environment, or the directory of an independent one.
     path : Path
         Its directory.
     config : Config
-        Spack's configuration with that of the environment on top.
+        Spack's configuration with the environment's own on top.
     roots : tuple of LockedRoot
-        What was concretized, in order, then what included environments add.
+        The concretized roots in order, then those of included environments.
     views : mapping of str to View
         Its views by name; empty when it has none.
     """
@@ -111,7 +111,7 @@ class SpackEnvironment:
 
     @property
     def option(self) -> str:
-        """What to give `spack` to work on it: ``-e NAME`` or ``-D DIRECTORY``."""
+        """The option of `spack` that selects it: ``-e NAME`` or ``-D DIRECTORY``."""
         return f"-D {self.path}" if self.name == str(self.path) else f"-e {self.name}"
 
     def specs(self, store: Store) -> tuple[Spec, ...]:
@@ -120,7 +120,7 @@ class SpackEnvironment:
         Raises
         ------
         EnvironmentNotReady
-            When there are none, or some are not installed in `store`; names them.
+            When there are none, or some are not installed in `store`; the message lists them.
         """
         absent = self.missing(store)
         if absent:
@@ -148,12 +148,12 @@ class SpackEnvironment:
         )
 
     def store(self, store: Store) -> Store:
-        """Return the store this environment installs in: `store`, unless its manifest says another.
+        """Return the store this environment uses: `store`, unless its manifest names another.
 
         Raises
         ------
         StoreNotFound, DatabaseError, ConfigError
-            When the install tree of its own cannot be opened.
+            When its own install tree cannot be opened.
         """
         manifest = Config(self.config.scopes[-1:], self.config.substitution)
         if manifest.get("config:install_tree") is None:
@@ -164,12 +164,12 @@ class SpackEnvironment:
         return Store.open(tree, upstreams=upstream_trees(self.config))
 
     def view(self, name: str | None = None) -> View | None:
-        """Return a view by name; without one the default view, else the only one, else None.
+        """Return a view by name; without a name the default view, else the only one, else None.
 
         Raises
         ------
         EnvironmentNotReady
-            When there is none of that name, or several and none is the default.
+            When no view has that name, or there are several and none is the default.
         """
         if name is not None:
             if name in self.views:
@@ -188,7 +188,7 @@ class SpackEnvironment:
         return self.views.get(DEFAULT_VIEW) or next(iter(self.views.values()), None)
 
     def variables(self) -> list[Modification]:
-        """Return what ``env_vars:`` of the configuration sets.
+        """Return the changes in ``env_vars:`` of the configuration.
 
         Raises
         ------
@@ -221,18 +221,18 @@ def open_environment(
     config : Config, optional
         The configuration of the Spack instance; managed environments need one.
     environ : mapping of str to str, optional
-        Where variables in paths come from when there is no `config`; by default this process's.
+        The source of variables in paths without a `config`; by default this process's environment.
     inspections : mapping of str to sequence of str, optional
-        The site's ``modules:prefix_inspections``, in the place of those that `config` has.
+        The site's ``modules:prefix_inspections``, instead of those in `config`.
 
     Raises
     ------
     EnvironmentNotFound
-        When there is none; lists similar names.
+        When it does not exist; the message lists similar names.
     EnvironmentNotReady
         When it was never concretized.
     ConfigError
-        When ``spack.yaml`` or ``spack.lock`` cannot be understood.
+        When ``spack.yaml`` or ``spack.lock`` is invalid.
     """
     environ = os.environ if environ is None else environ
     if _DIRECTORY.match(name):
@@ -244,7 +244,7 @@ def open_environment(
         _check_name(name, path, config)
     site: list[Scope] = []
     if inspections is not None:
-        key = Text("prefix_inspections:", path, 0)  # the colon: it replaces
+        key = Text("prefix_inspections:", path, 0)  # the colon makes it override
         content = {key: {where: list(names) for where, names in inspections.items()}}
         site.append(TextScope("prefix_inspections", {"modules": content}))
     if config is not None:
@@ -264,14 +264,14 @@ def open_environment(
 
 
 def environments_root(config: Config | None, name: str = "NAME") -> Path:
-    """Return the directory below which managed environments lie.
+    """Return the directory that contains the managed environments.
 
     Raises
     ------
     EnvironmentNotFound
-        Without a configuration, which alone could say; `name` is what was asked for.
+        Without a configuration, which defines the directory; `name` is the requested environment.
     ConfigError
-        When the configuration names no path.
+        When the configured value is not a path.
     """
     if config is None:
         raise EnvironmentNotFound(
@@ -313,9 +313,10 @@ def _check_directory(path: Path) -> None:
     hint = ""
     if (path / LOCK_FILE).is_file():
         hint = (
-            f"It has a {LOCK_FILE}; `spack env create -d DIRECTORY {path / LOCK_FILE}` makes one."
+            f"It has a {LOCK_FILE}; create an environment from it with\n"
+            f"`spack env create -d DIRECTORY {path / LOCK_FILE}`."
         )
-    raise EnvironmentNotFound(f"{path} has no {MANIFEST}: it is no Spack environment", hint=hint)
+    raise EnvironmentNotFound(f"{path} has no {MANIFEST}: it is not a Spack environment", hint=hint)
 
 
 def _check_name(name: str, path: Path, config: Config | None) -> None:
@@ -323,7 +324,7 @@ def _check_name(name: str, path: Path, config: Config | None) -> None:
         return
     known = environment_names(config) if config else []
     close = difflib.get_close_matches(name, known, n=5) or known[:10]
-    hint = "Make one with `spack env create NAME`."
+    hint = "Create one with `spack env create NAME`."
     if Path(name, MANIFEST).is_file():
         hint = f"The environment in this directory is ./{name}."
     elif close:
@@ -336,19 +337,19 @@ def _check_name(name: str, path: Path, config: Config | None) -> None:
 
 
 def _is_managed(path: Path, config: Config) -> str:
-    """Return the name of the managed environment at `path`, or nothing."""
+    """Return the name of the managed environment at `path`, or an empty string."""
     root = environments_root(config)
     try:
         name = str(path.relative_to(root))
     except ValueError:
-        name = path.name  # a tracked one is linked from there
+        name = path.name  # a tracked environment is linked from there
         if file_checks.real(root / name) != file_checks.real(path):
             return ""
     return name if _NAME.fullmatch(name) else ""
 
 
 def _manifest_keys(path: Path) -> list[str]:
-    """Return the key under which a manifest has its sections; ``env`` in very old ones."""
+    """Return the top-level key of the sections in a manifest; ``env`` in very old ones."""
     content = Scope("manifest", path / MANIFEST)
     return next(([key] for key in ("spack", "env") if content.section(key)), ["spack"])
 
@@ -361,7 +362,7 @@ def _locked_roots(path: Path, name: str) -> Iterator[LockedRoot]:
         option = f"-D {path}" if name == str(path) else f"-e {name}"
         raise EnvironmentNotReady(
             f"the environment {name} was never concretized: it has no {LOCK_FILE}",
-            hint=f"`spack {option} concretize` makes it, `spack {option} install` the rest.",
+            hint=f"Run `spack {option} concretize`, then `spack {option} install`.",
         ) from None
     except OSError as error:
         raise ConfigError(f"cannot read {lock}: {error.strerror}") from error
@@ -379,14 +380,14 @@ def _locked_roots(path: Path, name: str) -> Iterator[LockedRoot]:
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ConfigError(
             f"{lock} is not a Spack lock file: {type(error).__name__}: {error}",
-            hint="`spack concretize --force` in the environment writes it anew.",
+            hint="Write it again with `spack concretize --force` in the environment.",
         ) from error
 
 
 def _roots_of(content: Mapping[str, Any]) -> Iterator[LockedRoot]:
     nodes = content.get("concrete_specs") or {}
     for root in content["roots"]:
-        # Up to format 3 a spec stands under another hash than its DAG hash.
+        # Up to format 3, the key of a spec is a hash other than its DAG hash.
         key = root["hash"]
         node = nodes.get(key, {})
         if "name" not in node and len(node) == 1:  # format 1 and 2: {name: node}

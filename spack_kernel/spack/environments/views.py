@@ -1,4 +1,4 @@
-"""Views: directories that show many prefixes as one.
+"""Views: directories that present many prefixes as one.
 
 https://spack.readthedocs.io/en/latest/environments.html#filesystem-views
 """
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 #: The view that is used when none is named.
 DEFAULT_VIEW = "default"
 
-#: Where it is when the manifest does not say otherwise, below the environment.
+#: Its default path below the environment, if the manifest does not name another.
 DEFAULT_VIEW_PATH = Path(".spack-env", "view")
 
-# What Spack keeps out of the names of directories it makes.
+# Characters that Spack does not use in the names of directories that it creates.
 _IMPOLITE = re.compile(r"[^A-Za-z0-9_+.-]")
 
 # Packages that are projected as the one they extend, by the prefix of their names.
@@ -47,11 +47,11 @@ class View:
     root : str
         Its directory, absolute.
     projections : mapping of str to str
-        Query → where below the root a spec that satisfies it is shown; ``all`` for the others.
+        Query → the path below the root of specs that satisfy it; ``all`` for the others.
     select, exclude : tuple of str
         Queries: only what satisfies one of `select`, and nothing that satisfies one of `exclude`.
     link : str
-        ``all``, ``run`` or ``roots``: what of the closure is shown.
+        ``all``, ``run`` or ``roots``: which part of the closure is shown.
     groups : tuple of str or None
         The groups of roots that are shown; None for all.
     """
@@ -71,7 +71,7 @@ def read_views(config: Config, directory: Path) -> dict[str, View]:
     Raises
     ------
     ConfigError
-        When ``view:`` says neither true, false, a path nor what views there are.
+        When ``view:`` is not true, false, a path or a mapping of views.
     """
     configured = config.section("view")
     if configured is False:
@@ -130,7 +130,7 @@ class Projection:
     closure : iterable of Spec
         The specs that may be shown.
     store : Store
-        Where the queries of the view are answered.
+        The store for the queries of the view.
 
     Raises
     ------
@@ -148,7 +148,7 @@ class Projection:
             if query != "all"
         }
         self._by_hash = {spec.hash: spec for spec in closure}
-        # Externals are shown nowhere. The longest prefix first: one may begin with another.
+        # Externals are not shown. The longest prefix first: one may begin with another.
         shown = {s.prefix: s for s in self._by_hash.values() if s.prefix and not s.external}
         self._shown = shown
         self._prefixes = re.compile(
@@ -173,11 +173,11 @@ class Projection:
         return posixpath.join(self._view.root, *parts)
 
     def replace(self, value: str) -> str:
-        """Return `value` with every prefix in it replaced by where the view shows it."""
+        """Return `value` with every prefix in it replaced by its directory in the view."""
         return self._prefixes.sub(lambda match: self.directory(self._shown[match[0]]), value)
 
     def linked(self, roots: Sequence[Spec]) -> set[str]:
-        """Return the DAG hashes of what the view shows of the closure of `roots`."""
+        """Return the DAG hashes of the specs in the closure of `roots` that the view shows."""
         shown = {root.hash for root in roots}
         if self._view.link != "roots":
             deptypes = ("run",) if self._view.link == "run" else ("link", "run")

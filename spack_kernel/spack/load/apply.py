@@ -1,6 +1,6 @@
-"""Making changes to environment variables, as ``spack.util.environment`` does.
+"""Apply changes to environment variables, as ``spack.util.environment`` does.
 
-Light: it is all that a kernel whose plan is known needs of this package.
+Lightweight: a kernel with a cached plan needs little else of this package.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any, TypeAlias
 
-    #: A `Modification`, or its operation, variable, value and separator alone.
+    #: A `Modification`, or only its operation, variable, value and separator.
     Change: TypeAlias = "Sequence[Any]"
 
-#: Directories every program searches anyway; Spack keeps them out of what it prepends.
+#: Directories that every program searches anyway; Spack never prepends them.
 SYSTEM_DIRECTORIES = frozenset(
     posixpath.normpath(posixpath.join(root, directory))
     for root in ("/", "/usr", "/usr/local")
@@ -27,17 +27,17 @@ SYSTEM_DIRECTORIES = frozenset(
 
 @lru_cache(maxsize=8192)
 def is_system_directory(path: str) -> bool:
-    """Tell whether `path` is one of the directories Spack never prepends."""
+    """Return whether `path` is one of the directories that Spack never prepends."""
     return posixpath.normpath(path) in SYSTEM_DIRECTORIES if path else False
 
 
 def apply_modifications(
     modifications: Iterable[Change], environment: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return `environment` with `modifications` made, in order; the argument stays as it is.
+    """Return a copy of `environment` with `modifications` applied, in order.
 
-    As in Spack, prepending and appending normalise the path and keep duplicates, and a ``MANPATH``
-    that was extended ends in a separator, so that ``man`` still finds the system's pages.
+    As in Spack, prepending and appending normalise the path and keep duplicates. A modified
+    ``MANPATH`` ends with a separator, so that ``man`` still searches the system's pages.
     """
     result = dict(environment)
     groups: dict[str, list[Change]] = {}
@@ -56,7 +56,7 @@ def apply_modifications(
 
 
 def _apply_group(group: list[Change], value: str | None) -> str | None:
-    """Apply the changes of one variable, joining runs of prepends in one go."""
+    """Apply the changes to one variable, joining consecutive prepends in one step."""
     pending: deque[str] = deque()
     separator = ":"
     for operation, _, text, between, *_ in group:

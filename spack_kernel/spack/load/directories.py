@@ -1,8 +1,8 @@
-"""Which directories exist, asked once a path and at once where asking is slow.
+"""Check which directories exist: each path once, and in parallel where checks are slow.
 
-On a parallel or network file system one stat costs a millisecond, and the environment of a large
-closure asks for thousands. Answers are kept, a parent that is missing answers for its children,
-and what is asked in bulk is asked from several threads as soon as the first answers are slow.
+On a parallel or network file system, one stat takes a millisecond, and the environment of a large
+closure needs thousands. Results are cached, a missing parent also answers for its children, and
+bulk checks use several threads as soon as the first results are slow.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 class Directories:
-    """Answers whether directories exist; not changed by what happens on disk later.
+    """Caches whether directories exist; later changes on disk do not affect it.
 
     Parameters
     ----------
     isdir : callable
-        Tells whether one absolute path is a directory; called once a path, also from threads.
+        Returns whether an absolute path is a directory; called once per path, also from threads.
     """
 
     def __init__(self, isdir: Callable[[str], bool] = os.path.isdir) -> None:
@@ -31,7 +31,7 @@ class Directories:
         self._below: dict[str, dict[str, str | None]] = {}
 
     def exists(self, path: str) -> bool:
-        """Tell whether `path` is a directory."""
+        """Return whether `path` is a directory."""
         known = self._known.get(path)
         if known is None:
             known = self._known[path] = self._isdir(path)
@@ -41,7 +41,7 @@ class Directories:
     def below(self, prefix: str, relative: str) -> str | None:
         """Return the directory `relative` below `prefix`, or None when there is none.
 
-        `relative` is normalised and may be empty, which means `prefix` itself.
+        `relative` must be normalised; an empty one means `prefix` itself.
         """
         answers = self._below.setdefault(prefix, {})
         if relative not in answers:
@@ -52,7 +52,7 @@ class Directories:
         return answers[relative]
 
     def prefetch(self, prefixes: Iterable[str], relatives: Iterable[str]) -> None:
-        """Ask for every one of `relatives` below every one of `prefixes`."""
+        """Check each of `relatives` below each of `prefixes`."""
         prefixes = dict.fromkeys(prefixes)
         top_of = {relative: relative.partition("/")[0] for relative in relatives}
         tops = dict.fromkeys(top_of.values())

@@ -1,7 +1,7 @@
-"""The environment `spack load` makes, from the install database and a look at the prefixes.
+"""Compute the environment of `spack load` from the install database and the prefixes.
 
-What a package's own recipe adds (``MPICC``, ``R_LIBS`` …) is not in the database; the site's own
-``spack`` knows it, see `spack_kernel.spack.ask_spack`. docs/environment.md tells the rules.
+What a package's own recipe adds (``MPICC``, ``R_LIBS`` …) is not in the database. It is queried
+from the site's own ``spack``, see `ask_spack`. docs/environment.md describes the rules.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ DEFAULT_INSPECTIONS: Mapping[str, Sequence[str]] = {
     "": ("CMAKE_PREFIX_PATH",),
 }
 
-#: Where Spack keeps which specs are loaded.
+#: The variable in which Spack records the loaded specs.
 LOADED_HASHES = "SPACK_LOADED_HASHES"
 
 _EXECUTABLES = ("bin", "bin64")
@@ -47,22 +47,22 @@ _EXECUTABLES = ("bin", "bin64")
 
 @dataclass(frozen=True, slots=True)
 class LoadEnvironment:
-    """What loading some specs together changes.
+    """The changes made by loading some specs together.
 
     Attributes
     ----------
     specs : tuple of Spec
         The specs loaded.
     closure : tuple of Spec
-        They and their link and run dependencies, in Spack's topological order.
+        These specs and their link and run dependencies, in Spack's topological order.
     modifications : tuple of Modification
-        All changes, in the order in which they are made.
+        All changes, in the order in which they are applied.
     pythonpath : tuple of PythonPathEntry
         The entries of PYTHONPATH, in the order in which Python searches them.
     left_out : tuple of PythonPathEntry
         Entries of PYTHONPATH that do not exist or belong to another Python, with the reason.
     unrecorded : tuple of (Spec, Dependency)
-        Dependencies that no database of the store has; Spack warns of them and goes on.
+        Dependencies that are in no database of the store; Spack warns about them and continues.
     """
 
     specs: tuple[Spec, ...]
@@ -73,7 +73,7 @@ class LoadEnvironment:
     unrecorded: tuple[tuple[Spec, Dependency], ...]
 
     def apply(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """Return `environment` as it is after loading; the argument stays as it is."""
+        """Return a copy of `environment` with the changes applied."""
         return apply_modifications(self.modifications, environment)
 
 
@@ -84,30 +84,31 @@ def load_environment(
     *,
     directories: Directories | None = None,
 ) -> LoadEnvironment:
-    """Return what `spack load` of `specs` changes, as far as the database can tell.
+    """Return the changes of `spack load` for `specs`, as far as the database determines them.
 
-    First every spec of the closure is inspected for directories that have a variable, leaves
-    first; then externals, then the others, again leaves first, put their ``bin`` on PATH where
-    something runs them. PYTHONPATH has its own order, see `spack_kernel.spack.load.pythonpath`.
+    First, each prefix in the closure is inspected for directories that belong to a variable,
+    leaves first. Then the ``bin`` directories of the roots and run dependencies are added to
+    PATH: externals first, then the others, again leaves first. pythonpath.py has the order of
+    PYTHONPATH.
 
     Parameters
     ----------
     store : Store
         Where `specs` and their dependencies are recorded.
     specs : sequence of Spec
-        What to load, as ``spack load a b`` takes it.
+        The specs to load, as in ``spack load a b``.
     inspections : mapping of str to sequence of str, optional
-        The site's ``modules:prefix_inspections``: subdirectory → variables. By default what the
-        store is configured to, else Spack's own.
+        The site's ``modules:prefix_inspections``: subdirectory → variables. By default those that
+        the store is configured with, else Spack's own.
     directories : Directories, optional
-        Says which directories exist; the file system is asked when not given.
+        Caches which directories exist; a new cache by default.
 
     Raises
     ------
     DatabaseError
         When the recorded dependencies form a cycle.
     ConfigError
-        When the prefix inspections the store is configured to cannot be understood.
+        When the prefix inspections that the store is configured with are invalid.
     """
     directories = directories or Directories()
     inspected = inspections_of(store, inspections)
@@ -158,12 +159,12 @@ def load_environment(
 def inspections_of(
     store: Store, inspections: Mapping[str, Sequence[str]] | None
 ) -> dict[str, tuple[str, ...]]:
-    """Return `inspections`, else those the store is configured to, else Spack's own; normalised.
+    """Return `inspections`, else those in the store's configuration, else Spack's own; normalised.
 
     Raises
     ------
     ConfigError
-        When the configuration of the store cannot be understood.
+        When the configuration of the store is invalid.
     """
     if inspections is None and store.config is not None:
         inspections = store.config.prefix_inspections()
@@ -176,16 +177,17 @@ def inspections_of(
 def site_inspections(
     store: Store, inspections: Mapping[str, Sequence[str]] | None = None
 ) -> dict[str, tuple[str, ...]] | None:
-    """Return what the site inspects, as it configures it; None where that is Spack's own.
+    """Return the site's prefix inspections as configured; None if they are Spack's own.
 
-    A kernel knows its install trees and not the Spack instance they belong to, so it must be told.
+    A kernel has only its install trees, not the Spack instance they belong to, so the inspections
+    are recorded with it.
 
     Parameters
     ----------
     store : Store
-        The store; its configuration says it.
+        The store, whose configuration contains them.
     inspections : mapping of str to sequence of str, optional
-        What was recorded, in the place of what is configured.
+        Recorded inspections, used instead of the configured ones.
 
     Raises
     ------
@@ -195,7 +197,7 @@ def site_inspections(
     if inspections is None and store.config is not None:
         inspections = store.config.prefix_inspections()
     own = inspections_of(store, DEFAULT_INSPECTIONS)
-    # Their order is that of the directories in a variable.
+    # Their order matters: it is that of the directories in a variable.
     if inspections is None or [*inspections_of(store, inspections).items()] == [*own.items()]:
         return None
     return {where: tuple(names) for where, names in inspections.items()}
@@ -220,7 +222,7 @@ def read_inspections(text: str) -> dict[str, tuple[str, ...]] | None:
             raise ValueError("it needs a list of variables for each subdirectory")
     except (ValueError, AttributeError, RecursionError) as error:
         raise ConfigError(
-            f"recorded prefix inspections cannot be understood: {error}",
+            f"recorded prefix inspections are invalid: {error}",
             details=[f"  {text}"],
             hint='They look like {"./bin": ["PATH"], "./lib": ["LD_LIBRARY_PATH"]}.',
         ) from error
@@ -228,7 +230,7 @@ def read_inspections(text: str) -> dict[str, tuple[str, ...]] | None:
 
 
 def prepend_pythonpath(entries: Sequence[PythonPathEntry]) -> list[Modification]:
-    """Return what puts `entries` on PYTHONPATH, the first of them in front."""
+    """Return the changes that prepend `entries` to PYTHONPATH, with the first entry in front."""
     return [
         Modification(
             "prepend", "PYTHONPATH", entry.path, ":", entry.spec.hash, entry.reason, entry.ours
@@ -238,7 +240,7 @@ def prepend_pythonpath(entries: Sequence[PythonPathEntry]) -> list[Modification]
 
 
 def _loads_build_dependencies(store: Store) -> bool:
-    """Tell whether the Spack of this store loads build dependencies, as those up to 0.20 do."""
+    """Return whether the Spack of this store loads build dependencies, as it does up to 0.20."""
     version = store.databases[0].version
     return version.isdigit() and int(version) < 7
 
@@ -300,10 +302,10 @@ def _configured_for_external(spec: Spec) -> list[Modification]:
 
 
 def _behind(path: PythonPath, wider: PythonPath) -> PythonPath:
-    """Return `path` with what only `wider` has put behind it, and what is ours behind all."""
+    """Return `path`, then the entries only in `wider`; entries Spack does not add come last."""
     known = {entry.path for entry in path.entries}
     added = [
-        entry._replace(reason=f"{entry.reason}; Spack up to 0.20 loads build dependencies, too")
+        entry._replace(reason=f"{entry.reason}; Spack up to 0.20 loads build dependencies as well")
         for entry in wider.entries
         if entry.path not in known
     ]

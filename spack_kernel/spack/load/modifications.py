@@ -1,8 +1,8 @@
-"""Changes to environment variables as Spack makes them: kept as operations, applied late.
+"""Changes to environment variables as in Spack: stored as operations, applied late.
 
-A list of operations says more than the variables it gives: it applies to any environment, and
-each operation knows which spec asked for it and why. The meaning of each is that of
-``spack.util.environment``.
+A list of operations contains more information than the resulting variables: it applies to any
+environment, and each operation records which spec requires it and why. Each operation has the same
+meaning as in ``spack.util.environment``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Operation = Literal[
 ]
 OPERATIONS: tuple[Operation, ...] = get_args(Operation)
 
-# The words of `environment:` in an external's extra attributes, and of environments' `env_vars:`.
+# The keys of `environment:` in an external's extra attributes, and of environments' `env_vars:`.
 _CONFIGURED: Mapping[str, Operation] = {
     "set": "set",
     "unset": "unset",
@@ -42,7 +42,7 @@ _CONFIGURED: Mapping[str, Operation] = {
 
 
 class InvalidModification(SpackKernelError):  # noqa: N818 - reads as the other errors do
-    """A recorded environment modification that cannot be understood."""
+    """A recorded environment modification that is invalid."""
 
     code = "modification"
 
@@ -54,20 +54,20 @@ class Modification(NamedTuple):
     ----------
     operation : str
         One of `OPERATIONS`. ``prepend``, ``append`` and ``remove…`` work on one path of a list;
-        ``append-flags`` and ``remove-flags`` on text left as it is; ``system-last`` puts system
-        directories behind the others and ``prune`` drops duplicates, both without a value.
+        ``append-flags`` and ``remove-flags`` on unmodified text; ``system-last`` moves system
+        directories to the end and ``prune`` drops duplicates, both without a value.
     variable : str
         The variable's name.
     value : str
-        The path, the flag, or the whole value; empty where the operation takes none.
+        The path, the flag, or the whole value; empty if the operation takes none.
     separator : str
-        What stands between the entries of the variable.
+        The separator between the entries of the variable.
     spec : str or None
         DAG hash of the spec the change comes from.
     reason : str
-        Why it is made, for people.
+        Why the change is made, for display.
     ours : bool
-        True where Spack would not make it.
+        True for a change that Spack would not make.
     """
 
     operation: Operation
@@ -79,7 +79,7 @@ class Modification(NamedTuple):
     ours: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the modification as JSON types, without what is left at its default."""
+        """Return the modification as JSON types, without fields that have their default value."""
         defaults = self._field_defaults
         return {
             name: value
@@ -94,7 +94,7 @@ class Modification(NamedTuple):
         Raises
         ------
         InvalidModification
-            When `recorded` is not one, naming what is wrong.
+            When `recorded` is not a modification; the message states what is wrong.
         """
         try:
             modification = cls(**recorded)
@@ -109,7 +109,7 @@ class Modification(NamedTuple):
         ]
         if wrong:
             raise InvalidModification(
-                "an environment modification with a wrong value",
+                "an environment modification has an invalid value",
                 details=wrong,
                 hint=f"Operations are {', '.join(OPERATIONS)}.",
             )
@@ -134,17 +134,17 @@ _FIELD_CHECKS: Mapping[str, Callable[[Any], bool]] = {
 def configured_modifications(
     configured: Mapping[str, Any], spec: str | None, reason: str
 ) -> list[Modification]:
-    """Return the modifications a Spack configuration spells out.
+    """Return the modifications in a Spack configuration.
 
     Parameters
     ----------
     configured : mapping
-        ``{set: {NAME: value}, prepend_path: {NAME: path}, unset: [NAME], …}``. Commands Spack's
-        schema does not know are left out.
+        ``{set: {NAME: value}, prepend_path: {NAME: path}, unset: [NAME], …}``. Commands that are
+        not in Spack's schema are left out.
     spec : str or None
         DAG hash of the spec they belong to.
     reason : str
-        Where they are written.
+        Where they are configured.
     """
     modifications = []
     for command, variables in configured.items():

@@ -1,7 +1,7 @@
-"""Environment modules: Lmod and environment-modules, asked for variables and never evaluated.
+"""Environment modules: read the variables that Lmod or environment-modules would set.
 
-Both print the changes of a ``module load`` as code for many languages. We ask for Python, parse
-what is printed, and take assignments to ``os.environ`` out of it; nothing of it is run.
+Both print the changes of ``module load`` as code in one of many languages. This module requests
+Python code, parses it, and extracts the assignments to ``os.environ``; it never runs that code.
 
 https://lmod.readthedocs.io, https://modules.readthedocs.io
 """
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from spack_kernel.spack.spec.spec import Spec
     from spack_kernel.spack.system.processes import Output
 
-#: Seconds loading modules may take.
+#: Timeout in seconds for loading modules.
 DEFAULT_TIMEOUT = 60.0
 
-# Where the two are when nothing in the environment says so.
+# The usual places of the two, for when the environment does not name one.
 _PLACES = (
     "/usr/share/lmod/lmod/libexec/lmod",
     "/usr/share/Modules/libexec/modulecmd.tcl",
@@ -39,7 +39,7 @@ _PLACES = (
     "/usr/share/modules/libexec/modulecmd.tcl",
 )
 
-_HINT = "`module avail` in a shell of this machine lists what there is."
+_HINT = "List the available modules with `module avail` in a shell on this machine."
 
 
 class ModulesError(SpackKernelError):
@@ -64,19 +64,19 @@ class ModuleSystem(NamedTuple):
 
 
 def find_module_system(environ: Mapping[str, str] | None = None) -> ModuleSystem:
-    """Return the module system the environment names, else one in its usual place.
+    """Return the module system that the environment names, else one in its usual place.
 
-    ``LMOD_CMD`` and ``MODULES_CMD`` are what the two set in login shells.
+    Lmod sets ``LMOD_CMD`` in login shells, and environment-modules sets ``MODULES_CMD``.
 
     Parameters
     ----------
     environ : mapping of str to str, optional
-        Where to look for them; by default this process's environment.
+        Where to look for these variables; by default this process's environment.
 
     Raises
     ------
     ModulesError
-        When there is none; lists the places looked in.
+        When there is none; the message lists the places checked.
     """
     environ = os.environ if environ is None else environ
     looked = []
@@ -106,18 +106,18 @@ def load_modules(
     names : sequence of str
         The modules, in the order in which they are loaded.
     environment : mapping of str to str
-        The environment they are loaded in; its ``MODULEPATH`` says where modules are. The result
-        holds for this environment only, since modules set whole values.
+        The environment they are loaded in; its ``MODULEPATH`` lists the directories of modules. The
+        result is valid for this environment only, because modules set whole values.
     system : ModuleSystem, optional
-        By default what `find_module_system` finds.
+        By default the one that `find_module_system` returns.
     timeout : float
         Seconds to wait.
 
     Raises
     ------
     ModulesError
-        When there is no module system, a module is unknown or fails, or what is printed cannot be
-        understood.
+        When there is no module system, a module is unknown or fails, or the output cannot be
+        parsed.
     """
     if not names:
         return []
@@ -125,16 +125,16 @@ def load_modules(
         if not name or name.startswith("-") or not name.isprintable():
             raise ModulesError(f"{name!r} is not the name of a module", hint=_HINT)
         if name[0] in "/.~" or "/../" in name:
-            # It may come from somebody's database, and a module is a program.
+            # It might come from another user's database, and a module is a program.
             raise ModulesError(
                 f"{name!r} is a path and not the name of a module",
-                hint="Put its directory on MODULEPATH and name it by the rest of its path.",
+                hint="Add its directory to MODULEPATH and name the module by the rest of its path.",
             )
     system = system or find_module_system(environment)
     if not environment.get("MODULEPATH"):
         raise ModulesError(
             f"cannot load {' '.join(names)}: MODULEPATH is not set, so no modules can be found",
-            hint="Set it to what `echo $MODULEPATH` says in a login shell.",
+            hint="Set it to what `echo $MODULEPATH` prints in a login shell.",
         )
     asked = " ".join(names)
     try:
@@ -206,10 +206,10 @@ def _candidates(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _read(output: Output, system: ModuleSystem) -> _Changes:
-    """Take the assignments out of what a module system printed as Python."""
+    """Extract the assignments from the Python code that a module system printed."""
     try:
         with warnings.catch_warnings():
-            # environment-modules leaves backslashes as they are, which Python warns of.
+            # environment-modules does not escape backslashes, which Python warns about.
             warnings.simplefilter("ignore")
             statements = ast.parse(output.stdout).body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:

@@ -1,9 +1,9 @@
-"""PYTHONPATH as `spack load` makes it: which specs extend Python, where, and in which order.
+"""PYTHONPATH as `spack load` sets it: which specs extend Python, where, and in which order.
 
-In Spack the interpreter's own recipe adds to PYTHONPATH: ``python-venv`` (Spack 0.22 and newer)
-adds the site-packages of every spec that depends on it, ``python`` those of the specs that extend
-it otherwise. Dependents come in the order of the install database, grouped by package name. The
-rules were read off the answers of Spack 0.16 to 1.3; docs/environment.md tells them.
+In Spack, the interpreter's own recipe adds to PYTHONPATH: ``python-venv`` (Spack 0.22 and newer)
+adds the site-packages of every spec that depends on it, and ``python`` adds those of all other
+specs that extend it. Dependents follow the order of the install database, grouped by package name.
+The rules were derived from the output of Spack 0.16 to 1.3; docs/environment.md describes them.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class PythonPathEntry(NamedTuple):
     spec : Spec
         The spec it belongs to.
     reason : str
-        Why it is there, for people.
+        Why it is there, as text for users.
     ours : bool
         True where Spack would not add it.
     """
@@ -62,7 +62,8 @@ class PythonPath(NamedTuple):
     entries : tuple of PythonPathEntry
         Directories that exist, each once, in the order Python searches them.
     missing : tuple of PythonPathEntry
-        Directories Spack would add unseen that do not exist, or that belong to another Python.
+        Directories that Spack would add without checking, but that do not exist or belong to
+        another Python.
     """
 
     entries: tuple[PythonPathEntry, ...]
@@ -79,7 +80,7 @@ class Extension(NamedTuple):
     python : Spec
         The ``python`` it extends.
     through : Spec
-        Whose recipe adds it to PYTHONPATH: that python, or a ``python-venv``.
+        The spec whose recipe adds it to PYTHONPATH: that python, or a ``python-venv``.
     """
 
     spec: Spec
@@ -126,11 +127,11 @@ def python_path(
     Parameters
     ----------
     extensions : sequence of Extension
-        What extends Python, in the order in which Spack prepends (`find_extensions`).
+        The specs that extend Python, in the order in which Spack prepends (`find_extensions`).
     order : sequence of Spec
         All specs in the order in which Spack applies their environment, first to last.
     directories : Directories
-        Says what exists.
+        Reports which directories exist.
     """
     entries: list[PythonPathEntry] = []
     behind: list[PythonPathEntry] = []
@@ -169,12 +170,12 @@ def python_path(
         packages = _packages_around(spec)
         if packages is None:
             continue
-        entry = PythonPathEntry(packages, spec, f"{spec.prefix} lies in it", ours=True)
+        entry = PythonPathEntry(packages, spec, f"contains {spec.prefix}", ours=True)
         other = _PYTHON_DIRECTORY.search(packages)
         if other and versions and other[1] not in versions:
             missing.append(
                 entry._replace(
-                    reason=f"{entry.reason}, but it belongs to Python {other[1]}, "
+                    reason=f"{entry.reason}, but belongs to Python {other[1]}, "
                     f"not {' or '.join(sorted(versions))}"
                 )
             )
@@ -188,16 +189,16 @@ def python_path(
 def library_directories(python: Spec, directories: Directories) -> tuple[str, ...]:
     """Return where packages for `python` are installed, relative to their own prefix.
 
-    That is the interpreter's ``purelib`` and, where it differs, its ``platlib``, told without
-    running it: an interpreter whose own prefix has packages below ``lib64`` installs there, too,
-    and Debian's installs below ``local``.
+    This is the interpreter's ``purelib`` and, if it differs, its ``platlib``, determined without
+    running it: an interpreter whose own prefix has packages below ``lib64`` also installs there,
+    and Debian's interpreter installs below ``local``.
     """
     lib, lib64, debian = _libraries(python)
     if python.prefix is None:
         return (lib,)
     if python.external and directories.below(python.prefix, "lib/python3/dist-packages"):
         return (debian,)
-    # Spack up to 0.17 knew one directory; later ones record the build system of every package.
+    # Spack up to 0.17 used one directory; later versions record each package's build system.
     both = "build_system" in python.variants and directories.below(python.prefix, lib64)
     return (lib, lib64) if both else (lib,)
 
@@ -214,18 +215,18 @@ def _libraries(python: Spec) -> tuple[str, str, str]:
 def shown_entries(
     python: Spec, root: str, reason: str, directories: Directories
 ) -> list[PythonPathEntry]:
-    """Return what of a view at `root` goes on PYTHONPATH: Spack's directories, then others.
+    """Return the PYTHONPATH entries of a view at `root`: Spack's directories, then others.
 
     Parameters
     ----------
     python : Spec
-        Whose packages the view shows.
+        The interpreter whose packages the view shows.
     root : str
         The view's directory.
     reason : str
         Why its directories are there.
     directories : Directories
-        Says what exists.
+        Reports which directories exist.
     """
     known = library_directories(python, directories)
     entries = []
@@ -242,17 +243,17 @@ def shown_entries(
 
 
 def candidate_directories(specs: Sequence[Spec]) -> list[str]:
-    """Return the directories `python_path` asks for below every prefix, to ask for them at once."""
+    """Return the directories that `python_path` checks below each prefix, to check all at once."""
     return [library for spec in specs if spec.name == PYTHON for library in _libraries(spec)[:2]]
 
 
 def _series(python: Spec) -> str:
-    """Return the version as directories name it: ``3.11`` for 3.11.9."""
+    """Return the version as it appears in directory names: ``3.11`` for 3.11.9."""
     return ".".join(str(python.version).rpartition("=")[2].split(".")[:2])
 
 
 def _packages_around(spec: Spec) -> str | None:
-    """Return the site-packages in which an external lives that is a package directory itself."""
+    """Return the site-packages that contains an external whose prefix is a package directory."""
     if spec.external is None or spec.prefix is None:
         return None
     inside = _INSIDE_PACKAGES.fullmatch(spec.prefix)
@@ -267,10 +268,11 @@ def _unique(entries: Sequence[PythonPathEntry]) -> tuple[PythonPathEntry, ...]:
 
 
 def _extends(spec: Spec, edge: Dependency, knows_venv: bool) -> bool:
-    """Tell whether `spec` extends the python at `edge` without a python-venv.
+    """Return whether `spec` extends the python at `edge` without a python-venv.
 
-    Only the recipe says so. Since Spack has python-venv, what extends Python depends on it, and
-    only externals and python-venv itself do not; before, whatever runs with Python may.
+    Only the recipe contains this information. In a Spack with python-venv, all specs that extend
+    Python depend on python-venv, except externals and python-venv itself. In an older Spack, any
+    spec with a run dependency on Python may extend it.
     """
     if any(dependency.name == PYTHON_VENV for dependency in spec.dependencies):
         return False
@@ -282,8 +284,9 @@ def _extends(spec: Spec, edge: Dependency, knows_venv: bool) -> bool:
 def _dependents(graph: Graph, node: Spec, store: Store) -> list[tuple[Spec, Dependency]]:
     """Return the dependents of `node` in the closure, as Spack's database lists them.
 
-    Spack keeps the dependents of a spec by package name. A name comes where a record of it, in
-    the closure or not, first depends on `node`; within a name edges sort by deptype.
+    Spack groups the dependents of a spec by package name. The position of a name is that of its
+    first record, in the closure or not, that depends on `node`. Within a name, edges are sorted
+    by deptype.
     """
     dependents = [
         (graph.nodes[parent], edge)
@@ -318,7 +321,7 @@ def _first_dependent(store: Store, name: str, dependency: str) -> str | None:
                 continue
             try:
                 spec = database.get(dag_hash)
-            except DatabaseError:  # a damaged record of no concern here
+            except DatabaseError:  # a damaged record does not matter here
                 continue
             if spec is not None and dependency in [edge.hash for edge in spec.dependencies]:
                 return dag_hash
@@ -326,7 +329,7 @@ def _first_dependent(store: Store, name: str, dependency: str) -> str | None:
 
 
 def _positions(store: Store, hashes: set[str]) -> dict[str, int]:
-    """Return where `hashes` stand in the databases, as Spack reads them."""
+    """Return the positions of `hashes` in the databases, in the order in which Spack reads them."""
     found: dict[str, int] = {}
     for database in reversed(store.databases):
         for dag_hash in database:

@@ -1,4 +1,4 @@
-"""What package recipes add to a load environment, as it is recorded with a kernel."""
+"""What package recipes add to a load environment, as recorded with a kernel."""
 
 from __future__ import annotations
 
@@ -22,19 +22,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RecipeEnvironment:
-    """What recipes add to a load environment, as it is recorded with a kernel.
+    """What recipes add to a load environment, as recorded with a kernel.
 
     Attributes
     ----------
     spack_version : str
-        The Spack that said so; empty when it was read from the site's configuration.
+        The version of the Spack that reported it; empty if it was read from the site's
+        configuration.
     modifications : tuple of Modification
-        What Spack does after all we know of, variable by variable, in order.
+        What Spack does after all modifications known to us, variable by variable, in order.
     replaces : tuple of str
-        Variables of which `modifications` has everything Spack does, since it mixes what recipes
-        add with what we know.
+        Variables for which `modifications` contains everything that Spack does, because it mixes
+        what recipes add with the modifications known to us.
     specs : tuple of str
-        The DAG hashes of the specs it is true of.
+        The DAG hashes of the specs that it applies to.
     """
 
     spack_version: str
@@ -44,7 +45,7 @@ class RecipeEnvironment:
 
     @property
     def variables(self) -> list[str]:
-        """The variables it says something of, sorted."""
+        """The variables that it contains, sorted."""
         return sorted({*self.replaces, *(m.variable for m in self.modifications)})
 
     def as_dict(self) -> dict[str, Any]:
@@ -58,12 +59,12 @@ class RecipeEnvironment:
 
     @classmethod
     def from_dict(cls, recorded: Any) -> RecipeEnvironment:
-        """Return what `as_dict` wrote.
+        """Return the object for a record that `as_dict` wrote.
 
         Raises
         ------
         InvalidModification
-            When `recorded` is not that, naming what is wrong.
+            When `recorded` is not such a record; the error names what is wrong.
         """
         try:
             version, replaces = recorded["spack_version"], recorded["replaces"]
@@ -78,13 +79,13 @@ class RecipeEnvironment:
             raise InvalidModification(
                 "not a record of what recipes add",
                 details=[f"  {type(error).__name__}: {error}"],
-                hint="Make the kernel anew to have Spack asked again.",
+                hint="Install the kernel again to query Spack again.",
             ) from error
         return cls(version, modifications, tuple(replaces), tuple(specs))
 
 
 def read_recipes(text: str) -> RecipeEnvironment | None:
-    """Return what was recorded of recipes, from JSON; None for an empty text.
+    """Return the recorded recipe environment, parsed from JSON; None for empty text.
 
     Raises
     ------
@@ -97,8 +98,8 @@ def read_recipes(text: str) -> RecipeEnvironment | None:
         return RecipeEnvironment.from_dict(json.loads(text))
     except (ValueError, RecursionError) as error:
         raise InvalidModification(
-            f"what is recorded of recipes is not JSON: {error}",
-            hint="Make the kernel anew to have Spack asked again.",
+            f"the record of what recipes add is not JSON: {error}",
+            hint="Install the kernel again to query Spack again.",
         ) from error
 
 
@@ -113,18 +114,18 @@ def by_variable(modifications: Iterable[Modification]) -> dict[str, list[Modific
 def with_recipes(
     loaded: LoadEnvironment, recipes: RecipeEnvironment, store: Store, directories: Directories
 ) -> LoadEnvironment:
-    """Return `loaded` with what `recipes` records.
+    """Return `loaded` with the modifications in `recipes`.
 
     Parameters
     ----------
     loaded : LoadEnvironment
-        What the database tells.
+        The environment derived from the database.
     recipes : RecipeEnvironment
-        What was recorded for the same specs.
+        The record for the same specs.
     store : Store
         Where they are installed.
     directories : Directories
-        Says which entries of PYTHONPATH exist.
+        Reports which entries of PYTHONPATH exist.
     """
     made = [m for m in loaded.modifications if m.variable not in recipes.replaces]
     made += recipes.modifications

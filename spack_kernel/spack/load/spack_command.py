@@ -1,9 +1,9 @@
-"""The site's own ``spack``, asked once for what only package recipes know.
+"""Run the site's own ``spack`` once, for the changes that only package recipes define.
 
-Recipes may set any variable (``MPICC``, ``R_LIBS``, ``JUPYTER_PATH`` …). `spack python` runs a few
-lines in Spack's own process that print the operations `spack load` would make. They are recorded
-with a kernel; a DAG hash never changes its meaning, so the record stays true, and starting the
-kernel does not start Spack.
+Recipes can set any variable (``MPICC``, ``R_LIBS``, ``JUPYTER_PATH`` …). `spack python` runs a
+short script in Spack's own process that prints the operations `spack load` would perform. They are
+recorded with a kernel. A DAG hash always identifies the same spec, so the recorded operations stay
+valid, and a kernel launch does not run Spack.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from .load import LoadEnvironment
     from .modifications import Operation
 
-#: Seconds Spack may take; on slow parallel file systems it takes minutes to start.
+#: Timeout for Spack in seconds; on slow parallel file systems it takes minutes to start.
 DEFAULT_TIMEOUT = 300.0
 
-#: What of the caller's environment Spack is given: who the user is, and how Spack is configured.
+#: The variables that are passed to Spack: the identity of the user and Spack's configuration.
 PASSED_VARIABLES = (
     "HOME",
     "LOGNAME",
@@ -51,12 +51,12 @@ PASSED_VARIABLES = (
     "USER",
 )
 
-_SKIP = "Without Spack's answer a kernel lacks only what package recipes add: give --no-spack."
+_SKIP = "Use --no-spack to go without: the kernel then lacks only what package recipes add."
 _SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 _MARK = "spack-kernel-answer:"
 _HASH = re.compile(r"[a-z0-9]{7,64}")
 
-# What Spack calls the operations; `SetPath` has its value joined already.
+# Spack's names for the operations; the value of `SetPath` is already joined.
 _OPERATIONS: Mapping[str, Operation] = {
     "SetEnv": "set",
     "SetPath": "set",
@@ -72,8 +72,8 @@ _OPERATIONS: Mapping[str, Operation] = {
     "PruneDuplicatePaths": "prune",
 }
 
-# Runs inside Spack, 0.16 to 1.x, on whatever Python that has. Up to 0.20 every dependency was
-# loaded by itself, dependencies first.
+# Runs inside Spack 0.16 to 1.x, with whichever Python Spack uses. Versions up to 0.20 loaded each
+# dependency separately, dependencies first.
 _SCRIPT = """
 import json, sys
 import spack, spack.cmd, spack.user_environment as user_environment
@@ -99,15 +99,15 @@ sys.stdout.write("\\n" + MARK + json.dumps([str(version), answer]) + "\\n")
 
 
 class SpackCommandError(SpackKernelError):
-    """The site's ``spack`` could not be asked, or gave no answer that can be understood."""
+    """The site's ``spack`` could not be run, or printed unexpected output."""
 
     code = "spack-command"
 
 
 def find_spack(store: Store) -> Path | None:
-    """Return the executable of the Spack the store was opened through, else ``spack`` on PATH.
+    """Return the ``spack`` of the instance the store was opened through, else that on PATH.
 
-    Relative entries of PATH are not looked at: they would mean trusting the working directory.
+    Relative entries of PATH are skipped: using them would mean trusting the working directory.
     """
     if store.config is not None:
         own = store.config.spack_root / "bin" / "spack"
@@ -125,26 +125,26 @@ def ask_spack(
     timeout: float = DEFAULT_TIMEOUT,
     directories: Directories | None = None,
 ) -> RecipeEnvironment:
-    """Ask `spack` what loading the specs of `loaded` changes, and keep what we did not know.
+    """Run `spack` to list the changes of loading the same specs; return those not in `loaded`.
 
-    Spack runs in ``/``, without the caller's environment but for `PASSED_VARIABLES`, and without
-    a shell. It executes the recipes of the packages, as `spack load` does.
+    Spack runs in ``/`` and without a shell. Of the caller's environment, it gets only
+    `PASSED_VARIABLES`. It executes the package recipes, as `spack load` does.
 
     Parameters
     ----------
     spack : Path
         The ``spack`` executable.
     loaded : LoadEnvironment
-        What the database tells of the same specs.
+        The load environment of these specs according to the database.
     timeout : float
         Seconds to wait.
     directories : Directories, optional
-        Says which directories exist; the file system is asked when not given.
+        Caches which directories exist; a new cache by default.
 
     Raises
     ------
     SpackCommandError
-        When it cannot be run, fails, takes too long, or answers something else.
+        When it cannot be run, fails, times out, or prints unexpected output.
     """
     directories = directories or Directories()
     version, answer = _run(spack, [spec.hash for spec in loaded.specs], timeout)
@@ -163,7 +163,7 @@ def ask_spack(
             replaces.append(variable)
         recorded += [
             modification._replace(
-                spec=owners.find(modification.value), reason=f"asked of Spack {version}"
+                spec=owners.find(modification.value), reason=f"reported by Spack {version}"
             )
             for modification in _without_repetition(theirs)
         ]
@@ -178,7 +178,7 @@ def ask_spack(
 def _run(spack: Path, hashes: Sequence[str], timeout: float) -> tuple[str, list[Any]]:
     if not all(_HASH.fullmatch(dag_hash) for dag_hash in hashes):
         raise ValueError("not DAG hashes")
-    # `spack python -c` takes one statement only.
+    # `spack python -c` accepts only one statement.
     script = f"exec({_SCRIPT!r}, {{'HASHES': {list(hashes)!r}, 'MARK': {_MARK!r}}})"
     environment = {name: os.environ[name] for name in PASSED_VARIABLES if name in os.environ}
     environment |= {"PATH": _SYSTEM_PATH, "LC_ALL": "C.UTF-8"}
@@ -190,7 +190,7 @@ def _run(spack: Path, hashes: Sequence[str], timeout: float) -> tuple[str, list[
         raise SpackCommandError(f"cannot run {spack}: {error.strerror}", hint=_SKIP) from error
     except subprocess.TimeoutExpired as error:
         raise SpackCommandError(
-            f"{spack} gave no answer within {timeout:g} seconds", hint=_SKIP
+            f"{spack} did not answer within {timeout:g} seconds", hint=_SKIP
         ) from error
     for line in reversed(output.stdout.splitlines()):
         if line.startswith(_MARK):
@@ -200,7 +200,7 @@ def _run(spack: Path, hashes: Sequence[str], timeout: float) -> tuple[str, list[
             except (TypeError, ValueError):
                 break
     raise SpackCommandError(
-        f"{spack} could not say what these specs load"
+        f"{spack} could not report what these specs load"
         + (f" (exit status {output.status})" if output.status else ""),
         details=output.tail(),
         hint=_SKIP,
@@ -208,7 +208,7 @@ def _run(spack: Path, hashes: Sequence[str], timeout: float) -> tuple[str, list[
 
 
 def _read(item: Any, spack: Path) -> Modification | None:
-    """Return one printed operation; None where it is one we do not know."""
+    """Return one printed operation; None for an unknown one."""
     try:
         kind, variable, value, separator = item
         operation = _OPERATIONS.get(kind)
@@ -224,16 +224,17 @@ def _read(item: Any, spack: Path) -> Modification | None:
         )
     except (TypeError, ValueError, InvalidModification) as error:
         raise SpackCommandError(
-            f"{spack} gave an answer that cannot be understood: {item!r}", hint=_SKIP
+            f"{spack} printed an answer that cannot be understood: {item!r}", hint=_SKIP
         ) from error
 
 
 def _says_nothing_new(
     asked: Sequence[Modification], known: Sequence[Modification], directories: Directories
 ) -> bool:
-    """Tell whether Spack's operations on a variable are those we know.
+    """Return whether Spack's operations on a variable are all known already.
 
-    On PYTHONPATH Spack may add what does not exist, and swaps lib and lib64 of one package freely.
+    On PYTHONPATH, Spack can add directories that do not exist, and lib and lib64 of a package are
+    in no particular order.
     """
     if asked[0].variable == "PYTHONPATH":
         ours = set(_keys(known))
@@ -242,7 +243,7 @@ def _says_nothing_new(
 
 
 def _without_repetition(modifications: Sequence[Modification]) -> list[Modification]:
-    """Leave out what the next operation sets anyway."""
+    """Drop each operation whose result the next one overwrites."""
     return [
         modification
         for modification, following in zip_longest(modifications, modifications[1:])

@@ -1,9 +1,9 @@
-"""Format strings as ``spack find --format`` takes them, and what they print for a spec.
+"""Format strings as ``spack find --format`` accepts them, and their output for a spec.
 
-A template is text with fields in braces. Each field may carry a sigil that is printed with the
-value (``{@version}``, ``{/hash:7}``, ``{%compiler.name}``, ``{ target=architecture.target}``)
-and may look at a dependency (``{^python.version}``). The rules, and the order in which variants
-and flags are written, are those of Spack 1.x, whatever Spack wrote the record.
+A template is text with fields in braces. Each field can have a sigil that is printed with the value
+(``{@version}``, ``{/hash:7}``, ``{%compiler.name}``, ``{ target=architecture.target}``) and can
+refer to a dependency (``{^python.version}``). The rules, and the order of variants and flags, are
+those of Spack 1.x, whichever version wrote the record.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ DISPLAY_FORMAT = (
 #: The virtuals that compilers provide since Spack 1.0.
 LANGUAGES = ("c", "cxx", "fortran")
 
-#: The names people still use for compilers that became packages of another name.
+#: The names still in use for compilers whose package has another name.
 _OLD_NAMES = {package: name for name, package in COMPILER_PACKAGES.items()}
 
 _RUNTIME = frozenset(RUNTIME_DEPTYPES)
 
 _NO_COMPILER = "none"
 
-#: What a value may consist of and still be written without quotes.
+#: Matches a value that can be written without quotes.
 _PLAIN_VALUE = re.compile(r"[A-Za-z0-9,/_.\-\[\]]+")
 
 _FIELD = re.compile(
@@ -52,14 +52,14 @@ _HASH = re.compile(r"hash(?::(?P<length>\d+))?", re.IGNORECASE)
 
 
 class FormatSyntaxError(QuerySyntaxError):
-    """A format string that cannot be read, with the place in it."""
+    """A format string that cannot be parsed, with the position of the error."""
 
     code = "format-syntax"
 
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """One ``{…}``: where it begins, and what it asks for."""
+    """One ``{…}``: where it begins, and what it refers to."""
 
     position: int
     sigil: str
@@ -79,7 +79,7 @@ class SpecFormat:
     Raises
     ------
     FormatSyntaxError
-        When braces do not match, a field is empty or unknown, or a sigil stands where it may not.
+        When braces do not match, a field is empty or unknown, or a sigil is in the wrong place.
     """
 
     def __init__(self, template: str) -> None:
@@ -104,7 +104,7 @@ class SpecFormat:
         Raises
         ------
         NoMatch
-            When the template asks for a dependency or variant the spec does not have.
+            When the template refers to a dependency or variant the spec does not have.
         """
         out = []
         for piece in self._pieces:
@@ -114,7 +114,7 @@ class SpecFormat:
             node = _dependency(spec, piece.dependency, store) if piece.dependency else spec
             value = _value(node, piece, store)
             if value:
-                # Spack writes "none" for what has no compiler, whatever the sigil.
+                # Spack writes "none" if there is no compiler, whatever the sigil.
                 text = value if value == _NO_COMPILER else piece.sigil + value
                 out.append(paint(_kind(piece.attribute), text) if paint else text)
         return "".join(out).strip()
@@ -145,8 +145,8 @@ def format_flags(flags: Mapping[str, tuple[str, ...]]) -> str:
 def format_compilers(spec: Spec, store: Store) -> str:
     """Return the compilers of `spec` as a query would name them (``%c,cxx=gcc@12.2.0``).
 
-    Before Spack 1.0 that is the compiler of the node, since then the direct dependencies that
-    provide a language. Spack goes on to call an LLVM ``clang``, and so on.
+    Before Spack 1.0, that is the compiler of the node; since then, the direct dependencies that
+    provide a language. As in Spack, LLVM is still called ``clang``, and so on.
     """
     if spec.compiler is not None:
         return f"%{spec.compiler.name}@{spec.compiler.version}"
@@ -182,7 +182,7 @@ def _parse(template: str) -> Iterable[str | _Field]:
                 "this brace closes nothing",
                 template,
                 position,
-                hint="Write \\} for a brace that is to be printed.",
+                hint="Write \\} to print a brace.",
             )
         else:
             literal.append(char)
@@ -203,7 +203,7 @@ def _field(template: str, start: int, end: int) -> _Field:
     mark = sigil.strip()
     if found := _HASH.fullmatch(attribute):
         if mark in ("@", "%"):
-            raise error(f"{mark} cannot stand before a hash", "Write {/hash} or {hash}.")
+            raise error(f"{mark} cannot precede a hash", "Write {/hash} or {hash}.")
         length = int(found["length"]) if found["length"] else None
         return _Field(start, sigil, dependency, "hash", length)
     parts = attribute.split(".")
@@ -218,11 +218,11 @@ def _field(template: str, start: int, end: int) -> _Field:
         if attribute not in _FIELDS:
             raise error(f"unknown field {attribute!r}", _suggestion(attribute))
     if mark == "@" and attribute.rpartition(".")[2] not in ("version", "versions"):
-        raise error("@ can only stand before a version")
+        raise error("@ can only precede a version")
     if mark == "%" and attribute not in ("compiler", "compiler.name"):
-        raise error("% can only stand before a compiler")
+        raise error("% can only precede a compiler")
     if mark == "/":
-        raise error("/ can only stand before a hash")
+        raise error("/ can only precede a hash")
     return _Field(start, sigil, dependency, attribute)
 
 
@@ -255,10 +255,10 @@ def _value(spec: Spec, field: _Field, store: Store) -> str | None:
 
 
 def _dependency(spec: Spec, name: str, store: Store) -> Spec:
-    """Return the dependency of that name, or that provides the virtual of that name.
+    """Return the dependency `name`, else the provider of the virtual package `name`.
 
-    As in Spack: every direct dependency, and those reached from one over link and run edges,
-    the nearest first.
+    As in Spack, this considers every direct dependency, and those reached from one through link and
+    run edges, the nearest first.
     """
     seen = {spec.hash}
     queue = deque(spec.dependencies)
@@ -281,7 +281,7 @@ def _dependency(spec: Spec, name: str, store: Store) -> Spec:
 
 
 def _compiler(spec: Spec, store: Store) -> tuple[str, str] | None:
-    """Return name and version of the compiler of C, else C++, else Fortran."""
+    """Return the name and version of the compiler for C, else C++, else Fortran."""
     if spec.compiler is not None:
         return spec.compiler.name, str(spec.compiler.version)
     for language in LANGUAGES:
@@ -305,7 +305,7 @@ def _compiler_text(spec: Spec, store: Store) -> str:
 def _key_value(name: str, value: str | tuple[str, ...]) -> str:
     if isinstance(value, str):
         return f"{name}={_quoted(value)}"
-    # A patch is named by the first seven digits of its checksum.
+    # A patch is identified by the first seven digits of its checksum.
     parts = [part[:7] for part in value] if name == "patches" else value
     return f"{name}:={_quoted(','.join(parts))}"
 

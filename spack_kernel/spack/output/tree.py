@@ -1,7 +1,7 @@
 """The dependency tree of specs with their install status, as Spack 1.x prints it.
 
-Each spec stands once, at its shallowest place: Spack walks the DAG breadth first, children by
-name, and prints the tree of the edges it took.
+Each spec appears once, at its shallowest level: Spack walks the DAG breadth first, children by
+name, and prints the tree of the edges that it followed.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def dependency_tree(
 ) -> Iterator[TreeNode]:
     """Yield the tree of `roots` line by line, following edges of `deptypes`.
 
-    Roots stand by name and version; a root that is another root's dependency is not repeated.
+    Roots are sorted by name and version; a root that is another root's dependency is not repeated.
     """
     wanted = set(deptypes)
     children: dict[str, list[Dependency]] = {}

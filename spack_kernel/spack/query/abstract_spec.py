@@ -1,8 +1,8 @@
-"""A query: an abstract spec, what a user types to say which installed specs are meant.
+"""A query: an abstract spec, as a user types it to select installed specs.
 
-Queries are immutable. They compare by meaning, ``str(query)`` is a canonical spelling, and
-parsing that spelling gives an equal query. What matches is decided in `matching`, what is chosen
-in `selection`.
+Queries are immutable and compare by meaning. ``str(query)`` is a canonical spelling, and parsing
+that spelling gives an equal query. The module `matching` decides which specs match, and
+`selection` which of them is chosen.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _is_qualified = re.compile(QUALIFIED).fullmatch
 _is_loosely_qualified = re.compile(LOOSE_QUALIFIED).fullmatch
 
 
-class Conflict(ValueError):  # noqa: N818 - says what the two queries are in
+class Conflict(ValueError):  # noqa: N818 - names the state of the two queries
     """Two queries that no spec can satisfy together."""
 
 
 @dataclass(frozen=True)
 class VariantQuery:
-    """What is asked of one variant.
+    """The requirement on one variant.
 
     Attributes
     ----------
@@ -45,9 +45,9 @@ class VariantQuery:
     values : tuple
         Sorted; a boolean, or strings that must be among its values. Empty: any value.
     exact : bool
-        Whether it may have no other values (booleans, and ``name:=value``).
+        Whether other values are excluded (booleans, and ``name:=value``).
     propagate : bool
-        Whether it is asked of the dependencies, too (``++name``, ``name==value``).
+        Whether it also applies to the dependencies (``++name``, ``name==value``).
     """
 
     name: str
@@ -64,7 +64,7 @@ class VariantQuery:
         return not other.exact or set(self.values) <= set(other.values)
 
     def constrained(self, other: VariantQuery) -> VariantQuery:
-        """Return what asks for both; raises Conflict when nothing can satisfy that."""
+        """Return the combination of both; raise Conflict when nothing can satisfy it."""
         if not self.intersects(other):
             raise Conflict
         values = {*self.values, *other.values}
@@ -77,7 +77,7 @@ class VariantQuery:
 
     @property
     def is_boolean(self) -> bool:
-        """Whether a boolean is asked for, so that it is written ``+name`` or ``~name``."""
+        """Whether the value is a boolean, so that it is written ``+name`` or ``~name``."""
         return bool(self.name and self.values) and isinstance(self.values[0], bool)
 
     def __str__(self) -> str:
@@ -91,7 +91,7 @@ class VariantQuery:
 
 @dataclass(frozen=True)
 class CompilerQuery:
-    """The compiler asked of a node, where compilers are no dependencies."""
+    """The compiler required of a node, where compilers are not dependencies."""
 
     name: str
     versions: VersionList = ANY_VERSION
@@ -102,22 +102,22 @@ class CompilerQuery:
 
 @dataclass(frozen=True)
 class DependencyQuery:
-    """What is asked of a dependency.
+    """The requirement on a dependency.
 
     Attributes
     ----------
     query : Query
         The dependency itself.
     direct : bool
-        Whether it must be a direct one (``%``), or may be any (``^``).
+        Whether it must be a direct dependency (``%``) or can be any dependency (``^``).
     virtuals : tuple of str
-        Virtual packages it must stand for on that edge.
+        Virtual packages that it must provide on that edge.
     deptypes : tuple of str
         Types the edge must have, sorted.
     preferred : bool
-        Whether it was asked for all nodes (``%%``), which matters only to the concretizer.
+        Whether it is a preference for all nodes (``%%``), which matters only to the concretizer.
     when : Query or None
-        Asked only of specs that satisfy this.
+        The requirement applies only to specs that satisfy this query.
     """
 
     query: Query
@@ -155,27 +155,27 @@ class Query:
     Attributes
     ----------
     name, namespace : str or None
-        Package or virtual name; None where any will do.
+        Name of a package or virtual package, and namespace; None for any.
     versions : VersionList
-        The versions asked for.
+        The requested versions.
     variants : mapping of str to VariantQuery
         By name.
     flags : mapping of str to tuple of (flag, propagate)
         Compiler flags by list.
     platform, os, target : str or None
-        The architecture; `target` may hold ranges and lists.
+        The architecture; `target` may contain ranges and lists.
     hash : str or None
-        What the DAG hash begins with.
+        The beginning of the DAG hash.
     compiler : CompilerQuery or None
         The compiler of the node; only in the older dialects.
     dependencies : tuple of DependencyQuery
-        What is asked of dependencies.
+        The requirements on dependencies.
     dialect : Dialect
-        How it was read.
+        The dialect in which it was parsed.
     text : str
-        What the user typed, maybe with other queries around it.
+        What the user typed, possibly with other queries around it.
     span : tuple of int
-        Where the name stands in `text`, or the node begins: start and end.
+        The start and end of the name in `text`, or of the first token of the node.
     """
 
     name: str | None = None
@@ -198,7 +198,7 @@ class Query:
 
     @property
     def label(self) -> str:
-        """The package with its namespace, as asked for; empty for an anonymous query."""
+        """The package with its namespace, as requested; empty for an anonymous query."""
         return ".".join(part for part in (self.namespace, self.name) if part) if self.name else ""
 
     def walk(self) -> Iterator[Query]:
@@ -208,9 +208,9 @@ class Query:
             yield from dependency.query.walk()
 
     def intersects(self, other: Query) -> bool:
-        """Return False only when no spec can satisfy both, as far as the node itself says.
+        """Return False only when the node itself rules out that a spec satisfies both.
 
-        Queries of different names may mean the same spec, since one may be a virtual.
+        Queries with different names may mean the same spec, since one may be a virtual package.
         """
         if self.name and other.name and self.name != other.name:
             return True
@@ -221,24 +221,24 @@ class Query:
         return True
 
     def _decisive(self, other: Query) -> Query:
-        """Return this without what cannot exclude `other` for sure."""
+        """Return this query without the parts that cannot exclude `other` with certainty."""
         variants = {
             name: variant
             for name, variant in self.variants.items()
-            # Patches may be abbreviated, and a propagated variant holds only where there is one.
+            # Patches may be abbreviated, and a propagated variant applies only where it exists.
             if name != "patches"
             and not (
                 variant.propagate and name in other.variants and other.variants[name].propagate
             )
         }
-        # Where Spack comes to a * in platform or os, it does not look at what follows.
+        # If platform or os is *, Spack ignores the parts that follow.
         platform = None if self.platform == "*" else self.platform
         os = None if self.platform == "*" or self.os == "*" else self.os
         target = None if "*" in (self.platform, self.os, self.target) else self.target
         return replace(self, variants=variants, platform=platform, os=os, target=target)
 
     def constrained(self, other: Query) -> Query:
-        """Return what asks for both nodes, with the dependencies of `self`.
+        """Return the combination of both nodes, with the dependencies of `self`.
 
         Raises
         ------
@@ -285,16 +285,16 @@ class Query:
 
     @classmethod
     def of(cls, spec: Spec, dialect: Dialect = SPACK_1) -> Query:
-        """Return the query that asks for everything `spec` says of itself.
+        """Return the query that requires all attributes of `spec` itself.
 
-        Other specs may match, too: builds that differ in their dependencies only.
+        Other specs may also match: builds that differ only in their dependencies.
 
         Parameters
         ----------
         spec : Spec
             A concrete spec.
         dialect : Dialect
-            How the query is to be read.
+            The dialect of the query.
         """
         compiler: CompilerQuery | None = None
         dependencies: tuple[DependencyQuery, ...] = ()
@@ -334,7 +334,7 @@ class Query:
         qualified = _is_loosely_qualified if self.dialect.loose_words else _is_qualified
         keyed = self.namespace is not None and not (named and qualified(self.label))
         text = (self.name or "") if keyed or not named else self.label
-        if "" in self.variants:  # behind a version it would change what that is
+        if "" in self.variants:  # after a version it would change the version
             text += f" {self.variants['']} "
         if self.versions != ANY_VERSION:
             text += f"@{self.versions}"
@@ -348,7 +348,7 @@ class Query:
         for name in sorted(self.flags):
             words += flag_words(name, self.flags[name])
         arch = {"platform": self.platform, "os": self.os, "target": self.target}
-        if "None" in arch.values():  # a value only behind another part of the architecture
+        if "None" in arch.values():  # a value only after another part of the architecture
             arch = dict(sorted(arch.items(), key=lambda part: (part[1] or "None") == "None"))
             words += ["target=None"] if set(arch.values()) <= {None, "None"} else []
         words += [f"{part}={quoted(value)}" for part, value in arch.items() if value is not None]

@@ -1,4 +1,4 @@
-"""Queries while they are read: what may be said of a node, how often, and what it means."""
+"""Queries during parsing: which attributes a node can have, how often, and what they mean."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from .dialects import Dialect
     from .quoting import Flag
 
-#: Attributes that are no variants of a package, so that they cannot be propagated to others.
+#: Attributes that are not variants of a package, and so cannot be propagated to dependencies.
 RESERVED_NAMES = {
     *("arch", "architecture", "branch", "commit", "dev_path", "namespace", "operating_system"),
     *("os", "patches", "platform", "ref", "tag", "target"),
 }
 
-#: Names that stand for what the machine has.
+#: Names that stand for the operating system or target of this machine.
 _HOST_OS = ("backend", "be", "default_os", "fe", "frontend")
 _HOST_TARGET = ("backend", "be", "default_target", "fe", "frontend")
 
 _replace_quoted = re.compile(QUOTED).sub
 
 
-class Refusal(Exception):  # noqa: N818 - what the parser does with it is the error
-    """Something that cannot be said of a node: why, and what to write instead."""
+class Refusal(Exception):  # noqa: N818 - the parser turns it into an error
+    """An attribute that a node cannot have: the reason, and what to write instead."""
 
     def __init__(self, reason: str, hint: str = "") -> None:
         super().__init__(reason)
@@ -45,14 +45,14 @@ class Refusal(Exception):  # noqa: N818 - what the parser does with it is the er
 
 @dataclass
 class NodeDraft:
-    """A query while it is read.
+    """A query during parsing.
 
     Parameters
     ----------
     dialect : Dialect
-        How it is read.
+        The dialect of the query.
     span : tuple of int
-        Where its name stands in the text.
+        Where its name is in the text.
     """
 
     dialect: Dialect
@@ -69,7 +69,7 @@ class NodeDraft:
     edges_to: dict[str, list[EdgeDraft]] = field(default_factory=dict)
 
     def finished(self, text: str) -> Query:
-        """Return the query, as read from `text`."""
+        """Return the query as parsed from `text`."""
         return Query(
             name=self.name,
             namespace=self.namespace,
@@ -90,10 +90,10 @@ class NodeDraft:
             span=self.span,
         )
 
-    # Each of the following raises Refusal when it cannot be said.
+    # Each of the following raises Refusal when the node cannot have what is added.
 
     def set_pair(self, name: str, value: str, *, propagate: bool = False) -> None:
-        """Take ``name=value``, or ``name:=value`` with the colon in `name`."""
+        """Add ``name=value``, or ``name:=value`` with the colon in `name`."""
         exact = len(name) > 1 and name.endswith(":")
         if "'" in value or '"' in value:
             value = _replace_quoted(_unquoted, value)
@@ -104,9 +104,9 @@ class NodeDraft:
     def set(
         self, name: str, value: bool | str, *, propagate: bool = False, exact: bool = False
     ) -> None:
-        """Take an attribute: a part of the architecture, flags, the namespace or a variant."""
+        """Add an attribute: a part of the architecture, flags, the namespace or a variant."""
         if propagate and name in RESERVED_NAMES:
-            raise Refusal(f"{name} cannot be asked of dependencies, too", f"Write {name}=... .")
+            raise Refusal(f"{name} cannot be propagated to dependencies", f"Write {name}=... .")
         if name in ("arch", "architecture"):
             if isinstance(value, bool):
                 raise Refusal(f"{name} needs a value", "Write arch=linux-debian12-x86_64_v3.")
@@ -114,7 +114,7 @@ class NodeDraft:
             platform, os, target = parts if len(parts) == 3 else ("", "", value)
             self._set_arch(platform=platform, os=os, target=target)
         elif name in ("platform", "target", "os", "operating_system"):
-            # A boolean here is never meant, and never true of a spec; so in Spack.
+            # A boolean here is always a mistake and never matches a spec; as in Spack.
             text = value if isinstance(value, str) else "True" if value else ""
             self._set_arch(**{"os" if name.startswith("o") else name: text})
         elif name == "namespace" and self.dialect.namespace_key:
@@ -148,13 +148,13 @@ class NodeDraft:
         platform = self.arch["platform"] = self.arch.get("platform") or here.platform
         if platform != here.platform:
             raise Refusal(
-                f"{part}={value} stands for that of this machine, and the platform is {platform}",
+                f"{part}={value} refers to this machine, but the platform is {platform}",
                 f"Name the {part}.",
             )
         return here.os if part == "os" else here.target
 
     def attach(self, edge: EdgeDraft) -> None:
-        """Take a dependency, or constrain the one that was named before."""
+        """Add a dependency, or constrain the one that was named before."""
         name = edge.node.name
         same_name = self.edges_to.get(name, []) if name else []
         for other in same_name:
@@ -163,8 +163,8 @@ class NodeDraft:
                     other.node.constrain(edge.node)
                 except Conflict:
                     raise Refusal(
-                        f"nothing can be both this {name} and the one before it",
-                        "What is said of one dependency belongs behind one ^.",
+                        f"no spec can be both this {name} and the one before it",
+                        "Write all constraints on one dependency after a single ^.",
                     ) from None
                 other.virtuals = tuple(dict.fromkeys([*other.virtuals, *edge.virtuals]))
                 return
@@ -173,13 +173,13 @@ class NodeDraft:
         ):
             raise Refusal(f"{name} is named twice with dependency types that exclude each other")
         if same_name:
-            edge.preferred = False  # so in Spack
+            edge.preferred = False  # as in Spack
         self.edges.append(edge)
         if name:
             self.edges_to.setdefault(name, []).append(edge)
 
     def constrain(self, other: NodeDraft) -> None:
-        """Ask for `other`, too; raises Conflict when nothing can be both."""
+        """Add the constraints of `other`; raises Conflict when no spec can satisfy both."""
         both = self.finished("").constrained(other.finished(""))
         self.name, self.namespace, self.hash = both.name, both.namespace, both.hash
         self.versions = both.versions
@@ -191,7 +191,7 @@ class NodeDraft:
 
 @dataclass
 class EdgeDraft:
-    """A dependency while it is read; see `DependencyQuery`."""
+    """A dependency during parsing; see `DependencyQuery`."""
 
     node: NodeDraft
     direct: bool
@@ -202,7 +202,7 @@ class EdgeDraft:
     when_text: str = ""
 
     def finished(self, text: str) -> DependencyQuery:
-        """Return the query, as read from `text`."""
+        """Return the query as parsed from `text`."""
         return DependencyQuery(
             self.node.finished(text),
             self.direct,
@@ -214,7 +214,7 @@ class EdgeDraft:
         )
 
     def excludes(self, other: EdgeDraft) -> bool:
-        """Return whether Spack refuses two such dependencies on packages of one name."""
+        """Return whether Spack rejects two such dependencies on packages of the same name."""
         ours, theirs = set(self.deptypes), set(other.deptypes)
         return bool(ours & theirs) or bool(ours & {"link", "run"} and theirs & {"link", "run"})
 
@@ -228,7 +228,7 @@ def _variant(name: str, value: bool | str, exact: bool, propagate: bool) -> Vari
         return VariantQuery(name, (), propagate=propagate)
     values = sorted(set(value.split(",")))
     if "*" in values:
-        raise Refusal("the value * stands for any, and stands alone", f"Write {name}=* .")
+        raise Refusal("the value * means any value, and must be the only one", f"Write {name}=* .")
     if not is_spellable(",".join(values)):
         raise Refusal("a value cannot end in a backslash")
     return VariantQuery(name, tuple(values), exact, propagate)
@@ -240,7 +240,7 @@ def _unquoted(match: re.Match[str]) -> str:
 
 
 def _flags(value: str) -> list[str]:
-    """Cut a list of compiler flags; a word that is no flag is the argument of the one before."""
+    """Split a list of compiler flags; a word that is not a flag is the previous flag's argument."""
     flags: list[str] = []
     for word in value.split():
         if flags and not word.startswith("-"):

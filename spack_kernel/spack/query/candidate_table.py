@@ -1,4 +1,4 @@
-"""What tells specs apart, as a table: for people who must choose one of several."""
+"""A table of the differences between specs, for users who must choose one of them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DEPENDENCY_COLUMNS = 3
 
 
 def short_hashes(specs: Sequence[Spec]) -> list[str]:
-    """Return the hashes of `specs`, all as short as tells them apart, but at least 7 long."""
+    """Return the hashes of `specs`, as short as keeps them distinct, but at least 7 long."""
     length = _HASH_LENGTH
     distinct = len({spec.hash for spec in specs})
     while len({spec.hash[:length] for spec in specs}) < distinct:
@@ -33,16 +33,16 @@ def short_hashes(specs: Sequence[Spec]) -> list[str]:
 
 
 def table(specs: Sequence[Spec], lookup: Lookup, *, versions: bool | None = None) -> list[str]:
-    """Return one line a spec: its hash, its name, and what it does not share with all others.
+    """Return one line per spec: its hash, its name, and whatever differs between the specs.
 
     Parameters
     ----------
     specs : sequence of Spec
-        What to tell apart, at least one.
+        The specs to distinguish, at least one.
     lookup : callable
-        Gives the spec of a DAG hash, or None.
+        Returns the spec of a DAG hash, or None.
     versions : bool, optional
-        Whether to show the versions; by default where they differ.
+        Whether to show the versions; by default, only if they differ.
     """
     own = [column for column in _own(specs, lookup) if len(set(column)) > 1]
     columns = [short_hashes(specs), _names(specs, versions), *own]
@@ -73,7 +73,7 @@ def _names(specs: Sequence[Spec], versions: bool | None) -> list[str]:
 
 
 def _own(specs: Sequence[Spec], lookup: Lookup) -> Iterator[list[str]]:
-    """Yield the columns of what specs say of themselves."""
+    """Yield the columns for the specs' own attributes."""
     yield [compiler(spec, lookup) for spec in specs]
     for name in sorted({name for spec in specs for name in spec.variants}):
         yield [_variant(spec, name) for spec in specs]
@@ -117,7 +117,7 @@ def _flags(spec: Spec, name: str) -> str:
 
 
 def _python(spec: Spec, lookup: Lookup) -> str:
-    """Return the python that `spec` runs with; empty for one that needs none."""
+    """Return the Python that `spec` runs with; empty for a spec that does not need one."""
     seen = {spec.hash}
     level = [spec]
     while level:
@@ -140,16 +140,16 @@ def _python(spec: Spec, lookup: Lookup) -> str:
 def _dependencies(
     specs: Sequence[Spec], groups: list[list[int]], lookup: Lookup
 ) -> list[list[str]]:
-    """Return columns of dependencies that tell the rows of each group apart.
+    """Return columns of dependencies that distinguish the rows of each group.
 
     Parameters
     ----------
     specs : sequence of Spec
         The rows.
     groups : list of list of int
-        Rows that are alike so far; only for them cells are filled.
+        Rows that are identical so far; only their cells are filled.
     lookup : callable
-        Gives the spec of a DAG hash, or None.
+        Returns the spec of a DAG hash, or None.
     """
     columns: list[list[str]] = []
     for deptypes in (frozenset(RUNTIME_DEPTYPES), frozenset(ALL_DEPTYPES)):
@@ -179,7 +179,7 @@ def _parts(cells: dict[int, str], groups: list[list[int]]) -> int:
 def _column(
     name: str, trees: dict[int, dict[str, Spec]], groups: list[list[int]], lookup: Lookup
 ) -> dict[int, str]:
-    """Return what tells the dependency `name` of alike rows apart: version, or else attributes."""
+    """Return what distinguishes identical rows in the dependency `name`: version or attributes."""
     cells: dict[int, str] = {}
     for rows in groups:
         nodes = {row: trees[row][name] for row in rows if name in trees[row]}

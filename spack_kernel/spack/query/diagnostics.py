@@ -1,4 +1,4 @@
-"""Say why a query chose nothing, or could not choose: the texts of NoMatch and Ambiguous."""
+"""Explain why a query matched nothing, or too much: the texts of NoMatch and Ambiguous."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .store_index import StoreIndex
     from .virtuals import Providers
 
-#: How many candidates, nearest specs, and values are listed.
+#: The maximum number of candidates, nearest specs, and values listed.
 _SPECS = 20
 _NEAREST = 5
 _VALUES = 8
@@ -64,14 +64,14 @@ def no_match(index: StoreIndex, selection: Selection, providers: Providers) -> N
 
 
 class _Part(NamedTuple):
-    """One thing a query asks of a node: how it is written, and alone as a query."""
+    """One constraint of a query on a node: its text, and the constraint as its own query."""
 
     text: str
     query: Query
 
 
 class _Reasons:
-    """Looks for what stands between a query and the specs that are installed."""
+    """Finds the reasons why no installed spec satisfies a query."""
 
     def __init__(self, index: StoreIndex, query: Query, providers: Providers) -> None:
         self.chain = index.chain
@@ -85,7 +85,7 @@ class _Reasons:
         self.providers = providers
 
     def found(self) -> tuple[list[str], str]:
-        """Return the lines that say it, and a hint."""
+        """Return the lines of the explanation, and a hint."""
         for query in self.query.walk():
             name = query.name
             if name and not (name in self.known or name in self.virtuals or name in self.providers):
@@ -111,26 +111,26 @@ class _Reasons:
         else:
             details += self._parts_missing(pool)
         if not details:
-            details = ["Each of what is asked is true of some installed spec, but not all of one."]
+            details = ["Each part of the query matches an installed spec, but no spec matches all."]
         if self.query.name is None:
             return details, ""
         near, hint = self._near()
         return details + near, hint
 
     def _near(self) -> tuple[list[str], str]:
-        """Return a table of the nearest specs that are installed, and how to take one."""
+        """Return a table of the nearest installed specs, and a hint for selecting one."""
         pool = [spec for spec in self._pool() if spec.installed]
         if not pool:
             return self._none_of_that_name(), ""
         near = self.in_find_order(self._nearest(pool))[:_NEAREST]
-        title = "Installed:" if len(near) == len(pool) else "The nearest that are installed:"
+        title = "Installed:" if len(near) == len(pool) else "The nearest installed specs:"
         return [
             title,
             *table(near, self.chain.by_hash, versions=True),
-        ], f"If one of them will do: {near[0].name}/{short_hashes(near)[0]}"
+        ], f"If one of these will do: {near[0].name}/{short_hashes(near)[0]}"
 
     def _none_of_that_name(self) -> list[str]:
-        """Say that there is nothing to choose from, and what there was."""
+        """Return lines that report that nothing is installed, and what was installed before."""
         name = self.query.name
         there_were = sorted({spec.label for spec in self._pool()})
         if name is not None and name not in self.known:
@@ -158,7 +158,7 @@ class _Reasons:
         if query.text and name in query.text[slice(*query.span)]:
             start = query.text.index(name, query.span[0])
             details += [f"  {query.text}", f"  {' ' * start}{'^' * len(name)}"]
-        details.append(f"Nothing that is recorded is called {name}.")
+        details.append(f"No recorded package is named {name}.")
         names = [*self.known, *self.virtuals]
         close = [other for other in (f"py-{name}", f"r-{name}", f"perl-{name}") if other in names]
         close += [
@@ -166,10 +166,10 @@ class _Reasons:
         ]
         if not query.dialect.edge_virtuals:
             details.append(
-                f"If {name} is a virtual package: this database does not record what provides it."
+                f"If {name} is a virtual package, this database does not record its providers."
             )
         elif f"py-{name}" not in close:
-            details.append(f"If {name} is a virtual package: no recorded spec uses one for it.")
+            details.append(f"If {name} is a virtual package, no recorded spec uses its providers.")
         return details, f"Did you mean {_or(close)}?" if close else ""
 
     def _unknown_hash(self, dag_hash: str) -> tuple[list[str], str]:
@@ -184,7 +184,7 @@ class _Reasons:
         return details, f"Did you mean {_or(near[:5])}?" if near else ""
 
     def _not_installed(self) -> tuple[list[str], str]:
-        """Return what is said of records that satisfy the query and are not installed."""
+        """Return lines about records that satisfy the query but are not installed, and a hint."""
         if self.query.hash:
             records: Iterable[Spec] = self.chain.with_hash_prefix(self.query.hash)
         elif self.query.name:
@@ -202,11 +202,11 @@ class _Reasons:
                 lines.append(f"{spec.label} was deprecated in favour of {instead}.")
                 hint = f"Use {other.name}/{other.hash[:7]}" if other and other.installed else hint
             else:
-                lines.append(f"{spec.label} was installed and is not any more.")
-                hint = hint or f"`spack install /{spec.hash[:7]}` brings it back."
+                lines.append(f"{spec.label} is no longer installed.")
+                hint = hint or f"Reinstall it with `spack install /{spec.hash[:7]}`."
         return lines[:_SPECS], hint
 
-    # What is asked of a node
+    # Constraints on a node
 
     def _parts(self) -> Iterator[_Part]:
         query = self.query
@@ -234,7 +234,7 @@ class _Reasons:
             yield _Part(str(part), part)
 
     def _parts_missing(self, pool: Sequence[Spec]) -> Iterator[str]:
-        """Yield what is true of none of the specs that could be meant."""
+        """Yield a line for each constraint that none of the candidates satisfies."""
         who = self.query.name or "spec"
         for text, part in self._parts():
             test = self.matcher.test(part)
@@ -243,7 +243,7 @@ class _Reasons:
             yield f"No installed {who} satisfies {text}{self._instead(part, pool)}"
 
     def _instead(self, part: Query, pool: Sequence[Spec]) -> str:
-        """Return the end of the sentence that says what there is."""
+        """Return the end of the sentence, with the available alternatives."""
         if self.query.name is None and (part.versions != ANY_VERSION or part.dependencies):
             return "."
         if part.versions != ANY_VERSION:
@@ -266,7 +266,7 @@ class _Reasons:
             if ends:
                 close = get_close_matches(ends[0], known_targets(), n=3)
                 asked = f"; did you mean {_or(close)}?" if close else "."
-                return f": no target is called {ends[0]}{asked}"
+                return f": no target is named {ends[0]}{asked}"
             return _there_is(sorted({spec.arch.target for spec in pool}))
         for name in ("platform", "os"):
             if getattr(part, name):
@@ -279,7 +279,7 @@ class _Reasons:
         return "."
 
     def _other_dependencies(self, name: str, pool: Sequence[Spec]) -> str:
-        """Return which specs called `name` are anywhere below those that could be meant."""
+        """Return which specs named `name` are anywhere in the dependencies of the candidates."""
         seen: set[str] = set()
         found: set[Spec] = set()
         stack = list(pool)
@@ -297,7 +297,7 @@ class _Reasons:
         return _there_is(f"{name}@{version}" for version in versions)
 
     def _nearest(self, pool: Sequence[Spec]) -> list[Spec]:
-        """Return the specs of which most of what is asked is true."""
+        """Return the specs that satisfy the most constraints of the query."""
         tests = [self.matcher.test(part.query) for part in self._parts()]
         scores = [sum(test(spec) for test in tests) for spec in pool]
         best = max(scores)
@@ -315,22 +315,22 @@ def _there_is(values: Iterable[str]) -> str:
     if not listed:
         return "."
     more = f" and {len(listed) - _VALUES} others" if len(listed) > _VALUES else ""
-    return f"; there is {', '.join(listed[:_VALUES])}{more}."
+    return f"; available: {', '.join(listed[:_VALUES])}{more}."
 
 
 def _there_was(labels: Sequence[str]) -> str:
     more = f" and {len(labels) - _VALUES} others" if len(labels) > _VALUES else ""
-    return f"; there was {', '.join(labels[:_VALUES])}{more}."
+    return f"; previously: {', '.join(labels[:_VALUES])}{more}."
 
 
 def _looked_in(chain: Chain) -> str:
-    """Say where was looked: a query is often right, and the store another one than was meant."""
+    """Return a line that lists the searched databases: often the store is the wrong one."""
     told = [f"{len(database):,} in {database.root}" for database in chain.databases]
-    return f"Looked among all specs that are recorded: {', '.join(told)}."
+    return f"Searched all recorded specs: {', '.join(told)}."
 
 
 def _what_to_type(query: Query) -> str:
-    """Return what to do when nothing that is installed is near."""
+    """Return a hint for a query that is not close to any installed spec."""
     if query.name is None or query.hash is not None:
         return "Choose from `spack-kernel list --all`, or name another store (--store)."
     return (

@@ -1,8 +1,8 @@
-"""How the Spack that keeps a database reads a query.
+"""How the Spack that wrote a database interprets a query.
 
-The language grew with Spack, and some of it changed its meaning. A store is asked in the dialect
-of the Spack that wrote its database, so that the answer is the one people there are used to.
-What an older Spack refused and a newer one knows is understood in every dialect.
+The query language grew with Spack, and parts of it changed their meaning. A query uses the dialect
+of the Spack that wrote the store's database, so that users get the results they are used to. Syntax
+that only newer versions accept is accepted in every dialect.
 """
 
 from __future__ import annotations
@@ -19,39 +19,38 @@ class Dialect:
     name : str
         The Spack versions, for messages.
     compiler_nodes : bool
-        Whether ``%gcc`` names a direct dependency (Spack 1.0 and newer), whose attributes may
-        follow, and values may contain ``%`` and ``^``; else it is the compiler of a node, what
-        follows belongs to the node, and a value ends there.
+        Whether ``%gcc`` names a direct dependency (Spack 1.0 and newer), whose attributes can
+        follow, and values can contain ``%`` and ``^``. Otherwise it names the compiler of a node,
+        what follows belongs to the node, and ``%`` and ``^`` end a value.
     all_edges : bool
-        Whether ``^`` follows edges of every type; else, below the direct dependencies, only
-        those to link and run dependencies.
+        Whether ``^`` follows edges of every type; otherwise, below the direct dependencies, it
+        follows only those to link and run dependencies.
     edge_types : bool
-        Whether ``^[deptypes=...]`` restricts the types of the edge; older ones ignored it.
+        Whether ``^[deptypes=...]`` restricts the types of the edge; older versions ignore it.
     edge_virtuals : bool
-        Whether edges record the virtual packages they stand for.
+        Whether edges record the virtual packages that they provide.
     prereleases : bool
-        Whether ``2.0rc1`` sorts before ``2.0``; else it is one of the versions ``2.0``.
+        Whether ``2.0rc1`` sorts before ``2.0``; otherwise the version ``2.0`` includes it.
     propagation : bool
-        Whether ``name==value`` propagates; else the value begins with a ``=``.
+        Whether ``name==value`` propagates; otherwise the value begins with ``=``.
     weak_propagation : bool
-        Whether a propagated variant (``++mpi``) is required only where a package has it; else
-        it is required like any other.
+        Whether a propagated variant (``++mpi``) is required only where a package has it; otherwise
+        it is required like any other variant.
     partial_flags : bool
-        Whether a spec may have more compiler flags than were asked for.
+        Whether a spec can have more compiler flags than the query names.
     partial_patches : bool
-        Whether the checksums of patches may be abbreviated.
+        Whether the checksums of patches can be abbreviated.
     any_target : bool
-        Whether ``target=*`` stands for any target.
+        Whether ``target=*`` matches any target.
     namespace_key : bool
-        Whether ``namespace=builtin`` restricts the namespace; else it is taken for a variant.
+        Whether ``namespace=builtin`` restricts the namespace; otherwise it is read as a variant.
     blank_ranges : bool
-        Whether a blank may stand before the colon of a range.
+        Whether a blank is allowed before the colon of a range.
     nameless_pairs : bool
-        Whether ``=value`` is let pass (and never true).
+        Whether ``=value`` is accepted (it never matches).
     loose_words : bool
-        Whether a value goes on to the next blank outside quotes, and quotes around a name, a
-        blank behind the slash of a hash, and dots at the end of a version or namespace are let
-        pass.
+        Whether a value extends to the next blank outside quotes, and quotes around a name, a blank
+        after the slash of a hash, and dots at the end of a version or namespace are accepted.
     """
 
     name: str
@@ -114,10 +113,10 @@ def dialect_of(database_format: str, *, build_systems: bool) -> Dialect:
     Parameters
     ----------
     database_format : str
-        What its file names: ``"5"`` to ``"8"``.
+        The format recorded in its file: ``"5"`` to ``"8"``.
     build_systems : bool
-        Whether specs in it have the variant ``build_system``, as all have from Spack 0.19 on;
-        it decides what wrote a database of format 6.
+        Whether its specs have the variant ``build_system``, as all do since Spack 0.19. This
+        determines which version wrote a database of format 6.
     """
     number = database_format.partition(".")[0]
     if not number.isdecimal() or int(number) >= 8:

@@ -1,7 +1,7 @@
 """Decide whether a concrete spec satisfies a query.
 
-A query is made into a function once, and the function asked of every candidate: the rules that a
-query needs are the only ones that are looked at, and what was found out of a node is kept.
+Each query is turned into a function once, which is then applied to every candidate. Only the rules
+that the query needs are evaluated, and the results for a node are cached.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ _COMPILER_VIRTUALS = ("c", "cxx", "fortran")
 
 
 class Matcher:
-    """Decides for one store and one dialect what satisfies a query.
+    """Decides, for one store and one dialect, which specs satisfy a query.
 
     Parameters
     ----------
     lookup : callable
-        Gives the spec of a DAG hash, or None.
+        Returns the spec of a DAG hash, or None.
     dialect : Dialect
-        How queries are read.
+        The dialect of the queries.
     providers : Providers
-        What is known of virtual packages.
+        The known providers of virtual packages.
     dependencies : callable, optional
-        Gives the edges of a DAG hash, where that is cheaper than to look up its spec.
+        Returns the edges of a DAG hash, if that is cheaper than looking up its spec.
     is_package : callable
-        Tells of a name whether it is known to be that of a package, so that `providers`, which
-        may have to read recipes, need not be asked about it.
+        Returns whether a name is known to be that of a package, so that it is not looked up in
+        `providers`, which might have to read recipes.
     """
 
     def __init__(
@@ -60,16 +60,16 @@ class Matcher:
         self._dialect = dialect
         self._providers = providers
         self._is_package = is_package
-        #: Virtual packages that were asked for in versions nothing is known of.
+        #: Virtual packages requested with a version, where no versions are known.
         self.unknown_versions: set[str] = set()
 
     def test(self, query: Query, *, named: bool = True) -> Callable[[Spec], bool]:
-        """Return a function that says whether a spec satisfies `query`.
+        """Return a function that tests whether a spec satisfies `query`.
 
         Parameters
         ----------
         query : Query
-            What is asked.
+            The query.
         named : bool
             False when the candidates are known to have the name, or to provide it.
         """
@@ -80,9 +80,9 @@ class Matcher:
         return lambda spec: node(spec) and all(edge(spec) is not None for edge in edges)
 
     def provider_test(self, query: Query) -> Callable[[Spec], bool]:
-        """Return a function that says whether a spec provides `query`, by what is known of it.
+        """Return a function that tests whether a spec is known to provide `query`.
 
-        Of a provider only the version of the virtual counts; so in Spack.
+        As in Spack, only the version of the virtual matters.
         """
         assert query.name is not None
         tests = [
@@ -106,7 +106,7 @@ class Matcher:
         return lambda spec: node(spec) and all(test(spec) for test in propagated)
 
     def _propagation_test(self, variant: VariantQuery) -> Callable[[Spec], bool]:
-        """Every node that has the variant has it so."""
+        """Return a function that tests whether every node with the variant satisfies it."""
         satisfies = variant_test(variant, self._dialect)
         violates = self._somewhere(
             lambda spec: variant.name in spec.variants and not satisfies(spec.variants)
@@ -120,10 +120,10 @@ class Matcher:
     def _somewhere(
         self, holds: Callable[[Spec], bool], name: str | None = None
     ) -> Callable[[str, str], bool]:
-        """Return whether something holds of a node or of anything it needs.
+        """Return a function that tests whether `holds` is true for a node or any node below it.
 
-        Asked with the DAG hash and the name of the node; with `name`, it can hold of that
-        package only.
+        It takes the DAG hash and the name of the node. With `name`, only nodes of that package are
+        tested.
         """
         known: dict[str, bool] = {}
 
@@ -153,7 +153,7 @@ class Matcher:
     # Dependencies
 
     def _dependency_test(self, dependency: DependencyQuery) -> Callable[[Spec], Spec | None]:
-        """Return a function that gives the dependency of a spec that was asked for, or None."""
+        """Return a function that returns the requested dependency of a spec, or None."""
         if self._dialect.compiler_nodes:
             find = self._modern(dependency)
         else:
@@ -164,7 +164,7 @@ class Matcher:
         return lambda spec: find(spec) if applies(spec) else spec
 
     def _modern(self, dependency: DependencyQuery) -> Callable[[Spec], Spec | None]:
-        """Spack 1.0 and newer: the first edge that fits decides."""
+        """Return the test for Spack 1.0 and newer: the first matching edge decides."""
         query = dependency.query
         fits = self._edge_test(dependency)
         below = [self._dependency_test(each) for each in query.dependencies]
@@ -210,7 +210,7 @@ class Matcher:
         return find
 
     def _edge_test(self, dependency: DependencyQuery) -> Callable[[Dependency, Spec], bool]:
-        """Return a function that says whether an edge to a spec is the one asked for."""
+        """Return a function that tests whether an edge to a spec is the requested one."""
         query = dependency.query
         name = query.name
         node = _kept(self._node_test(query, named=False))
@@ -230,13 +230,13 @@ class Matcher:
                 return False
             if not other:
                 return node(spec)
-            # A virtual, of which nothing but the version counts.
+            # A virtual, of which only the version matters.
             return any_version or provides()(spec)
 
         return fits
 
     def _provides_version(self, query: Query) -> Callable[[Spec], bool]:
-        """Return whether a spec provides the versions of the virtual `query` asked for."""
+        """Return a function that tests whether a spec provides the requested virtual versions."""
         assert query.name is not None
         virtual = query.name
         if virtual in self._providers:
@@ -254,9 +254,9 @@ class Matcher:
         deptypes: set[str],
         name: str | None = None,
     ) -> Callable[[str], bool]:
-        """Return whether an edge that fits is somewhere below a node, by DAG hash.
+        """Return a function that tests whether a matching edge is anywhere below a node.
 
-        With `name`, only edges to that package, or that stand for it, can fit.
+        It takes the DAG hash. With `name`, only edges to that package or virtual can match.
         """
         known: dict[str, bool] = {}
 
@@ -286,10 +286,10 @@ class Matcher:
         return somewhere
 
     def _compiler_edge_test(self, dependency: DependencyQuery) -> Callable[[Spec], bool] | None:
-        """Return whether the compiler of a node is what was asked for.
+        """Return a function that tests the compiler of a node; None if it can never match.
 
-        That is for specs an older Spack concretized: the compiler is an attribute of theirs, and
-        counts as a build dependency of which only name and version are known.
+        This is for specs that an older Spack concretized: their compiler is an attribute, and
+        counts as a build dependency of which only the name and version are known.
         """
         query = dependency.query
         if not set(dependency.deptypes) <= {"build"} or not set(dependency.virtuals) <= set(
@@ -309,13 +309,16 @@ class Matcher:
         )
 
     def _classic(self, dependency: DependencyQuery) -> Callable[[Spec], Spec | None]:
-        """Spack up to 0.23: anything below may be it, and edges count only for virtuals."""
+        """Return the test for Spack up to 0.23, where any node below can match.
+
+        Edges count only for virtuals.
+        """
         query = dependency.query
         node = self._node_test(query, named=True)
         stands_for = None
         if self._dialect.edge_virtuals:
             stands_for = self._virtual_edge_test(dependency)
-        elif dependency.virtuals:  # not recorded on edges: whoever could is taken to do it
+        elif dependency.virtuals:  # not recorded on edges: assume it of any possible provider
             providing = [self._provides(virtual) for virtual in dependency.virtuals]
             named = node
             node = lambda spec: named(spec) and all(test(spec) for test in providing)  # noqa: E731
@@ -349,11 +352,11 @@ class Matcher:
         return find
 
     def _provides(self, virtual: str) -> Callable[[Spec], bool]:
-        """Return whether a spec provides any version of `virtual`."""
+        """Return a function that tests whether a spec provides any version of `virtual`."""
         return self._provides_version(Query(name=virtual))
 
     def _virtual_edge_test(self, dependency: DependencyQuery) -> Callable[[Spec], bool]:
-        """Return whether an edge stands for the virtual packages asked for, by name or as such."""
+        """Return a function that tests whether an edge provides the requested virtuals."""
         name = dependency.query.name
         virtuals = set(dependency.virtuals)
 
@@ -372,7 +375,7 @@ class Matcher:
 
 
 def _kept(test: Callable[[Spec], bool]) -> Callable[[Spec], bool]:
-    """Return `test` with its answers kept by DAG hash."""
+    """Return `test` with its answers cached by DAG hash."""
     known: dict[str, bool] = {}
 
     def kept(spec: Spec) -> bool:
@@ -385,12 +388,12 @@ def _kept(test: Callable[[Spec], bool]) -> Callable[[Spec], bool]:
 
 
 def _may_be(edge: Dependency, name: str | None) -> bool:
-    """Tell whether an edge leads to the package `name`, or to what stands for it."""
+    """Return whether an edge leads to the package `name`, or to a provider of it."""
     return name is None or name == edge.name or name in edge.virtuals
 
 
 def _in_order(edges: Sequence[Dependency]) -> Sequence[Dependency]:
-    """Return the edges of a node in Spack's order: as recorded, those to one package by types."""
+    """Return the edges of a node in Spack's order: as recorded, but per package by type."""
     names = [edge.name for edge in edges]
     if len(set(names)) == len(names):
         return edges

@@ -8,8 +8,8 @@
                | ("^[" | "%[" | "%%[") { "deptypes=" | "virtuals=" | "when=" } "]" node
     node       = [ [namespace "."] name | "*" ] { "@" versions | variant | attribute | "/" hash }
 
-In the dialects before Spack 1.0 a ``%`` names the compiler of the node it stands in, and the node
-goes on behind it.
+In the dialects before Spack 1.0, a ``%`` sets the compiler of the node that it is part of, and more
+attributes of that node may follow.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from .abstract_spec import Query
 
-#: Compilers that were called differently before they became packages.
+#: Compilers that had another name before they became packages.
 COMPILER_PACKAGES = {
     "arm": "acfl",
     "clang": "llvm",
@@ -48,27 +48,27 @@ COMPILER_PACKAGES = {
 
 
 def parse_queries(text: str, dialect: Dialect = SPACK_1) -> tuple[Query, ...]:
-    """Read a text that holds any number of queries, separated by blanks.
+    """Parse text that contains any number of queries, separated by spaces.
 
     Parameters
     ----------
     text : str
-        What the user typed: ``hdf5@1.14:+mpi ^openmpi  py-numpy``. Blank text holds none.
+        What the user typed: ``hdf5@1.14:+mpi ^openmpi  py-numpy``. Blank text contains none.
     dialect : Dialect
-        How the Spack of the store reads it.
+        The dialect of the store's Spack.
 
     Raises
     ------
     QuerySyntaxError
-        When it does not parse; the error points at the place.
+        When it does not parse; the error points to the position.
     """
     return _parsed(text, dialect)
 
 
 def parse_query(text: str, dialect: Dialect = SPACK_1) -> Query:
-    """Read a text that holds one query.
+    """Parse text that contains one query.
 
-    Parameters and errors are those of `parse_queries`; none or several queries are an error, too.
+    Parameters and errors are those of `parse_queries`. No query, or several, is also an error.
     """
     queries = parse_queries(text, dialect)
     if not queries:
@@ -78,11 +78,11 @@ def parse_query(text: str, dialect: Dialect = SPACK_1) -> Query:
     if len(queries) > 1:
         start, end = queries[1].span
         raise QuerySyntaxError(
-            f"one spec is wanted here, and the query holds {len(queries)}",
+            f"expected one spec, but the query contains {len(queries)}",
             text,
             start,
             end - start,
-            hint="Leave out the blank if it belongs to the spec before it.",
+            hint="Remove the space before it if it belongs to the preceding spec.",
         )
     return queries[0]
 
@@ -93,7 +93,7 @@ def _parsed(text: str, dialect: Dialect) -> tuple[Query, ...]:
 
 
 class _Parser:
-    """Reads one text from the first token to the last, looking one token ahead."""
+    """Parses one text from the first token to the last, with one token of lookahead."""
 
     def __init__(self, text: str, dialect: Dialect) -> None:
         self.text = text
@@ -106,7 +106,7 @@ class _Parser:
     # Tokens
 
     def _accept(self, *kinds: str) -> Token | None:
-        """Take the next token when it is of one of `kinds`."""
+        """Consume and return the next token if it is one of `kinds`, else return None."""
         token = self._next
         if token is None or token.kind not in kinds:
             return None
@@ -128,7 +128,7 @@ class _Parser:
         found = []
         while self._next is not None:
             if self._next.kind == "edge_close":
-                self._refuse("this bracket closes nothing", token=self._next)
+                self._refuse("unmatched closing bracket", token=self._next)
             found.append(self._query().finished(self.text))
         return tuple(found)
 
@@ -140,7 +140,7 @@ class _Parser:
             if not edge.direct:
                 with self._refusing():
                     root.attach(edge)
-                # Where the dependency was named before, what follows with a % is lost: so in Spack.
+                # As in Spack, a % after a dependency that was already named is lost.
                 behind = edge.node
             elif self.dialect.compiler_nodes:
                 name = edge.node.name
@@ -181,7 +181,7 @@ class _Parser:
             token = self._accept("pair")
             if token is None:
                 self._refuse(
-                    "an attribute of the dependency, or a ], is missing here",
+                    "a dependency attribute or a ] is missing here",
                     "Write ^[virtuals=mpi] openmpi or ^[deptypes=build] cmake.",
                     token=self._next or Token("end", "", len(self.text), len(self.text)),
                 )
@@ -189,7 +189,7 @@ class _Parser:
             if name not in ("deptypes", "virtuals", "when"):
                 self._refuse(
                     f"a dependency has no attribute {name}",
-                    "It has deptypes, virtuals and when.",
+                    "The attributes are deptypes, virtuals and when.",
                 )
             attributes[name] = token
 
@@ -219,7 +219,7 @@ class _Parser:
 
     @contextmanager
     def _refusing(self) -> Iterator[None]:
-        """Point at the current token when what it says cannot be said."""
+        """Turn a `Refusal` into an error that points to the current token."""
         try:
             yield
         except Refusal as refusal:
@@ -256,8 +256,8 @@ class _Parser:
             node.namespace, _, node.name = token.text.rpartition(".")
         elif self._accept("file"):
             self._refuse(
-                "a file is no query",
-                "Ask for the DAG hash that the file names: /abcdefg.",
+                "a file is not a query",
+                "Use the DAG hash in the file instead: /abcdefg.",
             )
         self._attributes(node)
         return node
@@ -268,7 +268,7 @@ class _Parser:
                 pass
 
     def _attribute(self, node: NodeDraft) -> bool:
-        """Read one attribute of `node`; return False when something else comes."""
+        """Parse one attribute of `node`; return False if something else follows."""
         if token := self._accept("version"):
             if node.versions is not None:
                 self._refuse(
@@ -294,6 +294,6 @@ class _Parser:
         try:
             return VersionList.parse(token.text[1:], prereleases=self.dialect.prereleases)
         except EmptyRangeError as error:
-            self._refuse(str(error), "The lower version stands before the colon.", token)
+            self._refuse(str(error), "Write the lower version before the colon.", token)
         except VersionError as error:
             self._refuse(str(error), "Versions look like @1.2, @=1.2.3, @1.2:1.4.", token)

@@ -1,7 +1,7 @@
-"""What a query asks of a node, facet by facet.
+"""The constraints of a query on a node, facet by facet.
 
-Everything a node says of itself is in a few attributes of `Spec`, its facets. A query becomes one
-test a facet, so that it can be asked of one spec, or of each distinct value among thousands.
+The facets of a node are the few attributes of `Spec` that describe the node itself. A query becomes
+one test per facet, which can be applied to one spec, or to each distinct value among thousands.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class FacetTest(NamedTuple):
         The attribute: ``hash``, ``name``, ``namespace``, ``version``, ``compiler``, ``arch``,
         ``variants`` or ``flags``.
     test : callable
-        Says of a value of it whether it will do.
+        Returns whether a value of the attribute satisfies the query.
     """
 
     facet: str
@@ -42,16 +42,16 @@ class FacetTest(NamedTuple):
 
 
 def facet_tests(query: Query, dialect: Dialect, *, named: bool = True) -> Iterator[FacetTest]:
-    """Yield what `query` asks of a node itself, the cheapest first.
+    """Yield the tests of `query` for a node itself, the cheapest first.
 
     Parameters
     ----------
     query : Query
-        What is asked; its dependencies, and variants it propagates weakly, are left out.
+        The query; its dependencies and weakly propagated variants are left out.
     dialect : Dialect
-        How it is read.
+        The dialect of the query.
     named : bool
-        Whether to ask for the name.
+        Whether to test the name.
     """
     if named and query.name is not None:
         yield FacetTest("name", query.name.__eq__)
@@ -74,7 +74,7 @@ def facet_tests(query: Query, dialect: Dialect, *, named: bool = True) -> Iterat
 
 
 def spec_test(tests: list[FacetTest]) -> Callable[[Spec], bool]:
-    """Return a function that asks all `tests` of a spec."""
+    """Return a function that applies all `tests` to a spec."""
     if not tests:
         return _anything
     if len(tests) == 1:
@@ -89,7 +89,7 @@ def _anything(_: object) -> bool:
 
 def _version_test(query: Query) -> Callable[[Version], bool]:
     versions = query.versions
-    known: dict[str, bool] = {}  # versions compare slowly, and few are distinct
+    known: dict[str, bool] = {}  # comparing versions is slow, and few are distinct
 
     def test(version: Version) -> bool:
         answer = known.get(version.text)
@@ -120,7 +120,7 @@ def _arch_test(query: Query, dialect: Dialect) -> Callable[[Arch], bool]:
         target = None
 
     def test(arch: Arch) -> bool:
-        # Where Spack comes to a * it is satisfied, and does not look at what follows.
+        # Spack stops at the first * and considers the architecture satisfied.
         if platform == "*":
             return True
         if platform is not None and arch.platform != platform:
@@ -135,7 +135,7 @@ def _arch_test(query: Query, dialect: Dialect) -> Callable[[Arch], bool]:
 
 
 def variant_test(query: VariantQuery, dialect: Dialect) -> Callable[[Variants], bool]:
-    """Return a function that says of the variants of a node whether they satisfy `query`."""
+    """Return a function that tests whether the variants of a node satisfy `query`."""
     name, values = query.name, query.values
     if values and isinstance(values[0], bool):
         wanted = values[0]

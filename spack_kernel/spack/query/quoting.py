@@ -1,4 +1,4 @@
-"""How values are written in a query so that they are read as they were."""
+"""Write values in a query so that parsing it gives the same values again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .tokens import BARE, SHORT_BARE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-#: A compiler flag, and whether it is asked of the dependencies, too.
+#: A compiler flag, and whether it also applies to the dependencies.
 Flag = tuple[str, bool]
 
 _is_bare = re.compile(SHORT_BARE).fullmatch
@@ -19,13 +19,13 @@ _is_bare_with_sigils = re.compile(BARE).fullmatch
 
 
 def flag_words(name: str, flags: tuple[Flag, ...]) -> Iterator[str]:
-    """Yield ``cflags=…`` so that reading it gives the same flags again."""
+    """Yield ``cflags=…`` so that parsing it gives the same flags again."""
     for propagate in (False, True):
         together: list[str] = []
         for flag, propagated in flags:
             if propagated is not propagate:
                 continue
-            # One without a dash would be read as an argument, a quote behind a backslash as quoted.
+            # A flag without a dash would be parsed as an argument; a backslash escapes a quote.
             if together and (not flag.startswith("-") or flag.endswith("\\")):
                 yield _flag_word(name, together, propagate)
                 together = []
@@ -40,9 +40,9 @@ def _flag_word(name: str, flags: Iterable[str], propagate: bool) -> str:
 
 @lru_cache(maxsize=4096)
 def quoted(value: str) -> str:
-    """Return `value` as it can stand behind ``name=``, in quotes where it needs some.
+    """Return `value` as written after ``name=``, in quotes if necessary.
 
-    What ends in a backslash cannot stand in quotes; see `is_spellable`.
+    A value that ends in a backslash cannot be quoted; see `is_spellable`.
     """
     if not value.startswith("=") and (
         _is_bare(value) or (value.endswith("\\") and _is_bare_with_sigils(value))
@@ -53,12 +53,12 @@ def quoted(value: str) -> str:
 
 
 def is_spellable(value: str) -> bool:
-    """Return whether `quoted` gives something that is read as `value` again."""
+    """Return whether parsing the result of `quoted` gives `value` again."""
     return not value.endswith("\\") or quoted(value) == value
 
 
 def bracketed(value: str) -> str:
-    """Return `value` as it can stand in brackets, where quotes cannot be escaped."""
+    """Return `value` as written in brackets, where quotes cannot be escaped."""
     if _is_bare(value) and not value.startswith("="):
         return value
     unescaped = re.search(r"(?<!\\)\"", value)

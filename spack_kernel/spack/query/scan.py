@@ -1,9 +1,9 @@
-"""All records of a store at once: what they say in columns, and who depends on whom.
+"""All records of a store at once: their attributes as columns, and their dependencies.
 
-A query without a name may mean any of fifty thousand specs. Decoding them takes seconds; asking
+A query without a name may match any of fifty thousand specs. Decoding them takes seconds. Testing
 each distinct version, architecture or set of variants once, and following the edges backwards
-from what matches, takes milliseconds. So a store that is asked so is read once into columns,
-which need about a tenth of the memory of the specs.
+from the matches, takes milliseconds. For such queries, a store is read once into columns, which
+need about a tenth of the memory of the specs.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .dialects import Dialect
     from .virtuals import Providers
 
-#: How many edges are counted in one go that no other thread can interrupt.
+#: How many edges to count in one operation, which no other thread can interrupt.
 _STRETCH = 1 << 15
 
 _NOT_INSTALLED, _INSTALLED, _LEFT_OUT = range(3)
@@ -46,7 +46,7 @@ class Scan:
     hashes : iterable of str
         The DAG hash of every record, each once.
     rows : Rows
-        What reads them.
+        Reads them.
 
     Warns
     -----
@@ -56,9 +56,9 @@ class Scan:
 
     def __init__(self, hashes: Iterable[str], rows: Rows) -> None:
         self.hashes = list(hashes)
-        #: What edges call nodes without a row.
+        #: The names of nodes without a row, from the edges to them.
         self.edge_names: dict[int, str] = {}
-        #: Per record one of `_NOT_INSTALLED`, `_INSTALLED` and `_LEFT_OUT`.
+        #: For each record, one of `_NOT_INSTALLED`, `_INSTALLED` and `_LEFT_OUT`.
         self._states = bytearray()
         self.columns = {
             "name": _Column(lambda row: row.name),
@@ -68,7 +68,7 @@ class Scan:
             "compiler": _Column(rows.compiler),
             "variants": _Column(rows.variants),
         }
-        # The same text says variants and flags.
+        # Variants and flags have the same text.
         self.columns["flags"] = self.columns["variants"].twin(rows.flags)
         recorded = len(self.hashes)
         self.dependencies = self._survey(rows)
@@ -123,13 +123,13 @@ class Scan:
             add_compiler(codes[1])
             add_variants(codes[2])
             edges.add(packed)
-        # What is not recorded is a node without a row: others may depend on it.
+        # A hash without a record is a node without a row: others may depend on it.
         for _ in self.hashes[recorded:]:
             leave_out()
         return edges
 
     def _packed(self, rows: Rows, row: Row, number_of: dict[str, int]) -> list[int]:
-        """Return the edges of a row; an end without a record gets a number."""
+        """Return the packed edges of a row; a child without a record also gets a number."""
         try:
             return rows.packed(row, number_of)
         except KeyError:
@@ -142,22 +142,22 @@ class Scan:
 
     @cached_property
     def _dependents(self) -> _Edges:
-        """The edges from their other ends: the row that depends, and whether at run time."""
+        """The reversed edges: the dependent row, and whether it depends at run time."""
         return self.dependencies.reversed(self._runtime)
 
     def candidates(
         self, query: Query, installed: bool | None, providers: Providers
     ) -> tuple[list[int], bool]:
-        """Return the numbers of what may satisfy `query`, and whether that is sure.
+        """Return the numbers of rows that may satisfy `query`, and whether all of them do.
 
         Parameters
         ----------
         query : Query
-            What is asked; its name is not looked at.
+            The query; its name is ignored.
         installed : bool or None
             Whether the specs must be installed, or must not be; None for both.
         providers : Providers
-            What is known of virtual packages.
+            What is known about virtual packages.
         """
         rows = self._matching(query, self._in_state(installed), named=False)
         for variant in query.variants.values():
@@ -186,7 +186,7 @@ class Scan:
         return [row for row, state in enumerate(self._states) if state == installed]
 
     def _violating(self, variant: VariantQuery, dialect: Dialect) -> bytearray:
-        """Return which rows have the variant otherwise, or depend on what has it otherwise."""
+        """Return which rows have another value of the variant, or depend on such a row."""
         name, wanted = variant.name, variant_test(variant, dialect)
 
         def otherwise(variants: dict[str, VariantValue]) -> bool:
@@ -212,7 +212,7 @@ class Scan:
     def _depending(
         self, dependency: DependencyQuery, dialect: Dialect, providers: Providers
     ) -> tuple[bytearray | None, bool]:
-        """Return which rows may have a dependency (None: any), and whether that is sure."""
+        """Return which rows may have a dependency (None: any), and whether all of them do."""
         query = dependency.query
         if dependency.when is not None or (query.name is None and dependency.virtuals):
             return None, False
@@ -251,12 +251,12 @@ class Scan:
         """Return which rows have an edge to one of `nodes`."""
         if "_dependents" in self.__dict__:
             return [packed >> 1 for node in nodes for packed in self._dependents[node]]
-        # Turning all edges round takes several times as long as looking at them.
+        # Reversing all edges takes several times as long as iterating over them.
         ends = set(nodes)
         return [row for row, _ in self.dependencies.ends(lambda p: p >> KIND_BITS in ends)]
 
     def _above(self, seeds: Iterable[int], *, runtime: bool = False) -> bytearray:
-        """Return which rows depend on `seeds`, over all edges or those that matter at run time."""
+        """Return which rows depend on `seeds`, over all edges or only over runtime edges."""
         mask = bytearray(len(self.hashes))
         dependents = self._dependents
         stack = list(seeds)
@@ -270,7 +270,7 @@ class Scan:
 
 
 class _Edges:
-    """The edges of each node, in one array; an entry is a node's number and what the edge is."""
+    """The edges of each node, in one array; an entry is a node's number and the kind of edge."""
 
     def __init__(self, code: str = "Q") -> None:
         self._entries = array(code)
@@ -285,18 +285,18 @@ class _Edges:
         return self._entries[self._starts[node] : self._starts[node + 1]]
 
     def ends(self, test: Callable[[int], bool]) -> Iterator[tuple[int, int]]:
-        """Yield both ends of the edges that `test` is true of."""
+        """Yield both nodes of each edge for which `test` is true."""
         starts = self._starts
         for position, entry in enumerate(self._entries):
             if test(entry):
                 yield bisect_right(starts, position) - 1, entry >> KIND_BITS
 
     def reversed(self, marked: list[bool]) -> _Edges:
-        """Return the edges from their other ends: a node's number, and whether its kind is marked.
+        """Return the reversed edges: a node's number, and whether the kind of edge is marked.
 
         The number is shifted by one bit.
         """
-        # No list for each node: Python would look for garbage among them, and nobody had a turn.
+        # No list per node: the garbage collector would traverse them all and block other threads.
         counts = Counter[int]()
         for start in range(0, len(self._entries), _STRETCH):
             stretch = self._entries[start : start + _STRETCH]
@@ -316,25 +316,25 @@ class _Edges:
 
 
 class _Column:
-    """One facet of all records: the distinct values, and per record which of them."""
+    """One facet of all records: the distinct values, and which of them each record has."""
 
     def __init__(self, value: Callable[[Row], Any]) -> None:
         self.values: list[Any] = []
-        #: Per record the position in `values`, counted from 1; 0 for one that is left out.
+        #: For each record, the position in `values`, starting at 1; 0 for one that is left out.
         self.codes = array("I")
-        #: What was added so far.
+        #: The codes added so far, by key.
         self.known: dict[Hashable, int] = {}
         self._value = value
         self._twin: _Column | None = None
 
     def twin(self, value: Callable[[Row], Any]) -> _Column:
-        """Return a column of other values of the same texts."""
+        """Return a column with other values for the same texts."""
         twin = self._twin = _Column(value)
         twin.codes = self.codes
         return twin
 
     def code(self, key: Hashable, row: Row) -> int:
-        """Return the code for a key, which is that of `row`."""
+        """Return the code for `key`, which is the key of `row`."""
         code = self.known.get(key)
         if code is not None:
             return code
@@ -345,11 +345,11 @@ class _Column:
         return len(self.values)
 
     def finish(self) -> None:
-        """Forget what only adding needs."""
+        """Discard what is needed only for adding."""
         del self.known, self._value
 
     def good(self, codes: Iterable[int], test: Callable[[Any], bool]) -> set[int]:
-        """Return which of some codes have a value that will do."""
+        """Return which of `codes` have a value for which `test` is true."""
         return {code for code in codes if code and test(self.values[code - 1])}
 
     def rows(self, test: Callable[[Any], bool]) -> list[int]:

@@ -1,4 +1,4 @@
-"""Sorting the rows of a scan, which knows already what a sorting asks of each node."""
+"""Sort the rows of a scan, which already contains what sorting needs of each node."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from .scan import Scan
 
-#: How many values are sorted in one go; a few milliseconds.
+#: How many values to sort in one operation; this takes a few milliseconds.
 _STRETCH = 1024
 
-#: The facets in the order in which specs are compared by them, and what their values sort by.
+#: The facets in the order in which specs are compared, and the sort key of their values.
 _FACETS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
     ("name", str),
     ("namespace", str),
@@ -38,13 +38,13 @@ class ScanNodes:
     Parameters
     ----------
     scan : Scan
-        What was read of a store.
+        The scan of a store.
     """
 
     def __init__(self, scan: Scan) -> None:
         self._scan = scan
         self._keys = _keys(scan)
-        #: By row what sorts it; 0 for one that is left out.
+        #: The sort key of each row; 0 for one that is left out.
         self.key = self._keys.__getitem__
         self._kinds = [(depflag(deptypes), virtuals) for deptypes, virtuals in scan.kinds]
         self._kind_places = _places(self._kinds, tuple)
@@ -56,7 +56,7 @@ class ScanNodes:
         for row, name in scan.edge_names.items():
             self._name_places[row] = place_of[name]
         self._packages: dict[str, array[int]] | None = None
-        #: Room for the place of each row among those of its package.
+        #: Space for the rank of each row within its package.
         self.ranks = array("I", bytes(4 * len(scan.hashes)))
 
     def package(self, name: str) -> Sequence[int]:
@@ -68,16 +68,16 @@ class ScanNodes:
         return self._packages.get(name, ())
 
     def children(self, node: int) -> list[int]:
-        """Return the rows of the ends of the edges of a node, as Spack visits them."""
+        """Return the rows of the children of a node, in the order in which Spack visits them."""
         return [packed >> KIND_BITS for packed in self._visited(node)]
 
     def edges(self, node: int) -> list[tuple[int, tuple[str, ...], int]]:
-        """Return deptypes, virtuals and row of the edges, as Spack visits them."""
+        """Return deptypes, virtuals and row of each edge, as Spack visits them."""
         kinds = self._kinds
         return [(*kinds[p & KIND_MASK], p >> KIND_BITS) for p in self._visited(node)]
 
     def _visited(self, node: int) -> list[int]:
-        """Return the packed edges of a node by name, deptypes and virtuals."""
+        """Return the packed edges of a node, sorted by name, deptypes and virtuals."""
         names, kinds = self._name_places, self._kind_places
         return sorted(
             self._scan.dependencies[node],
@@ -86,7 +86,7 @@ class ScanNodes:
 
 
 def _keys(scan: Scan) -> Sequence[int]:
-    """Return by row a number that sorts as what the row says of itself; 0 for one left out."""
+    """Return for each row a number that sorts like its own attributes; 0 for one left out."""
     greatest = 1
     keys = [1 if code else 0 for code in scan.columns["name"].codes]
     for facet, sorts_by in _FACETS:
@@ -99,11 +99,11 @@ def _keys(scan: Scan) -> Sequence[int]:
 
 
 def _places(values: Sequence[Any], key: Callable[[Any], Any]) -> list[int]:
-    """Return by code (counted from 1) the place of each value; equal values share one."""
+    """Return the rank of each value by code (starting at 1); equal values share a rank."""
     places = [0] * (len(values) + 1)
     keyed = [(key(value), code) for code, value in enumerate(values, 1)]
     first = itemgetter(0)
-    # While thousands of versions are sorted in one go, no other thread has its turn.
+    # Sorting thousands of versions in one operation would block all other threads.
     parts = [
         sorted(keyed[start : start + _STRETCH], key=first)
         for start in range(0, len(keyed), _STRETCH)

@@ -1,4 +1,4 @@
-"""Find the specs of a store that satisfy a query, and choose the one that is meant."""
+"""Find the specs of a store that satisfy a query, and choose the intended one."""
 
 from __future__ import annotations
 
@@ -28,18 +28,19 @@ def select(
     installed: bool | None = True,
     providers: Providers | None = None,
 ) -> list[Selection]:
-    """Return what satisfies each query in `text`.
+    """Return the specs that satisfy each query in `text`.
 
     Parameters
     ----------
     index : StoreIndex
-        Where to look.
+        The store to search.
     text : str
         Any number of queries.
     installed : bool or None
         Whether the specs must be installed, or must not be; None for both.
     providers : Providers, optional
-        What is known of virtual packages beside the database; by default those of `index`.
+        What is known about virtual packages apart from the database; by default those of
+        `index`.
 
     Raises
     ------
@@ -57,7 +58,7 @@ def _selections(
     installed: bool | None,
     providers: Providers | None,
 ) -> list[Selection]:
-    """Return what satisfies each of `queries`, which `text` says; everything for none."""
+    """Return the specs that satisfy each of `queries`, parsed from `text`; all specs for none."""
     selections = index.answered(text, installed) if providers is None else None
     if selections is None:
         known = index.providers if providers is None else providers
@@ -90,14 +91,14 @@ def find_specs(
 
 
 def get_specs(index: StoreIndex, text: str, *, providers: Providers | None = None) -> list[Spec]:
-    """Return the one installed spec that each query in `text` means, as `spack load` does.
+    """Return the one installed spec that each query in `text` selects, as `spack load` does.
 
     Raises
     ------
     QuerySyntaxError
         When `text` does not parse.
     NoMatch
-        When nothing that is installed satisfies a query.
+        When no installed spec satisfies a query.
     Ambiguous
         When more than one does.
     """
@@ -105,9 +106,9 @@ def get_specs(index: StoreIndex, text: str, *, providers: Providers | None = Non
 
 
 def get_spec(index: StoreIndex, text: str, *, providers: Providers | None = None) -> Spec:
-    """Return the one installed spec that the query `text` means, as `spack load` does.
+    """Return the one installed spec that the query `text` selects, as `spack load` does.
 
-    Errors are those of `get_specs`; no or several queries are a QuerySyntaxError.
+    Errors are those of `get_specs`. If there is no query or several, this is a QuerySyntaxError.
     """
     query = parse_query(text, index.dialect)
     (selection,) = _selections(index, text, [query], True, providers)
@@ -158,7 +159,7 @@ def _select(
     if query.hash is not None and query == Query(hash=query.hash):
         same = list(_in_state(index.chain.with_hash_prefix(query.hash), installed))
         return Selection(query, tuple(index.in_find_order(same)))
-    from .matcher import Matcher  # for a hash alone it is not needed
+    from .matcher import Matcher  # not needed for a hash alone
 
     rows, known = (
         index.rows_named(name) if name is not None and query.hash is None else (index.rows(), {})
@@ -183,7 +184,7 @@ def _select(
 def _scanned(
     index: StoreIndex, query: Query, installed: bool | None, providers: Providers, matcher: Matcher
 ) -> Selection:
-    """Return what of the whole store satisfies a query without a name."""
+    """Return all specs of the store that satisfy a query without a name."""
     scan = index.scan
     rows, sure = scan.candidates(query, installed, providers)
     if not sure:
@@ -207,9 +208,9 @@ def _unknown(matcher: Matcher) -> tuple[str, ...]:
 def _providing(
     index: StoreIndex, query: Query, installed: bool | None, providers: Providers, matcher: Matcher
 ) -> list[Spec]:
-    """Return what provides the virtual package `query`; empty when it is none.
+    """Return the providers of the virtual package `query`; empty if it is not virtual.
 
-    Of a provider only the version of the virtual counts, and the dependencies; so in Spack.
+    As in Spack, only the version of the virtual package and the dependencies are checked.
     """
     virtual = query.name
     assert virtual is not None

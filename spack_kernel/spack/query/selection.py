@@ -11,17 +11,17 @@ if TYPE_CHECKING:
 
 
 class Selection(NamedTuple):
-    """What satisfies a query.
+    """The specs that satisfy a query.
 
     Attributes
     ----------
     query : Query or None
-        The query; None for blank text, which everything satisfies.
+        The query; None for blank text, which every spec satisfies.
     specs : tuple of Spec
         In the order in which `spack find` lists them.
     unknown : tuple of str
-        What would have to be known to be sure of the answer; empty when the database says it
-        all. Each completes "the database does not record ...".
+        The missing information without which the answer is uncertain; empty when the database has
+        it all. Each item completes "the database does not record ...".
     """
 
     query: Query | None

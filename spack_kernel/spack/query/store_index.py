@@ -1,7 +1,7 @@
-"""What is kept of a store between queries: its columns, and the orders of its packages.
+"""Cache the data of a store between queries: its columns, and the orders of its packages.
 
-What reads and orders many specs is imported where it is needed: a command that names one by hash
-needs none of it.
+Modules that read and order many specs are imported where they are needed: a command that names one
+spec by hash needs none of them.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from .virtuals import Providers
 
 
-#: How many specs the answers that are kept of a store may have together; 8 bytes each.
+#: Maximum number of specs in all cached answers of a store together; 8 bytes each.
 ANSWERED_SPECS = 250_000
 
 
 class _Answer(NamedTuple):
-    """A selection by the DAG hashes of its specs."""
+    """A selection, as the DAG hashes of its specs."""
 
     query: Query | None
     hashes: tuple[str, ...]
@@ -44,7 +44,7 @@ class _Answer(NamedTuple):
 
 
 def _size(answers: Sequence[_Answer]) -> int:
-    """Return what answers take of the room for them; one without specs takes some, too."""
+    """Return the share of the cache that answers take; one without specs also takes some."""
     return sum(64 + len(answer.hashes) for answer in answers)
 
 
@@ -70,7 +70,7 @@ class StoreIndex:
 
     @cached_property
     def dialect(self) -> Dialect:
-        """How queries are read: as by the Spack that wrote the local database."""
+        """The dialect of queries: that of the Spack that wrote the local database."""
         local = self.chain.databases[0]
         return dialect_of(
             local.version,
@@ -78,7 +78,7 @@ class StoreIndex:
         )
 
     def rows(self) -> Rows:
-        """Return what reads the rows of the store; what it learns goes with it."""
+        """Return a reader for the rows of the store; its own cache is freed with it."""
         from spack_kernel.spack.database.rows import Rows
 
         return Rows(self.chain.record, self.chain.by_hash)
@@ -86,7 +86,7 @@ class StoreIndex:
     # Answers
 
     def answered(self, text: str, installed: bool | None) -> list[Selection] | None:
-        """Return what the queries in `text` select, if that was kept; specs to be read if asked."""
+        """Return the cached selections of the queries in `text`, if any; specs load on demand."""
         answers = self._answers.get((text, installed))
         if answers is None:
             return None
@@ -96,7 +96,7 @@ class StoreIndex:
         ]
 
     def keep(self, text: str, installed: bool | None, selections: Iterable[Selection]) -> None:
-        """Keep what the queries in `text` select, and no more than `ANSWERED_SPECS` of all."""
+        """Cache the selections of the queries in `text`, up to `ANSWERED_SPECS` in total."""
         answers = [
             _Answer(each.query, tuple([spec.hash for spec in each.specs]), each.unknown)
             for each in selections
@@ -119,7 +119,7 @@ class StoreIndex:
         return FindOrder(self.chain.hashes_named, {})
 
     def rows_named(self, name: str) -> tuple[Rows, dict[str, Row]]:
-        """Return the rows of a package by DAG hash, in recorded order, and what has read them.
+        """Return the reader used, and the rows of a package by DAG hash in recorded order.
 
         Warns
         -----
@@ -138,7 +138,7 @@ class StoreIndex:
         return rows, named
 
     def lookup(self, rows: Rows) -> Callable[[str], Spec | None]:
-        """Return what gives the spec of a DAG hash, or None, and reads no more than its row."""
+        """Return a function that returns the spec of a DAG hash, or None; it reads only the row."""
 
         @cache
         def lookup(dag_hash: str) -> Spec | None:
@@ -148,7 +148,7 @@ class StoreIndex:
         return lookup
 
     def spec(self, row: Row, rows: Rows) -> Spec:
-        """Return the spec of a row; of its record is read what the row does not say, if asked."""
+        """Return the spec of a row; other attributes are read from its record on demand."""
         return self._deferred.one(
             row.hash,
             name=row.name,
@@ -162,7 +162,7 @@ class StoreIndex:
         )
 
     def package(self, name: str, installed: bool | None) -> list[Spec]:
-        """Return the specs of a package in find order, to be read when they are looked at."""
+        """Return the specs of a package in find order; they are read on demand."""
         if name not in self._packages:
             from spack_kernel.spack.database.find_order import RowNodes
 
@@ -179,14 +179,14 @@ class StoreIndex:
         rows: Rows | None = None,
         known: Mapping[str, Row] | None = None,
     ) -> list[Spec]:
-        """Return specs of the store, each once, as `spack find` orders them.
+        """Return specs of the store without duplicates, in the order of `spack find`.
 
         Parameters
         ----------
         specs : iterable of Spec
-            What is to be ordered.
+            The specs to order.
         rows : Rows, optional
-            What has read rows already.
+            A reader that has already read rows.
         known : mapping of str to Row, optional
             Rows that it has read, by DAG hash.
         """
@@ -224,6 +224,6 @@ class StoreIndex:
         return FindOrder(self._scan_nodes.package, self._scan_nodes.ranks)
 
     def scanned(self, rows: Iterable[int]) -> list[Spec]:
-        """Return the specs of rows of `scan` in find order, to be read when they are looked at."""
+        """Return the specs of rows of `scan` in find order; they are read on demand."""
         ordered = self._scan_order.sorted(self._scan_nodes, self.scan.by_name(rows))
         return self._deferred.all(map(self.scan.hashes.__getitem__, ordered))

@@ -1,8 +1,8 @@
-"""Cut the text of a query into tokens.
+"""Split the text of a query into tokens.
 
-What a token is does not depend on where it stands, so one regular expression finds them all; of
-several that fit, the first one in `_rules` is taken. No rule repeats a repetition in two ways, so
-the time is bounded by the length of the text times the length of a token.
+Tokens do not depend on their position, so one regular expression finds them all. If several rules
+match, the first one in `_rules` is used. No rule has ambiguous nested repetitions, so the time is
+bounded by the length of the text times the length of a token.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .dialects import Dialect
 
-#: A package or virtual name, and one with a namespace in front.
+#: The name of a package or virtual package, without and with a namespace.
 IDENTIFIER = r"[A-Za-z0-9_][A-Za-z0-9_-]*"
 QUALIFIED = rf"{IDENTIFIER}(?:\.{IDENTIFIER})+"
 LOOSE_QUALIFIED = rf"{IDENTIFIER}(?:\.+{IDENTIFIER})+"
@@ -26,7 +26,7 @@ LOOSE_QUALIFIED = rf"{IDENTIFIER}(?:\.+{IDENTIFIER})+"
 #: The name of a variant, a flag list or another attribute.
 ATTRIBUTE = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 
-#: A value between quotes; a quote behind a backslash does not end it.
+#: A value in quotes; a quote after a backslash does not end it.
 QUOTED = r"""(?:'(?:[^']|(?<=\\)')*'|"(?:[^"]|(?<=\\)")*")"""
 
 #: A value without quotes; in some dialects it ends where a dependency or compiler begins.
@@ -37,7 +37,7 @@ _COMMIT = r"[A-Fa-f0-9]{40}"
 _GIT = rf"(?:git\.[A-Za-z0-9_][A-Za-z0-9_./-]*|{_COMMIT})"
 
 
-#: The longest query that is read; a spec with all its dependencies may need 20,000 characters.
+#: The longest query accepted; a spec with all its dependencies may need 20,000 characters.
 LONGEST = 50_000
 
 
@@ -47,13 +47,13 @@ class Token(NamedTuple):
     Attributes
     ----------
     kind : str
-        The rule that made it; see `_rules`.
+        The rule that matched it; see `_rules`.
     text : str
         ``query[start:end]``.
     start, end : int
-        Where it stands in the query.
+        Its position in the query.
     virtuals, package : str
-        Of ``^mpi=openmpi`` (also behind ``]``): ``mpi`` and ``openmpi``; else empty.
+        For ``^mpi=openmpi`` (also after ``]``): ``mpi`` and ``openmpi``; otherwise empty.
     """
 
     kind: str
@@ -69,14 +69,14 @@ def _rules(dialect: Dialect) -> Iterator[tuple[str, str]]:
     value = rf"(?:{BARE if dialect.compiler_nodes else SHORT_BARE}|{QUOTED})"
     if loose:
         value = rf"(?:[^\s'\"]|{QUOTED})+"
-    # What is followed by "=" ends no range: it is the name of an attribute.
+    # Text followed by "=" does not end a range: it is the name of an attribute.
     end = r"(?![A-Za-z0-9_.-])" if loose else r"\b"
     version = rf"=?[A-Za-z0-9_][A-Za-z0-9_.-]*{end}"
     gap = r"\s*" if dialect.blank_ranges else ""
     span = rf"(?:{version}{gap})?:(?:{version}(?!\s*=))?"
     item = rf"(?:{span}|{version})"
     qualified = LOOSE_QUALIFIED if loose else QUALIFIED
-    # With a compiler instead of compiler nodes, ^name=value asks for a variant of anything.
+    # In dialects without compiler nodes, ^name=value is a variant of an anonymous dependency.
     provider = r"(?:\s*(?P<virtuals>{0}(?:,{0})*)=(?P<package>{1}|{0}))?"
     provider = provider.format(IDENTIFIER, qualified)
     closing = provider.replace("<", "<closing_") if dialect.compiler_nodes else ""
@@ -115,12 +115,12 @@ def tokenize(query: str, dialect: Dialect) -> Iterator[Token]:
     Raises
     ------
     QuerySyntaxError
-        When the iteration comes to a character that begins no token, or the text is longer than
-        anybody means.
+        When the iteration reaches a character that does not begin a token, or the text is longer
+        than `LONGEST`.
     """
     if len(query) > LONGEST:
         raise QuerySyntaxError(
-            f"the query is longer than {LONGEST} characters", query, LONGEST, hint="Name a hash."
+            f"the query is longer than {LONGEST} characters", query, LONGEST, hint="Use a DAG hash."
         )
     for match in _pattern(dialect).finditer(query):
         kind = match.lastgroup
@@ -138,18 +138,18 @@ def tokenize(query: str, dialect: Dialect) -> Iterator[Token]:
 
 
 _ADVICE = {
-    "@": "A version follows the @ at once: @1.2, @=1.2.3, @1.2:1.4, @:1.4 or @1.2,1.4.",
-    "+": "The name of a variant follows: +shared.",
-    "~": "The name of a variant follows: ~shared.",
-    "-": "The name of a variant follows: -shared, or better ~shared.",
-    "/": "The beginning of a DAG hash follows at once: /abcdefg.",
-    "=": "Write name=value without blanks around the =; a value may stand in quotes.",
-    ",": "Only versions and values are separated by commas; several specs by blanks.",
+    "@": "A version must directly follow the @: @1.2, @=1.2.3, @1.2:1.4, @:1.4 or @1.2,1.4.",
+    "+": "The name of a variant must follow: +shared.",
+    "~": "The name of a variant must follow: ~shared.",
+    "-": "The name of a variant must follow: -shared, or preferably ~shared.",
+    "/": "The beginning of a DAG hash must directly follow the /: /abcdefg.",
+    "=": "Write name=value without spaces around the =; a value can be quoted.",
+    ",": "Commas separate only versions and values; separate specs with spaces.",
     ":": "Only versions and targets have ranges: @1.2:1.4, target=x86_64_v2:.",
-    "[": "Brackets follow a ^ or a % at once: ^[virtuals=mpi] openmpi.",
-    '"': 'Only values stand in quotes, and both quotes are needed: cflags="-O2 -g".',
-    "'": "Only values stand in quotes, and both quotes are needed: cflags='-O2 -g'.",
-    ".": "A namespace stands before a name and one dot: builtin.zlib.",
+    "[": "Brackets must directly follow a ^ or a %: ^[virtuals=mpi] openmpi.",
+    '"': 'Only values can be quoted, and both quotes are required: cflags="-O2 -g".',
+    "'": "Only values can be quoted, and both quotes are required: cflags='-O2 -g'.",
+    ".": "Write a namespace before the name, with one dot between them: builtin.zlib.",
 }
 
 

@@ -1,8 +1,8 @@
-"""Which packages provide a virtual one: ``mpi``, ``blas``, ``zlib-api``.
+"""Which packages provide a virtual package: ``mpi``, ``blas``, ``zlib-api``.
 
-A database of format 7 or 8 records what a dependency stood for on an edge. It does not record
-what a package could provide, nor in which version; that is known to the package repository and
-to ``packages.yaml``, whose readers fill a `Providers`.
+A database of format 7 or 8 records which virtual packages a dependency provides on an edge. It
+does not record what a package could provide, or in which version. This information is in the
+package repository and in ``packages.yaml``; the code that reads them fills a `Providers`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 class Provision(NamedTuple):
-    """That a package provides a virtual one.
+    """A package and the virtual package that it provides.
 
     Attributes
     ----------
     provider : Query
-        The package, and what must be true of it.
+        The package, and the conditions that it must satisfy.
     versions : VersionList
         The versions of the virtual package that it provides.
     """
@@ -34,13 +34,13 @@ class Provision(NamedTuple):
 
 
 class Providers:
-    """What is known of virtual packages beside the database.
+    """What is known about virtual packages apart from the database.
 
     Parameters
     ----------
     provisions : mapping of str to iterable of Provision
-        By virtual package. A virtual that is named is taken to be known completely; nothing is
-        known of others.
+        By virtual package. The list for each virtual package is assumed to be complete; nothing
+        is known about virtual packages that are not listed.
     """
 
     def __init__(self, provisions: Mapping[str, Iterable[Provision]] | None = None) -> None:
@@ -48,7 +48,7 @@ class Providers:
 
     @classmethod
     def parse(cls, provisions: Mapping[str, Iterable[str]]) -> Providers:
-        """Read provisions as text.
+        """Parse provisions from text.
 
         Parameters
         ----------
@@ -76,20 +76,20 @@ class Providers:
         return virtual in self._provisions
 
     def of(self, virtual: str) -> tuple[Provision, ...]:
-        """Return everything that provides `virtual`; empty when nothing does or is known."""
+        """Return all known providers of `virtual`; empty if there are none or none are known."""
         return self._provisions.get(virtual, ())
 
-    def knows(self, package: str) -> bool:  # noqa: ARG002 - for who knows of some packages only
-        """Return whether what `package` provides is known, be it nothing."""
+    def knows(self, package: str) -> bool:  # noqa: ARG002 - for subclasses that know only some
+        """Return whether it is known what `package` provides, even if that is nothing."""
         return True
 
-    def listed(self, virtual: str) -> frozenset[str]:  # noqa: ARG002 - for who knows some
+    def listed(self, virtual: str) -> frozenset[str]:  # noqa: ARG002 - for subclasses
         """Return packages known to provide some version of `virtual`, perhaps not all of them."""
         return frozenset()
 
 
 class DeferredProviders(Providers):
-    """What is read when it is first asked for, which most queries never do.
+    """Providers that are read on first use, which most queries never need.
 
     Parameters
     ----------
@@ -109,11 +109,11 @@ class DeferredProviders(Providers):
         return virtual in self._providers
 
     def of(self, virtual: str) -> tuple[Provision, ...]:
-        """Return everything that provides `virtual`; empty when nothing does or is known."""
+        """Return all known providers of `virtual`; empty if there are none or none are known."""
         return self._providers.of(virtual)
 
     def knows(self, package: str) -> bool:
-        """Return whether what `package` provides is known, be it nothing."""
+        """Return whether it is known what `package` provides, even if that is nothing."""
         return self._providers.knows(package)
 
     def listed(self, virtual: str) -> frozenset[str]:

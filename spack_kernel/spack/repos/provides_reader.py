@@ -1,10 +1,10 @@
-"""What a recipe (``package.py``) says it provides, read without running it.
+"""What a recipe (``package.py``) provides, read without running it.
 
-A recipe is Python. Its ``provides`` directives are statements in the body of a class, with text
-for arguments; that much is read with `ast`: literal text, f-strings, sums of texts, names bound
-to literals, loops over literals, ``with when(…)`` around them, base classes in the same file or
-imported from another recipe. An ``if`` that does not ask for the platform is taken as true both
-ways. What goes beyond is left out.
+A recipe is Python code. Its ``provides`` directives are statements in the body of a class, with
+strings as arguments. This module reads the following with `ast`: string literals, f-strings,
+concatenated strings, names bound to literals, loops over literals, ``with when(…)`` around them,
+and base classes in the same file or imported from another recipe. If an ``if`` does not test the
+platform, both branches are read. Anything else is left out.
 """
 
 from __future__ import annotations
@@ -77,9 +77,9 @@ class Recipe:
         Parameters
         ----------
         class_name : str
-            Its name; in another way of writing capitals it is found, too.
+            Its name; a class whose name differs only in case is also found.
         imported : callable
-            Gives the recipe of a package by the name of its module, or None.
+            Returns the recipe of a package by the name of its module, or None.
         """
         definition = self.classes.get(class_name) or next(
             (d for name, d in self.classes.items() if name.lower() == class_name.lower()), None
@@ -99,7 +99,7 @@ class Recipe:
 
 
 def _package_of(module: str) -> str:
-    """Return the package whose recipe a module is, or nothing."""
+    """Return the package that a recipe module belongs to; empty for any other module."""
     parts = module.split(".")
     if parts[-1] == "package" and len(parts) > 1:  # spack_repo.builtin.packages.boost.package
         return parts[-2]
@@ -159,7 +159,7 @@ def _provides(
 
 
 def _conditions(items: list[ast.withitem], names: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Return what ``with when(…)`` or ``with default_args(when=…)`` adds; None when unknown."""
+    """Return the conditions of ``with when(…)`` or ``default_args(when=…)``; None if unknown."""
     added: list[str] = []
     for item in items:
         call = item.context_expr
@@ -206,7 +206,7 @@ def _loop(
 
 
 def _platform_test(test: ast.expr) -> bool | None:
-    """Return what a test of ``sys.platform`` says on this machine; None for any other test."""
+    """Return the result of a ``sys.platform`` test on this machine; None for any other test."""
     match test:
         case ast.UnaryOp(op=ast.Not(), operand=operand):
             known = _platform_test(operand)
@@ -231,7 +231,7 @@ def _is_platform(node: ast.expr) -> bool:
 
 
 def _evaluate(node: ast.expr, names: Mapping[str, Any]) -> Any:
-    """Return the value of an expression made of literals and names bound to such.
+    """Return the value of an expression that consists of literals and names bound to literals.
 
     Raises ValueError for anything else.
     """

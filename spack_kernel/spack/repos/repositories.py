@@ -1,7 +1,7 @@
-"""Package repositories: which there are, and what their recipes provide. Nothing is executed.
+"""Package repositories and what their recipes provide. Nothing is executed.
 
-Up to 0.23 Spack carries its recipes (``var/spack/repos/builtin``); from 1.0 on it clones them,
-and ``repos.yaml`` says from where and to where. Only what is on this machine is read.
+Up to 0.23, Spack ships its recipes (``var/spack/repos/builtin``). From 1.0 on, it clones them, and
+``repos.yaml`` contains the source and the destination. Only what is on this machine is read.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ if TYPE_CHECKING:
 #: The largest recipe that is read, in bytes.
 MAX_RECIPE = 4 * 1024 * 1024
 
-#: Virtual packages by the first database format of the Spacks that have them.
+#: Virtual packages by the first database format of the Spack versions that have them.
 _VIRTUAL_SINCE = {
     7: frozenset({"libc", "zlib-api"}),
     8: frozenset({"c", "cxx", "fortran"}),
 }
 
-# Only few recipes have the directive, or inherit from another recipe: the rest is not parsed.
+# Only a few recipes have the directive or inherit from another recipe; the others are not parsed.
 _MAY_PROVIDE = re.compile(
     rb"\bprovides\s*\(|from\s+(?:\.\.|[\w.]*packages\.)\w+\.package\s+import|spack\.pkg\."
 ).search
@@ -62,7 +62,7 @@ class Repository:
     Raises
     ------
     ConfigError
-        When it has no ``repo.yaml`` that can be read.
+        When it has no readable ``repo.yaml``.
     """
 
     def __init__(self, root: Path) -> None:
@@ -79,8 +79,8 @@ class Repository:
     def provides(self, package: str) -> list[Provides] | None:
         """Return what the recipe of `package` provides; None when there is no recipe.
 
-        One file is read, and those of the recipes it inherits from. One that is not Python
-        provides nothing.
+        This reads one file, and those of the recipes it inherits from. A file that is not valid
+        Python provides nothing.
         """
         directory = self._directory(package)
         source = self._read(directory)
@@ -104,7 +104,7 @@ class Repository:
 
     def _recipe(self, directory: str) -> Recipe | None:
         if directory not in self._recipes:
-            self._recipes[directory] = None  # also ends circles
+            self._recipes[directory] = None  # also breaks cycles
             source = self._read(directory)
             if source is None and self._flat:  # a module name has _ where the package has -
                 source = self._read(directory.replace("_", "-"))
@@ -128,13 +128,13 @@ def configured_repositories(config: Config) -> list[Repository]:
     Raises
     ------
     ConfigError
-        When an entry is no path and no description of a git repository.
+        When an entry is neither a path nor a description of a git repository.
     """
     repositories = []
     for root in _roots(config):
         try:
             repositories.append(Repository(root))
-        except ConfigError:  # not cloned yet, or gone: there is less to know  # noqa: PERF203
+        except ConfigError:  # not cloned yet, or deleted: skip it  # noqa: PERF203
             continue
     return repositories
 
@@ -174,12 +174,12 @@ def _cloned(entry: dict[str, Any], config: Config) -> Iterator[Path]:
 
 
 class InstalledRecipes:
-    """The recipes with which the packages of a store were built: Spack keeps a copy in each prefix.
+    """The recipes that built the packages of a store: Spack stores a copy in each prefix.
 
     Parameters
     ----------
     chain : Chain
-        The databases; of each package one installed record is looked at, the one recorded last.
+        The databases; for each package, only the last installed record is used.
     """
 
     def __init__(self, chain: Chain) -> None:
@@ -198,7 +198,7 @@ class InstalledRecipes:
 
     def _last_installed(self, package: str) -> Spec | None:
         for database in self._chain.databases:
-            # One record is decoded, seldom more: a large store has thousands of a name.
+            # This rarely decodes more than one record; a large store has thousands per name.
             for spec in database.specs(reversed(database.named(package))):
                 if spec.installed and spec.external is None:
                     return spec
@@ -206,16 +206,16 @@ class InstalledRecipes:
 
 
 class KnownVirtuals:
-    """What packages of Spack's builtin repository provide, for a site without its recipes at hand.
+    """What packages of Spack's builtin repository provide, for a site without its recipes.
 
-    A list of facts that comes with this package; it knows as much as that repository said in the
-    month the list names. Recipes of the site, where there are any, come first.
+    This is a list that is part of spack-kernel. It reflects that repository in the month that the
+    list names. Recipes of the site, if there are any, take precedence.
 
     Parameters
     ----------
     database_format : int
-        The newest database format of the store: what an older Spack did not know as a virtual
-        package is none there.
+        The newest database format of the store: names that were not virtual packages in an older
+        Spack are left out.
     """
 
     def __init__(self, database_format: int) -> None:
@@ -224,7 +224,7 @@ class KnownVirtuals:
         )
 
     def provides(self, package: str) -> list[Provides] | None:
-        """Return what `package` provides; None when the list does not have it."""
+        """Return what `package` provides; None if it is not in the list."""
         known = _known_virtuals().get(package)
         if known is None:
             return None
@@ -243,19 +243,19 @@ def _known_virtuals() -> dict[str, list[list[str]]]:
 
 
 class SiteProviders(Providers):
-    """What the recipes of a site say of virtual packages, read when first asked.
+    """The virtual packages that the recipes of a site provide, read on first use.
 
     Parameters
     ----------
     sources : callable
-        Gives where recipes are, by precedence: repositories, `InstalledRecipes`, and last
-        `KnownVirtuals`.
+        Returns the sources of recipes, by precedence: repositories, `InstalledRecipes`, and
+        finally `KnownVirtuals`.
     packages : callable
-        Gives the names of the packages worth looking at: those that are installed.
+        Returns the names of the packages to read: those that are installed.
     preferred : callable
-        Gives virtual package → packages listed for it, as `preferred_providers` reads them.
+        Returns virtual package → packages listed for it, as `preferred_providers` reads them.
     questions : list of Question, optional
-        Where to record what is asked of the file system.
+        Where to record the file-system queries.
     """
 
     def __init__(
@@ -284,7 +284,7 @@ class SiteProviders(Providers):
         config : Config or None
             Its configuration.
         questions : list of Question
-            Where to record what is asked of the file system.
+            Where to record the file-system queries.
         """
 
         def sources() -> Iterator[_Source]:
@@ -300,7 +300,7 @@ class SiteProviders(Providers):
         return virtual in self._known
 
     def of(self, virtual: str) -> tuple[Provision, ...]:
-        """Return everything that provides `virtual`; empty when nothing does or is known."""
+        """Return all known providers of `virtual`; empty if there are none or none are known."""
         return self._known.get(virtual, ())
 
     def listed(self, virtual: str) -> frozenset[str]:
@@ -308,7 +308,7 @@ class SiteProviders(Providers):
         return self._listed.get(virtual, frozenset())
 
     def knows(self, package: str) -> bool:
-        """Return whether what `package` provides is known, be it nothing."""
+        """Return whether it is known what `package` provides, even if that is nothing."""
         with file_checks.Listener(self._questions):
             return any(source.provides(package) is not None for source in self._sources())
 
@@ -335,7 +335,7 @@ class SiteProviders(Providers):
                     provided = parse_query(virtual)
                     provider = parse_query(_with_name(package, when))
                 except QuerySyntaxError:
-                    continue  # newer than the language we know
+                    continue  # newer than the query language that we support
                 if provided.name:
                     found.setdefault(provided.name, []).append(
                         Provision(provider, provided.versions)
@@ -350,8 +350,8 @@ def _format(database: Database) -> int:
 def preferred_providers(config: Config) -> dict[str, tuple[str, ...]]:
     """Return virtual package → what ``packages.yaml`` prefers for it, as text, best first.
 
-    ``packages:all:providers``. It neither names every provider nor says which versions of the
-    virtual package each provides.
+    This is ``packages:all:providers``. It lists neither every provider nor the versions of the
+    virtual package that each one provides.
 
     Raises
     ------
@@ -360,7 +360,9 @@ def preferred_providers(config: Config) -> dict[str, tuple[str, ...]]:
     """
     found = config.get("packages:all:providers", {})
     if not isinstance(found, dict) or not all(isinstance(each, list) for each in found.values()):
-        raise ConfigError(f"packages:all:providers of {config.spack_root} needs lists by virtual")
+        raise ConfigError(
+            f"packages:all:providers of {config.spack_root} needs a list for each virtual package"
+        )
     return {str(name): tuple(str(each) for each in listed) for name, listed in found.items()}
 
 

@@ -1,4 +1,4 @@
-"""What Spack calls the machine it runs on."""
+"""The machine that Spack runs on, in Spack's names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Host(NamedTuple):
-    """The machine, in the words of a spec: ``linux``, ``debian12``, ``zen3``, ``x86_64``."""
+    """The machine, in the terms of a spec: ``linux``, ``debian12``, ``zen3``, ``x86_64``."""
 
     platform: str
     os: str
@@ -21,7 +21,7 @@ class Host(NamedTuple):
 @cache
 def host() -> Host:
     """Return the machine this process runs on."""
-    import archspec.cpu  # takes its time, and is seldom needed
+    import archspec.cpu  # slow to import, and seldom needed
 
     target = archspec.cpu.host()
     return Host(

@@ -1,7 +1,7 @@
 """Spec and Dependency: one concrete node as a database or a lock file records it.
 
-The shapes are those of Spack's specfile formats 1 to 5. What differs between them is ironed
-out here, so that nothing above needs to know which Spack wrote a record.
+This module reads Spack's specfile formats 1 to 5. It removes the differences between them, so
+that higher layers do not need to know which Spack wrote a record.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Dependency(msgspec.Struct, frozen=True, gc=False):
 
 
 class InstallRecord(TypedDict, total=False):
-    """What an install record says beside the spec: see the attributes of `Spec`."""
+    """What an install record contains besides the spec: see the attributes of `Spec`."""
 
     prefix: str | None
     installed: bool
@@ -108,16 +108,16 @@ class Spec:
     arch : Arch
         Platform, operating system and target.
     compiler : Compiler or None
-        The compiler of the node; None where compilers are dependencies (what Spack 1.0 and
-        newer concretized).
+        The compiler of the node; None where compilers are dependencies (in specs concretized by
+        Spack 1.0 or newer).
     dependencies : tuple of Dependency
         All recorded edges, in the order recorded.
     external : External or None
-        Set for a package Spack uses but did not install.
+        Set for a package that Spack uses but did not install.
     prefix : str or None
-        The install directory (for an external, the directory it lives in).
+        The install directory (for an external, the directory that contains it).
     installed, explicit : bool
-        Whether it is installed, and whether somebody asked for it by name.
+        Whether it is installed, and whether it was installed explicitly.
     deprecated_for : str or None
         DAG hash of the spec that replaces it, for a deprecated one.
     installation_time : float
@@ -148,7 +148,7 @@ class Spec:
 
     @property
     def label(self) -> str:
-        """The spec as people read it: ``name@version/hash7``."""
+        """The spec in short form: ``name@version/hash7``."""
         return f"{self.name}@{self.version}/{self.hash[:7]}"
 
     def __str__(self) -> str:
@@ -158,14 +158,14 @@ class Spec:
     def from_node(
         cls, dag_hash: str, node: Mapping[str, Any], **record: Unpack[InstallRecord]
     ) -> Spec:
-        """Make a spec from a decoded node of any specfile format.
+        """Create a spec from a decoded node of any specfile format.
 
         Parameters
         ----------
         dag_hash : str
             The DAG hash the node is stored under.
         node : mapping
-            The node as JSON gives it; format 1 wraps it as ``{name: node}``.
+            The node as decoded from JSON; format 1 wraps it as ``{name: node}``.
         **record
             What the install record adds: `prefix`, `installed`, `explicit`,
             `deprecated_for`, `installation_time`.
@@ -173,8 +173,8 @@ class Spec:
         Raises
         ------
         ValueError
-            When the node does not have the shape of any known specfile format; the text says
-            what is wrong and where.
+            When the node does not match any known specfile format; the message describes what
+            is wrong and where.
         """
         name: str | None = None
         if not isinstance(node.get("name"), str):
@@ -189,16 +189,16 @@ class Spec:
     def from_json(
         cls, dag_hash: str, node: bytes | msgspec.Raw, **record: Unpack[InstallRecord]
     ) -> Spec:
-        """Make a spec from a node in JSON, several times faster than decoding it first.
+        """Create a spec from a node in JSON, several times faster than decoding it first.
 
-        Parameters and errors are those of `from_node`, but for `node`: UTF-8 text.
+        Parameters and errors are those of `from_node`, except that `node` is UTF-8 text.
         """
         name: str | None = None
         try:
             try:
                 known = _decode_node(node)
             except msgspec.ValidationError:
-                # Format 1, {name: node}; a node of the others that is malformed fails again.
+                # Format 1, {name: node}; a malformed node of another format fails again.
                 decoded = _decode_object(node)
                 if isinstance(decoded.get("name"), str):
                     raise
@@ -210,12 +210,13 @@ class Spec:
 
 
 class DeferredSpecs:
-    """Makes specs that are read when they are first looked at.
+    """Creates specs that are read on first access.
 
     Parameters
     ----------
     lookup : callable
-        Gives the spec of a DAG hash; called once for each that is looked at, and must know it.
+        Returns the spec of a DAG hash; called once for each spec that is accessed. It must not
+        return None.
     """
 
     def __init__(self, lookup: Callable[[str], Spec | None]) -> None:
@@ -233,7 +234,7 @@ class DeferredSpecs:
                 return getattr(self, name)
 
             def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
-                self.external  # noqa: B018 - now it is read, and a spec like any other
+                self.external  # noqa: B018 - reads it, so that it is an ordinary spec
                 return self.__reduce_ex__(protocol)
 
         self._class = Deferred
@@ -255,7 +256,7 @@ class DeferredSpecs:
         dag_hash : str
             The DAG hash.
         **known
-            Attributes of `Spec` that it need not be read for.
+            Attributes of `Spec` that are already known, so that reading them is not necessary.
         """
         spec = self.all([dag_hash])[0]
         for name, value in known.items():
@@ -267,7 +268,7 @@ _set_hash = Spec.__dict__["hash"].__set__  # specs are frozen, and there may be 
 _FIELDS = tuple(each.name for each in fields(Spec) if each.name != "hash")
 
 
-# What JSON must look like. Keys that are not named here are ignored: newer Spacks add some.
+# The structure of the JSON. Keys that are not listed are ignored: newer versions of Spack add some.
 
 
 class _EdgeParameters(msgspec.Struct, gc=False):
@@ -354,7 +355,7 @@ def _spec(dag_hash: str, name: str, node: _Node, record: InstallRecord) -> Spec:
             flags[key] = value if isinstance(value, tuple) else (str(value),)
     for key, value in variants.items():
         if type(value) is str and len(value) < 6 and value.lower() in ("true", "false"):
-            variants[key] = value.lower() == "true"  # Spack reads the words as booleans, too
+            variants[key] = value.lower() == "true"  # Spack also reads these as booleans
     if node.patches and "patches" not in variants:
         variants["patches"] = node.patches
     target = node.arch.target
@@ -412,5 +413,5 @@ def _external(recorded: _External | None) -> External | None:
     module = recorded.module
     modules = (module,) if isinstance(module, str) else module if isinstance(module, tuple) else ()
     if recorded.path is None and not modules:
-        return None  # Spack writes an empty mapping, too
+        return None  # Spack also writes an empty mapping
     return External(recorded.path, modules, recorded.extra_attributes or {})

@@ -1,7 +1,7 @@
 """Targets: microarchitectures, their families, and ranges of them (``x86_64_v3:zen4``).
 
-The order of microarchitectures is archspec's: one is below another when the other is
-compatible with it. Two of different families, or of different vendors, are in no order.
+The order of microarchitectures is archspec's: one is below another when the other is compatible
+with it. Two of different families or of different vendors are not ordered.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from functools import lru_cache
 
 @lru_cache(maxsize=1024)
 def _compatible(name: str) -> frozenset[str] | None:
-    """Return the names of what runs on `name`, itself included; None when archspec has no such."""
-    import archspec.cpu  # takes its time, and few queries need it
+    """Return the names of the targets that `name` can run, itself included; None if unknown."""
+    import archspec.cpu  # slow to import, and few queries need it
 
     target = archspec.cpu.TARGETS.get(name)
     if target is None:
@@ -55,8 +55,8 @@ def in_targets(name: str, wanted: str) -> bool:
     name : str
         One target.
     wanted : str
-        Names and ranges separated by commas. A name stands for itself only; a range
-        ``low:high`` may lack an end. A range with an end archspec does not know is empty.
+        Names and ranges separated by commas. A name matches only itself; a range ``low:high``
+        can be open at one end. A range with an end that archspec does not know is empty.
     """
     for part in wanted.split(","):
         low, colon, high = part.partition(":")

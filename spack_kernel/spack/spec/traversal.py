@@ -1,8 +1,8 @@
 """The orders in which Spack walks the dependencies of specs.
 
-The rules are those of ``spack.traverse`` and ``spack.build_environment.effective_deptypes``, read
-off their behaviour: children are visited by name, and an order is topological when every dependent
-comes before its dependencies.
+The rules are those of ``spack.traverse`` and ``spack.build_environment.effective_deptypes``,
+derived from their behaviour: children are visited by name, and an order is topological when every
+dependent comes before its dependencies.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from .spec import Spec
 
-#: The dependencies a spec needs to be used, not to be built.
+#: The dependencies that a spec needs for use, not for its build.
 RUNTIME_DEPTYPES = ("link", "run")
 ALL_DEPTYPES = ("build", "link", "run", "test")
 
@@ -34,15 +34,15 @@ _DEPFLAGS = {"build": 1, "link": 2, "run": 4, "test": 8}
 def rule_for(database_version: str) -> Rule:
     """Return the rule of the Spack that reads databases of the format `database_version`.
 
-    Format 7 is Spack 0.21 to 0.23. Older Spacks walk in post-order, which is not topological from
-    the root; for them, too, the rule of 1.x is used.
+    Format 7 is Spack 0.21 to 0.23. Older versions walk in post-order, which is not topological from
+    the root; the rule of 1.x is also used for them.
     """
     return "depth" if database_version == "7" else "breadth"
 
 
 @cache
 def depflag(deptypes: tuple[str, ...]) -> int:
-    """Return the number by which Spack sorts edges of different deptypes."""
+    """Return the number by which Spack sorts edges with different deptypes."""
     return sum(_DEPFLAGS.get(deptype, 0) for deptype in deptypes)
 
 
@@ -57,9 +57,9 @@ class Graph:
     nodes : mapping of str to Spec
         Every spec reached, by DAG hash.
     edges : mapping of str to tuple of Dependency
-        Per DAG hash the edges followed, in the order in which Spack visits them.
+        For each DAG hash, the edges followed, in the order in which Spack visits them.
     missing : tuple of (Spec, Dependency)
-        Edges to hashes that no database has; Spack warns of them and goes on.
+        Edges to hashes that are in no database; Spack warns about them and continues.
     """
 
     roots: tuple[str, ...]
@@ -73,14 +73,14 @@ def reach(
     lookup: Callable[[str], Spec | None],
     deptypes: Iterable[str] = RUNTIME_DEPTYPES,
 ) -> Graph:
-    """Collect what is reached from `roots` over edges with any of `deptypes`.
+    """Collect the specs that are reached from `roots` over edges with any of `deptypes`.
 
     Parameters
     ----------
     roots : sequence of Spec
         Where to start.
     lookup : callable
-        Gives the spec of a DAG hash, or None; called once a hash.
+        Returns the spec of a DAG hash, or None; called once per hash.
     deptypes : iterable of str
         Some of ``build``, ``link``, ``run``, ``test``.
     """
@@ -120,7 +120,7 @@ def topological(graph: Graph, rule: Rule = "breadth") -> list[Spec]:
 
 
 def use_order(graph: Graph, rule: Rule = "breadth") -> list[Spec]:
-    """Return all specs of `graph` in the order in which Spack asks packages for their environment.
+    """Return all specs of `graph` in the order in which Spack collects their environments.
 
     Specs with dependencies come first, topologically; then those without, in the order in which
     an edge first leads to them. Spack applies the result back to front.
@@ -145,7 +145,7 @@ def _children(spec: Spec, wanted: frozenset[str]) -> list[Dependency]:
         if wanted.isdisjoint(edge.deptypes):
             continue
         other = merged.get(edge.hash)
-        if other is not None:  # recorded once a deptype
+        if other is not None:  # recorded once per deptype
             edge = Dependency(
                 edge.name,
                 edge.hash,
@@ -185,10 +185,10 @@ def _depth_order(graph: Graph) -> list[str]:
 
 
 def _depth_edges(graph: Graph) -> list[tuple[str | None, str]]:
-    """Return every edge as (parent, child), in the order in which depth-first leaves it.
+    """Return every edge as (parent, child), in the order in which a depth-first walk leaves it.
 
     A root has the parent None. The edge through which a node is found comes after all edges
-    below it, an edge to a node already found at once.
+    below it; an edge to a node that was already found comes immediately.
     """
     found: set[str] = set()
     finished: set[str] = set()
@@ -221,5 +221,5 @@ def _refuse_cycle(specs: Sequence[Spec]) -> NoReturn:
     raise DatabaseError(
         "the recorded dependencies form a cycle",
         details=[f"  {spec.label}" for spec in specs[:10]],
-        hint="The database is damaged; `spack reindex` writes it anew.",
+        hint="The database is damaged; `spack reindex` rebuilds it.",
     )

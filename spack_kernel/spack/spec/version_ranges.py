@@ -1,4 +1,4 @@
-"""Sets of versions: ranges and lists, as they stand behind an ``@``.
+"""Sets of versions: ranges and lists, as written after an ``@``.
 
 ``=1.2`` is the exact version; ``1.2`` without the ``=`` is the range of everything that begins with
 ``1.2``. The rules are those of Spack 1.x.
@@ -28,7 +28,7 @@ class EmptyRangeError(VersionError):
 
 
 class VersionRange:
-    """All versions from `low` to `high`, both with everything that begins with them.
+    """All versions from `low` to `high`, including all that begin with either.
 
     Parameters
     ----------
@@ -36,14 +36,14 @@ class VersionRange:
         The ends as text; None leaves that side open. ``VersionRange("1.2", "1.2")`` is what
         ``@1.2`` means.
     prereleases : bool
-        False for the order of Spack 0.21 and older, in which ``2.0rc1`` is one of ``2.0``.
+        False for the order of Spack 0.21 and older, in which ``2.0`` includes ``2.0rc1``.
 
     Raises
     ------
     EmptyRangeError
         When `high` is below `low`.
     VersionError
-        When an end has a character no version can have.
+        When an end contains a character that is not valid in versions.
     """
 
     __slots__ = ("bounds", "high", "low", "prereleases")
@@ -57,7 +57,7 @@ class VersionRange:
         self.low = low
         self.high = high
         self.prereleases = prereleases
-        #: The lowest key in the range, and the lowest behind it.
+        #: The lowest key in the range, and the lowest after it.
         self.bounds = (
             LOWEST_KEY if low is None else version_key(low, prereleases),
             HIGHEST_KEY if high is None else key_behind(version_key(high, prereleases)),
@@ -95,7 +95,7 @@ class VersionRange:
             and version_key(self.low) == version_key(self.high)
         ):
             return self.low
-        # Before the name of an attribute an end may keep a separator that could not end it here.
+        # An end before an attribute name may have a trailing separator that is not valid here.
         return f"{self.low or ''}:{(self.high or '').rstrip('.-')}"
 
     def __repr__(self) -> str:
@@ -110,13 +110,13 @@ class VersionRange:
 
 @dataclass(frozen=True)
 class VersionList:
-    """The versions a query asks for: exact versions and ranges, any of which will do.
+    """The versions that a query accepts: any of some exact versions and ranges.
 
     Parameters
     ----------
     items : iterable of Version or VersionRange
-        Kept sorted, with ranges that touch made one and what they cover left out, so that two
-        lists of the same versions are equal.
+        Stored sorted, with adjacent ranges merged and the versions that they cover left out, so
+        that two lists of the same versions are equal.
     """
 
     items: tuple[Version | VersionRange, ...] = field(default=())
@@ -126,7 +126,7 @@ class VersionList:
 
     @classmethod
     def parse(cls, text: str, *, prereleases: bool = True) -> VersionList:
-        """Read what stands behind an ``@``: ``1.2``, ``=1.2``, ``1.2:1.4,1.6:``, ``git.main``.
+        """Parse the text after an ``@``: ``1.2``, ``=1.2``, ``1.2:1.4,1.6:``, ``git.main``.
 
         Parameters
         ----------
@@ -164,7 +164,7 @@ class VersionList:
         return bool(self.items)
 
     def __str__(self) -> str:
-        # A git reference in front would be read as the only version.
+        # A git reference at the beginning would be parsed as the only version.
         return ",".join(sorted(map(_spelled, self.items), key=is_git))
 
 
@@ -182,14 +182,14 @@ def _item(text: str, prereleases: bool) -> Version | VersionRange:
     if not is_git(text) and not _VALID.fullmatch(text):
         raise VersionError(f"'{text}' is not a version")
     if text.count("=") > 1:
-        raise VersionError(f"'{text}' stands for more than one version")
+        raise VersionError(f"'{text}' refers to more than one version")
     return Version(text)
 
 
 def _spelled(item: Version | VersionRange) -> str:
     if isinstance(item, Version):
         return str(item) if item.ref is not None else f"={item}"
-    # A range from a word that looks like a git reference: the underscore changes nothing else.
+    # A range whose lower end looks like a git reference: the underscore changes nothing else.
     return f"_{item}" if _GIT_LIKE.match(str(item)) else str(item)
 
 

@@ -1,8 +1,8 @@
 """Single versions, in Spack's order.
 
-A version is cut into numbers and words; separators do not count, so ``1.2`` equals ``1-2``.
-Words sort before numbers, and the names of moving targets (`DEVELOP_NAMES`) after everything. A
-trailing ``alpha``, ``beta`` or ``rc`` makes a pre-release, which sorts before its release.
+A version is split into numbers and words; separators are ignored, so ``1.2`` equals ``1-2``. Words
+sort before numbers, and the names of moving targets (`DEVELOP_NAMES`) sort after everything else.
+A trailing ``alpha``, ``beta`` or ``rc`` marks a pre-release, which sorts before its release.
 
 The rules are those of Spack 1.x. Sets of versions are in `version_lists`.
 """
@@ -14,7 +14,7 @@ import string
 from functools import lru_cache, total_ordering
 from typing import Final
 
-#: Names of moving targets, oldest meaning first; all are newer than any number.
+#: Names of moving targets, from oldest to newest; all are newer than any number.
 DEVELOP_NAMES: Final = ("stable", "nightly", "trunk", "head", "master", "main", "develop")
 
 _FINAL: Final = 3
@@ -25,10 +25,10 @@ _WORD, _NUMBER, _DEVELOP = 0, 1, 2
 
 _Component = tuple[int, "int | str"]
 
-#: What versions are ordered by: the components of the release, then the pre-release.
+#: The sort key of versions: the components of the release, then the pre-release.
 VersionKey = tuple[tuple[_Component, ...], tuple[int, ...]]
 
-# One for all, since a store has thousands of versions.
+# One shared object, since a store has thousands of versions.
 _RELEASE: Final[tuple[int, ...]] = (_FINAL,)
 
 _SEGMENT = re.compile(r"([0-9]+)|([A-Za-z]+)")
@@ -39,7 +39,7 @@ _LETTERS: Final = string.ascii_uppercase + string.ascii_lowercase
 #: Python refuses to read longer decimal numbers, as a guard against slow conversions.
 _LONG_NUMBER: Final = 1000
 
-#: The keys before that of any version, and behind that of any.
+#: The keys that sort before and after those of all versions.
 LOWEST_KEY: Final[VersionKey] = ((), (_PRERELEASES["alpha"],))
 HIGHEST_KEY: Final[VersionKey] = (((_DEVELOP, len(DEVELOP_NAMES) + 1),), (_FINAL,))
 
@@ -49,8 +49,8 @@ class Version:
     """One version: a release, a pre-release, a branch name or a git reference.
 
     Versions are ordered and hashed by meaning, not by spelling; ``str(version)`` is the
-    spelling. Made from any text, since a database is to be read as it is; what a user may type
-    is checked by `VersionList.parse`. Instances are shared and parsed when first compared.
+    spelling. Any text is accepted, because databases must be read as they are; `VersionList.parse`
+    checks the text that a user types. Instances are shared, and parsed when first compared.
 
     Parameters
     ----------
@@ -86,21 +86,22 @@ class Version:
 
     @property
     def is_placed(self) -> bool:
-        """Whether its place in the order is known.
+        """Whether its position in the order is known.
 
-        False for a git reference that does not say which version it stands for: only the
-        package's repository knows. It sorts before everything and is in no range but ``:``.
+        False for a git reference that does not contain the version it stands for: only the
+        package's repository has this information. Such a reference sorts before everything and is
+        in no range except ``:``.
         """
         return self.ref is None or bool(self._parts[1])
 
     @property
     def key(self) -> VersionKey:
-        """What versions are ordered by: the components of the release, then the pre-release."""
+        """The sort key of versions: the components of the release, then the pre-release."""
         return self.order[0]
 
     @property
     def plain_key(self) -> VersionKey:
-        """The same in the order of Spack 0.21 and older, which knew no pre-releases."""
+        """The same in the order of Spack 0.21 and older, which had no pre-releases."""
         return version_key(self._parts[1], prereleases=False)
 
     @property
@@ -114,7 +115,7 @@ class Version:
         return self.key[1][0] != _FINAL
 
     def up_to(self, count: int) -> str:
-        """Return the text of the first `count` (at least 1) components: ``3.12`` of ``3.12.1``."""
+        """Return the text of the first `count` (at least 1) components: ``3.12`` for ``3.12.1``."""
         ends = [match.end() for match in _SEGMENT.finditer(self._parts[1])]
         return self._parts[1][: ends[:count][-1]] if ends else self._parts[1]
 
@@ -138,11 +139,11 @@ class Version:
 
     @property
     def order(self) -> tuple[VersionKey, bool, str]:
-        """What sorts as the version itself, and faster where there are many."""
+        """A key that sorts like the version itself, but faster for many versions."""
         order = self._order
         if order is None:
             ref, stands_for = self._parts
-            # A git reference comes directly behind the version it stands for.
+            # A git reference comes directly after the version that it stands for.
             order = self._order = version_key(stands_for), ref is not None, ref or ""
         return order
 
@@ -164,14 +165,15 @@ def is_git(text: str) -> bool:
 
 
 def version_key(text: str, prereleases: bool = True) -> VersionKey:
-    """Return what the version `text` is ordered by.
+    """Return the sort key of the version `text`.
 
     Parameters
     ----------
     text : str
-        A version that is no git reference; what no version can contain separates components.
+        A version that is not a git reference; characters that are not valid in versions separate
+        components.
     prereleases : bool
-        False for the order of Spack 0.21 and older, which knew no pre-releases.
+        False for the order of Spack 0.21 and older, which had no pre-releases.
     """
     segments: list[tuple[str, str]] = _SEGMENT.findall(text)
     prerelease = _RELEASE
@@ -204,7 +206,7 @@ def _number(digits: str) -> int:
 
 
 def key_behind(key: VersionKey) -> VersionKey:
-    """Return the lowest key behind everything that begins with `key`."""
+    """Return the lowest key after everything that begins with `key`."""
     release, prerelease = key
     if prerelease[0] != _FINAL:
         number = prerelease[1] + 1 if len(prerelease) > 1 else 0

@@ -1,4 +1,4 @@
-"""Where a Spack instance installs: the tree its configuration names, padding and upstreams."""
+"""The install tree that a Spack instance is configured with, its padding, and its upstreams."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from spack_kernel.spack.system import file_checks
 if TYPE_CHECKING:
     from spack_kernel.spack.config.config import Config
 
-#: The name of the directories Spack pads a tree with; the last one may be a part of it.
+#: The name of the directories that Spack pads a tree with; the last one can be cut short.
 PLACEHOLDER = "__spack_path_placeholder__"
 
-#: The longest path that Linux knows (PATH_MAX).
+#: The longest path that Linux allows (PATH_MAX).
 MAX_PADDED_LENGTH = 4096
 
-#: What Spack leaves of the longest path for what comes below a tree that is padded to the limit.
+#: Characters that Spack reserves for paths below a tree that is padded to the limit.
 _ROOM_BELOW = 300
 
 
 def install_tree(config: Config) -> Path:
     """Return the install tree that `config` names, padding included.
 
-    ``config:install_tree``: a mapping with `root`, `padded_length` and `projections`, or the
-    path alone as in Spack 0.16, where ``$padding:128`` may end it. Projections do not matter
-    here: the database records each prefix.
+    ``config:install_tree`` is a mapping with `root`, `padded_length` and `projections`, or only the
+    path as in Spack 0.16, which can end in ``$padding:128``. Projections do not matter here: the
+    database records each prefix.
 
     Raises
     ------
     ConfigError
-        When it is something else.
+        When it is anything else.
     """
     configured = config.get("config:install_tree", {})
     length: bool | int = False
@@ -50,7 +50,7 @@ def install_tree(config: Config) -> Path:
         root = config.path(configured, "config:install_tree")
     text = str(root)
     old = re.search(r"\$padding(?::(\d+))?|\$\{padding(?::(\d+))?\}", text)
-    if old and not length:  # beside padded_length it is ignored, which leaves it in the path
+    if old and not length:  # padded_length overrides it, which leaves it in the path
         text = text.replace(old[0], "").rstrip("/")
         length = min(int((old[1] or old[2] or "0")[:9]), MAX_PADDED_LENGTH) or True
     if length is True:
@@ -61,7 +61,7 @@ def install_tree(config: Config) -> Path:
 def padded(root: str, length: int) -> str:
     """Return `root` with directories appended that make it `length` characters long.
 
-    Nothing is appended to what is that long already; a single character cannot be.
+    A path that is already that long stays as it is. A single character cannot be appended.
     """
     missing = length - len(root) - 1
     if missing < 0:
@@ -89,7 +89,7 @@ def padded_trees(root: Path) -> list[Path]:
 
 
 def upstream_trees(config: Config) -> tuple[Path, ...]:
-    """Return the install trees of ``upstreams.yaml``, in the order Spack asks them.
+    """Return the install trees of ``upstreams.yaml``, in the order Spack searches them.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Where a store is: from what a caller names, or the environment, to its install trees."""
+"""Locate a store: find its install trees from a given path, or from the environment."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class Place(NamedTuple):
     tree : Path
         The local install tree.
     upstreams : tuple of Path
-        The install trees the configuration chains behind it.
+        The install trees that the configuration names as its upstreams.
     config : Config or None
-        The configuration that named them; None when `tree` was named itself.
+        The configuration that named them; None when `tree` was named directly.
     """
 
     tree: Path
@@ -52,11 +52,11 @@ def at(path: str | os.PathLike[str], environ: Mapping[str, str]) -> Place:
     Raises
     ------
     StoreNotFound
-        When `path` is neither; the text says what is there.
+        When `path` is neither; the message describes what is there.
     DatabaseError
-        When a directory on the way is closed to this user.
+        When this user cannot enter a directory along the path.
     ConfigError
-        When the configuration of the Spack instance cannot be understood.
+        When the configuration of the Spack instance is invalid.
     """
     root = _absolute(path)
     try:
@@ -74,7 +74,7 @@ def tree_at(path: str | os.PathLike[str]) -> Path:
     StoreNotFound
         When there is none or there are several.
     DatabaseError
-        When a directory on the way is closed to this user.
+        When this user cannot enter a directory along the path.
     """
     root = _absolute(path)
     try:
@@ -97,19 +97,19 @@ def tree_at(path: str | os.PathLike[str]) -> Path:
 def discover(environ: Mapping[str, str]) -> Place:
     """Return the store of ``$SPACK_ROOT``, else that of the ``spack`` on ``$PATH``.
 
-    Relative entries of PATH are not looked at: they would mean trusting the working directory.
+    Relative entries of PATH are skipped: using them would mean trusting the working directory.
 
     Raises
     ------
     StoreNotFound
-        When neither leads to a store; lists the places looked in.
+        When neither leads to a store; the message lists the places checked.
     ConfigError
-        When the configuration of a Spack instance cannot be understood.
+        When the configuration of a Spack instance is invalid.
 
     Warns
     -----
     DatabaseWarning
-        When ``$SPACK_ROOT`` leads nowhere and ``spack`` on PATH is taken.
+        When ``$SPACK_ROOT`` does not lead to a store and ``spack`` on PATH is used.
     """
     looked: list[str] = []
     if not environ.get(STORE_VARIABLE):
@@ -125,24 +125,24 @@ def discover(environ: Mapping[str, str]) -> Place:
     named = (str(Path(entry, "spack")) for entry in entries)
     executable = next((path for path in named if file_checks.is_executable(path)), None)
     if executable:
-        # bin/spack of an instance; Spack's own script follows a link in the same way.
+        # bin/spack of an instance; Spack's own script follows links in the same way.
         instance = Path(file_checks.real(executable)).parent.parent
         place = _instance_with_database(instance, environ, looked, f"spack on PATH, {executable}")
         if place is not None:
             if environ.get("SPACK_ROOT"):
                 warnings.warn(
-                    f"{looked[-1].strip()}; took the store of {executable} on PATH",
+                    f"{looked[-1].strip()}; using the store of {executable} on PATH",
                     DatabaseWarning,
                     stacklevel=3,
                 )
             return place
     else:
         looked.append("  there is no spack on PATH")
-    raise StoreNotFound("no Spack store found", details=["looked at:", *looked], hint=_HINT)
+    raise StoreNotFound("no Spack store found", details=["checked:", *looked], hint=_HINT)
 
 
 def is_spack_root(path: Path) -> bool:
-    """Return whether `path` is the root of a Spack instance, by what Spack itself ships there."""
+    """Return whether `path` is the root of a Spack instance, judging by files that Spack ships."""
     return _is_dir(path / "etc" / "spack" / "defaults") and file_checks.exists(
         path / "bin" / "spack"
     )
@@ -160,7 +160,7 @@ def _absolute(path: str | os.PathLike[str]) -> Path:
 
 def _of_instance(root: Path, environ: Mapping[str, str]) -> Place:
     from spack_kernel.spack.config.config import (
-        Config,  # an install tree that is named itself needs none of it
+        Config,  # not needed for an install tree that is named directly
     )
 
     config = Config.open(root, environ)
@@ -170,7 +170,7 @@ def _of_instance(root: Path, environ: Mapping[str, str]) -> Place:
 def _instance_with_database(
     root: Path, environ: Mapping[str, str], looked: list[str], origin: str
 ) -> Place | None:
-    """Return the place of an instance with a database; else note what is there."""
+    """Return the place of an instance with a database; else add what is there to `looked`."""
     try:
         instance = is_spack_root(root)
     except PermissionError:
@@ -189,22 +189,22 @@ def _instance_with_database(
 
 
 def _closed(root: Path) -> DatabaseError:
-    """Return the error for a store behind a directory that this user may not enter."""
+    """Return the error for a store in a directory that this user cannot enter."""
     path = [*reversed(root.parents), root]
     door = next((step for step in path if not os.access(step, os.X_OK)), root)
     status = door.stat()
     return DatabaseError(
-        f"the store {root} is closed to you: permission denied",
+        f"you cannot access the store {root}: permission denied",
         details=[
             f"  {door} belongs to {_name(pwd.getpwuid, status.st_uid)} and the group "
             f"{_name(grp.getgrgid, status.st_gid)}, with the mode {stat.filemode(status.st_mode)}"
         ],
-        hint="Ask the owner, or an administrator, to let you in.",
+        hint="Ask the owner, or an administrator, for access.",
     )
 
 
 def _name(lookup: Callable[[int], Any], number: int) -> str:
-    """Return the name of a user or group; its number where it has none on this machine."""
+    """Return the name of a user or group; its number if it has no name on this machine."""
     try:
         return str(lookup(number)[0])
     except KeyError:
@@ -217,7 +217,7 @@ def _what_is_at(path: Path) -> str:
     if not path.is_dir():
         return f"{path} is not a directory"
     if (path / INDEX_PATH).exists():
-        return f"{path} is an install tree and not a Spack root; name it with {STORE_VARIABLE}"
+        return f"{path} is an install tree and not a Spack root; set {STORE_VARIABLE} to it"
     return f"{path} is neither an install tree (no {INDEX_PATH}) nor a Spack root (no bin/spack)"
 
 

@@ -1,4 +1,4 @@
-"""A site: its databases chained with upstreams; find, get, and explain why not."""
+"""The store of a site: its database and those of its upstreams; find and get specs."""
 
 from __future__ import annotations
 
@@ -33,17 +33,18 @@ if TYPE_CHECKING:
 class Store:
     """An install tree's database, followed by those of its upstreams.
 
-    Made by `open`, `open_all` or `discover`; not changed afterwards (see `refresh`).
+    Created by `open`, `open_all` or `discover`; not changed afterwards (see `refresh`).
 
     Attributes
     ----------
     databases : tuple of Database
-        The local one first. A hash in several counts once; an installed local record wins.
+        The local one first. A hash in several databases counts once; an installed local record
+        takes precedence.
     config : Config or None
         The configuration of the Spack instance the store was opened through; None for an
-        install tree opened by itself.
+        install tree that was opened directly.
     left_out : tuple of Path
-        Upstream install trees that are configured and could not be read.
+        Configured upstream install trees that could not be read.
     questions : list of Question
         File-system checks, besides those of the databases, that answers depend on so far.
     """
@@ -77,13 +78,13 @@ class Store:
         Parameters
         ----------
         root : path
-            An install tree (it holds ``.spack-db/index.json``; or padding directories below
-            which that is), or the root of a Spack instance, whose configuration names the
+            An install tree (it contains ``.spack-db/index.json``, directly or below padding
+            directories), or the root of a Spack instance, whose configuration names the
             install tree and its upstreams.
         upstreams : paths, optional
-            Install trees to chain behind the ones the configuration names, in this order.
+            Install trees to chain after those that the configuration names, in this order.
         environ : mapping, optional
-            The environment in which Spack's configuration is read; by default this process's.
+            The environment for reading Spack's configuration; by default this process's.
 
         Raises
         ------
@@ -92,20 +93,20 @@ class Store:
         DatabaseError
             When the database of `root` or of one of `upstreams` cannot be read.
         ConfigError
-            When the configuration of the Spack instance cannot be understood.
+            When the configuration of the Spack instance is invalid.
 
         Warns
         -----
         DatabaseWarning
-            For an upstream that the configuration names and that cannot be read: as Spack
-            does, we go on without it.
+            For an upstream that the configuration names but that cannot be read. As in Spack,
+            it is left out.
         """
         place = locate.at(root, os.environ if environ is None else environ)
         return cls._read(place, [locate.tree_at(path) for path in upstreams])
 
     @classmethod
     def open_all(cls, trees: Iterable[str | os.PathLike[str]]) -> Store:
-        """Open several install trees as one store: the first as the local one, the others behind.
+        """Open several install trees as one store: the first is local, the others are upstreams.
 
         Raises
         ------
@@ -123,21 +124,21 @@ class Store:
         explicit: str | os.PathLike[str] | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> Store:
-        """Open the store the caller names, else that of ``$SPACK_ROOT``, else of ``spack`` on PATH.
+        """Open the given store, else that of ``$SPACK_ROOT``, else that of ``spack`` on PATH.
 
         Parameters
         ----------
         explicit : path, optional
-            What the caller says, as for `open`; nothing else is tried then.
+            The store to open, as for `open`; if it is given, nothing else is tried.
         environ : mapping, optional
-            The environment to look in; by default this process's.
+            The environment to search; by default this process's.
 
         Raises
         ------
         StoreNotFound
-            When there is none; lists every place looked in and what was there.
+            When there is none; the error lists every place that was searched and what was there.
         DatabaseError, ConfigError
-            When a place is found and cannot be read.
+            When a store is found but cannot be read.
         """
         environ = os.environ if environ is None else environ
         if explicit is not None:
@@ -159,13 +160,13 @@ class Store:
         databases.pop(file_checks.real(place.tree), None)
         if place.config is None or file_checks.exists(place.tree / INDEX_PATH):
             local = Database.read(place.tree)
-        elif databases:  # somebody's own Spack in front of a site's, with nothing of its own yet
+        elif databases:  # a user's Spack with a site's as upstream, and nothing of its own yet
             local = Database.empty(place.tree, next(iter(databases.values())).version)
         else:
             raise StoreNotFound(
                 f"nothing is installed in {place.tree}, the install tree of the Spack at "
                 f"{place.config.spack_root}",
-                hint="`spack install` first; `spack config get config` shows install_tree.",
+                hint="Run `spack install` first; `spack config get config` shows install_tree.",
             )
         return cls([local, *databases.values()], place.config, left_out)
 
@@ -178,18 +179,18 @@ class Store:
         return f"<Store {' > '.join(str(database.root) for database in self.databases)}>"
 
     def changed(self) -> bool:
-        """Return whether a database differs from when it was read. One stat for each."""
+        """Return whether a database has changed since it was read. Needs one stat for each."""
         return any(database.changed() for database in self.databases)
 
     def refresh(self) -> Store:
-        """Return a store of today's databases; this one when nothing changed.
+        """Return a store with the current databases; this one if nothing has changed.
 
-        Only databases that changed are read again.
+        Only databases that have changed are read again.
 
         Raises
         ------
         DatabaseError
-            When one that changed cannot be read now.
+            When a database that has changed cannot be read.
         """
         databases = [
             Database.read(database.root) if database.changed() else database
@@ -203,11 +204,11 @@ class Store:
 
     @cached_property
     def providers(self) -> Providers:
-        """What the site knows of virtual packages beside the database.
+        """What is known about virtual packages at the site, apart from the database.
 
-        Taken from the package repositories and ``packages.yaml`` of the configuration, and from
-        the recipes Spack leaves in the prefixes; read when it is first needed, which is only for
-        names that no package has, and for versions of virtual packages.
+        This comes from the package repositories and ``packages.yaml`` of the configuration, and
+        from the recipes that Spack stores in the prefixes. It is read on first use, which happens
+        only for names that no package has, and for versions of virtual packages.
         """
         chain, config, questions = self._chain, self.config, self.questions
 
@@ -232,12 +233,12 @@ class Store:
         Parameters
         ----------
         query : str
-            Any number of abstract specs; what satisfies any of them is found. Blank text finds
-            everything.
+            Any number of abstract specs; finds the specs that satisfy any of them. Blank text
+            finds everything.
         installed : bool or None
             Whether the specs must be installed, or must not be; None for both.
         providers : Providers, optional
-            What is known of virtual packages beside the database; by default `providers`.
+            What is known about virtual packages apart from the database; by default `providers`.
 
         Raises
         ------
@@ -258,12 +259,12 @@ class Store:
     def get(self, query: str, *, providers: Providers | None = None) -> Spec:
         """Return the one installed spec that satisfies `query`, as `spack load` chooses it.
 
-        Parameters are those of `find`, but for `query`: one abstract spec.
+        Parameters are those of `find`, except that `query` is one abstract spec.
 
         Raises
         ------
         QuerySyntaxError
-            When `query` does not parse, or is none or several.
+            When `query` does not parse, or contains no spec or several.
         NoMatch, Ambiguous
             When nothing, or more than one spec, satisfies it.
         """
@@ -302,7 +303,7 @@ class Store:
         Raises
         ------
         DatabaseError
-            When its record is malformed, and no other database of the chain has a good one.
+            When its record is malformed, and no other database of the chain has a valid one.
         """
         return self._chain.by_hash(dag_hash)
 
@@ -328,7 +329,7 @@ class Store:
         Raises
         ------
         DatabaseError
-            When the only record it can mean is malformed.
+            When the only matching record is malformed.
         """
         return self._chain.with_hash_prefix(prefix)
 

@@ -1,4 +1,4 @@
-"""Stores a long-lived process keeps: each read once, and again when its database changes."""
+"""Cache the stores of a long-lived process: read each once, and again when its database changes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 
-#: What decides where a store is found, apart from what a configuration refers to.
+#: Environment variables that determine the store, apart from those that a configuration uses.
 _VARIABLES = (
     "SPACK_ROOT",
     "PATH",
@@ -29,13 +29,14 @@ _VARIABLES = (
 
 
 class StoreCache:
-    """Opens stores and keeps them; safe to use from several threads.
+    """Opens stores and caches them; safe to use from several threads.
 
-    A store is given out again as long as everything that was asked of the file system to open it
-    has the same answer: its databases, Spack's configuration, links and directories on the way, an
-    upstream that was left out. When databases alone changed, only those are read again; who still
-    holds the old store may go on using it. Two threads that ask for the same store at once read it
-    once; for different ones they do not wait for each other.
+    A cached store is returned as long as all file-system queries that opened it still have the
+    same answers. They cover its databases, Spack's configuration, links and directories in the
+    paths, and any upstream that was left out. When only databases have changed, only those are
+    read again; callers that still hold the old store can continue to use it. Two threads that
+    open the same store at the same time read it once; for different stores, they do not wait for
+    each other.
     """
 
     def __init__(self) -> None:
@@ -43,30 +44,30 @@ class StoreCache:
         self._entries: dict[str, _Entry] = {}
 
     def open(self, root: str | os.PathLike[str]) -> Store:
-        """Return `Store.open(root)`, of today's database.
+        """Return `Store.open(root)` with the current database.
 
         Raises
         ------
         StoreNotFound, DatabaseError, ConfigError
-            As `Store.open`. A store that cannot be read is not kept.
+            As `Store.open`. A store that cannot be read is not cached.
         """
         return self._get(str(root), lambda: Store.open(root))
 
     def open_all(self, trees: Sequence[str | os.PathLike[str]]) -> Store:
-        """Return `Store.open_all(trees)`, of today's databases.
+        """Return `Store.open_all(trees)` with the current databases.
 
         Raises
         ------
         StoreNotFound, DatabaseError
-            As `Store.open_all`. A store that cannot be read is not kept.
+            As `Store.open_all`. A store that cannot be read is not cached.
         """
         return self._get("\0".join(map(str, trees)), lambda: Store.open_all(trees))
 
     def discover(self, environ: Mapping[str, str]) -> Store:
-        """Return `Store.discover(None, environ)`, of today's database.
+        """Return `Store.discover(None, environ)` with the current database.
 
-        The place is looked for once for each combination of ``SPACK_ROOT``, ``PATH``, ``HOME``
-        and the variables that name Spack's configuration.
+        Discovery runs once for each combination of ``SPACK_ROOT``, ``PATH``, ``HOME`` and the
+        variables that name Spack's configuration.
 
         Raises
         ------
@@ -77,7 +78,7 @@ class StoreCache:
         return self._get(key, lambda: Store.discover(None, environ))
 
     def clear(self) -> None:
-        """Forget all stores."""
+        """Remove all stores from the cache."""
         with self._lock:
             self._entries.clear()
 
@@ -89,7 +90,7 @@ class StoreCache:
             if store is not None and file_checks.unchanged(
                 _beside_databases(store, entry.questions)
             ):
-                # An upstream that cannot be read any more may be left out; opening decides.
+                # An upstream that can no longer be read may be left out; opening decides.
                 with contextlib.suppress(DatabaseError):
                     entry.store = store.refresh()
                     return entry.store
@@ -102,7 +103,7 @@ class StoreCache:
 def _beside_databases(
     store: Store, questions: Sequence[file_checks.Question]
 ) -> list[file_checks.Question]:
-    """Return all that was asked to open and use a store, but for the databases it has read."""
+    """Return the queries made to open and use a store, except those for databases it has read."""
     read = {("stamp", str(database.path)) for database in store.databases if database.stamp}
     config = store.config.questions if store.config is not None else ()
     return [each for each in (*questions, *config, *store.questions) if each[:2] not in read]

@@ -1,9 +1,9 @@
-"""Questions to the file system on which an answer depends, recorded so that it can be checked.
+"""Record the file system questions that a result depends on, so that it can be validated later.
 
-What is planned from a database depends on directories, links and files as well. Whoever keeps a
-plan records the questions while it is made, and asks them again before each use: as long as every
-answer is the same, so is the plan. An answer may be "there is no such directory"; it is recorded
-like any other. Light: `exec` needs it at every start.
+A plan depends not only on a database but also on directories, links and files. Code that caches a
+plan records the questions during planning and asks them again before each use: as long as every
+answer is the same, the plan is valid. An answer such as "there is no such directory" is recorded
+like any other. Lightweight, because `exec` needs it at every kernel launch.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ if TYPE_CHECKING:
 #: Thread → the lists to which its questions are added.
 _listeners: dict[int, list[list[Question]]] = {}
 
-#: Questions asked one after the other before the others are asked from several threads.
+#: Number of questions asked one at a time before the rest are asked from several threads.
 _SAMPLE = 16
 
-#: Seconds a question takes at most where asking one after the other is best.
+#: Seconds per question up to which asking one at a time is fastest.
 _SLOW = 100e-6
 
 _WORKERS = 16
 
-#: Largest file of text that is read in a place where somebody else can write: configuration, lock
+#: The largest text file that is read where other users might have write access: configuration, lock
 #: files, kernelspecs.
 MAX_TEXT_SIZE = 64 * 1024 * 1024
 
 
 class Listener:
-    """Records the questions that this thread asks inside its ``with``.
+    """Records the questions that this thread asks inside the ``with`` block.
 
     Parameters
     ----------
     questions : list of Question, optional
-        Where they are added; a new list otherwise.
+        The list that they are added to; a new list by default.
     """
 
     def __init__(self, questions: list[Question] | None = None) -> None:
@@ -59,7 +59,7 @@ class Listener:
     def __exit__(self, *_: object) -> None:
         thread = get_ident()
         heard = _listeners[thread]
-        # By identity: two listeners with equal lists are two listeners.
+        # By identity, because different listeners can have equal lists.
         del heard[next(i for i in reversed(range(len(heard))) if heard[i] is self.questions)]
         if not heard:
             del _listeners[thread]
@@ -76,32 +76,32 @@ def is_file(path: str | os.PathLike[str]) -> bool:
 
 
 def is_executable(path: str | os.PathLike[str]) -> bool:
-    """Return whether `path` is a file that this user may execute."""
+    """Return whether `path` is a file that this user can execute."""
     answer = os.path.isfile(path) and os.access(path, os.X_OK)  # noqa: PTH113
     return _noted("executable", path, answer)
 
 
 def exists(path: str | os.PathLike[str]) -> bool:
-    """Return whether there is anything at `path`, links followed."""
+    """Return whether there is anything at `path`, following links."""
     return _noted("exists", path, os.path.exists(path))  # noqa: PTH110
 
 
 def lexists(path: str | os.PathLike[str]) -> bool:
-    """Return whether there is anything at `path`, be it a broken link."""
+    """Return whether there is anything at `path`, even a broken link."""
     return _noted("link", path, os.path.lexists(path))
 
 
 def real(path: str | os.PathLike[str]) -> str:
-    """Return `path` without symbolic links."""
+    """Return `path` with symbolic links resolved."""
     answer = os.path.realpath(path)
     note("real", path, answer)
     return answer
 
 
 def stamp(path: str | os.PathLike[str]) -> list[int] | None:
-    """Return what changes when `path` does: inode, size, mtime and ctime in ns; None without.
+    """Return inode, size, mtime and ctime (ns) of `path`, to detect changes; None if missing.
 
-    The change time is part of it because a program can set the other three back.
+    The change time is included because a program can restore the other three.
     """
     answer: list[int] | None
     try:
@@ -123,7 +123,7 @@ def names_in(path: str | os.PathLike[str]) -> list[str] | None:
     """Return the names in a directory, sorted; None when it cannot be read."""
     answer: list[str] | None
     try:
-        answer = sorted(os.listdir(path))  # noqa: PTH208 - names are wanted, not paths
+        answer = sorted(os.listdir(path))  # noqa: PTH208 - names are needed, not paths
     except (OSError, ValueError):
         answer = None
     note("names", path, answer)
@@ -133,12 +133,12 @@ def names_in(path: str | os.PathLike[str]) -> list[str] | None:
 def read_regular(path: str | os.PathLike[str], limit: int = MAX_TEXT_SIZE) -> bytes:
     """Return the content of a regular file of at most `limit` bytes, and note its stamp.
 
-    Never waits for a writer and never reads a device, whatever somebody put there.
+    Never waits for a writer and never reads a device, whatever is at `path`.
 
     Raises
     ------
     OSError
-        When it cannot be read, is no regular file, or is larger.
+        When it cannot be read, is not a regular file, or is too large.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
@@ -153,20 +153,21 @@ def read_regular(path: str | os.PathLike[str], limit: int = MAX_TEXT_SIZE) -> by
 
 
 def read_inside(root: str, relative: str, limit: int) -> bytes | None:
-    """Return the content of a regular file below `root`; None where there is none.
+    """Return the content of a regular file below `root`; None when there is none.
 
-    Each directory on the way is opened in the one before and no symbolic link is followed, so
-    nothing can lead out of `root`, also when somebody puts a link there meanwhile.
+    Each directory along the path is opened relative to its parent, and no symbolic link is
+    followed, so the path cannot lead out of `root`, even if another user creates a link in the
+    meantime.
 
     Raises
     ------
     OSError
-        When it is a link or reached through one, cannot be read, is no regular file, or is larger.
+        When it is a link or reached through one, unreadable, not a regular file, or too large.
     """
     path = f"{root}/{relative}"
     *directories, name = relative.split("/")
     if ".." in directories or "\0" in path:
-        raise OSError(errno.EINVAL, "it lies outside the prefix", path)
+        raise OSError(errno.EINVAL, "it is outside the prefix", path)
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
     stamp(path)
     try:
@@ -191,7 +192,7 @@ def read_inside(root: str, relative: str, limit: int) -> bytes | None:
 
 
 def _read(descriptor: int, path: str | os.PathLike[str], limit: int) -> tuple[bytes, list[int]]:
-    """Return the content and the stamp of an open file, which is closed."""
+    """Return the content and the stamp of an open file, and close it."""
     with open(descriptor, "rb", buffering=0) as file:
         status = os.fstat(descriptor)
         if not stat_module.S_ISREG(status.st_mode):
@@ -210,7 +211,7 @@ def _read(descriptor: int, path: str | os.PathLike[str], limit: int) -> tuple[by
 
 
 def note(kind: str, path: str | os.PathLike[str], answer: Answer) -> None:
-    """Record a question that was asked in another way."""
+    """Record a question that was answered in another way."""
     for questions in _listeners.get(get_ident(), ()):
         questions.append((kind, os.fspath(path), answer))
 
@@ -221,9 +222,9 @@ def noting() -> bool:
 
 
 def are_dirs(paths: Iterable[str], isdir: Callable[[str], bool] = os.path.isdir) -> list[bool]:
-    """Return for each of `paths` whether it is a directory; from several threads where it is slow.
+    """Return whether each of `paths` is a directory; use several threads where checks are slow.
 
-    On a parallel or network file system one stat costs a millisecond.
+    On a parallel or network file system, one stat takes a millisecond.
     """
     paths = list(paths)
     answers = _ask_all(paths, isdir)
@@ -234,12 +235,12 @@ def are_dirs(paths: Iterable[str], isdir: Callable[[str], bool] = os.path.isdir)
 
 
 def ask(kind: str, path: str) -> Answer:
-    """Return the answer to a question of a kind, as it is now."""
+    """Return the current answer to a question of a kind."""
     return _ASK[kind](path)
 
 
 def distinct(questions: Iterable[Question]) -> list[Question]:
-    """Return `questions`, each once; one that was answered in two ways stays twice."""
+    """Return `questions` without duplicates; one with two different answers stays twice."""
     seen: dict[tuple[str, str], list[Answer]] = {}
     for kind, path, answer in questions:
         answers = seen.setdefault((kind, path), [])
@@ -249,7 +250,7 @@ def distinct(questions: Iterable[Question]) -> list[Question]:
 
 
 def unchanged(questions: Iterable[Question]) -> bool:
-    """Return whether each of `questions` has the answer it had."""
+    """Return whether each of `questions` still has its recorded answer."""
     return _ask_all(list(questions), _has_answer, stop=True)[-1:] != [False]
 
 
@@ -259,7 +260,7 @@ def _has_answer(question: Question) -> bool:
 
 
 def _ask_all(items: list, ask: Callable, *, stop: bool = False) -> list:  # type: ignore[type-arg]
-    """Return the answer to each item; with `stop` those up to the first that is false."""
+    """Return the answer to each item; with `stop`, those up to the first false one."""
     from time import perf_counter
 
     answers = []

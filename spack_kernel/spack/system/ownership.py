@@ -1,9 +1,10 @@
-"""As whom to run a program: never with more rights than those who can change it.
+"""The user to run a program as: never one with more rights than the users who can change it.
 
-A program of another user that root runs has all of root's rights. So before root runs one, we look
-who can replace it: whoever owns the file, a directory above it or a link on the way, or may write
-there. If that is root alone, it is run as it is; if it is one other user, as that user; else as
-``nobody``. For everybody but root, a program is run as it is.
+When root runs another user's program, that program has all of root's rights. Therefore, before root
+runs a program, we check which users can replace it: those who own the file, a directory above it
+or a link in its path, or who have write permission there. If only root can replace it, it runs as
+root. If exactly one other user can, it runs as that user. Otherwise it runs as ``nobody``. Users
+other than root run programs as themselves.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ if TYPE_CHECKING:
 
 _ROOT = 0
 
-#: The user and group of ``nobody`` where no such user is known.
+#: The user and group ID of ``nobody`` on systems without this user.
 _NOBODY = 65534
 
-#: How many symbolic links are followed on one path, as in Linux.
+#: How many symbolic links to follow in one path, as in Linux.
 _MAX_LINKS = 40
 
-#: Variables that reach a program that runs as another user; root's others may be secrets, and
-#: that user can read them in /proc.
+#: Variables passed to a program that runs as another user. Root's other variables may contain
+#: secrets, which that user could read in /proc.
 _PASSED = frozenset({"LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PATH", "TZ"})
 
 
@@ -44,7 +45,7 @@ class RunAs(NamedTuple):
     gid: int
 
     def environment(self, variables: Mapping[str, str]) -> dict[str, str]:
-        """Return what of `variables` such a program may see."""
+        """Return the environment for such a program, with the safe subset of `variables`."""
         passed = {name: value for name, value in variables.items() if name in _PASSED}
         try:
             home = pwd.getpwuid(self.uid).pw_dir
@@ -54,14 +55,14 @@ class RunAs(NamedTuple):
 
 
 def run_as(program: str | os.PathLike[str], *also: str | os.PathLike[str]) -> RunAs | None:
-    """Return as whom to run a program; None to run it as this process.
+    """Return the user to run a program as; None for the user of this process.
 
     Parameters
     ----------
     program : path
         The program.
     *also : path
-        Other files and directories from which it takes code.
+        Other files and directories from which it loads code.
 
     """
     if os.geteuid() != _ROOT:
@@ -69,10 +70,10 @@ def run_as(program: str | os.PathLike[str], *also: str | os.PathLike[str]) -> Ru
     owners: set[int] = set()
     shared = False
     for path in (program, *also):
-        with contextlib.suppress(OSError):  # what is not there cannot be run
+        with contextlib.suppress(OSError):  # a missing file cannot be run
             for status in _on_the_way(Path(path)):
                 owners.add(status.st_uid)
-                # In a sticky directory nobody can replace what others own.
+                # In a sticky directory, users cannot replace files that others own.
                 sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
                 writable = status.st_mode & 0o022 and not stat.S_ISLNK(status.st_mode)
                 shared |= bool(writable and not sticky)
@@ -97,7 +98,7 @@ def _group_of(uid: int) -> int:
 
 
 def _on_the_way(path: Path) -> Iterator[os.stat_result]:
-    """Yield the status of everything that decides what `path` is: directories, links, the file."""
+    """Yield the status of everything that `path` depends on: directories, links and the file."""
     pending = list(path.absolute().parts[::-1])
     here = Path(pending.pop())
     yield here.lstat()

@@ -1,4 +1,4 @@
-"""Running a program of the site's: without a shell, for a limited time, leaving nothing behind."""
+"""Run a program of the site without a shell, with a time limit, leaving no processes behind."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
     from .ownership import RunAs
 
-#: The most that a program may print on each of its outputs, in bytes.
+#: The maximum that a program may print to each of its outputs, in bytes.
 MAX_OUTPUT = 16 * 1024 * 1024
 
 _CHUNK = 65536
 
-#: Seconds that a killed program has to be gone; one that waits for a disk may never be.
+#: Seconds to wait until a killed program is gone; one that waits for a disk might never be.
 _GRACE = 1.0
 
 
@@ -37,7 +37,7 @@ class Output(NamedTuple):
 
 
 class TooMuchOutputError(OSError):
-    """A program that printed more than is read; it was killed."""
+    """A program printed more than the limit and was killed."""
 
 
 def run(
@@ -49,19 +49,19 @@ def run(
 ) -> Output:
     """Run `argv` in ``/`` with exactly `environment`, and return what it printed.
 
-    It is over when the program has ended, whatever it left running: that, and the program itself
-    when it does not end in time or prints without end, is killed.
+    The call ends when the program exits, even if its child processes are still running. They are
+    killed, as is the program itself if it does not exit in time or prints too much.
 
     Parameters
     ----------
     argv : sequence of str
         The command.
     environment : mapping of str to str
-        All its variables; of these only some where it runs as another user.
+        All its variables; if it runs as another user, it gets only some of them.
     timeout : float
         Seconds it may take.
     user : RunAs, optional
-        As whom it runs; as this process otherwise.
+        The user to run it as; by default the user of this process.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def run(
         When it takes longer than `timeout` seconds.
     """
     variables = dict(environment) if user is None else user.environment(environment)
-    process = subprocess.Popen(  # noqa: S603 - programs the site named, without a shell
+    process = subprocess.Popen(  # noqa: S603 - programs that the site configured, without a shell
         argv,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -102,11 +102,11 @@ def run(
 
 
 class _LateError(Exception):
-    """The time is over."""
+    """The time limit was exceeded."""
 
 
 def _read_all(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, bytes]:
-    """Return what a process prints until it ends; a child that holds the pipes is not waited for.
+    """Return the output of a process until it exits, even if a child keeps the pipes open.
 
     Raises `_LateError` and `TooMuchOutputError`.
     """
@@ -122,7 +122,7 @@ def _read_all(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes,
             left = deadline - time.monotonic()
             if left <= 0:
                 raise _LateError
-            # Pipes that stay open say nothing of the end of the process, so it is looked for.
+            # Pipes can stay open after the process has exited, so poll for its exit.
             ready = selector.select(0 if ended else min(pause, left))
             for key, _ in ready:
                 data = os.read(key.fd, _CHUNK)

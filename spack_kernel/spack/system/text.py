@@ -1,18 +1,18 @@
-"""Text of others as it may be shown: without characters that would act on a terminal."""
+"""Make text from other sources safe to print: without characters that control a terminal."""
 
 from __future__ import annotations
 
 import re
 
-#: Control characters but for tab and newline, what turns the direction of text, line separators,
-#: and halves of characters, which cannot be encoded.
+#: Control characters except tab and newline, characters that change the text direction, line
+#: separators, and lone surrogates, which cannot be encoded.
 _ACTING = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
 
 def printable(text: str) -> str:
-    r"""Return `text` with what would act on a terminal written as an escape, such as ``\x1b``."""
+    r"""Return `text` with characters that control a terminal escaped, for example ``\x1b``."""
     return _ACTING.sub(_escape, text) if _ACTING.search(text) else text
 
 

@@ -1,4 +1,4 @@
-"""Accounts of this machine that exist for the time of the tests."""
+"""User accounts that exist on this machine while the tests run."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-#: How an account says that it is one of ours, should a test run have been killed.
+#: Marks an account as created by these tests, in case a test run was killed.
 _COMMENT = "made by the tests of spack-kernel"
 
 
 class Account:
-    """A user with a password, a home directory that is nobody else's business, and groups.
+    """A user with a password, a private home directory, and groups.
 
     Parameters
     ----------
     name : str
         The login name.
     homes : Path
-        Where the home directory is made.
+        The directory in which the home directory is created.
     groups : sequence of str
-        Groups beside the user's own; they must exist.
+        Groups in addition to the user's own; they must exist.
     """
 
     def __init__(self, name: str, homes: Path, groups: Sequence[str] = ()) -> None:
@@ -43,7 +43,7 @@ class Account:
         self.uid = pwd.getpwnam(name).pw_uid
 
     def run(self, *command: str) -> str:
-        """Run a command as the user, in the home directory, and return what it prints."""
+        """Run a command as the user, in the home directory, and return its output."""
         return subprocess.run(
             command,
             user=self.uid,
@@ -57,29 +57,29 @@ class Account:
         ).stdout
 
     def own(self, directory: Path) -> None:
-        """Give a directory, and all in it, to the user."""
+        """Make the user the owner of a directory and everything in it."""
         subprocess.run(["chown", "--recursive", f"{self.name}:", str(directory)], check=True)
 
     def spack_kernel(self, *arguments: str) -> str:
-        """Run our command as the user."""
+        """Run ``spack-kernel`` as the user."""
         return self.run(sys.executable, "-m", "spack_kernel", *arguments)
 
 
 def remove_account(name: str) -> None:
-    """Remove an account of ours; one that is not ours is an error."""
+    """Remove an account that the tests created; fail for any other account."""
     try:
         entry = pwd.getpwnam(name)
     except KeyError:
         return
     assert entry.pw_gecos == _COMMENT, f"this machine has a user {name}, who is not of the tests"
     subprocess.run(["userdel", "--force", name], check=True)
-    # What a server that was killed leaves, the next kernel of its user removes; there is none.
+    # The user's next kernel would remove what a killed server left, but there will be none.
     for path in Path("/tmp").glob("spack-kernel-ipc-*"):
         if path.stat().st_uid == entry.pw_uid:
             shutil.rmtree(path)
 
 
 def closed_to_others(path: Path) -> Path | None:
-    """Return the directory on the way to `path` that other users may not enter, if any."""
+    """Return the directory on the way to `path` that other users cannot enter, if any."""
     path = path.resolve()
     return next((parent for parent in path.parents if not parent.stat().st_mode & 0o001), None)

@@ -1,4 +1,4 @@
-"""A JupyterHub with two users, run with the configuration that the documentation shows."""
+"""A JupyterHub with two users, run with the configuration from the documentation."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ EXAMPLES = Path(__file__).resolve().parents[3] / "docs" / "examples"
 
 PROXY = "['configurable-http-proxy', '--proxy-timeout=600000']"
 
-#: Users of a licence of its own; alice is one of them, bob is not.
+#: The group of users with access to licensed software: alice is a member, bob is not.
 GROUP = "sk-licensed"
 
 
 @dataclass
 class Site:
-    """A site with a hub: where its things lie, and who its users are."""
+    """A site with a hub: its directories and its users."""
 
     store: Path
     licensed: Path
@@ -50,7 +50,7 @@ class Site:
 
 @pytest.fixture(scope="package")
 def public_directory() -> Iterator[Path]:
-    """Return a directory that every user of the machine may enter, unlike pytest's own."""
+    """Return a directory that every user of the machine can enter, unlike pytest's own."""
     path = Path(tempfile.mkdtemp(prefix="spack-kernel-hub-"))
     path.chmod(0o755)
     yield path
@@ -64,10 +64,10 @@ def users(public_directory: Path) -> Iterator[tuple[Account, Account]]:
         pytest.skip("missing component: root, who can make users and run servers as them")
     closed = closed_to_others(Path(sys.executable))
     if closed is not None:
-        pytest.skip(f"missing component: a Python for all users; only root may enter {closed}")
+        pytest.skip(f"missing component: a Python for all users; only root can enter {closed}")
     closed = closed_to_others(Path(spack_kernel.__file__))
-    if closed is not None:  # Nothing is missing: the checkout lies where only root may go.
-        pytest.skip(f"other users cannot run this checkout: only root may enter {closed}")
+    if closed is not None:  # Not a missing component: only root can reach the checkout.
+        pytest.skip(f"other users cannot run this checkout: only root can enter {closed}")
     subprocess.run(["groupadd", "--force", GROUP], check=True)
     homes = public_directory / "home"
     homes.mkdir()
@@ -81,7 +81,7 @@ def users(public_directory: Path) -> Iterator[tuple[Account, Account]]:
 def site(
     public_directory: Path, users: tuple[Account, Account], demo_store: demo.DemoStore
 ) -> Iterator[Site]:
-    """Return a site whose hub runs; nothing that it started is left when it ends."""
+    """Return a site with a running hub; check that the hub leaves no process behind."""
     alice, bob = users
     sw = public_directory / "sw"
     store = ClonedStore(demo_store, sw / "spack" / "opt" / "spack").root
@@ -90,7 +90,7 @@ def site(
     licensed.chmod(0o750)
     install(licensed, "py-numpy", display_name="Licensed tools", prefix=sw / "jupyter")
 
-    # Each has a kernel of their own: alice from a store in her home, bob with a variable of his.
+    # Each has a private kernel: alice from a store in her home, bob with an environment variable.
     ClonedStore(demo_store, alice.home / "store")
     numpy = (f"py-numpy@{OTHER_NUMPY}", "--user", "--display-name")
     alice.spack_kernel("--store", f"{alice.home}/store", "install", *numpy, "Of alice")
@@ -118,8 +118,8 @@ def site(
             f"--JupyterHub.bind_url={url}",
             f"--JupyterHub.hub_port={hub_port}",
             f"--ConfigurableHTTPProxy.api_url=http://127.0.0.1:{proxy_port}",
-            # The proxy in pure Python gives up after 20 s otherwise, and a server that starts
-            # is one long answer.
+            # The pure Python proxy gives up after 20 s by default, and a server start is one
+            # long response.
             f"--ConfigurableHTTPProxy.command={PROXY}",
         ],
         env={
@@ -140,21 +140,21 @@ def site(
 
 
 def example(name: str, sw: Path) -> str:
-    """Return an example of the documentation with the paths of this site in it."""
+    """Return an example from the documentation, with the paths of this site."""
     text = (EXAMPLES / name).read_text(encoding="utf-8")
     assert '"/sw/' in text
     return text.replace('"/sw/', f'"{sw}/')
 
 
 def install(root: Path, name: str, *, display_name: str, prefix: Path) -> None:
-    """Install a kernel for all users, as an admin does."""
+    """Install a kernel for all users, as an administrator does."""
     store = Store.open(root)
     spec = max(store.named(name), key=lambda spec: spec.version)
     install_kernelspec(plan_kernel(store, [spec]), display_name=display_name, prefix=prefix)
 
 
 class Visit:
-    """A user in front of a browser of their own."""
+    """A user in a separate browser."""
 
     def __init__(self, page: Page, site: Site, account: Account) -> None:
         self.account = account
@@ -162,7 +162,7 @@ class Visit:
         self._site = site
 
     def log_in(self) -> None:
-        """Fill in the form; a server is started for the user then."""
+        """Submit the login form; the hub then starts a server for the user."""
         page = self.lab.page
         page.goto(self._site.url)
         page.get_by_label("Username").fill(self.account.name)
@@ -170,12 +170,12 @@ class Visit:
         page.get_by_role("button", name="Sign in").click()
 
     def wait_for_lab(self) -> None:
-        """Wait until the user's own JupyterLab is there."""
+        """Wait until the user's JupyterLab has loaded."""
         self.lab.page.wait_for_url(f"{self._site.url}user/{self.account.name}/lab**")
         expect(self.lab.cards().first).to_be_visible()
 
     def titles(self) -> list[str]:
-        """Return the kernels that the launcher offers."""
+        """Return the titles of the kernels that the launcher offers."""
         return [card.get_attribute("title") or "" for card in self.lab.cards().all()]
 
 
@@ -189,7 +189,7 @@ class Visits:
 
 @pytest.fixture(scope="package")
 def logged_in(site: Site, browser: Browser, request: pytest.FixtureRequest) -> Iterator[Visits]:
-    """Return both users in front of their JupyterLab; logging in is the first test."""
+    """Return both users in their JupyterLab; logging in is the first test."""
     contexts = [new_context(browser), new_context(browser)]
     visits = Visits(
         *(
@@ -213,7 +213,7 @@ def logged_in(site: Site, browser: Browser, request: pytest.FixtureRequest) -> I
 
 @pytest.fixture
 def visits(logged_in: Visits, request: pytest.FixtureRequest) -> Iterator[Visits]:
-    """Return both users, each with a new launcher in front."""
+    """Return both users, each with a new launcher."""
     for visit in (logged_in.alice, logged_in.bob):
         visit.lab.new_launcher()
     yield logged_in

@@ -1,4 +1,4 @@
-"""Two users of a JupyterHub: log in, pick a kernel, compute; each sees what is theirs."""
+"""Two JupyterHub users log in, pick a kernel and compute; each sees only their own kernels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.demo_versions import MATPLOTLIB, OTHER_NUMPY
 
 from .conftest import EXAMPLES, GROUP, Site, Visits
 
-#: What the site's configuration selects, of all that is installed.
+#: The installed specs that the site's configuration selects.
 SELECTED = ("py-libensemble 1.5.0", f"py-matplotlib {MATPLOTLIB}")
 
 WHO = "import getpass, os; print(getpass.getuser(), os.getuid() == os.stat(os.getcwd()).st_uid)"
@@ -63,9 +63,9 @@ def test_a_store_for_a_group(site: Site, visits: Visits):
     visits.bob.lab.start("Licensed tools")
     text = visits.bob.lab.error_dialog("Error Starting Kernel")
     assert [line.strip() for line in text.splitlines() if "asked for by" not in line] == [
-        f"the store {site.licensed} is closed to you: permission denied",
+        f"you cannot access the store {site.licensed}: permission denied",
         f"{site.licensed} belongs to root and the group {GROUP}, with the mode drwxr-x---",
-        "Ask the owner, or an administrator, to let you in.",
+        "Ask the owner, or an administrator, for access.",
     ]
     visits.bob.lab.answer_dialog("Error Starting Kernel", "Ok")
     visits.bob.lab.answer_dialog("Select Kernel", "No Kernel")

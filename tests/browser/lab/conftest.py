@@ -1,4 +1,4 @@
-"""One JupyterLab for the tests of this directory, with kernels of the demo store."""
+"""One JupyterLab for the tests in this directory, with kernels from the demo store."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.cloned_store import ClonedStore
 
 
 class LabServer:
-    """A JupyterLab of its own, which sees only the kernels in one directory."""
+    """A separate JupyterLab that sees only the kernels in one directory."""
 
     def __init__(self, home: Path) -> None:
         self.kernels = home / "share" / "jupyter" / "kernels"
@@ -65,7 +65,7 @@ class LabServer:
         query: str | None = None,
         display_name: str | None = None,
     ) -> InstalledKernelSpec:
-        """Install a kernel for packages of a store, in their newest versions."""
+        """Install a kernel for the newest versions of some packages in a store."""
         store = Store.open(root)
         specs = [max(store.named(name), key=lambda spec: spec.version) for name in names]
         return install_kernelspec(
@@ -76,12 +76,12 @@ class LabServer:
         )
 
     def new_workspace(self) -> str:
-        """Return the address of a workspace that nobody has used."""
+        """Return the address of an unused workspace."""
         self._workspaces += 1
         return f"{self.url}lab/workspaces/{self._workspaces}?token={self._token}"
 
     def request(self, page: Page, path: str, method: str = "GET") -> object:
-        """Ask the server's REST interface."""
+        """Send a request to the server's REST API."""
         answer = page.request.fetch(
             f"{self.url}{path}", method=method, headers={"Authorization": f"token {self._token}"}
         )
@@ -89,14 +89,14 @@ class LabServer:
         return answer.json() if answer.body() else None
 
     def shut_down_kernels(self, page: Page) -> None:
-        """End all notebooks' kernels."""
+        """Shut down the kernels of all notebooks."""
         for session in self.request(page, "api/sessions"):
             self.request(page, f"api/sessions/{session['id']}", "DELETE")
 
 
 @pytest.fixture(scope="package")
 def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
-    """Return a running JupyterLab; nothing that it started is left when it ends."""
+    """Return a running JupyterLab; check that it leaves no process behind."""
     server = LabServer(tmp_path_factory.mktemp("lab"))
     yield server
     left = server.process.stop()
@@ -113,7 +113,7 @@ def ensembles(lab_server: LabServer, demo_store: demo.DemoStore) -> InstalledKer
 
 @pytest.fixture
 def lab(lab_server: LabServer, page: Page) -> Iterator[Lab]:
-    """Return JupyterLab in a page, not opened yet: kernels are to be installed first."""
+    """Return JupyterLab in a page, not opened yet, so that a test can install kernels first."""
     lab = Lab(page, lab_server.new_workspace())
     yield lab
     lab_server.shut_down_kernels(page)
@@ -121,13 +121,13 @@ def lab(lab_server: LabServer, page: Page) -> Iterator[Lab]:
 
 @pytest.fixture
 def clone(demo_store: demo.DemoStore, tmp_path: Path) -> ClonedStore:
-    """Return a store that the test may change."""
+    """Return a store that the test can change."""
     return ClonedStore(demo_store, tmp_path / "store")
 
 
 @pytest.fixture
 def install(lab_server: LabServer) -> Iterator[Callable[..., InstalledKernelSpec]]:
-    """Return `LabServer.install`, whose kernelspecs are removed at the end of the test."""
+    """Return `LabServer.install`; remove the installed kernelspecs after the test."""
     made: list[InstalledKernelSpec] = []
 
     def install(root: Path, *names: str, **options: str) -> InstalledKernelSpec:

@@ -1,4 +1,4 @@
-"""The debugger: it works where the closure has debugpy, and is not offered where it has not."""
+"""The debugger works if the closure has debugpy, and is not offered otherwise."""
 
 from __future__ import annotations
 

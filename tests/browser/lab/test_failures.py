@@ -1,4 +1,4 @@
-"""What a scientist reads when a kernel cannot start, cannot restart, or dies."""
+"""What a scientist sees when a kernel cannot start, cannot restart, or dies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DIALOG = "Error Starting Kernel"
 
 
 def gone(clone: ClonedStore, kernel: InstalledKernelSpec) -> list[str]:
-    """Return what is to be read when the py-numpy of a kernel was uninstalled."""
+    """Return the message expected after a kernel's py-numpy was uninstalled."""
     other = clone.hash("py-numpy")[:7]
     return [
         f"py-numpy/{kernel.config['hash'][:7]}, which this kernel is pinned to, "
@@ -73,14 +73,14 @@ def test_a_kernel_that_dies_and_cannot_start_again_is_told_in_the_notebook(
     lab.open_notebook(kernel.display_name)
     clone.uninstall("py-numpy")
     lab.run("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
-    # JupyterLab's own word: that it died, and is started again.
+    # JupyterLab's own message: the kernel died and is being restarted.
     assert "appears to have died" in lab.error_dialog("Kernel Restarting")
     lab.answer_dialog("Kernel Restarting", "Ok")
     assert stripped_lines(lab.compute("1 + 1")) == gone(clone, kernel)
 
 
 def lose_a_library(clone: ClonedStore) -> tuple[Path, Path]:
-    """Take away what py-pyzmq links to; return from where and to where."""
+    """Move a library that py-pyzmq links to; return its old and its new path."""
     (library,) = clone.site_packages("py-pyzmq").glob("pyzmq.libs/libzmq-*")
     return library, library.rename(clone.root / library.name)
 
@@ -91,7 +91,7 @@ def belong_to_another_python(clone: ClonedStore) -> None:
 
 
 def be_killed_for_memory(clone: ClonedStore) -> None:
-    # As the kernel's memory killer does it, at a moment when there is something to show.
+    # Like the Linux out-of-memory killer, after the kernel has printed something.
     clone.rewrite(
         "py-ipykernel",
         "ipykernel_launcher.py",
@@ -159,7 +159,7 @@ def test_a_kernel_that_dies_while_it_restarts_is_told_in_the_notebook(
     text = lab.compute("1 + 1")
     assert text.startswith("the kernel of py-ipykernel@7.2.0/")
     assert "ImportError: libzmq-" in text
-    # Once the site is repaired, the same notebook goes on.
+    # After the site is repaired, the same notebook works again.
     kept.rename(library)
     lab.restart()
     lab.wait_for_status(kernel.display_name, "Idle")

@@ -1,4 +1,4 @@
-"""What a scientist does: pick a kernel, compute, look at a plot, interrupt, restart."""
+"""What a scientist does: pick a kernel, compute, view a plot, interrupt, restart."""
 
 from __future__ import annotations
 
