@@ -96,7 +96,7 @@ def get_source(
     specs : sequence of Spec, optional
         The specs that the queries select, if already known.
     recipes : RecipeEnvironment, optional
-        What was recorded of recipes.
+        What was recorded from package recipes.
     env : mapping of str to str, optional
         What ``--env`` sets.
 
@@ -277,5 +277,5 @@ def installed_plan(installed: InstalledKernelSpec) -> KernelPlan:
     try:
         return Planner().plan(request, {**os.environ, **traits.all_env()})
     except SpackKernelError as error:
-        error.details += (f"  asked for by {installed.resource_dir}/kernel.json",)
+        error.details += (f"  requested by {installed.resource_dir}/kernel.json",)
         raise

@@ -1,1 +1,1 @@
-"""The faces toward Jupyter: provisioner, kernelspecs, discovery."""
+"""The Jupyter integration: provisioner, kernelspecs, discovery."""

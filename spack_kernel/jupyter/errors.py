@@ -1,4 +1,4 @@
-"""What can go wrong between Jupyter and a plan."""
+"""Errors of the Jupyter integration."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ class KernelSpecError(RequestError):
 
 
 class EncryptionError(SpackKernelError):
-    """A connection that must be encrypted, to a kernel that cannot."""
+    """A connection that must be encrypted, to a kernel that does not support encryption."""
 
     code = "encryption"
 
 
 class NotebookError(SpackKernelError):
-    """A notebook that does not say which spec it needs, or cannot be read or written."""
+    """A notebook that does not name the spec it needs, or cannot be read or written."""
 
     code = "notebook"
 
 
 class KernelDiedError(SpackKernelError):
-    """A kernel whose process ended before it could be spoken to."""
+    """A kernel whose process could not be executed, or ended before it answered."""
 
     code = "kernel-died"

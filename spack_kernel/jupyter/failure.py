@@ -1,7 +1,7 @@
-"""A failed start as Jupyter Server can show it.
+"""Start failures in a form that Jupyter Server can show.
 
-Through ``/api/kernels`` the server passes on the text of a tornado `HTTPError` alone, and through
-``/api/sessions`` the text of any exception; both put it where tornado expects a format string.
+Through ``/api/kernels`` the server returns only the text of a tornado `HTTPError`, and through
+``/api/sessions`` the text of any exception. Both pass it to tornado as a format string.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from spack_kernel.spack.errors import SpackKernelError
 
 
 class _Verbatim(str):
-    """A text that tornado's handling of format strings leaves as it is.
+    """A string that tornado's handling of format strings leaves unchanged.
 
-    tornado doubles each ``%`` of a log message that has no arguments, and the server sends the
-    doubled text to the browser, where `py-foo %%gcc` cannot be copied into a terminal.
+    tornado doubles each ``%`` in a log message without arguments, and the server sends the
+    doubled text to the browser. A user could not copy `py-foo %%gcc` from there into a terminal.
     """
 
     __slots__ = ()
@@ -29,25 +29,25 @@ class _Verbatim(str):
         return str(self) if values == () else str.__mod__(self, values)
 
     def __radd__(self, left: str) -> str:
-        # What tornado before 6.5 adds it to, to make the format string of its own log.
+        # tornado before 6.5 prepends this prefix to build the format string of its own log.
         return left + (str.replace(self, "%", "%%") if left == "%d %s: " else str(self))
 
     def __repr__(self) -> str:
-        # The answer to a changed kernel quotes the text with repr(), which would fold its lines.
+        # The response to a kernel change quotes the text with repr(), which would escape newlines.
         return str.__str__(self)
 
 
 class KernelStartError(SpackKernelError, HTTPError):
-    """A kernel that cannot be started, told as the error that caused it.
+    """A kernel that cannot be started, with the text of the error that caused it.
 
     Parameters
     ----------
     cause : SpackKernelError
-        What is wrong.
+        The error that caused it.
     kernel_file : str
-        The kernel.json that asked for it.
+        The kernel.json that requested it.
     status : int
-        The status of the HTTP answer.
+        The status of the HTTP response.
     """
 
     code = "kernel-start"
@@ -55,11 +55,11 @@ class KernelStartError(SpackKernelError, HTTPError):
     def __init__(self, cause: SpackKernelError, kernel_file: str = "", status: int = 500) -> None:
         details = [*cause.details]
         if kernel_file:
-            details.append(f"  asked for by {kernel_file}")
+            details.append(f"  requested by {kernel_file}")
         SpackKernelError.__init__(self, cause.summary, details=details, hint=cause.hint)
         self.code = cause.code
         self.status_code, self.reason = status, None
-        # tornado takes what is here for the arguments of a format string.
+        # tornado would use these as the arguments of a format string.
         self.args = ()
 
     def __str__(self) -> str:
@@ -67,13 +67,13 @@ class KernelStartError(SpackKernelError, HTTPError):
 
     @property
     def log_message(self) -> str:
-        """The whole text; what the server sends as ``message``."""
+        """The full text, which the server sends as ``message``."""
         return str(self)
 
     @log_message.setter
     def log_message(self, value: str | None) -> None:
-        """Do nothing: tornado before 6.5 sets what it was made with."""
+        """Do nothing: tornado before 6.5 assigns its constructor argument here."""
 
     def get_message(self) -> str:
-        """Return the whole text, for tornado's own log."""
+        """Return the full text, for tornado's own log."""
         return str(self)

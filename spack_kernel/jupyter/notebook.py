@@ -1,8 +1,8 @@
-"""A notebook that says itself which spec it needs, in its metadata under ``spack``.
+"""Notebooks that name the spec they need, in their metadata under ``spack``.
 
 ``{"spec": QUERY, "hash": DAG_HASH}``, or ``{"specs": [QUERY, …]}`` for several loaded together.
-Nothing else is read from there: a notebook comes from anybody, so it names specs of the site's
-stores and can name no store, no variable and no command.
+Nothing else is read from there: a notebook can come from anyone, so it can only name specs of the
+site's stores. It cannot name a store, an environment variable or a command.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
     from spack_kernel.spack.spec import Spec
 
-#: What a notebook's metadata has for us.
+#: The key of our entry in a notebook's metadata.
 KEY = "spack"
 
-#: Where Jupyter Server puts the path of the notebook for which it starts a kernel.
+#: The environment variable with the path of the kernel's notebook, set by Jupyter Server.
 SESSION_VARIABLE = "JPY_SESSION_NAME"
 
-#: Where the notebook is named by hand: nbclient, papermill and nbconvert tell no path.
+#: The environment variable that users set: nbclient, papermill and nbconvert pass no path.
 NOTEBOOK_VARIABLE = "SPACK_KERNEL_NOTEBOOK"
 
 #: The largest notebook that is read, in bytes.
@@ -52,7 +52,7 @@ _BLANK = re.compile(r"\s*")
 
 @dataclass(frozen=True)
 class NotebookSpec:
-    """What a notebook says it needs.
+    """The specs that a notebook needs.
 
     Attributes
     ----------
@@ -68,16 +68,16 @@ class NotebookSpec:
 
     @classmethod
     def of(cls, specs: Sequence[Spec], query: str = "", *, pinned: bool = True) -> NotebookSpec:
-        """Return what a notebook says that needs some specs.
+        """Return the entry of a notebook that needs the given specs.
 
         Parameters
         ----------
         specs : sequence of Spec
             The roots.
         query : str
-            What a person asked for, kept for one spec when it has no hash in it.
+            The query as the user typed it. It is recorded for a single spec if it contains no hash.
         pinned : bool
-            Whether hashes are kept; without them the queries are resolved at each start.
+            Whether to record hashes; without them the queries are resolved at each start.
         """
         if len(specs) > 1:
             return cls(specs=tuple(f"{s.name}/{s.hash}" if pinned else _exact(s) for s in specs))
@@ -87,13 +87,13 @@ class NotebookSpec:
 
     @property
     def queries(self) -> tuple[str, ...]:
-        """The queries that `spack-kernel` commands would be given for it."""
+        """The corresponding queries for `spack-kernel` commands."""
         if self.specs:
             return self.specs
         return (f"/{self.hash}" if self.hash else self.spec,)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what stands in the metadata."""
+        """Return the entry for the metadata."""
         if self.specs:
             return {"specs": list(self.specs)}
         return {
@@ -108,17 +108,17 @@ class NotebookSpec:
 def notebook_path(
     environment: Mapping[str, str], *, told: bool, directory: str | os.PathLike[str] | None = None
 ) -> Path:
-    """Return the notebook for which a kernel is started.
+    """Return the path of the notebook for which a kernel is started.
 
     Parameters
     ----------
     environment : mapping of str to str
-        The environment the kernel is started with.
+        The environment with which the kernel is started.
     told : bool
-        Whether the front end gave that environment for this kernel. Otherwise it is that of the
-        process, in which a session's name would be that of another kernel around it.
+        Whether the front end passed that environment for this kernel. Otherwise it is that of the
+        process, where a session name would belong to the kernel in which this process runs.
     directory : path, optional
-        The kernel's working directory, where the notebook lies when its path is relative.
+        The kernel's working directory, which contains the notebook when its path is relative.
 
     Raises
     ------
@@ -130,14 +130,14 @@ def notebook_path(
     named = session if session.endswith(".ipynb") or not by_hand else by_hand
     if not named:
         raise NotebookError(
-            "this kernel takes its spec from the notebook, and was not told which notebook it is "
-            "started for",
-            hint=f"Set {NOTEBOOK_VARIABLE} to the notebook's path, as jupyter execute, papermill "
-            "and\nnbconvert do not tell it; or pick the kernel of a spec.",
+            "this kernel takes its spec from the notebook, but the front end did not pass the path "
+            "of the notebook",
+            hint=f"Set {NOTEBOOK_VARIABLE} to the notebook's path, because jupyter execute, "
+            "papermill\nand nbconvert do not pass it; or pick the kernel of a spec.",
         )
     if not named.endswith(".ipynb"):
         raise NotebookError(
-            f"this kernel takes its spec from the notebook, and `{named}` is none",
+            f"this kernel takes its spec from the notebook, but `{named}` is not a notebook",
             hint="Pick the kernel of a spec.",
         )
     path = Path(named)
@@ -147,17 +147,17 @@ def notebook_path(
 
 
 def read_notebook_spec(path: Path) -> NotebookSpec:
-    """Return what a notebook says it needs.
+    """Return the specs that a notebook needs.
 
     Raises
     ------
     NotebookError
-        When it cannot be read, is not a notebook, or does not say.
+        When it cannot be read, is not a notebook, or does not name a spec.
     """
     found = notebook_metadata(path).get(KEY)
     if found is None:
         raise NotebookError(
-            f"{path.name} does not say which spec it needs",
+            f"{path.name} does not name the spec it needs",
             hint="Save the notebook, and write the spec into it:\n"
             f"  spack-kernel pin {_shell(path)} QUERY\n"
             "`spack-kernel list` shows what is installed. Then reload the notebook.",
@@ -180,7 +180,7 @@ def notebook_metadata(path: Path) -> dict[str, Any]:
     if content.nbformat < 4:
         raise NotebookError(
             f"{path} is a notebook of format {content.nbformat}, which is too old",
-            hint=f"jupyter nbconvert --to notebook --inplace {_shell(path)} brings it up to date.",
+            hint=f"jupyter nbconvert --to notebook --inplace {_shell(path)} converts it.",
         )
     return content.metadata
 
@@ -188,18 +188,18 @@ def notebook_metadata(path: Path) -> dict[str, Any]:
 def write_notebook_spec(
     path: Path, spec: NotebookSpec | None, *, set_kernel: bool = True
 ) -> dict[str, Any]:
-    """Write into a notebook which spec it needs, whole or not at all; return its metadata.
+    """Write the spec that a notebook needs into it, atomically; return its metadata.
 
-    Every byte outside the metadata stays as it is.
+    Every byte outside the metadata is preserved.
 
     Parameters
     ----------
     path : Path
-        The notebook. A symbolic link stays one.
+        The notebook. A symbolic link is preserved.
     spec : NotebookSpec or None
-        What it needs; None takes out what it says.
+        The spec it needs; None removes the entry.
     set_kernel : bool
-        Whether to let it open with the kernel that reads it.
+        Whether the notebook is to open with the kernel that reads the entry.
 
     Raises
     ------
@@ -228,14 +228,14 @@ def write_notebook_spec(
 
 
 def missing(error: SpackKernelError, path: Path, spec: NotebookSpec) -> SpackKernelError:
-    """Return the error for a notebook whose spec cannot be had here, with what to do about it."""
+    """Return the error for a notebook whose spec is not available here, with a hint."""
     told = SpackKernelError(
         f"{path.name} needs {spec}: {error.summary}",
         details=error.details,
-        # Where the store itself is not there, nothing can be chosen from it.
+        # If the store itself is missing, there is no installed spec to choose.
         hint=error.hint
         if error.code in ("store-not-found", "database", "config")
-        else f"Install what it needs, or choose what is here (`spack-kernel list`):\n"
+        else f"Install the spec it needs, or choose an installed one (`spack-kernel list`):\n"
         f"  spack-kernel pin {_shell(path)} QUERY",
     )
     told.code = error.code
@@ -255,20 +255,20 @@ def _exact(spec: Spec) -> str:
 
 
 def _checked(found: object, path: Path) -> NotebookSpec:
-    """Return what the metadata says when it says it rightly."""
-    hint = f"`spack-kernel pin {_shell(path)} QUERY` writes it anew."
+    """Return the specs that the metadata names, validated."""
+    hint = f"`spack-kernel pin {_shell(path)} QUERY` rewrites it."
     place = f"metadata.{KEY} of {path.name}"
     if not isinstance(found, dict):
-        raise NotebookError(f"{place} is no object with `spec` and `hash`", hint=hint)
+        raise NotebookError(f"{place} is not an object with `spec` and `hash`", hint=hint)
     for key, value in found.items():
         if key in _KEYS and not isinstance(value, _KEYS[key]):
-            raise NotebookError(f"{place} has a wrong value for `{key}`: {value!r}", hint=hint)
+            raise NotebookError(f"{place} has an invalid value for `{key}`: {value!r}", hint=hint)
     specs = found.get("specs", [])
     spec, dag_hash = found.get("spec", ""), found.get("hash", "").lower().removeprefix("/")
     if not all(isinstance(each, str) for each in specs):
-        raise NotebookError(f"{place} has a wrong value for `specs`: {specs!r}", hint=hint)
+        raise NotebookError(f"{place} has an invalid value for `specs`: {specs!r}", hint=hint)
     if dag_hash and not _HASH.fullmatch(dag_hash):
-        raise NotebookError(f"{place} has a hash that is none: {dag_hash!r}", hint=hint)
+        raise NotebookError(f"{place} has an invalid hash: {dag_hash!r}", hint=hint)
     if bool(specs) == bool(spec or dag_hash):
         raise NotebookError(f"{place} needs either `spec` and `hash`, or `specs`", hint=hint)
     return NotebookSpec(spec, dag_hash, tuple(specs))
@@ -285,7 +285,7 @@ def _read(path: Path) -> bytes:
 
 
 def _spliced(text: str, metadata: Mapping[str, Any]) -> str:
-    """Return a notebook's text with other metadata, written in the notebook's own style."""
+    """Return a notebook's text with new metadata, formatted in the notebook's own style."""
     first = re.match(r"\s*\{(\s*)", text)
     assert first is not None
     newline = "\r\n" if "\r\n" in first[1] else "\n"
@@ -306,7 +306,7 @@ def _spliced(text: str, metadata: Mapping[str, Any]) -> str:
 
 
 def _span_of(text: str, wanted: str) -> tuple[int, int] | None:
-    """Return where the value of a key of the outermost object begins and ends."""
+    """Return the start and the end of a key's value in the outermost object."""
     position = _skip(text, text.index("{") + 1)
     while text[position] == '"':
         key, position = _decoder.raw_decode(text, position)
@@ -326,7 +326,7 @@ def _skip(text: str, position: int) -> int:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Write a file by rename, with the mode of the one that was there."""
+    """Write a file by rename, with the mode of the file that it replaces."""
     try:
         descriptor, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
@@ -343,5 +343,5 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 def _shell(path: Path) -> str:
-    """Return a path as it can be typed."""
+    """Return a path quoted for a shell."""
     return shlex.quote(str(path))

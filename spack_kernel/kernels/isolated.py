@@ -1,4 +1,4 @@
-"""Running a module of ours in a new process of this Python, whatever surrounds it."""
+"""Run one of our modules in a new process of this Python, isolated from its surroundings."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 
 def isolated_command(module: str) -> list[str]:
-    """Return a command that runs `module` with this process's ``sys.path`` and nothing else's.
+    """Return a command that runs `module` with exactly this process's ``sys.path``.
 
-    Neither PYTHONPATH nor a file in the working directory can come in between, and it works for
-    an installation that only this process's PYTHONPATH or user site makes importable.
+    Neither PYTHONPATH nor files in the working directory affect it. It also works for an
+    installation that is importable only through this process's PYTHONPATH or user site.
     """
     path = [entry for entry in sys.path if entry.startswith("/") and Path(entry).exists()]
     code = (
@@ -24,9 +24,9 @@ def isolated_command(module: str) -> list[str]:
 
 @functools.cache
 def command_line() -> tuple[str, ...]:
-    """Return a command that runs ``spack-kernel``, to be written into a file and read by people.
+    """Return a command that runs ``spack-kernel``, readable enough to be written into a file.
 
-    Asks this Python once whether it finds us on its own, and takes a second at worst.
+    Runs this Python once to check whether it finds our package; takes a second at worst.
     """
     short = (sys.executable, "-I", "-m", "spack_kernel")
     answer = subprocess.run(  # noqa: S603 - an argument list, no shell

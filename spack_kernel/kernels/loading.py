@@ -1,4 +1,4 @@
-"""What a kernelspec of ours loads beside specs, or in their place."""
+"""What our kernelspecs load in addition to specs, or instead of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from spack_kernel.kernels.sources.kernel_source import Source
 
-#: What stands for a Spack environment, as a kernel's name and in front ends.
+#: Templates for a Spack environment: the kernel's name, and the name that front ends show.
 ENVIRONMENT_NAME = "spack-env-{name}"
 ENVIRONMENT_DISPLAY_NAME = "{name} (Spack environment)"
 
@@ -22,24 +22,24 @@ _MODULES_NAME, _MODULES_DISPLAY_NAME = "spack-module-{name}", "{name} (module)"
 
 @dataclass(frozen=True)
 class Loading:
-    """The traits of `SpackProvisioner` of these names.
+    """The traits of `SpackProvisioner` with the same names.
 
     Attributes
     ----------
     environment : str
         The directory of a Spack environment.
     view : str
-        Which of its views, or ``none``; alone the directory of a view.
+        With an environment, one of its views or ``none``; otherwise the directory of a view.
     modules : tuple of str
-        Modules of the site.
+        Modules of the site's module system.
     load_modules : bool
-        Whether those that externals name are loaded, too.
+        Whether to also load the modules that externals name.
     recipes : mapping or None
-        What was recorded of recipes.
+        What was recorded from package recipes.
     prefix_inspections : mapping or None
-        What the site inspects in prefixes, where that is not Spack's own.
+        The site's prefix inspections, where they differ from Spack's defaults.
     modules_alone : bool
-        Whether `modules` are all that is loaded.
+        Whether only `modules` are loaded.
     """
 
     environment: str = ""
@@ -54,16 +54,16 @@ class Loading:
     def of(
         cls, source: Source, *, modules: Sequence[str] = (), load_modules: bool = True
     ) -> Loading:
-        """Return what makes a kernel load `source` again.
+        """Return the traits that make a kernel load `source` again.
 
         Parameters
         ----------
         source : Source
-            What was planned.
+            The source that was planned.
         modules : sequence of str
-            The modules that were asked for.
+            The modules that were requested.
         load_modules : bool
-            Whether those that externals name are loaded, too.
+            Whether to also load the modules that externals name.
         """
         through = {"environment": source.view_name, "view": source.view}
         recipes = source.recipes
@@ -79,11 +79,11 @@ class Loading:
 
     @property
     def needs_specs(self) -> bool:
-        """Whether it goes beside specs, and not in their place."""
+        """Whether it is loaded in addition to specs, not instead of them."""
         return not (self.environment or self.view or self.modules_alone)
 
     def config(self) -> dict[str, Any]:
-        """Return the traits that are not at their defaults."""
+        """Return the traits that differ from their defaults."""
         traits: dict[str, Any] = {}
         if self.environment:
             traits["environment"] = self.environment
@@ -98,7 +98,7 @@ class Loading:
         return traits | inspections_config(self.prefix_inspections)
 
     def words(self) -> list[str]:
-        """Return the same as options of `spack-kernel exec`."""
+        """Return the same traits as options of `spack-kernel exec`."""
         words = []
         if self.environment:
             words += ["--environment", self.environment]
@@ -114,21 +114,21 @@ class Loading:
 
 
 def inspections_config(inspections: Mapping[str, Sequence[str]] | None) -> dict[str, Any]:
-    """Return the trait of a kernel.json that says what a site inspects; nothing for Spack's own."""
+    """Return the kernel.json trait with a site's prefix inspections; empty for Spack's defaults."""
     if inspections is None:
         return {}
     return {"prefix_inspections": {where: list(names) for where, names in inspections.items()}}
 
 
 def inspections_words(inspections: Mapping[str, Sequence[str]] | None) -> list[str]:
-    """Return the same as an option of `spack-kernel exec`."""
+    """Return a site's prefix inspections as an option of `spack-kernel exec`."""
     if inspections is None:
         return []
     return ["--prefix-inspections", json.dumps(inspections, separators=(",", ":"))]
 
 
 def source_names(source: Source) -> tuple[str, str] | None:
-    """Return the text of a kernel's name, and what front ends show; None for specs."""
+    """Return a kernel's name (not normalized) and its display name; None for specs."""
     templates = {
         "environment": (ENVIRONMENT_NAME, ENVIRONMENT_DISPLAY_NAME),
         "view": (_VIEW_NAME, _VIEW_DISPLAY_NAME),

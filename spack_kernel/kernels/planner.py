@@ -1,7 +1,7 @@
-"""From what a kernelspec says to a plan, with what was read and planned before kept in memory.
+"""Turn the request of a kernelspec into a plan, with stores and plans cached in memory.
 
-A server starts many kernels of few stores. A store is read again when its database changed, and a
-plan is made again when anything it looked at did; both take a few stats to find out.
+A server starts many kernels from few stores. A store is read again when its database has changed,
+and a plan is rebuilt when any file it depends on has changed. A few stat calls detect both.
 """
 
 from __future__ import annotations
@@ -30,48 +30,48 @@ if TYPE_CHECKING:
     from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
 
-#: The hash in a query; without it, the query finds what it would have found beside.
+#: Matches the hash in a query. Without it, the query also matches other builds.
 _WITHOUT_HASH = re.compile(r"\s*/[a-z0-9]+")
 
-#: The traits that say what to load; modules alone are loaded when none of them does.
+#: The traits that name what to load; if none is set, only modules are loaded.
 NAMING = ("spec", "hash", "specs", "environment", "view")
 
-#: Plans kept; each is some tens of kilobytes.
+#: The number of cached plans; each takes some tens of kilobytes.
 _KEPT_PLANS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a kernelspec asks for.
+    """What a kernelspec requests.
 
     Attributes
     ----------
     spec : str
-        A query; empty when `hash` or `specs` say it all.
+        A query; empty when `hash` or `specs` is sufficient.
     hash : str
-        A DAG hash, whole or abbreviated, that pins what `spec` once found.
+        A DAG hash, full or abbreviated, that pins the spec that `spec` once matched.
     specs : tuple of str
-        Several queries, loaded together; instead of `spec` and `hash`.
+        Several queries to load together, instead of `spec` and `hash`.
     environment : str
         The name or the directory of a Spack environment; instead of specs.
     view : str
-        With an environment one of its views, or ``none``; alone the directory of a view.
+        With an environment, one of its views or ``none``; otherwise the directory of a view.
     modules : tuple of str
-        Modules of the site to load.
+        Modules of the site's module system to load.
     load_modules : bool
-        Whether those that externals name are loaded, too.
+        Whether to also load the modules that externals name.
     recipes : str
-        What was recorded of recipes, as JSON; empty for nothing.
+        What was recorded from package recipes, as JSON; empty if nothing was recorded.
     prefix_inspections : str
-        What was recorded of the site's prefix inspections, as JSON; empty for the store's.
+        The recorded prefix inspections of the site, as JSON; empty to use the store's.
     stores : tuple of str
-        Install trees or Spack roots, the first as the local one; empty to look for one.
+        Install trees or Spack roots, the local one first; empty to discover a store.
     companion : str
         ``auto``, ``none`` or a query.
     kernel : bool
         Whether Python and ipykernel are needed.
     probe_timeout : float
-        Seconds the interpreter may take to say what it is.
+        Time limit in seconds for probing the interpreter.
     """
 
     spec: str = ""
@@ -90,7 +90,7 @@ class Request:
 
 
 class Planner:
-    """Plans for requests; safe to call from several threads."""
+    """Creates plans for requests; safe to call from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -103,14 +103,14 @@ class Planner:
         Parameters
         ----------
         request : Request
-            What is asked for.
+            The request.
         environ : mapping of str to str, optional
-            The environment in which modules are found; by default this process's.
+            The environment variables that locate modules; by default those of this process.
 
         Raises
         ------
         SpackKernelError
-            Whatever is wrong with the request, the store, the query or the plan.
+            When anything is wrong with the request, the store, the query or the plan.
         """
         store = self.store(request.stores)
         known = self._plans.get(request)
@@ -126,7 +126,7 @@ class Planner:
                 probe_timeout=request.probe_timeout,
             )
         if plan.source.kind == "modules":
-            return plan  # true in this environment only
+            return plan  # valid in this environment only
         with self._lock:
             self._plans.pop(request, None)
             self._plans[request] = store, plan, file_checks.distinct(heard.questions)
@@ -135,7 +135,7 @@ class Planner:
         return plan
 
     def store(self, paths: tuple[str, ...]) -> Store:
-        """Return the store at `paths`, as its databases are now.
+        """Return the store at `paths`, in the current state of its databases.
 
         Raises
         ------
@@ -147,21 +147,21 @@ class Planner:
         try:
             return self._stores.open_all(paths) if len(paths) > 1 else self._stores.open(paths[0])
         except StoreNotFound as error:
-            hint = "Correct `store` in the kernel.json, or make the kernel again for another store."
+            hint = "Correct `store` in the kernel.json, or recreate the kernel for another store."
             raise StoreNotFound(error.summary, details=error.details, hint=hint) from error
 
 
 def source_of(store: Store, request: Request, environ: Mapping[str, str] | None = None) -> Source:
-    """Return what a request means today: specs, a Spack environment, a view or modules.
+    """Return what a request currently refers to: specs, a Spack environment, a view or modules.
 
-    Parameters are those of `Planner.plan`, and the store.
+    The parameters are those of `Planner.plan`, and the store.
 
     Raises
     ------
     RequestError
         When the request names nothing, or contradicts itself.
     InvalidModification, ConfigError
-        When what was recorded of recipes or of the site's configuration is damaged.
+        When the data recorded from recipes or from the site's configuration is damaged.
     SpackKernelError
         As `resolve`, `environment_source`, `view_source` and `module_source`.
     """
@@ -177,7 +177,7 @@ def source_of(store: Store, request: Request, environ: Mapping[str, str] | None 
     if also:
         raise RequestError(
             f"the kernelspec has `{named}` and also `{'`, `'.join(also)}`",
-            hint=f"Keep `{named}`, or what names specs.",
+            hint=f"Keep either `{named}` or the keys that name specs.",
         )
     if request.environment:
         return environment_source(
@@ -191,9 +191,9 @@ def source_of(store: Store, request: Request, environ: Mapping[str, str] | None 
 
 
 def resolve(store: Store, request: Request) -> list[Spec]:
-    """Return the specs that a request means today.
+    """Return the specs that a request currently refers to.
 
-    A hash wins over the query beside it, as long as the query does not clearly mean another spec.
+    A hash takes precedence over a query, unless the query clearly refers to another spec.
 
     Raises
     ------
@@ -214,9 +214,9 @@ def resolve(store: Store, request: Request) -> list[Spec]:
     if request.spec:
         return [store.get(request.spec)]
     raise RequestError(
-        "the kernelspec does not say which spec to load",
+        "the kernelspec does not name a spec to load",
         hint='Add one to metadata.kernel_provisioner.config, such as "spec": "py-numpy", '
-        'or "hash": with a DAG hash.',
+        'or a DAG hash as "hash".',
     )
 
 
@@ -226,10 +226,10 @@ def _pinned(store: Store, request: Request) -> Spec:
     installed = [spec for spec in recorded if spec.installed]
     if len(installed) > 1:
         raise Ambiguous(
-            f"the hash /{dag_hash} of the kernelspec is short for several specs",
+            f"the hash /{dag_hash} of the kernelspec matches several specs",
             installed,
             details=[f"  {spec.name}@{spec.version}/{spec.hash}" for spec in installed],
-            hint="Write the whole hash of one of them.",
+            hint="Write the full hash of one of them.",
         )
     if not installed:
         raise _pin_gone(store, request, recorded)
@@ -238,16 +238,16 @@ def _pinned(store: Store, request: Request) -> Spec:
         found = _today(store, request.spec)
         if found and spec not in found:
             raise RequestError(
-                f"the kernelspec contradicts itself: its hash is that of {spec.label}, "
-                f"which `{request.spec}` does not find",
-                details=[f"  it finds {other.label}" for other in found],
-                hint="Remove `hash` to follow the query, or `spec` to keep to the hash.",
+                f"the kernelspec contradicts itself: its hash belongs to {spec.label}, "
+                f"which `{request.spec}` does not match",
+                details=[f"  the query matches {other.label}" for other in found],
+                hint="Remove `hash` to follow the query, or `spec` to keep the hash.",
             )
     return spec
 
 
 def _pin_gone(store: Store, request: Request, recorded: list[Spec]) -> NoMatch:
-    """Return the error for a pinned hash that is not installed: what there was, and is today."""
+    """Return the error for a pinned hash that is not installed, with what is installed instead."""
     known = recorded[0] if len(recorded) == 1 else None
     name = f"{known.name}@{known.version}/{known.hash[:7]}" if known else f"/{request.hash[:7]}"
     details = []
@@ -264,24 +264,24 @@ def _pin_gone(store: Store, request: Request, recorded: list[Spec]) -> NoMatch:
             break
     if not found:
         if query:
-            details.append(f"  `{query}` finds nothing that is installed today")
+            details.append(f"  `{query}` matches no installed spec")
         looked = [f"{len(each):,} specs of {each.root}" for each in store.databases]
-        details.append(f"  looked among the {', and the '.join(looked)}")
-        # A record that is left, or what was asked for, is enough for Spack to make it again.
+        details.append(f"  searched the {', and the '.join(looked)}")
+        # A remaining record, or the query, is enough for Spack to install it again.
         wanted = f"/{known.hash[:7]}" if known else query
         install = f" with `spack install {wanted}`" if wanted else ""
         hint = f"Install it again{install}, or remove this kernel with `spack-kernel remove NAME`."
         return NoMatch(
             f"{name}, which this kernel is pinned to, is not installed", details=details, hint=hint
         )
-    details.append(f"  `{query}` finds today:")
+    details.append(f"  `{query}` currently matches:")
     details += [f"    {spec.label}" for spec in found[:8]]
     if len(found) > 8:
         details.append(f"    and {len(found) - 8} more")
     return NoMatch(
-        f"{name}, which this kernel is pinned to, is not installed any more",
+        f"{name}, which this kernel is pinned to, is no longer installed",
         details=details,
-        hint="Make the kernel again for one of them:\n"
+        hint="Recreate the kernel for one of them:\n"
         f"  spack-kernel install --user {_store_words(store)}{found[0].name}/{found[0].hash[:7]}",
     )
 
@@ -292,7 +292,7 @@ def _store_words(store: Store) -> str:
 
 
 def _today(store: Store, query: str) -> list[Spec]:
-    """Return what a query finds; nothing when it cannot be understood or asked."""
+    """Return the specs that a query matches; none if it is invalid or the query fails."""
     try:
         return store.find(query)
     except SpackKernelError:

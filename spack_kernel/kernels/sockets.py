@@ -1,4 +1,4 @@
-"""Where a kernel's sockets lie when its connection is made of files instead of ports."""
+"""The directory of a kernel's sockets when it is connected through files instead of ports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from spack_kernel.spack.errors import SpackKernelError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: The longest path of a socket in bytes: unix(7) has 108, of which one ends it.
+#: The longest path of a socket in bytes: unix(7) allows 108, including a terminating NUL.
 LONGEST = 107
 
 # What Jupyter appends to the path for each of the five channels: a number.
@@ -24,18 +24,18 @@ _CHANNEL = len("-99999")
 
 _PREFIX = "spack-kernel-ipc-"
 
-# mkdtemp(3) lets nobody else prepare what it makes there.
+# Safe: mkdtemp(3) creates a directory that no other user can have prepared.
 _SHORT = "/tmp"  # noqa: S108
 
 
 def fits(ip: str) -> bool:
-    """Return whether sockets can lie at a path, whatever the kernel's working directory is.
+    """Return whether sockets can be created at a path, whatever the kernel's working directory.
 
     Parameters
     ----------
     ip : str
-        What jupyter_client calls ``ip`` with ``transport = "ipc"``: what the paths of the sockets
-        begin with.
+        The value of jupyter_client's ``ip`` with ``transport = "ipc"``: the beginning of the
+        sockets' paths.
     """
     return Path(ip).is_absolute() and len(os.fsencode(ip)) + _CHANNEL <= LONGEST
 
@@ -43,19 +43,19 @@ def fits(ip: str) -> bool:
 class SocketDirectory:
     """A new directory with a short path that only this user can enter.
 
-    Jupyter puts sockets beside the connection file, and below a long home directory their paths
+    Jupyter creates sockets next to the connection file. Below a long home directory, their paths
     are longer than the system allows.
 
     Parameters
     ----------
     environ : mapping of str to str
-        Where ``XDG_RUNTIME_DIR`` is looked up. Without one it is the temporary directory, and
-        where that is long too, ``/tmp``.
+        Where ``XDG_RUNTIME_DIR`` is read from. If it is not set, the temporary directory is used,
+        and if its path is also too long, ``/tmp``.
 
     Raises
     ------
     SpackKernelError
-        When there is no place for one.
+        When no directory is suitable.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -65,15 +65,15 @@ class SocketDirectory:
             remove_abandoned(place)
         for place in places:
             with contextlib.suppress(OSError):
-                # Of mode 0700 under any umask, and under a name that nobody could take before.
+                # It has mode 0700 under any umask, and a name that no other user can have created.
                 self.path = tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=place)
                 self.ip = f"{self.path}/ipc"
                 if fits(self.ip):
                     return
                 self.remove()
         raise SpackKernelError(
-            "there is no place for the kernel's sockets",
-            details=["  looked for one that can be written, with a short path, in:"]
+            "no directory is suitable for the kernel's sockets",
+            details=["  tried to create one with a short path in:"]
             + [f"    {place}" for place in places],
             hint="Set XDG_RUNTIME_DIR to a directory of your own with a short path.",
         )
@@ -84,13 +84,13 @@ class SocketDirectory:
 
 
 def remove_abandoned(place: str) -> None:
-    """Remove what servers that were killed have left: own directories that nobody uses.
+    """Remove this user's unused directories, which servers that were killed have left behind.
 
     Parameters
     ----------
     place : str
-        The directory that holds them. Directories of other users stay, and so do those whose
-        server still runs, since it may start its kernel again, or whose kernel still listens.
+        The directory that contains them. Directories of other users are not removed, nor those
+        whose server still runs (it may restart its kernel) or whose kernel still listens.
     """
     for path in Path(place).glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):

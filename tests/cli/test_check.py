@@ -245,7 +245,7 @@ def test_an_ipykernel_that_does_not_start(run: Runner, demo: Path, beside: Small
     result = run("check", "--store", beside.write(), "--store", demo, f"/{app}")
     assert result.status == 1
     assert [line[0] for line in result.out.splitlines()] == ["✓", "✗"]
-    assert "ended while it started" in result.err
+    assert "ended during startup" in result.err
     assert result.err.count("far too old") == 1
 
 

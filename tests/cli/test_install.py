@@ -178,7 +178,7 @@ def test_a_foreign_kernelspec_is_not_replaced_unless_asked(on: Runner, surroundi
     refused = on(*ARGV, "--name", "a")
     assert (refused.status, refused.out) == (1, "")
     assert refused.err == (
-        "error: there is a kernelspec `a` already, and spack-kernel did not write it\n"
+        "error: a kernelspec `a` already exists, and spack-kernel did not write it\n"
         f"  {directory}\n"
         "hint: Choose another name with --name, or replace it with --replace.\n"
     )
@@ -191,7 +191,7 @@ def test_a_foreign_kernelspec_is_not_replaced_unless_asked(on: Runner, surroundi
 def test_names_that_cannot_be(on: Runner) -> None:
     result = on(*ARGV, "--name", "a b/c")
     assert result.status == 1
-    assert result.err.startswith("error: `a b/c` cannot be a kernel's name\n")
+    assert result.err.startswith("error: `a b/c` is not a valid kernel name\n")
 
 
 def test_a_place_that_cannot_be_written(on: Runner, tmp_path: Path) -> None:
@@ -244,8 +244,8 @@ def test_all_or_none_are_removed(on: Runner, surroundings: Path) -> None:
     assert (result.status, result.out) == (1, "")
     assert result.err == (
         "error: there is no kernelspec `b`\n"
-        "  those of ours: a\n"
-        "hint: `jupyter kernelspec list` shows all there are.\n"
+        "  kernelspecs of spack-kernel: a\n"
+        "hint: `jupyter kernelspec list` shows all kernelspecs.\n"
     )
     assert (surroundings / "jupyter" / "kernels" / "a").is_dir()
 
@@ -257,7 +257,7 @@ def test_others_are_not_removed(on: Runner, surroundings: Path) -> None:
     result = on("remove", "theirs")
     assert result.status == 1
     assert result.err == (
-        "error: the kernelspec `theirs` is not one of ours\n"
+        "error: the kernelspec `theirs` does not belong to spack-kernel\n"
         f"  {directory}\n"
         "hint: `jupyter kernelspec remove theirs` removes it.\n"
     )

@@ -122,7 +122,7 @@ def wait_for_port(process: subprocess.Popen[bytes], port: int) -> None:
     """Return when the kernel listens: until then, a client considers it dead."""
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
-        assert process.poll() is None, "the kernel ended while it started"
+        assert process.poll() is None, "the kernel ended during startup"
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return

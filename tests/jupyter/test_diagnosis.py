@@ -336,7 +336,7 @@ class TestStarts:
         startup = jupyter_home / "ipython" / "profile_default" / "startup"
         startup.mkdir(parents=True)
         (startup / "00.py").write_text(f"import os\n{code}\n")
-        same_cause(kernel, f"ended while it started: {words}")
+        same_cause(kernel, f"ended during startup: {words}")
         assert str(jupyter_home / "ipython" / "profile_default") in failure(kernel) or (
             "SIGILL" in words
         )

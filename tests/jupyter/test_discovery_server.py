@@ -127,7 +127,7 @@ class TestChosenByTheNotebook:
         status, answer = session(server, home, "silent.ipynb", "spack-notebook")
         assert status == 500
         assert answer["message"] == (
-            "silent.ipynb does not say which spec it needs\n"
+            "silent.ipynb does not name the spec it needs\n"
             "Save the notebook, and write the spec into it:\n"
             f"  spack-kernel pin {path} QUERY\n"
             "`spack-kernel list` shows what is installed. Then reload the notebook."
@@ -143,7 +143,7 @@ class TestChosenByTheNotebook:
         assert first.startswith("far.ipynb needs py-numpy /aaaaaaa: ")
         assert any(f"py-numpy@{OTHER_NUMPY}/" in line for line in rest)
         assert rest[-2:] == [
-            "Install what it needs, or choose what is here (`spack-kernel list`):",
+            "Install the spec it needs, or choose an installed one (`spack-kernel list`):",
             f"  spack-kernel pin {path} QUERY",
         ]
 
@@ -174,7 +174,7 @@ class TestChosenByTheNotebook:
             },
         )
         assert status == 500
-        assert "is none\nPick the kernel of a spec." in answer["message"]
+        assert "is not a notebook\nPick the kernel of a spec." in answer["message"]
 
 
 @pytest.mark.parametrize(

@@ -141,9 +141,9 @@ class TestWhereItCannot:
         assert str(told.value) == (
             f"the connection to the kernel of py-libensemble@1.5.0/{key[:7]} cannot be encrypted: "
             "ipykernel 7.2.0 cannot encrypt; 7.3 is the first that can\n"
-            "  and `transport_encryption` is `required` here\n"
-            f"  asked for by {path}\n"
-            "Install an ipykernel that can, for the same python:\n"
+            "  but `transport_encryption` is set to `required`\n"
+            f"  requested by {path}\n"
+            "Install an ipykernel that supports encryption, for the same python:\n"
             f"  spack install py-ipykernel@7.3: ^/{python}"
         )
 

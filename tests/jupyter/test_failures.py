@@ -53,8 +53,8 @@ def test_an_unknown_key_is_named_with_the_nearest(
     path = write_kernel("typo", spec="py-numpy", stroe="/sw")
     assert refuse("typo") == (
         "the kernelspec has an unknown key `stroe` in kernel_provisioner.config\n"
-        f"  known are: {', '.join(sorted(SpackProvisioner.class_trait_names(config=True)))}\n"
-        f"  asked for by {path}\n"
+        f"  known keys: {', '.join(sorted(SpackProvisioner.class_trait_names(config=True)))}\n"
+        f"  requested by {path}\n"
         "Did you mean `store`?"
     )
 
@@ -62,19 +62,19 @@ def test_an_unknown_key_is_named_with_the_nearest(
 def test_a_value_of_the_wrong_type(write_kernel: WriteKernel, refuse: Refuse) -> None:
     write_kernel("wrong", spec=5)
     text = refuse("wrong")
-    assert text.startswith("the kernelspec gives `spec` a wrong value: 5\n")
+    assert text.startswith("the kernelspec has an invalid value for `spec`: 5\n")
     assert "A Spack query, as for `spack load`" in text
 
 
 def test_a_wrong_value_inside_a_mapping(write_kernel: WriteKernel, refuse: Refuse) -> None:
     write_kernel("wrong", spec="py-numpy", env={"THREADS": 4})
-    assert "the kernelspec gives `env` a wrong value: {'THREADS': 4}" in refuse("wrong")
+    assert "the kernelspec has an invalid value for `env`: {'THREADS': 4}" in refuse("wrong")
 
 
 def test_no_spec_at_all(write_kernel: WriteKernel, refuse: Refuse, demo_store: DemoStore) -> None:
     write_kernel("empty", store=str(demo_store.root))
     text = refuse("empty")
-    assert text.startswith("the kernelspec does not say which spec to load\n")
+    assert text.startswith("the kernelspec does not name a spec to load\n")
     assert '"spec": "py-numpy"' in text
 
 
@@ -89,7 +89,7 @@ def test_a_store_that_is_none(write_kernel: WriteKernel, refuse: Refuse, tmp_pat
     path = write_kernel("nowhere", spec="py-numpy", store=str(tmp_path / "none"))
     text = refuse("nowhere")
     assert str(tmp_path / "none") in text.splitlines()[0]
-    assert f"  asked for by {path}" in text
+    assert f"  requested by {path}" in text
 
 
 def test_a_truncated_database(
@@ -156,11 +156,11 @@ def test_a_pin_that_is_gone_says_what_the_query_finds_today(
         "pinned", spec="py-tool/abcdefg", hash="abcdefg" + "2" * 25, store=str(moving.write())
     )
     assert refuse("pinned") == (
-        "py-tool/abcdefg, which this kernel is pinned to, is not installed any more\n"
-        "  `py-tool` finds today:\n"
+        "py-tool/abcdefg, which this kernel is pinned to, is no longer installed\n"
+        "  `py-tool` currently matches:\n"
         f"    py-tool@2.0/{today[:7]}\n"
-        f"  asked for by {path}\n"
-        "Make the kernel again for one of them:\n"
+        f"  requested by {path}\n"
+        "Recreate the kernel for one of them:\n"
         f"  spack-kernel install --user --store {moving.root} py-tool/{today[:7]}"
     )
 
@@ -171,7 +171,7 @@ def test_a_pin_that_is_gone_with_all_its_kind(
     write_kernel("pinned", spec="py-tool", hash="2" * 32, store=str(broken_store.write()))
     text = refuse("pinned")
     assert text.startswith("py-tool/2222222, which this kernel is pinned to, is not installed\n")
-    assert "  `py-tool` finds nothing that is installed today\n" in text
+    assert "  `py-tool` matches no installed spec\n" in text
 
 
 def test_a_pin_that_was_deprecated(
@@ -181,7 +181,7 @@ def test_a_pin_that_was_deprecated(
     old = moving.add("py-tool", "1.0", python, installed=False, deprecated_for=today)
     write_kernel("old", hash=old, store=str(moving.write()))
     text = refuse("old")
-    assert text.startswith(f"py-tool@1.0/{old[:7]}, which this kernel is pinned to, is not")
+    assert text.startswith(f"py-tool@1.0/{old[:7]}, which this kernel is pinned to, is no longer")
     assert f"  it was deprecated in favour of py-tool@2.0/{today[:7]}" in text
 
 
@@ -193,7 +193,7 @@ def test_a_pin_that_is_short_for_several(
     moving.records[twin] = moving.records[first]
     write_kernel("short", hash=first[:20], store=str(moving.write()))
     text = refuse("short")
-    assert text.startswith(f"the hash /{first[:20]} of the kernelspec is short for several specs")
+    assert text.startswith(f"the hash /{first[:20]} of the kernelspec matches several specs")
     assert first in text
     assert twin in text
     assert others
@@ -205,8 +205,8 @@ def test_a_hash_that_contradicts_its_query(
     python, tool = moving.records
     write_kernel("odd", spec="py-tool", hash=python, store=str(moving.write()))
     text = refuse("odd")
-    assert text.startswith("the kernelspec contradicts itself: its hash is that of python@")
-    assert f"  it finds py-tool@2.0/{tool[:7]}" in text
+    assert text.startswith("the kernelspec contradicts itself: its hash belongs to python@")
+    assert f"  the query matches py-tool@2.0/{tool[:7]}" in text
 
 
 # -- rejected plans, and kernels that die ----------------------------------------------------------
@@ -240,7 +240,7 @@ def test_an_ipykernel_too_old_for_its_python(
     write_kernel("old", hash=tool, store=str(moving.write()))
     text = refuse("old")
     lines = text.splitlines()
-    assert lines[0] == f"the kernel of py-tool@2.0/{tool[:7]} ended while it started: exit status 1"
+    assert lines[0] == f"the kernel of py-tool@2.0/{tool[:7]} ended during startup: exit status 1"
     assert "  | ModuleNotFoundError: No module named 'no_longer_in_python'" in lines
     assert "ipykernel 4.10.1, which comes from the companion, might not work with Python " in text
     assert lines[-2:] == [
@@ -256,7 +256,7 @@ def test_a_kernel_that_is_killed_while_it_starts(
     tool = with_ipykernel(moving, body.replace("kill(0", "kill(os.getpid()"))
     write_kernel("killed", hash=tool, store=str(moving.write()))
     text = refuse("killed")
-    assert "ended while it started: killed by SIGKILL" in text
+    assert "ended during startup: killed by SIGKILL" in text
     assert "  | last words" in text
     assert "often by a memory limit of the machine or the batch system" in text
 
@@ -322,7 +322,7 @@ def test_uninstalled_while_running_the_notebook_says_so_and_recovers(
     client.wait_for_ready(timeout=60)
     text = execute(client, "import tool")
     assert text.startswith(f"py-tool/{key[:7]}, which this kernel is pinned to, is not installed")
-    assert f"  asked for by {jupyter_home}/data/kernels/movable/kernel.json" in text
+    assert f"  requested by {jupyter_home}/data/kernels/movable/kernel.json" in text
     assert isinstance(manager.provisioner, SpackProvisioner)
     standin = manager.provisioner.pid
     manager.interrupt_kernel()
@@ -350,7 +350,7 @@ def test_a_restart_that_dies_shows_the_last_words(
     manager.restart_kernel()
     client.wait_for_ready(timeout=60)
     text = execute(client, "1 + 1")
-    assert "ended while it started: exit status 1" in text
+    assert "ended during startup: exit status 1" in text
     assert "  | ImportError: zmq was damaged" in text
     (packages / "zmq.py").unlink()
     manager.restart_kernel()
@@ -370,7 +370,7 @@ def test_the_error_is_one_of_ours_and_one_tornado_understands() -> None:
     assert isinstance(error, SpackKernelError)
     assert isinstance(error, HTTPError)
     assert (error.status_code, error.reason) == (500, None)
-    text = "no py-x %gcc@12\n  50 % done\n  asked for by /k/kernel.json\ntry %s"
+    text = "no py-x %gcc@12\n  50 % done\n  requested by /k/kernel.json\ntry %s"
     assert str(error) == text
     assert error.log_message == text
     assert error.as_dict()["hint"] == "try %s"

@@ -331,7 +331,7 @@ class TestNames:
             lambda: write_kernelspec(tmp_path, name, {"argv": []}, replace=True),
             lambda: remove_directory(tmp_path, name),
         ):
-            with pytest.raises(KernelSpecError, match="cannot be a kernel's name"):
+            with pytest.raises(KernelSpecError, match="is not a valid kernel name"):
                 act()
         assert [path.name for path in tmp_path.iterdir()] == ["kept"]
 
@@ -351,7 +351,7 @@ class TestNames:
         (kernels / "other").mkdir(parents=True)
         argv = ["install", "--user", "--store", str(demo_store.root), "--no-spack", "--replace"]
         assert main([*argv, "--name", name, "py-libensemble"]) == 1
-        assert "cannot be a kernel's name" in capsys.readouterr().err
+        assert "is not a valid kernel name" in capsys.readouterr().err
         assert (kernels / "other").is_dir()
 
 

@@ -183,9 +183,9 @@ def test_a_batch_job_whose_spec_is_gone_ends_in_our_text(
     assert ended.returncode != 0
     assert ended.stderr.rstrip().endswith(
         f"py-libensemble@1.5.0/{kernel[-7:]}, which this kernel is pinned to, is not installed\n"
-        "  `py-libensemble@1.5.0` finds nothing that is installed today\n"
-        f"  looked among the {len(store.records)} specs of {store.root}\n"
-        f"  asked for by {jupyter_home}/data/kernels/{kernel}/kernel.json\n"
+        "  `py-libensemble@1.5.0` matches no installed spec\n"
+        f"  searched the {len(store.records)} specs of {store.root}\n"
+        f"  requested by {jupyter_home}/data/kernels/{kernel}/kernel.json\n"
         "Install it again with `spack install py-libensemble@1.5.0`, or remove this kernel with "
         "`spack-kernel remove NAME`."
     )

@@ -174,7 +174,7 @@ def _umask() -> int:
 
 @pytest.mark.parametrize("name", ["my kernel", "", "a/b", "ü", "../x"])
 def test_names_that_are_none(install: Any, name: str) -> None:
-    with pytest.raises(KernelSpecError, match="cannot be a kernel's name"):
+    with pytest.raises(KernelSpecError, match="is not a valid kernel name"):
         install(name=name)
 
 
@@ -185,7 +185,7 @@ def test_where_it_goes(jupyter_home: Path, tmp_path: Path) -> None:
 
 
 def test_both_user_and_prefix(install: Any, tmp_path: Path) -> None:
-    with pytest.raises(KernelSpecError, match="not both"):
+    with pytest.raises(KernelSpecError, match="mutually exclusive"):
         install(prefix=tmp_path)
 
 
@@ -219,12 +219,12 @@ def test_one_that_is_not_ours_is_not_touched(
     with pytest.raises(KernelSpecError) as caught:
         install(name="theirs")
     assert str(caught.value) == (
-        "there is a kernelspec `theirs` already, and spack-kernel did not write it\n"
+        "a kernelspec `theirs` already exists, and spack-kernel did not write it\n"
         f"  {path.parent}\n"
         "Choose another name with --name, or replace it with --replace."
     )
     assert path.read_text() == content
-    with pytest.raises(KernelSpecError, match="`theirs` is not one of ours"):
+    with pytest.raises(KernelSpecError, match="`theirs` does not belong to spack-kernel"):
         remove_kernelspec("theirs")
     assert install(name="theirs", replace=True).name == "theirs"
 
@@ -261,7 +261,7 @@ def test_a_directory_that_may_not_be_written(install: Any, tmp_path: Path) -> No
     with pytest.raises(KernelSpecError, match="Permission denied") as caught:
         install(user=False, prefix=tmp_path)
     assert caught.value.hint == (
-        "Give --user for your own kernels or --sys-prefix for this environment's."
+        "Use --user for your own kernels or --sys-prefix for this Python environment."
     )
 
 
@@ -271,8 +271,8 @@ def test_no_such_kernelspec_lists_ours(install: Any) -> None:
         remove_kernelspec("yours")
     assert str(caught.value) == (
         "there is no kernelspec `yours`\n"
-        "  those of ours: mine\n"
-        "`jupyter kernelspec list` shows all there are."
+        "  kernelspecs of spack-kernel: mine\n"
+        "`jupyter kernelspec list` shows all kernelspecs."
     )
 
 

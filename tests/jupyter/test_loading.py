@@ -89,10 +89,10 @@ def test_a_view_of_ones_own(
         ({"environment": "/e", "spec": "py-x"}, "has `environment` and also `spec`"),
         ({"view": "/v", "specs": ["py-x"]}, "has `view` and also `specs`"),
         ({"environment": "/e", "from_notebook": True}, "`from_notebook` and also `environment`"),
-        ({"environment": 3}, "gives `environment` a wrong value: 3"),
-        ({"modules": [3]}, "gives `modules` a wrong value: [3]"),
-        ({"recipes": {"a": 1}}, "gives `recipes` a wrong value: {'a': 1}"),
-        ({"recipes": [1]}, "gives `recipes` a wrong value: [1]"),
+        ({"environment": 3}, "has an invalid value for `environment`: 3"),
+        ({"modules": [3]}, "has an invalid value for `modules`: [3]"),
+        ({"recipes": {"a": 1}}, "has an invalid value for `recipes`: {'a': 1}"),
+        ({"recipes": [1]}, "has an invalid value for `recipes`: [1]"),
     ],
 )
 def test_what_a_kernelspec_may_say_wrong(

@@ -110,7 +110,7 @@ def test_starts_while_a_directory_is_away(
     before, away, back = done.stdout.splitlines()
     assert (before, back) == ("started", "started"), done.stdout + done.stderr
     assert away.startswith("the kernel of py-libensemble@1.5.0/"), done.stderr
-    assert away.endswith("ended while it started: exit status 1")
+    assert away.endswith("ended during startup: exit status 1")
 
 
 class TestWhatIsKeptOnDisk:

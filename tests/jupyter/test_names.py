@@ -84,11 +84,11 @@ def test_a_name_means_only_its_own_package() -> None:
 @pytest.mark.parametrize(
     ("template", "summary", "hint"),
     [
-        ("{nam}", "it has `{nam}`", "name, version, hash"),
-        ("{name.x}", "it has `{name.x}`", "name, version"),
-        ("{name:>9}", "it has `{name:>9}`", "name, version"),
-        ("{0}", "it has `{0}`", "name, version"),
-        ("{name", "expected '}' before end of string", "Write a brace itself twice"),
+        ("{nam}", "it contains `{nam}`", "name, version, hash"),
+        ("{name.x}", "it contains `{name.x}`", "name, version"),
+        ("{name:>9}", "it contains `{name:>9}`", "name, version"),
+        ("{0}", "it contains `{0}`", "name, version"),
+        ("{name", "expected '}' before end of string", "Double a brace"),
     ],
 )
 def test_what_is_no_template(template: str, summary: str, hint: str) -> None:

@@ -136,12 +136,12 @@ class TestReading:
     @pytest.mark.parametrize(
         ("said", "told"),
         [
-            ("py-numpy", "metadata.spack of n.ipynb is no object"),
+            ("py-numpy", "metadata.spack of n.ipynb is not an object"),
             ({}, "metadata.spack of n.ipynb needs either `spec` and `hash`, or `specs`"),
-            ({"spec": 7}, "has a wrong value for `spec`: 7"),
-            ({"specs": [7]}, "has a wrong value for `specs`: [7]"),
+            ({"spec": 7}, "has an invalid value for `spec`: 7"),
+            ({"specs": [7]}, "has an invalid value for `specs`: [7]"),
             ({"spec": "a", "specs": ["b"]}, "needs either `spec` and `hash`, or `specs`"),
-            ({"hash": "../../etc"}, "has a hash that is none: '../../etc'"),
+            ({"hash": "../../etc"}, "has an invalid hash: '../../etc'"),
         ],
     )
     def test_what_it_says_wrongly(self, tmp_path: Path, said: Any, told: str) -> None:
@@ -149,7 +149,7 @@ class TestReading:
         with pytest.raises(NotebookError) as error:
             read_notebook_spec(path)
         assert told in error.value.summary
-        assert error.value.hint == f"`spack-kernel pin {path} QUERY` writes it anew."
+        assert error.value.hint == f"`spack-kernel pin {path} QUERY` rewrites it."
 
     @pytest.mark.parametrize(
         ("text", "told"),
@@ -182,7 +182,7 @@ class TestWhichNotebook:
         assert notebook_path(environ, told=True) == Path(at)
 
     def test_a_session_that_was_inherited_is_that_of_another_kernel(self) -> None:
-        with pytest.raises(NotebookError, match="was not told which notebook"):
+        with pytest.raises(NotebookError, match="did not pass the path of the notebook"):
             notebook_path({"JPY_SESSION_NAME": "/around.ipynb"}, told=False)
         environ = {"JPY_SESSION_NAME": "/around.ipynb", "SPACK_KERNEL_NOTEBOOK": "/mine.ipynb"}
         assert notebook_path(environ, told=False) == Path("/mine.ipynb")

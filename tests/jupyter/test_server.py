@@ -39,7 +39,7 @@ def kernel(write_kernel: WriteKernel, demo_store: DemoStore, tmp_path: Path) -> 
 
 EXPECTED = (
     "the kernelspec has `specs` and also `spec` or `hash`\n"
-    "  asked for by {home}/data/kernels/bad/kernel.json\n"
+    "  requested by {home}/data/kernels/bad/kernel.json\n"
     "Keep `specs` for several, or `spec` and `hash` for one."
 )
 
@@ -105,7 +105,7 @@ def test_a_restart_that_fails_is_told_in_the_notebook(
     client.wait_for_ready(timeout=60)
     text = execute(client, "1 + 1")
     assert str(kernel) in text.splitlines()[0]
-    assert "  asked for by " in text
+    assert "  requested by " in text
 
     kernel.symlink_to(demo_store.root)
     status, _ = server.request("POST", f"api/kernels/{model['id']}/restart")

@@ -219,7 +219,7 @@ class TestConfiguration:
     @pytest.mark.parametrize(
         ("line", "told"),
         [
-            ("limit = 'many'", "a trait of SpackKernelSpecManager has a wrong value"),
+            ("limit = 'many'", "a trait of SpackKernelSpecManager has an invalid value"),
             ("limit = 1 / 0", "Jupyter's configuration cannot be read: "),
         ],
     )
@@ -310,9 +310,9 @@ class TestWhatIsAway:
     @pytest.mark.parametrize(
         ("words", "told"),
         [
-            (["--query", "py-nunpy"], "the query `py-nunpy` finds nothing: Did you mean py-numpy"),
-            (["--companion", "nope"], "the companion `nope` finds nothing"),
-            (["--companion", "py-numpy"], "the companion `py-numpy` finds 2 installed specs"),
+            (["--query", "py-nunpy"], "query `py-nunpy` matches nothing: Did you mean py-numpy"),
+            (["--companion", "nope"], "the companion query `nope` matches nothing"),
+            (["--companion", "py-numpy"], "companion query `py-numpy` matches 2 installed specs"),
         ],
     )
     def test_a_mistake_in_what_is_asked_for(

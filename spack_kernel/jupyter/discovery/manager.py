@@ -1,7 +1,7 @@
-"""SpackKernelSpecManager: installed specs as kernels, with no installation step.
+"""SpackKernelSpecManager: offer installed specs as kernels, without an installation step.
 
 Set ``c.ServerApp.kernel_spec_manager_class`` to
-``"spack_kernel.jupyter.discovery.SpackKernelSpecManager"``. docs/discovery.md tells the rest.
+``"spack_kernel.jupyter.discovery.SpackKernelSpecManager"``. See docs/discovery.md for details.
 """
 
 from __future__ import annotations
@@ -41,26 +41,26 @@ from .watch import StoreWatcher
 if TYPE_CHECKING:
     from jupyter_client.kernelspec import KernelSpec
 
-#: Kernels started by name that are kept in the list although no selection has them.
+#: How many kernels started by name stay listed although no selection includes them.
 _KEPT_NAMES = 32
 
-#: How much longer than a server with an event loop a script may wait for a store.
+#: Factor by which a script waits longer for a store than a server with an event loop.
 _PATIENCE = 10.0
 
 _LOGOS = tuple(sorted(path.name for path in RESOURCES.glob("logo-*")))
 
 
 class UnknownKernelError(KernelStartError, NoSuchKernel):
-    """A name of which there is no kernel, told as a server can show it.
+    """A kernel name that does not exist, as an error that a server can show.
 
     Parameters
     ----------
     name : str
         The kernel's name.
     reason : str
-        Why it means no kernel.
+        Why no kernel has this name.
     hint : str
-        What can be done.
+        What the user can do.
     """
 
     def __init__(self, name: str, reason: str, hint: str = "") -> None:
@@ -69,82 +69,86 @@ class UnknownKernelError(KernelStartError, NoSuchKernel):
         KernelStartError.__init__(self, cause, status=404)
         self.name = name
 
-    # That of NoSuchKernel, which is a KeyError, would say less.
+    # NoSuchKernel is a KeyError, whose text would omit the details and the hint.
     __str__ = KernelStartError.__str__
 
 
 class _Known(NamedTuple):
-    """A kernel of ours: what it is, and the store it is from (None for the notebook's)."""
+    """A kernel that we offer, and the store it comes from (None for the notebook kernel)."""
 
     offer: Offer
     watcher: StoreWatcher | None
 
 
 class SpackKernelSpecManager(KernelSpecManager):
-    """Offers installed Spack specs as kernels, beside the kernelspecs that lie in files.
+    """Offers installed Spack specs as kernels, in addition to kernelspecs stored in files.
 
     The traits are set as ``c.SpackKernelSpecManager.…`` in a Jupyter configuration file. A
-    kernelspec in a file wins where both have one of a name.
+    kernelspec in a file takes precedence over an offered kernel of the same name.
     """
 
     stores = List(
         Unicode(),
-        help="The stores: install trees, or Spack roots whose configuration names them and their "
-        "upstreams. Empty: $SPACK_KERNEL_STORE, then $SPACK_ROOT, then the spack on PATH.",
+        help="The stores: install trees, or Spack roots whose configuration defines the install "
+        "tree and its upstreams. If empty, $SPACK_KERNEL_STORE is used, then $SPACK_ROOT, then the "
+        "spack on PATH.",
     ).tag(config=True)
     upstreams = List(
         Unicode(),
-        help="Install trees to chain behind each of the stores. A spec of theirs is offered, too.",
+        help="Install trees to use as upstreams of each store. Their specs are also offered.",
     ).tag(config=True)
     queries = List(
         Unicode(),
-        help="What to offer: all installed specs that one of these queries finds. Empty: Python "
-        "packages that somebody installed explicitly, specs that directly depend on one, and "
-        "packages with a kernel of another language.",
+        help="Queries for the specs to offer: all installed specs that match one of them. If "
+        "empty: explicitly installed Python packages, specs that directly depend on one, and "
+        "packages with a kernel for another language.",
     ).tag(config=True)
     environments = List(
         Unicode(),
         default_value=["*"],
-        help="Spack environments to offer: patterns for the names of managed ones, directories of "
+        help="Spack environments to offer: name patterns for managed environments, directories for "
         "others.",
     ).tag(config=True)
     name_template = Unicode(
         NAME_TEMPLATE,
-        help="How kernels are named. With {hash} or {dag_hash} in it a kernel that is not listed "
-        "can be started by its name, too.",
+        help="Template for kernel names. If it contains {hash} or {dag_hash}, a kernel that is not "
+        "listed can also be started by its name.",
     ).tag(config=True)
     display_name_template = Unicode(
         DISPLAY_NAME_TEMPLATE,
-        help="What front ends show. {name}, {version}, {hash}, {dag_hash}, {python}, {compiler}, "
-        "{platform}, {os}, {target} and {namespace} are filled in.",
+        help="Template for the names that front ends show. It can contain {name}, {version}, "
+        "{hash}, {dag_hash}, {python}, {compiler}, {platform}, {os}, {target} and {namespace}.",
     ).tag(config=True)
     limit = Integer(
         LIMIT,
         min=0,
-        help="How many specs of a store to offer; the newest versions of each package come first, "
-        "then what was installed last.",
+        help="Maximum number of specs to offer per store; the newest version of each package comes "
+        "first, then the most recently installed specs.",
     ).tag(config=True)
     companion = Unicode(
-        "auto", help="Which py-ipykernel to use for a spec that has none, as in a kernelspec."
+        "auto", help="The py-ipykernel to use for a spec without one, as in a kernelspec."
     ).tag(config=True)
     kernel_packages = List(
         Unicode(),
         default_value=list(PACKAGES),
-        help="Patterns for the names of packages that may have a kernel of another language.",
+        help="Name patterns of packages that may ship a kernel for another language.",
     ).tag(config=True)
     notebook_kernel = Bool(
-        True, help="Whether to offer the kernel of which each notebook says itself what it is."
+        True, help="Whether to offer the kernel whose spec each notebook names in its metadata."
     ).tag(config=True)
     refresh_interval = Float(
-        5.0, min=0.0, help="Seconds between two looks whether a store changed."
+        5.0, min=0.0, help="Minimum number of seconds between two checks of a store for changes."
     ).tag(config=True)
     read_timeout = Float(
-        60.0, min=0.1, help="Seconds a store may take to be read; its kernels are left out then."
+        60.0,
+        min=0.1,
+        help="Time limit in seconds for reading a store. When it expires, the kernels that the "
+        "store offered before stay listed; a store that was never read offers none.",
     ).tag(config=True)
     first_wait = Float(
         1.0,
         min=0.0,
-        help="Seconds for which the first list, and a name that is not in the list, wait for "
+        help="Seconds that the first listing, and the lookup of an unlisted name, wait for "
         f"stores that are being read. A script, which has no event loop, waits {_PATIENCE:g} "
         "times as long.",
     ).tag(config=True)
@@ -156,7 +160,7 @@ class SpackKernelSpecManager(KernelSpecManager):
         self._also: OrderedDict[str, StoreWatcher] = OrderedDict()
         self._has_waited = False
         if self.parent is not None:
-            # A server: by the time somebody asks, the stores are read.
+            # In a server: start reading the stores before the first request arrives.
             self._refresh()
 
     @validate("name_template", "display_name_template")
@@ -166,17 +170,17 @@ class SpackKernelSpecManager(KernelSpecManager):
         except KernelSpecError as error:
             raise TraitError(str(error)) from None
 
-    # -- what Jupyter asks --
+    # -- the interface that Jupyter calls --
 
     def find_kernel_specs(self) -> dict[str, str]:
-        """Return the names of all kernels with the directories of their logos."""
+        """Return the names of all kernels and the directories of their logos."""
         found: dict[str, str] = super().find_kernel_specs()
         for name, (offer, _) in self._offered().items():
             found.setdefault(name, str(logo_directory(offer.images())))
         return found
 
     def get_all_specs(self) -> dict[str, Any]:
-        """Return all kernels: those in files as ever, ours from memory."""
+        """Return all kernels: those in files as usual, the offered ones from memory."""
         specs: dict[str, Any] = {}
         for name, directory in super().find_kernel_specs().items():
             try:
@@ -193,12 +197,12 @@ class SpackKernelSpecManager(KernelSpecManager):
         return specs
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        """Return a kernel by name, listed or made of the name and hash of an installed spec.
+        """Return a kernel by name: a listed one, or one named after an installed spec and its hash.
 
         Raises
         ------
         NoSuchKernel
-            When there is none; its text says more of a name that is made of a spec and a hash.
+            When there is none; its text has more details for a name that contains a hash.
         """
         try:
             return super().get_kernel_spec(kernel_name)
@@ -209,18 +213,18 @@ class SpackKernelSpecManager(KernelSpecManager):
             return self.kernel_spec_class(resource_dir=resource_dir, **content)
 
     def remove_kernel_spec(self, name: str) -> str:
-        """Remove a kernelspec that lies in a file.
+        """Remove a kernelspec stored in a file.
 
         Raises
         ------
         KernelSpecError
-            For one of a store, which goes when its spec is uninstalled.
+            For a kernel that a store offers; it disappears when its spec is uninstalled.
         """
         if name not in super().find_kernel_specs() and name in self._offered():
             raise KernelSpecError(
-                f"the kernel `{name}` is offered by a store and lies in no file",
-                hint="It goes when its spec is uninstalled, or with other "
-                "c.SpackKernelSpecManager.queries.",
+                f"the kernel `{name}` is offered by a store, so there is no kernelspec to remove",
+                hint="It disappears when its spec is uninstalled, or when "
+                "c.SpackKernelSpecManager.queries no longer match it.",
             )
         removed: str = super().remove_kernel_spec(name)
         return removed
@@ -233,7 +237,7 @@ class SpackKernelSpecManager(KernelSpecManager):
         Parameters
         ----------
         also : tuple of str
-            DAG hashes to offer besides.
+            DAG hashes to offer in addition.
         """
         return OfferFilter(
             queries=tuple(self.queries),
@@ -247,7 +251,7 @@ class SpackKernelSpecManager(KernelSpecManager):
         )
 
     def store_lists(self) -> list[tuple[str, ...]]:
-        """Return the stores that the traits name, each with its upstreams behind it."""
+        """Return the stores that the traits name, each followed by its upstreams."""
         behind = tuple(self.upstreams)
         if self.stores:
             return [(store, *behind) for store in self.stores]
@@ -269,7 +273,7 @@ class SpackKernelSpecManager(KernelSpecManager):
         return self._watchers
 
     def _all_stores(self) -> list[str]:
-        """Return all stores and upstreams, as install trees where that is known."""
+        """Return all stores and upstreams, as install trees where these are known."""
         if not self.stores:
             return list(self.upstreams)
         paths: list[str] = []
@@ -289,7 +293,7 @@ class SpackKernelSpecManager(KernelSpecManager):
         return self.first_wait
 
     def _offered(self) -> dict[str, _Known]:
-        """Return the kernels of all stores by name, from memory; the first time, wait a little."""
+        """Return the kernels of all stores by name, from memory; wait briefly the first time."""
         self._refresh()
         if not self._has_waited:
             self._has_waited = True
@@ -313,7 +317,7 @@ class SpackKernelSpecManager(KernelSpecManager):
                 watcher.wait(self._patience(), force=force)
 
     def _model(self, offer: Offer) -> dict[str, Any]:
-        """Return a kernel as ``/api/kernelspecs`` gives it; the server then asks no disk for it."""
+        """Return a kernel as ``/api/kernelspecs`` does, so that the server reads no disk."""
         directory = str(logo_directory(offer.images()))
         model: dict[str, Any] = {"resource_dir": directory, "spec": _spec_dict(offer)}
         base_url = getattr(self.parent, "base_url", None)
@@ -327,34 +331,34 @@ class SpackKernelSpecManager(KernelSpecManager):
     # -- one kernel by its name --
 
     def _by_name(self, kernel_name: str) -> Offer:
-        """Return a kernel of ours by name; see `get_kernel_spec`."""
+        """Return an offered kernel by name; see `get_kernel_spec`."""
         name = kernel_name.lower()
         if self.allowed_kernelspecs and name not in self.allowed_kernelspecs:
-            raise UnknownKernelError(kernel_name, "`allowed_kernelspecs` does not have it")
+            raise UnknownKernelError(kernel_name, "it is not in `allowed_kernelspecs`")
         known = self._known(name)
         if known is None and parse_name(name, self.name_template) is not None:
             # It may have been installed since the stores were read.
             self._wait(force=True)
             known = self._known(name)
         if known is None and name in self._seen:
-            known = self._seen[name]  # it was offered: what became of it, its start will tell
+            known = self._seen[name]  # it was offered before; its start reports what changed
         if known is not None:
             return self._remember(name, known).offer
         if parse_name(name, self.name_template) is None:
             raise UnknownKernelError(
                 kernel_name,
-                "no kernelspec has that name, and it is not made of a spec and a hash",
-                "`jupyter kernelspec list` shows what there is.",
+                "no kernelspec has that name, and it does not consist of a spec and a hash",
+                "`jupyter kernelspec list` shows the available kernels.",
             )
         places = [" > ".join(w.listing.offers.stores) for w in self._stores() if w.listing]
         raise UnknownKernelError(
             kernel_name,
             f"no such spec is recorded in {', '.join(places) or 'a store'}",
-            "`spack-kernel list` shows what there is.",
+            "`spack-kernel list` shows the installed specs.",
         )
 
     def _known(self, name: str) -> _Known | None:
-        """Return a kernel that is offered, or that a name made of a spec and a hash means."""
+        """Return an offered kernel, or the one that a name with a spec and a hash refers to."""
         offered = self._offered()
         if name in offered:
             return offered[name]
@@ -368,20 +372,20 @@ class SpackKernelSpecManager(KernelSpecManager):
                     found.setdefault(dag_hash, (package, watcher))
         if len(found) > 1:
             raise UnknownKernelError(
-                name, "its hash is short for several specs", "Give more of the hash."
+                name, "its hash matches several specs", "Use more characters of the hash."
             )
         for dag_hash, (package, watcher) in found.items():
             for known in offered.values():
                 if _is_of(known.offer, dag_hash, parsed.shipped):
                     return known
             self._offer_also(dag_hash, watcher)
-            # Which kernels packages ship, only the store can say.
+            # Which kernels packages ship is known only after reading the store.
             if not parsed.shipped:
                 return _Known(self._unlisted(name, package, dag_hash, watcher), watcher)
         return None
 
     def _unlisted(self, name: str, package: str, dag_hash: str, watcher: StoreWatcher) -> Offer:
-        """Return a kernel for a spec of which nothing but the name and the hash is known."""
+        """Return a kernel for a spec of which only the name and the hash are known."""
         assert watcher.listing is not None
         pin = _Pin(package, name.partition(f"{package.lower()}-")[2].rpartition("-")[0], dag_hash)
         content = kernel_content(
@@ -390,7 +394,7 @@ class SpackKernelSpecManager(KernelSpecManager):
             query=package,
             display_name=" ".join(default_display_name([pin]).split()),
             companion=self.companion,
-            # Whether that is true is not known without looking; its start will tell.
+            # Assumed without reading the prefix; checked when the kernel starts.
             debugger=True,
             encryption=True,
             loading=Loading(prefix_inspections=watcher.listing.offers.prefix_inspections),
@@ -398,7 +402,7 @@ class SpackKernelSpecManager(KernelSpecManager):
         return Offer(name, content)
 
     def _offer_also(self, dag_hash: str, watcher: StoreWatcher) -> None:
-        """Let a store offer a spec that is not in the selection, since somebody uses it."""
+        """Make a store offer a spec that is not in the selection, because it is in use."""
         self._also[dag_hash] = watcher
         self._also.move_to_end(dag_hash)
         while len(self._also) > _KEPT_NAMES:
@@ -409,7 +413,7 @@ class SpackKernelSpecManager(KernelSpecManager):
             watcher.refresh()
 
     def _remember(self, name: str, known: _Known) -> _Known:
-        """Keep a kernel that was asked for by name: in the list, and when its spec goes."""
+        """Remember a kernel requested by name: it stays listed, and known without its spec."""
         self._seen[name] = known
         self._seen.move_to_end(name)
         while len(self._seen) > _KEPT_NAMES:
@@ -418,7 +422,7 @@ class SpackKernelSpecManager(KernelSpecManager):
 
 
 class _Pin(NamedTuple):
-    """What is known of a spec by its kernel's name."""
+    """The properties of a spec that its kernel's name contains."""
 
     name: str
     version: str
@@ -426,13 +430,13 @@ class _Pin(NamedTuple):
 
 
 def _is_of(offer: Offer, dag_hash: str, shipped: str) -> bool:
-    """Return whether a kernel is that of a spec: IPython's, or one that a package ships."""
+    """Return whether a kernel belongs to a spec: IPython's, or one that a package ships."""
     config = offer.content["metadata"]["kernel_provisioner"]["config"]
     return config.get("hash") == dag_hash and offer.shipped == shipped
 
 
 def _spec_dict(offer: Offer) -> dict[str, Any]:
-    """Return what `KernelSpec.to_dict` gives, as a copy that may be changed."""
+    """Return what `KernelSpec.to_dict` would, as a copy that the caller may change."""
     empty: dict[str, Any] = {"env": {}, "kernel_protocol_version": ""}
     content = {**empty, **offer.content}
     content["metadata"] = dict(content["metadata"])

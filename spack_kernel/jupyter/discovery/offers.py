@@ -1,4 +1,4 @@
-"""Which kernels a store offers: a selection of its specs, and what each would be."""
+"""The kernels that a store offers for a selection of its specs."""
 
 from __future__ import annotations
 
@@ -52,21 +52,22 @@ class OfferFilter(msgspec.Struct, frozen=True):
     Attributes
     ----------
     queries : tuple of str
-        What to offer. Empty: what somebody installed explicitly and a notebook is for, which are
-        Python packages, specs that directly depend on one, and packages with a kernel of theirs.
+        Queries for the specs to offer. If empty: explicitly installed Python packages, specs that
+        directly depend on one, and packages with a kernel of their own.
     environments : tuple of str
-        Patterns for names of managed Spack environments, and directories of others.
+        Name patterns for managed Spack environments, and directories of others.
     also : tuple of str
-        DAG hashes to offer besides, whatever the limit; what is not installed is left out.
+        DAG hashes to offer in addition, whatever the limit; specs that are not installed are left
+        out.
     name_template, display_name_template : str
         See `spack_kernel.jupyter.kernelspecs.names.FIELDS`.
     limit : int
-        How many specs at most; the newest versions of each package come first, then what was
-        installed last. Environments and `also` do not count.
+        Maximum number of specs; the newest version of each package comes first, then the most
+        recently installed specs. Environments and `also` do not count.
     companion : str
         As for `plan_kernel`.
     kernel_packages : tuple of str
-        Patterns for names of packages that may ship a kernel.
+        Name patterns of packages that may ship a kernel.
     """
 
     queries: tuple[str, ...] = ()
@@ -91,11 +92,11 @@ class Offer(msgspec.Struct, frozen=True):
     name : str
         Its name.
     content : mapping
-        What its kernel.json says.
+        The content of its kernel.json.
     shipped : str
         The name of the kernel when a package ships it; empty for IPython.
     logos : mapping of str to str
-        The logos the package ships, as PNG in base 64 by file name; empty for ours.
+        The logos that the package ships, as base64-encoded PNG by file name; empty for our own.
     """
 
     name: str
@@ -118,14 +119,14 @@ class Offers(msgspec.Struct, frozen=True):
     stores : tuple of str
         The install trees they are in.
     problems : tuple of str
-        A line for what could not be offered although it was asked for.
+        A line for each requested item that could not be offered.
     left_out : int
-        How many specs are beyond the limit.
+        The number of specs beyond the limit.
     complete : bool
-        Whether all that was asked for could be understood, so that what is not offered is not
-        there.
+        Whether everything requested could be read, so that specs that are not offered do not
+        exist.
     prefix_inspections : mapping or None
-        What the site inspects in prefixes, where that is not Spack's own.
+        The site's prefix inspections, where they differ from Spack's defaults.
     """
 
     offers: tuple[Offer, ...]
@@ -137,9 +138,9 @@ class Offers(msgspec.Struct, frozen=True):
 
 
 def offers_of(store: Store, chosen: OfferFilter) -> Offers:
-    """Return what a store offers by a selection.
+    """Return the kernels that a store offers for a selection.
 
-    Nothing but the database is asked, and a few directories a Python: no process is started.
+    Reads only the database and a few directories per Python; starts no process.
     """
     return _Gatherer(store, chosen).gather()
 
@@ -189,7 +190,7 @@ class _Gatherer:
         )
 
     def _check_companion(self) -> None:
-        """Note a companion that is named and not installed: kernels that need it cannot start."""
+        """Report a named companion that is not installed: kernels that need it cannot start."""
         query = self._selection.companion
         if query in ("auto", "none"):
             return
@@ -201,11 +202,11 @@ class _Gatherer:
             return
         if len(found) != 1:
             what = f"{len(found)} installed specs" if found else f"nothing{self._nearest(query)}"
-            self._problems.append(f"the companion `{query}` finds {what}")
+            self._problems.append(f"the companion query `{query}` matches {what}")
             self._complete = False
 
     def _is_there(self, spec: Spec) -> bool:
-        """Return whether the prefix of a spec exists; what is away now may be back tomorrow."""
+        """Return whether the prefix of a spec exists; a missing prefix may come back later."""
         if spec.external or (spec.prefix and file_checks.is_dir(spec.prefix)):
             return True
         self._problems.append(
@@ -248,7 +249,7 @@ class _Gatherer:
                 self._complete = False
                 continue
             if not found:
-                self._problems.append(f"the query `{query}` finds nothing{self._nearest(query)}")
+                self._problems.append(f"the query `{query}` matches nothing{self._nearest(query)}")
             specs.update((spec.hash, spec) for spec in found)
         able: list[Candidate] = []
         unable: list[Candidate] = []
@@ -258,11 +259,11 @@ class _Gatherer:
         for candidate in unable[:_SHOWN_PROBLEMS]:
             self._problems.append(f"{candidate.spec.label} is left out: {candidate.why_not}")
         if len(unable) > _SHOWN_PROBLEMS:
-            self._problems.append(f"{len(unable) - _SHOWN_PROBLEMS} more cannot be kernels")
+            self._problems.append(f"{len(unable) - _SHOWN_PROBLEMS} more specs cannot be kernels")
         return able
 
     def _nearest(self, query: str) -> str:
-        """Return what a query that finds nothing may mean instead."""
+        """Return a suggestion for a query that matches nothing."""
         (selected, *_) = self._store.select(query)
         hint = self._store.no_match(selected).hint
         return f": {hint}" if hint.startswith("Did you mean") else ""
@@ -279,7 +280,7 @@ class _Gatherer:
     def _kernels(self, candidate: Candidate) -> list[ShippedKernel]:
         """Return the kernels that packages in a candidate's closure ship."""
         kernels: dict[str, ShippedKernel] = {}
-        # What the root ships goes before what its dependencies do.
+        # Kernels that the root ships take precedence over those of its dependencies.
         for spec in sorted(candidate.shippers, key=lambda spec: spec != candidate.spec):
             if spec.hash not in self._shipped:
                 self._shipped[spec.hash], problems = shipped_kernels([spec])
@@ -289,7 +290,7 @@ class _Gatherer:
         return list(kernels.values())
 
     def _checked_offers(self, candidate: Candidate) -> list[Offer]:
-        """Return the kernels of a candidate; what is wrong with one costs that one alone."""
+        """Return the kernels of a candidate; an error does not affect other candidates."""
         offers = []
         try:
             for offer in self._offers(candidate):
@@ -301,7 +302,7 @@ class _Gatherer:
 
     def _offers(self, candidate: Candidate) -> Iterator[Offer]:
         kernels = self._kernels(candidate)
-        # Of a package that is a kernel, that kernel is meant and not the Python it is written in.
+        # A package that is a kernel is offered as that kernel, not as the Python it is written in.
         itself = any(kernel.spec == candidate.spec for kernel in kernels)
         if not candidate.why_not and not itself:
             yield self._offer(candidate, None)
@@ -363,14 +364,14 @@ class _Gatherer:
         self._complete &= isinstance(error, EnvironmentNotReady)
 
     def _environment_names(self) -> list[str]:
-        """Return the names and directories of the environments that are selected."""
+        """Return the names and directories of the selected environments."""
         wanted = self._selection.environments
         directories = [each for each in wanted if "/" in each and each[:1] in "/~"]
         patterns = [each for each in wanted if each not in directories]
         if self._store.config is None or not patterns:
             self._problems += [
-                f"no Spack environment is named {pattern}: only the root of a Spack instance, "
-                "named as the store, knows names"
+                f"no Spack environment is named {pattern}: names can be used only when the store "
+                "is the root of a Spack instance"
                 for pattern in patterns
                 if pattern != "*"
             ]
@@ -392,9 +393,9 @@ class _Gatherer:
 
 
 def _for_notebooks(candidate: Candidate) -> bool:
-    """Return whether one would want to pick this spec for IPython.
+    """Return whether a user would choose this spec to run IPython.
 
-    A debugger or a compiler that happens to depend on Python has a Python to start, too.
+    A debugger or a compiler that merely depends on Python can also start one, but is left out.
     """
     spec = candidate.spec
     if candidate.why_not:
@@ -410,7 +411,7 @@ def _is_needed(edge: Dependency) -> bool:
 
 
 def _told_apart(same: Sequence[tuple[Spec, Offer]]) -> Iterator[Offer]:
-    """Yield offers of one name under names of their own; the only one keeps it."""
+    """Yield offers that share a name under distinct names; a single offer keeps its name."""
     if len(same) == 1:
         yield same[0][1]
         return

@@ -1,8 +1,8 @@
-"""What one store offers, read in a process of its own.
+"""Read what one store offers, in a separate process.
 
-Reading fifty thousand records takes a second of one processor and some hundred megabytes. In a
-process beside the server it stops nobody's kernels, leaves no memory behind, and can be ended when
-the file system of the store hangs.
+Reading fifty thousand records takes one second of CPU time and some hundred megabytes. A separate
+process does not block the server or its kernels, frees its memory when it exits, and can be killed
+when the file system of the store hangs.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from .offers import OfferFilter, Offers, offers_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: How much less urgent than the server's own work reading a store is, as for nice(1).
+#: Niceness added for reading a store, as for nice(1): the server's own work has priority.
 _NICENESS = 5
 
-#: Seconds that a killed process has to be gone; one that waits for a disk may never be.
+#: Seconds to wait for a killed process to exit; one that is blocked on a disk may never exit.
 _GRACE = 1.0
 
 
@@ -47,9 +47,9 @@ class Listing:
     offers : Offers
         The kernels.
     packages : str
-        A line ``HASH NAME`` for every record, sorted; each begins with a newline.
+        A line ``HASH NAME`` for every record, sorted; a newline precedes each line.
     questions : list of Question
-        What was asked of the file system: as long as the answers are the same, so is the listing.
+        The file system checks made for the listing, which is valid while their results hold.
     """
 
     offers: Offers
@@ -57,7 +57,7 @@ class Listing:
     questions: list[file_checks.Question] = dataclasses.field(default_factory=list)
 
     def find(self, hash_prefix: str) -> list[tuple[str, str]]:
-        """Return hash and package name of the records whose DAG hash begins like this."""
+        """Return hash and package name of the records whose DAG hash starts with `hash_prefix`."""
         found = []
         start = self.packages.find(f"\n{hash_prefix}")
         while start >= 0:
@@ -76,7 +76,7 @@ class SlowStoreError(SpackKernelError):
 
 
 def open_stores(paths: Sequence[str]) -> Store:
-    """Open a store as a kernelspec names it: the others behind the first; none to look for one.
+    """Open a store by its paths: the local one, then its upstreams; if empty, discover one.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def list_store(paths: Sequence[str], selection: OfferFilter) -> Listing:
 
 
 def list_store_apart(paths: Sequence[str], selection: OfferFilter, timeout: float) -> Listing:
-    """Return the listing of a store, read in a process of its own.
+    """Return the listing of a store, read in a separate process.
 
     Parameters
     ----------
@@ -119,16 +119,16 @@ def list_store_apart(paths: Sequence[str], selection: OfferFilter, timeout: floa
     selection : OfferFilter
         What to offer.
     timeout : float
-        Seconds it may take.
+        Time limit in seconds.
 
     Raises
     ------
     SlowStoreError
-        When it takes longer; the process is ended.
+        When it takes longer; the process is killed.
     KernelSpecError
-        When the process ends in an error that is not about the store.
+        When the process fails with an error that is unrelated to the store.
     SpackKernelError
-        As `list_store`, with the same words.
+        As `list_store`, with the same message.
     """
     request = msgspec.to_builtins(_Request(list(paths), selection))
     process = subprocess.Popen(  # noqa: S603 - an argument list, no shell
@@ -137,7 +137,7 @@ def list_store_apart(paths: Sequence[str], selection: OfferFilter, timeout: floa
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd="/",
-        # What is typed at the terminal of the server is not meant for it.
+        # Signals from the server's terminal, such as Ctrl+C, must not reach it.
         start_new_session=True,
     )
     try:
@@ -147,14 +147,14 @@ def list_store_apart(paths: Sequence[str], selection: OfferFilter, timeout: floa
             os.killpg(process.pid, signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE)
-        raise SlowStoreError(f"it could not be read in {timeout:g} seconds") from None
+        raise SlowStoreError(f"reading the store timed out after {timeout:g} s") from None
     head, _, packages = output.partition(b"\n")
     try:
         answer = msgspec.convert(json.loads(head), _Answer)
     except ValueError:
         last = words.decode("utf-8", "replace").strip().rpartition("\n")[2]
         raise KernelSpecError(
-            f"the process that reads it ended with status {process.returncode}: {last}"
+            f"the process that reads the store exited with status {process.returncode}: {last}"
         ) from None
     if answer.offers is None:
         raise SpackKernelError.from_dict(answer.error or {})
@@ -177,9 +177,9 @@ class _Answer(msgspec.Struct):
 
 
 def main() -> None:
-    """Answer the request on standard input on standard output: a line of JSON, then the packages.
+    """Read a request from standard input; print a line of JSON, then the packages.
 
-    The packages are no JSON, since decoding megabytes of it would stop the server's event loop.
+    The packages are not JSON: decoding megabytes of it would block the server's event loop.
     """
     os.nice(_NICENESS)
     request = msgspec.convert(json.load(sys.stdin), _Request)

@@ -1,7 +1,7 @@
-"""Kernelspecs on disk for what stores offer, for front ends that ask no server: written and pruned.
+"""Write and prune kernelspecs on disk for what stores offer, for front ends without a server.
 
-Only what was made here is ever changed or removed: each kernel.json carries the name of the group
-it was made in.
+Only kernelspecs that were written here are ever changed or removed: each kernel.json contains the
+name of the group it belongs to.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from .store_listing import list_store
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-#: The group of kernelspecs when nobody names one.
+#: The default group of kernelspecs.
 GROUP = "default"
 
-#: Where a kernel.json says in its metadata which group it was made in.
+#: The key in the metadata of a kernel.json for the group it belongs to.
 _KEY = "spack_kernel_sync"
 
 _WRITING = ("added", "updated", "failed")
@@ -44,18 +44,18 @@ _WRITING = ("added", "updated", "failed")
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the stores offer together.
+    """The combined offers of the stores.
 
     Attributes
     ----------
     offers : tuple of Offer
-        The kernels, of each name one.
+        The kernels, one for each name.
     problems : tuple of str
-        A line for what is left out.
+        A line for each item that is left out.
     failures : tuple of (str, SpackKernelError)
         Stores that could not be read, and why.
     complete : bool
-        Whether what is not offered is not there, so that its kernelspec can go.
+        Whether specs that are not offered do not exist, so that their kernelspecs can be removed.
     """
 
     offers: tuple[Offer, ...]
@@ -66,21 +66,21 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Change:
-    """What happened, or would, to one kernelspec.
+    """What happened, or would happen, to one kernelspec.
 
     Attributes
     ----------
     name : str
         The kernel's name.
     action : {"added", "updated", "kept", "removed", "refused", "failed"}
-        Refused is what has a kernelspec of that name that is not of the group; failed is what
-        could not be written.
+        ``refused``: there is a kernelspec of that name that does not belong to the group;
+        ``failed``: it could not be written.
     directory : str
-        The kernelspec's.
+        The directory of the kernelspec.
     display_name : str
-        What front ends show.
+        The name that front ends show.
     reason : str
-        Why it failed; empty for others.
+        Why it failed; otherwise empty.
     """
 
     name: str
@@ -107,7 +107,7 @@ class _ConfigReader(JupyterApp):
 
     @property
     def config_file_paths(self) -> list[str]:
-        """Where configuration is looked for: as Jupyter does, but not in the working directory."""
+        """The directories to search for configuration: Jupyter's, without the working directory."""
         first, *others = super().config_file_paths
         return others if first == str(Path.cwd()) else [first, *others]
 
@@ -119,21 +119,21 @@ class _ConfigReader(JupyterApp):
 def configured_manager(
     config_file: str | None = None, *, use_config: bool = True, **traits: Any
 ) -> SpackKernelSpecManager:
-    """Return a manager with the traits a server of this machine and user would give it.
+    """Return a manager with the traits that a server of this user on this machine would set.
 
     Parameters
     ----------
     config_file : str, optional
         A configuration file instead of those that Jupyter finds.
     use_config : bool
-        False reads none.
+        Whether to read the configuration files that Jupyter finds.
     **traits
-        What goes before the configuration.
+        Traits that override the configuration.
 
     Raises
     ------
     KernelSpecError
-        When a configuration file cannot be read, or a trait has a wrong value.
+        When a configuration file cannot be read, or a trait has an invalid value.
     """
     reader = _ConfigReader(raise_config_file_errors=True)
     if config_file is not None:
@@ -147,15 +147,15 @@ def configured_manager(
         return SpackKernelSpecManager(config=reader.config, log=reader.log, **traits)
     except TraitError as error:
         raise KernelSpecError(
-            f"a trait of SpackKernelSpecManager has a wrong value: {error}"
+            f"a trait of SpackKernelSpecManager has an invalid value: {error}"
         ) from error
     except Exception as error:
         if isinstance(error, RuntimeError) and "home directory" in str(error):
-            raise  # nothing is wrong with a file
-        # A configuration file is a program, so anything can come out of it.
+            raise  # the configuration files are not the cause
+        # A configuration file is a program, so it can raise any exception.
         raise KernelSpecError(
             f"Jupyter's configuration cannot be read: {type(error).__name__}: {error}",
-            hint="`jupyter --paths` shows where it lies; --no-config does without.",
+            hint="`jupyter --paths` shows its location; --no-config ignores it.",
         ) from error
 
 
@@ -175,7 +175,7 @@ def wanted_kernels(manager: SpackKernelSpecManager) -> Wanted:
             complete = False
             continue
         if not stores:
-            # Those of the local store are followed for all that are chained behind it.
+            # The inspections of the local store also apply to its upstreams.
             inspections = listing.offers.prefix_inspections
         stores += listing.offers.stores
         complete &= listing.offers.complete
@@ -191,8 +191,8 @@ def wanted_kernels(manager: SpackKernelSpecManager) -> Wanted:
         content = notebook_content(NOTEBOOK_DISPLAY_NAME, list(dict.fromkeys(stores)), inspections)
         offers[NOTEBOOK_NAME] = Offer(NOTEBOOK_NAME, content)
     if not offers and complete and manager.limit:
-        # More likely a mistake in a query than a site that has nothing any more.
-        problems.append("nothing is offered at all; `--limit 0` removes everything")
+        # A mistake in a query is more likely than a site without any spec.
+        problems.append("no kernels are offered; use `--limit 0` to remove all kernelspecs")
         complete = False
     allowed = manager.allowed_kernelspecs
     kept = [offers[name] for name in sorted(offers) if not allowed or name in allowed]
@@ -207,33 +207,33 @@ def synchronize(
     prune: bool = True,
     dry_run: bool = False,
 ) -> list[Change]:
-    """Make the kernelspecs of a group in a directory those of `offers`.
+    """Update the kernelspecs of a group in a directory to match `offers`.
 
-    Each is written whole or not at all; one that is right already is not touched.
+    Each is written atomically; one that is already up to date is not touched.
 
     Parameters
     ----------
     offers : sequence of Offer
-        What there shall be.
+        The kernels that are to exist.
     directory : Path
         A directory of kernelspecs.
     group : str
-        Which kernelspecs there are ours to change.
+        The group whose kernelspecs may be changed.
     prune : bool
         Whether to remove those that are not among the offers.
     dry_run : bool
-        Tell what would be done and do nothing.
+        Whether to only report what would be done.
 
     Returns
     -------
     list of Change
-        By name.
+        The changes, sorted by name.
 
     Raises
     ------
     KernelSpecError
-        When the directory cannot be read or written. What cannot be written of several costs
-        itself alone.
+        When the directory cannot be read or written. If only some of the kernelspecs cannot be
+        written, the others are.
     """
     changes: list[Change] = []
     failures: list[KernelSpecError] = []
@@ -257,7 +257,7 @@ def synchronize(
             action, reason = "failed", str(error)
         changes.append(_change(offer.name, action, place, content, reason))
     if failures and len(failures) == sum(c.action in _WRITING for c in changes):
-        raise failures[0]  # it is not about one of them
+        raise failures[0]  # the cause is not specific to one of them
     for name, content in there.items():
         if prune and name not in wanted:
             if not dry_run:

@@ -1,7 +1,7 @@
-"""Keeping the listing of a store, and noticing when it changes, without anybody waiting.
+"""Cache the listing of a store, and detect when it changes, without blocking callers.
 
-Nothing is asked on its own: who asks for the listing gets the last one at once and makes a thread
-look whether it is still true.
+Nothing is read without a request: a caller gets the last listing at once, and a thread then
+checks whether it is still valid.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
     Reader = Callable[[tuple[str, ...], OfferFilter, float], Listing]
 
-#: Seconds after which a store that could not be read is read again, though nothing changed.
+#: Seconds after which an unreadable store is read again even if nothing has changed.
 _RETRY = 60.0
 
 
 class StoreWatcher:
-    """Keeps the listing of one store.
+    """Caches the listing of one store.
 
     Parameters
     ----------
@@ -40,13 +40,13 @@ class StoreWatcher:
     selection : OfferFilter
         What to offer.
     log : Logger
-        Gets one line when something is wrong, and one when it is well again.
+        Gets one line when something is wrong, and one when it works again.
     interval : float
-        Seconds between two looks whether the store changed.
+        Minimum number of seconds between two checks of the store for changes.
     timeout : float
-        Seconds the store may take to be read.
+        Time limit in seconds for reading the store.
     reader : callable
-        Reads the listing; `list_store_apart`.
+        Reads the listing; by default `list_store_apart`.
     """
 
     def __init__(
@@ -77,27 +77,27 @@ class StoreWatcher:
 
     @property
     def listing(self) -> Listing | None:
-        """The last listing; None before there is one. A store that broke has one with no offers."""
+        """The last listing, or None. It has no offers if the store became unreadable."""
         return self._listing
 
     @property
     def answered(self) -> bool:
-        """Whether the store has been read, or could not be."""
+        """Whether the store has been read, successfully or not."""
         return self._rounds > 0
 
     def refresh(self) -> None:
-        """See in a thread whether the store changed; return at once."""
+        """Check in a thread whether the store has changed; return at once."""
         self._look(force=False)
 
     def wait(self, seconds: float, *, force: bool = False) -> None:
-        """Wait until the store has been looked at, for at most so many seconds.
+        """Wait until the store has been checked, for at most the given time.
 
         Parameters
         ----------
         seconds : float
-            How long.
+            The maximum time.
         force : bool
-            Look now, however short ago the last look was.
+            Check now, however recent the last check is.
         """
         with self._changed:
             rounds = self._rounds
@@ -107,7 +107,7 @@ class StoreWatcher:
 
     @property
     def stuck(self) -> bool:
-        """Whether the look that is under way takes longer than a store may take."""
+        """Whether the check in progress has exceeded the timeout."""
         since = self._busy_since
         return since is not None and time.monotonic() - since > self._timeout
 
@@ -149,7 +149,7 @@ class StoreWatcher:
         try:
             listing = self._reader(self.paths, selection, self._timeout)
         except SlowStoreError:
-            # What was offered is most likely still there.
+            # The kernels offered before most likely still exist.
             self._say_slow()
             self._failed(selection, before)
             return
@@ -167,7 +167,7 @@ class StoreWatcher:
         offers = listing.offers
         parts = list(offers.problems[:3])
         if len(offers.problems) > 3:
-            parts.append(f"and {len(offers.problems) - 3} more such lines")
+            parts.append(f"and {len(offers.problems) - 3} more problems")
         if offers.left_out:
             parts.append(f"{offers.left_out} specs are beyond the limit of {selection.limit}")
         text = f"kernels of {self._place}: {'; '.join(parts)}" if parts else ""
@@ -179,23 +179,23 @@ class StoreWatcher:
         self._questions = questions
 
     def _guesses(self) -> list[tuple[str, str]]:
-        """Return what will change when a store that was never read becomes readable."""
+        """Return what will change when a store that has never been read becomes readable."""
         places = [path.rstrip("/") for path in self.paths]
         return [("stamp", path) for each in places for path in (each, f"{each}/{INDEX_PATH}")]
 
     @property
     def _place(self) -> str:
-        return " > ".join(self.paths) or "the store that $SPACK_ROOT or the spack on PATH names"
+        return " > ".join(self.paths) or "the store of $SPACK_ROOT or the spack on PATH"
 
     def _say_slow(self) -> None:
-        kept = "; what it offered before stays" if self._listing else ""
+        kept = "; the kernels it offered before stay listed" if self._listing else ""
         self._say(
-            f"{self._place} could not be read in {self._timeout:g} seconds{kept}. Its file system "
-            "may hang"
+            f"reading {self._place} timed out after {self._timeout:g} s{kept}. Its file system may "
+            "hang"
         )
 
     def _say(self, text: str, level: int = logging.WARNING) -> None:
-        """Log a line when it is another one than the last."""
+        """Log a line unless it repeats the last one."""
         text = printable(text)
         if text == self._said:
             return

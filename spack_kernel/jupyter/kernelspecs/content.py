@@ -1,4 +1,4 @@
-"""What stands in a kernel.json of ours."""
+"""The content of a kernel.json that starts a kernel of a Spack store."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _IPYKERNEL = ("ipykernel_launcher", "ipykernel")
 
 
 class Pin(Protocol):
-    """What a kernelspec says of a spec; a `Spec` is one."""
+    """The properties of a spec that a kernelspec records; a `Spec` has them."""
 
     @property
     def name(self) -> str:
@@ -39,7 +39,7 @@ class Pin(Protocol):
 
     @property
     def version(self) -> object:
-        """Its version; ``str()`` of it is shown."""
+        """The version, shown through ``str()``."""
 
     @property
     def hash(self) -> str:
@@ -47,9 +47,10 @@ class Pin(Protocol):
 
 
 def default_name(specs: Sequence[Pin], shipped: ShippedKernel | None = None) -> str:
-    """Return a kernel name for some specs: ``spack-py-libensemble-1.5.0-j4zmggq``.
+    """Return a kernel name for specs: ``spack-py-libensemble-1.5.0-j4zmggq``.
 
-    A kernel that a package ships has its name behind a dot: ``spack-r-irkernel-1.3.2-j4zmggq.ir``.
+    A dot separates the name of a kernel that a package ships:
+    ``spack-r-irkernel-1.3.2-j4zmggq.ir``.
     """
     first, *others = specs
     parts = ["spack", first.name, str(first.version), first.hash[:7]]
@@ -58,12 +59,12 @@ def default_name(specs: Sequence[Pin], shipped: ShippedKernel | None = None) -> 
 
 
 def kernel_name(text: str) -> str:
-    """Return `text` with what cannot be in a kernel's name replaced by hyphens."""
+    """Return `text` with the characters that are invalid in kernel names replaced by hyphens."""
     return re.sub(r"[^a-z0-9._-]+", "-", text.lower())
 
 
 def default_display_name(specs: Sequence[Pin], shipped: ShippedKernel | None = None) -> str:
-    """Return what front ends show: ``py-libensemble 1.5.0 (Spack /j4zmggq)``."""
+    """Return the display name: ``py-libensemble 1.5.0 (Spack /j4zmggq)``."""
     names = " + ".join(f"{spec.name} {spec.version}" for spec in specs)
     hashes = " ".join(f"/{spec.hash[:7]}" for spec in specs)
     return f"{shipped.display_name + ' in ' if shipped else ''}{names} (Spack {hashes})"
@@ -85,11 +86,11 @@ def kernel_dict(
     Parameters
     ----------
     plan : KernelPlan
-        What the kernel starts; its specs are pinned by hash.
+        The plan of the kernel; its specs are pinned by hash.
     query, display_name, env, companion, shipped
         See `kernel_content`.
     modules, load_modules
-        As they were given to the plan.
+        As passed to the plan.
     """
     names = source_names(plan.source)
     if names and shipped is None:
@@ -121,7 +122,7 @@ def kernel_content(
     shipped: ShippedKernel | None = None,
     loading: Loading | None = None,
 ) -> dict[str, Any]:
-    """Return the content of a kernel.json that is pinned to some specs.
+    """Return the content of a kernel.json that is pinned to specs.
 
     Parameters
     ----------
@@ -130,21 +131,21 @@ def kernel_content(
     stores : sequence of str
         The install trees they are in, the local one first.
     query : str, optional
-        What the user asked for, remembered so that an error can say what it would find later.
-        Only for one spec.
+        The query as the user typed it. It is recorded so that an error can report what it finds
+        later. Only for a single spec.
     display_name : str, optional
-        What front ends show.
+        The name that front ends show.
     env : mapping, optional
-        Variables to set in the kernel; ``${NAME}`` in a value stands for the loaded value.
+        Variables to set in the kernel; ``${NAME}`` in a value expands to the loaded value.
     companion : str
         As for `plan_kernel`.
     debugger, encryption : bool
-        Whether IPython can debug there, and its connection can be encrypted.
+        Whether this IPython kernel supports debugging and encrypted connections.
     shipped : ShippedKernel, optional
         The kernel to start instead of IPython.
     loading : Loading, optional
-        What is loaded beside the specs, or in their place; then they are not pinned, since an
-        environment or a view is what it is when the kernel starts.
+        What to load in addition to the specs, or instead of them. If instead, the specs are not
+        pinned: an environment or a view is read when the kernel starts.
     """
     loading = loading or Loading()
     config: dict[str, Any] = loading.config()
@@ -188,16 +189,16 @@ def notebook_content(
     stores: Sequence[str],
     prefix_inspections: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
-    """Return the content of the kernel.json of a kernel that the notebook itself chooses.
+    """Return the content of the kernel.json of the kernel whose spec the notebook names.
 
     Parameters
     ----------
     display_name : str
-        What front ends show.
+        The name that front ends show.
     stores : sequence of str
-        Where the notebook's spec is looked for, the local one first; empty to look for a store.
+        The stores to search for the notebook's spec, the local one first; empty to discover one.
     prefix_inspections : mapping, optional
-        What the site inspects in prefixes, where that is not Spack's own.
+        The site's prefix inspections, where they differ from Spack's defaults.
     """
     config: dict[str, Any] = {"from_notebook": True, **inspections_config(prefix_inspections)}
     if stores:
@@ -210,7 +211,7 @@ def notebook_content(
         "language": "python",
         "interrupt_mode": "signal",
         "metadata": {
-            # Whether it is true of the notebook's spec turns out when the kernel starts.
+            # Assumed: the notebook's spec is known only when the kernel starts.
             **CAN_ENCRYPT,
             "debugger": True,
             "kernel_provisioner": {"provisioner_name": PROVISIONER_NAME, "config": config},
@@ -227,10 +228,11 @@ def exec_command(
     command: Sequence[str] | None = None,
     loading: Loading | None = None,
 ) -> list[str]:
-    """Return an argv that starts the kernel without any provisioner: `spack-kernel exec`.
+    """Return an argv that starts the kernel without a provisioner: `spack-kernel exec`.
 
-    Front ends that know no provisioners run it as it stands. The environment variables are in it
-    because `exec` cannot tell those of the kernelspec from those the front end leaked.
+    Front ends that do not support provisioners run it unchanged. It contains the environment
+    variables because `exec` cannot distinguish those that the kernelspec sets from those that
+    it inherits from the front end.
     """
     words = [*command_line(), "exec"]
     for path in stores:
@@ -245,12 +247,12 @@ def exec_command(
 
 
 def config_words(config: Mapping[str, Any]) -> list[str]:
-    """Return the options of `spack-kernel` commands that mean what a kernel.json configures.
+    """Return the `spack-kernel` options that correspond to the configuration in a kernel.json.
 
     Parameters
     ----------
     config : mapping
-        The traits it sets, checked. What names specs is left out: it is no option.
+        The traits it sets, validated. Traits that name specs are left out: specs are not options.
     """
     store = config.get("store", ())
     words = [
@@ -270,10 +272,10 @@ def config_words(config: Mapping[str, Any]) -> list[str]:
 
 
 def store_paths(store: Store) -> list[str]:
-    """Return the install trees of a store that hold something, upstreams behind the local one.
+    """Return the non-empty install trees of a store: the local one first, then its upstreams.
 
-    The trees and not the Spack instance that chains them: a kernel must not change its meaning
-    with the configuration of whoever starts it.
+    Returns the install trees and not the Spack instance that chains them: which specs a kernel
+    loads must not depend on the configuration of the user who starts it.
     """
     return [str(database.root) for database in store.databases if len(database)] or [store.root]
 
@@ -287,7 +289,7 @@ def starts_ipykernel(command: Sequence[str]) -> bool:
 def kernel_command(argv: Sequence[str]) -> list[str]:
     """Return the kernel's own command in a kernelspec's argv: what `exec` would run.
 
-    An argv that is not `spack-kernel exec …` is returned as it is.
+    An argv that is not `spack-kernel exec …` is returned unchanged.
     """
     command = list(argv)
     if "--" in command:

@@ -1,4 +1,4 @@
-"""Kernelspecs of ours on disk: writing, listing and removing them."""
+"""Write, list and remove our kernelspecs on disk."""
 
 from __future__ import annotations
 
@@ -31,29 +31,29 @@ if TYPE_CHECKING:
     from spack_kernel.kernels.candidates import ShippedKernel
     from spack_kernel.kernels.plan import KernelPlan
 
-#: Where our logos are.
+#: The directory with our logos.
 RESOURCES = Path(__file__).with_name("resources")
 
 
 @dataclass(frozen=True, slots=True)
 class InstalledKernelSpec:
-    """A kernelspec of ours, as it lies on disk.
+    """A kernelspec of spack-kernel as stored on disk.
 
     Attributes
     ----------
     name : str
-        The kernel's name, its directory's.
+        The kernel's name, which is also that of its directory.
     resource_dir : str
         The directory.
     display_name : str
-        What front ends show.
+        The name that front ends show.
     config : mapping
         The traits of `SpackProvisioner` it sets: ``spec``, ``hash``, ``store`` …
     env : mapping of str to str
         Variables it sets in the kernel.
     shadowed_by : str or None
         The directory of another kernelspec of this name that Jupyter finds first; ``""`` when
-        Jupyter does not look where this one lies.
+        this one is not in Jupyter's search path.
     """
 
     name: str
@@ -90,33 +90,33 @@ def install_kernelspec(
     load_modules: bool = True,
     replace: bool = False,
 ) -> InstalledKernelSpec:
-    """Write a kernelspec for a plan where Jupyter looks for it, whole or not at all.
+    """Write a kernelspec for a plan to a directory of kernelspecs, atomically.
 
     Parameters
     ----------
     plan : KernelPlan
-        What the kernel starts.
+        The plan of the kernel.
     query, display_name, env, companion, shipped, modules, load_modules
         See `kernel_dict`.
     name : str, optional
-        The kernel's name; `default_name` otherwise.
+        The kernel's name; by default `default_name`.
     user : bool
-        Into the user's own directory.
+        Whether to write to the user's own directory.
     prefix : path, optional
-        Into ``PREFIX/share/jupyter/kernels``; ``sys.prefix`` for an environment. Neither `user`
-        nor `prefix` means the system's directory.
+        Write to ``PREFIX/share/jupyter/kernels``; ``sys.prefix`` for a Python environment.
+        Without `user` and `prefix`, write to the system's directory.
     replace : bool
-        Whether a kernelspec of that name that is not ours may be replaced. One of ours always is.
+        Whether to replace a kernelspec of that name that is not ours. Our own are always replaced.
 
     Raises
     ------
     KernelSpecError
-        When the name is not valid or taken, or the directory cannot be written.
+        When the name is invalid or in use, or the directory cannot be written.
     """
     name = (_default_name(plan, shipped) if name is None else name).lower()
     check_name(name)
     if user and prefix is not None:
-        raise KernelSpecError("a kernelspec goes to the user's directory or to a prefix, not both")
+        raise KernelSpecError("`user` and `prefix` are mutually exclusive: pass only one of them")
     content = kernel_dict(
         plan,
         query=query,
@@ -157,40 +157,40 @@ def write_kernelspec(
     replace: bool = False,
     logos: Mapping[str, bytes] | None = None,
 ) -> Path:
-    """Write kernel.json and the logos, whole or not at all; return the kernelspec's directory.
+    """Write kernel.json and the logos atomically; return the kernelspec's directory.
 
-    Nobody but the owner can ever write to what is made here, whatever the umask says.
+    Only the owner can write to the new files and directories, whatever the umask is.
 
     Parameters
     ----------
     directory : Path
-        A directory of kernelspecs; it is made if need be.
+        A directory of kernelspecs; it is created if necessary.
     name : str
         The kernel's name.
     content : mapping
-        What kernel.json says.
+        The content of kernel.json.
     replace : bool
-        Whether a kernelspec that is not ours may be replaced.
+        Whether to replace a kernelspec that is not ours.
     logos : mapping of str to bytes, optional
-        Images by file name; our own otherwise.
+        Images by file name; by default our own.
 
     Raises
     ------
     KernelSpecError
-        When the name is not valid, something that is not ours has it, or it cannot be written.
+        When the name is invalid or used by a kernelspec that is not ours, or it cannot be written.
     """
     resource_dir = directory / check_name(name)
     if os.path.lexists(resource_dir) and not replace and not is_ours(resource_dir):
         raise KernelSpecError(
-            f"there is a kernelspec `{name}` already, and spack-kernel did not write it",
+            f"a kernelspec `{name}` already exists, and spack-kernel did not write it",
             details=[f"  {resource_dir}"],
             hint="Choose another name with --name, or replace it with --replace.",
         )
     images = dict(logos or {}) or {path.name: path.read_bytes() for path in RESOURCES.iterdir()}
     with explained(f"cannot write the kernelspec {resource_dir}"):
         _make_directory(directory)
-        # Jupyter lists a directory here only if it holds a kernel.json itself, so what is being
-        # made one level deeper is not seen before the rename.
+        # Jupyter lists a directory here only if it contains a kernel.json itself, so it does not
+        # see the new files one level deeper before the rename.
         with tempfile.TemporaryDirectory(prefix=".spack-kernel-", dir=directory) as staging:
             new, old = Path(staging, "new"), Path(staging, "old")
             _make_directory(new)
@@ -209,12 +209,12 @@ def write_kernelspec(
 
 
 def update_kernelspec(directory: Path, name: str, content: Mapping[str, Any]) -> None:
-    """Replace a kernel.json, so that at every moment there is one.
+    """Replace a kernel.json atomically, so that it exists at all times.
 
     Raises
     ------
     KernelSpecError
-        When the name is not valid or it cannot be written.
+        When the name is invalid or it cannot be written.
     """
     place = directory / check_name(name)
     with (
@@ -231,7 +231,7 @@ def _text(content: Mapping[str, Any]) -> bytes:
 
 
 def _make_directory(path: Path) -> None:
-    """Make a directory and its parents as the umask says, but never writable for others."""
+    """Create a directory and its parents with the umask's mode, but never writable by others."""
     if path.is_dir():
         return
     if not path.parent.is_dir():
@@ -253,10 +253,10 @@ def _keep_others_from_writing(path: Path) -> None:
 
 
 def logo_directory(logos: Mapping[str, bytes]) -> Path:
-    """Return a directory with some logos and nothing else, for a kernel that lies in no file.
+    """Return a directory that contains only logos, for a kernel without a kernelspec on disk.
 
-    A server hands out any file of a kernel's directory, so it is never one of a prefix. It is made
-    in the user's cache; where there is none, our own logos do.
+    A server serves any file in a kernel's directory, so it is never a directory of a prefix. It is
+    created in the user's cache; without a cache, our own logos are used.
 
     Parameters
     ----------
@@ -286,10 +286,10 @@ def logo_directory(logos: Mapping[str, bytes]) -> Path:
 
 
 def closed_to_others(resource_dir: Path) -> Path | None:
-    """Return what keeps other users from reading a kernelspec that is meant for them, or None.
+    """Return the path that prevents other users from reading a shared kernelspec, or None.
 
-    Looked at are the files of the kernelspec and the directories that hold kernelspecs, from
-    ``share`` downwards; what lies above is the site's own business.
+    Checks the files of the kernelspec and the directories that contain it, from ``share``
+    downwards. The directories above ``share`` are the site's responsibility.
     """
     holders = [path for path in resource_dir.parents if "share" in path.parts][::-1]
     try:
@@ -305,7 +305,7 @@ def closed_to_others(resource_dir: Path) -> Path | None:
 
 
 def list_kernelspecs() -> list[InstalledKernelSpec]:
-    """Return the kernelspecs of ours that Jupyter finds, by name."""
+    """Return our kernelspecs that Jupyter finds, sorted by name."""
     found = []
     for name, resource_dir in sorted(KernelSpecManager().find_kernel_specs().items()):
         content = read_kernel_json(Path(resource_dir))
@@ -315,25 +315,25 @@ def list_kernelspecs() -> list[InstalledKernelSpec]:
 
 
 def find_kernelspec(name: str) -> InstalledKernelSpec:
-    """Return the kernelspec of ours with this name.
+    """Return our kernelspec with this name.
 
     Raises
     ------
     KernelSpecError
-        When there is none, or it is somebody else's.
+        When there is none, or it is not ours.
     """
     resource_dir = KernelSpecManager().find_kernel_specs().get(name.lower())
     if resource_dir is None:
         ours = [spec.name for spec in list_kernelspecs()]
         raise KernelSpecError(
             f"there is no kernelspec `{name}`",
-            details=["  those of ours: " + (", ".join(ours) or "none")],
-            hint="`jupyter kernelspec list` shows all there are.",
+            details=["  kernelspecs of spack-kernel: " + (", ".join(ours) or "none")],
+            hint="`jupyter kernelspec list` shows all kernelspecs.",
         )
     content = read_kernel_json(Path(resource_dir))
     if not _content_is_ours(content):
         raise KernelSpecError(
-            f"the kernelspec `{name}` is not one of ours",
+            f"the kernelspec `{name}` does not belong to spack-kernel",
             details=[f"  {resource_dir}"],
             hint=f"`jupyter kernelspec remove {name}` removes it.",
         )
@@ -341,7 +341,7 @@ def find_kernelspec(name: str) -> InstalledKernelSpec:
 
 
 def remove_kernelspec(name: str) -> InstalledKernelSpec:
-    """Remove the kernelspec of ours with this name, and return what it was.
+    """Remove our kernelspec with this name, and return its description.
 
     Raises
     ------
@@ -355,12 +355,12 @@ def remove_kernelspec(name: str) -> InstalledKernelSpec:
 
 
 def remove_directory(directory: Path, name: str) -> None:
-    """Remove a kernelspec, so that Jupyter never sees half of it.
+    """Remove a kernelspec so that Jupyter never sees an incomplete one.
 
     Raises
     ------
     KernelSpecError
-        When the name is not valid or it cannot be removed.
+        When the name is invalid or it cannot be removed.
     """
     resource_dir = directory / check_name(name)
     with explained(f"cannot remove the kernelspec {resource_dir}"):
@@ -376,14 +376,14 @@ def remove_directory(directory: Path, name: str) -> None:
 
 @contextlib.contextmanager
 def explained(summary: str) -> Iterator[None]:
-    """Turn an OSError into an error of ours."""
+    """Turn an OSError into a KernelSpecError."""
     try:
         yield
     except OSError as error:
         raise KernelSpecError(
             f"{summary}: {error.strerror}",
             details=[f"  {error.filename}"] if error.filename else (),
-            hint="Give --user for your own kernels or --sys-prefix for this environment's."
+            hint="Use --user for your own kernels or --sys-prefix for this Python environment."
             if isinstance(error, PermissionError)
             else "",
         ) from error
@@ -406,7 +406,7 @@ def is_ours(resource_dir: Path) -> bool:
 
 
 def provisioner_of(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a kernel.json says of its provisioner; empty where it says nothing."""
+    """Return the provisioner section of a kernel.json; empty where there is none."""
     metadata = content.get("metadata")
     stanza = metadata.get("kernel_provisioner") if isinstance(metadata, dict) else None
     return stanza if isinstance(stanza, dict) else {}
@@ -417,7 +417,7 @@ def _content_is_ours(content: Mapping[str, Any]) -> bool:
 
 
 def describe(name: str, resource_dir: Path, content: Mapping[str, Any]) -> InstalledKernelSpec:
-    """Return a kernelspec that we wrote as its kernel.json describes it."""
+    """Return the description of a kernelspec that we wrote, from its kernel.json."""
     seen = KernelSpecManager().find_kernel_specs().get(name, "")
     same = bool(seen) and Path(seen).resolve() == resource_dir.resolve()
     config, env = provisioner_of(content).get("config"), content.get("env")

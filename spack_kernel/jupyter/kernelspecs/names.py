@@ -1,4 +1,4 @@
-"""Kernel names and display names from templates, and which spec a name means."""
+"""Build kernel names and display names from templates, and parse kernel names."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
     from spack_kernel.spack.spec import Spec
 
-#: What gives the names that `spack-kernel install` gives.
+#: The templates that produce the same names as `spack-kernel install`.
 NAME_TEMPLATE = "spack-{name}-{version}-{hash}"
 DISPLAY_NAME_TEMPLATE = "{name} {version} (Spack /{hash})"
 
-#: The kernel of which each notebook says itself what it is.
+#: The kernel whose spec each notebook names in its metadata.
 NOTEBOOK_NAME = "spack-notebook"
 NOTEBOOK_DISPLAY_NAME = "Spack (chosen by the notebook)"
 
-#: What a template may name.
+#: The fields that a template may contain.
 FIELDS = (
     "name",
     "version",
@@ -38,7 +38,7 @@ FIELDS = (
     "namespace",
 )
 
-#: Of 255 bytes that a file name may have, some are for what Jupyter and we put around it.
+#: File names can have 255 bytes; some are reserved for what Jupyter and we add to a name.
 MAX_NAME_LENGTH = 200
 
 _VALID_NAME = re.compile(r"(?!\.)[a-z0-9._-]+", re.IGNORECASE | re.ASCII)
@@ -48,7 +48,7 @@ _HASH_AT_END = re.compile(r"spack-(?P<name>.+)-(?P<hash>[a-z2-7]{7,32})" + _SHIP
 
 
 def fields(spec: Spec, python: Spec | None) -> dict[str, str]:
-    """Return what stands for each of `FIELDS`; ``hash`` is its first seven characters."""
+    """Return the value of each of `FIELDS`; ``hash`` is the first seven characters of the hash."""
     return {
         "name": spec.name,
         "version": str(spec.version),
@@ -64,66 +64,68 @@ def fields(spec: Spec, python: Spec | None) -> dict[str, str]:
 
 
 def check_name(name: str) -> str:
-    """Return `name` when spack-kernel can give it to a kernelspec.
+    """Return `name` if it is valid as the name of a kernelspec.
 
-    Everything that writes or removes a kernelspec asks here, since the name becomes a directory.
+    All code that writes or removes a kernelspec calls this, because the name becomes a directory.
 
     Raises
     ------
     KernelSpecError
-        When Jupyter would not find it, or it would mean another directory.
+        When Jupyter would not find it, or it would refer to another directory.
     """
     if len(name) > MAX_NAME_LENGTH:
         raise KernelSpecError(
-            f"`{name[:40]}…` cannot be a kernel's name: it has {len(name)} characters, and "
-            f"{MAX_NAME_LENGTH} are the most",
-            hint="Give a shorter one with --name, or other fields in `name_template`.",
+            f"`{name[:40]}…` is not a valid kernel name: it has {len(name)} characters, and the "
+            f"maximum is {MAX_NAME_LENGTH}",
+            hint="Choose a shorter name with --name, or other fields in `name_template`.",
         )
     if not _VALID_NAME.fullmatch(name):
         raise KernelSpecError(
-            f"`{name}` cannot be a kernel's name",
-            hint="Kernel names are made of ASCII letters, digits, hyphens, dots and underscores, "
+            f"`{name}` is not a valid kernel name",
+            hint="Kernel names consist of ASCII letters, digits, hyphens, dots and underscores, "
             "and do not begin with a dot.",
         )
     return name
 
 
 def check_template(template: str) -> str:
-    """Return `template` when it is one.
+    """Return `template` if it is valid.
 
     Raises
     ------
     KernelSpecError
-        For braces that do not match and names that are none of `FIELDS`.
+        For braces that do not match, and names that are not in `FIELDS`.
     """
     try:
         parts = list(string.Formatter().parse(template))
     except ValueError as error:
         raise KernelSpecError(
-            f"`{template}` is no template: {error}", hint="Write a brace itself twice: `{{`."
+            f"`{template}` is not a valid template: {error}",
+            hint="Double a brace to use it literally: `{{`.",
         ) from None
     for _, field, form, conversion in parts:
         if field is not None and (field not in FIELDS or form or conversion):
             raise KernelSpecError(
-                f"`{template}` is no template: it has `{{{field}{form and ':' + form}}}`",
-                hint="What can stand in braces: " + ", ".join(FIELDS),
+                f"`{template}` is not a valid template: "
+                f"it contains `{{{field}{form and ':' + form}}}`",
+                hint="Available fields: " + ", ".join(FIELDS),
             )
     return template
 
 
 def filled(template: str, values: Mapping[str, str]) -> str:
-    """Return a template with values, and without blanks that an empty one leaves."""
+    """Return a template filled with values, without the gaps that empty values leave."""
     return " ".join(template.format_map(values).split())
 
 
 class SpecName(NamedTuple):
-    """What a kernel's name says, when it ends in a hash.
+    """The parts of a kernel's name that ends in a hash.
 
     Attributes
     ----------
     package : str
-        The package's name and perhaps its version, as written in the name; empty where the
-        template has no package in it.
+        The package's name, possibly with its version, as written in the name; empty where the
+        template does not contain the package.
     hash : str
         At least seven characters of the DAG hash.
     shipped : str
@@ -136,9 +138,9 @@ class SpecName(NamedTuple):
 
 
 def parse_name(name: str, template: str = NAME_TEMPLATE) -> SpecName | None:
-    """Return what a kernel's name says; None when it is not made of a spec and a hash.
+    """Return the parts of a kernel's name; None if it does not consist of a spec and a hash.
 
-    Names of the default form are understood whatever the template, with and without a version:
+    Names of the default form are accepted whatever the template, with and without a version:
     ``spack-py-numpy-abc1234`` and ``spack-py-numpy-2.2.6-abc1234``.
     """
     match = _HASH_AT_END.fullmatch(name.lower())
@@ -153,7 +155,7 @@ def parse_name(name: str, template: str = NAME_TEMPLATE) -> SpecName | None:
 
 @functools.cache
 def _pattern(template: str) -> re.Pattern[str]:
-    """Return what the kernel names that a template makes look like."""
+    """Return the pattern of the kernel names that a template produces."""
     seen: set[str] = set()
     parts = []
     for text, field, _, _ in string.Formatter().parse(template):
@@ -166,6 +168,6 @@ def _pattern(template: str) -> re.Pattern[str]:
 
 
 def says(parsed: SpecName, package: str) -> bool:
-    """Return whether a kernel's name may mean a spec of this package."""
+    """Return whether a kernel's name may refer to a spec of this package."""
     own = kernel_name(package)
     return parsed.package in ("", own) or parsed.package.startswith(f"{own}-")

@@ -1,4 +1,4 @@
-"""Encrypted connections: what Jupyter wants of a kernel, held against what the kernel can."""
+"""Encrypted connections: compare what Jupyter requires with what the kernel supports."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 
 def encryption_options(plan: KernelPlan, policy: str) -> dict[str, str]:
-    """Return what to tell Jupyter of encryption; nothing where it decides rightly itself.
+    """Return the encryption options for Jupyter; empty where its own decision is correct.
 
-    Jupyter goes by what the kernelspec declares. Where that is not true an ipykernel ignores the
-    keys, and the front end would wait for it until somebody gives up.
+    Jupyter relies on what the kernelspec declares. If that is wrong, ipykernel ignores the keys,
+    and the front end would wait for it indefinitely.
 
     Parameters
     ----------
     plan : KernelPlan
-        What is started, by its ipykernel.
+        The plan of the kernel; its ipykernel decides what is supported.
     policy : {"disabled", "auto", "required"}
         ``transport_encryption`` of jupyter_client's `KernelManager`.
 
@@ -38,7 +38,7 @@ def encryption_options(plan: KernelPlan, policy: str) -> dict[str, str]:
     raise EncryptionError(
         f"the connection to the kernel of {plan.specs[0].label} cannot be encrypted: "
         f"{plan.unencrypted}",
-        details=["  and `transport_encryption` is `required` here"],
-        hint=f"Install an ipykernel that can, for the same python:\n"
+        details=["  but `transport_encryption` is set to `required`"],
+        hint=f"Install an ipykernel that supports encryption, for the same python:\n"
         f"  spack install py-ipykernel@{SINCE}:{built_for}",
     )

@@ -1,9 +1,9 @@
-"""A small kernel that starts where the real one cannot, and says why.
+"""The fallback kernel, which starts when the real one cannot, and reports why.
 
-When a kernel is restarted, Jupyter Server drops the text of every failure. So there this process
-takes the kernel's place, on the same connection file: it answers what front ends ask, and each
-cell that is run ends in the error that kept the kernel from starting. It runs in the server's own
-Python and needs nothing but pyzmq and jupyter_client.
+When a kernel fails to restart, Jupyter Server drops the text of the error. This process then
+replaces the kernel, with the same connection file: it answers the requests of front ends, and each
+cell that is run ends with the error that prevented the kernel from starting. It runs in the
+server's own Python and needs only pyzmq and jupyter_client.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from jupyter_client.session import Session
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: The variable through which the text comes.
+#: The environment variable that contains the text.
 MESSAGE_VARIABLE = "SPACK_KERNEL_STANDIN_MESSAGE"
 
-#: Milliseconds in which cells sent together with a failed one are taken as sent with it.
+#: Milliseconds after a failed cell in which further cells count as sent together with it.
 _ABORT_WINDOW = 30
 
 _POLL_INTERVAL = 1000
 
 _Message = dict[str, Any]
 
-#: What widgets send on the shell channel; nothing is replied.
+#: The messages that widgets send on the shell channel; they get no reply.
 _COMMS = ("comm_open", "comm_msg", "comm_close")
 
-#: What the debugger, which is not started, tells of itself.
+#: The replies about the debugger, which is not started.
 _DEBUGGER_STATE: dict[str, _Message] = {
     "debugInfo": {
         "isStarted": False,
@@ -58,9 +58,9 @@ class StandIn:
     Parameters
     ----------
     connection : mapping
-        What the connection file says.
+        The content of the connection file.
     text : str
-        Why the real kernel does not run; may span lines.
+        Why the real kernel does not run; can have several lines.
     """
 
     def __init__(self, connection: Mapping[str, Any], text: str) -> None:
@@ -75,7 +75,7 @@ class StandIn:
         self._control = self._bind(zmq.ROUTER, "control_port")
         self._stdin = self._bind(zmq.ROUTER, "stdin_port")
         self._iopub = self._bind(zmq.PUB, "iopub_port")
-        # A heartbeat answers with what it is sent, addresses included.
+        # A heartbeat echoes the messages it receives, addresses included.
         self._heartbeat = self._bind(zmq.ROUTER, "hb_port")
         self._count = 0
         self._running = True
@@ -94,7 +94,7 @@ class StandIn:
         return socket
 
     def run(self) -> None:
-        """Answer until somebody asks for a shutdown or the server is gone."""
+        """Answer requests until one is for a shutdown or the server has exited."""
         self._publish("status", {"execution_state": "starting"}, None)
         poller = zmq.Poller()
         for socket in (self._control, self._shell, self._heartbeat):
@@ -110,12 +110,12 @@ class StandIn:
         self._context.destroy(linger=1000)
 
     def _serve(self, socket: zmq.Socket[bytes], *, abort: bool = False) -> None:
-        """Take one request from a socket and answer it."""
+        """Receive one request from a socket and answer it."""
         try:
             identities, frames = self._session.feed_identities(socket.recv_multipart())
             request = self._session.deserialize(frames)
         except Exception as error:  # not signed with our key, or not a message
-            sys.stderr.write(f"spack-kernel stand-in: dropped a message: {error}\n")
+            sys.stderr.write(f"spack-kernel fallback kernel: dropped a message: {error}\n")
             return
         kind = request["msg_type"]
         if not kind.endswith("_request") and kind not in _COMMS:
@@ -141,7 +141,7 @@ class StandIn:
         self._session.send(self._iopub, kind, content, parent=parent, ident=kind.encode())
 
     def _close_comm(self, request: _Message) -> None:
-        """Say that nothing is at the other end, as a kernel does that does not know the target."""
+        """Close a comm, as a kernel does that does not know its target."""
         content = {"comm_id": request["content"].get("comm_id", ""), "data": {}}
         self._publish("comm_close", content, request)
 
@@ -153,7 +153,7 @@ class StandIn:
             "protocol_version": "5.3",
             "implementation": "spack-kernel",
             "implementation_version": "",
-            # Python's, so that a notebook keeps its highlighting while it cannot run.
+            # Python's, so that a notebook keeps its highlighting although it cannot run.
             "language_info": {
                 "name": "python",
                 "version": "",
@@ -222,12 +222,12 @@ class StandIn:
             "success": command in _DEBUGGER_STATE,
             "body": _DEBUGGER_STATE.get(command, {}),
         }
-        # Front ends ask for the state by themselves; the rest is asked by somebody who debugs.
+        # Front ends request the state on their own; other requests come from a user who debugs.
         return reply if reply["success"] else {**reply, "message": self._text.partition("\n")[0]}
 
 
 def main(connection_file: str) -> None:
-    """Run the stand-in for a connection file until it is shut down."""
+    """Run the fallback kernel for a connection file until it is shut down."""
     # An interrupt is meant for a running cell, and there is none.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     connection = json.loads(Path(connection_file).read_text(encoding="utf-8"))

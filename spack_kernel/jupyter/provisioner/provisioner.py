@@ -51,17 +51,17 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-#: What jupyter_client itself passes to a provisioner.
+#: The arguments that jupyter_client itself passes to a provisioner.
 _JUPYTER_ARGUMENTS = frozenset({"kernel_id", "kernel_spec", "parent", "config", "log"})
 
-#: Lines of a dying kernel's standard error that are shown.
+#: How many lines of a failed kernel's standard error are shown.
 _SHOWN_LINES = 15
 
-#: Seconds between two looks at a starting kernel.
+#: Seconds between two checks of a starting kernel.
 _WATCH_INTERVAL = 0.025
 
 _planner = Planner()
-# Our own, so that a store on a file system that hangs holds up no other work of the server.
+# Our own, so that a store on a hanging file system does not block the server's other work.
 _threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="spack-kernel")
 
 
@@ -69,7 +69,8 @@ class SpackProvisioner(KernelTraits):
     """Starts a kernel in the environment of installed Spack specs.
 
     The traits are set in a kernel.json, under ``metadata.kernel_provisioner.config``, and for a
-    whole site as ``c.SpackProvisioner.…`` in a Jupyter configuration file; the kernel.json wins.
+    whole site as ``c.SpackProvisioner.…`` in a Jupyter configuration file; the kernel.json takes
+    precedence.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -81,8 +82,8 @@ class SpackProvisioner(KernelTraits):
                 KernelSpecError(
                     "this server's configuration has a value of the wrong type",
                     details=[f"  {error}"],
-                    hint="Correct it in the configuration file that `jupyter server --show-config` "
-                    "names.",
+                    hint="Correct it in the configuration file, whose path `jupyter server "
+                    "--show-config` shows.",
                 )
             ) from None
         self._plan: KernelPlan | None = None
@@ -99,19 +100,19 @@ class SpackProvisioner(KernelTraits):
     @property
     def _kernel_file(self) -> str:
         directory = getattr(self.kernel_spec, "resource_dir", "")
-        # A kernel that was discovered lies in no file; where its logos are helps nobody.
+        # A discovered kernel has no kernel.json; the directory of its logos would not help.
         file = Path(directory, KERNEL_FILE)
         return str(file) if directory and file.exists() else ""
 
     # -- starting --
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
-        """Plan the kernel, write the connection file, and return what to launch.
+        """Plan the kernel, write the connection file, and return the arguments for the launch.
 
         Raises
         ------
         KernelStartError
-            On a first start that cannot be; on a restart a stand-in is launched instead.
+            When a first start fails; on a restart, the fallback kernel is launched instead.
         """
         told = kwargs.pop("env", None)
         base = told or dict(os.environ)
@@ -121,7 +122,7 @@ class SpackProvisioner(KernelTraits):
             plan, environment = await _in_thread(
                 lambda: self._prepare(base, told=bool(told), directory=directory)
             )
-            # jupyter_client encrypts since 8.9, and ipykernel alone knows what we know of it.
+            # jupyter_client encrypts since 8.9. We know only of ipykernel whether it can.
             policy = getattr(self.parent, "transport_encryption", "disabled")
             own = starts_ipykernel(kernel_command(self.kernel_spec.argv))
             encryption = encryption_options(plan, policy) if own else {}
@@ -136,7 +137,7 @@ class SpackProvisioner(KernelTraits):
             self.log.debug("spack kernel: %s: %s", note.topic, note.text)
         try:
             kwargs = await super().pre_launch(env=environment, **encryption, **kwargs)
-            # It has set the variables of the kernelspec once more, without joining PYTHONPATH.
+            # The base class has set the kernelspec's variables again, without merging PYTHONPATH.
             kwargs["env"] = environment
             command = plan.command(kernel_command(kwargs["cmd"]))
             if plan.interpreter is not None:
@@ -183,7 +184,7 @@ class SpackProvisioner(KernelTraits):
         return plan, environment
 
     def _defect(self, error: Exception, doing: str) -> SpackKernelError:
-        """Return a defect as an error like any other; its traceback goes to the server's log."""
+        """Return an unexpected exception as a SpackKernelError, and log its traceback."""
         if isinstance(error, SpackKernelError):
             return error
         self.log.error("spack-kernel failed to %s a kernel", doing, exc_info=error)
@@ -193,7 +194,7 @@ class SpackProvisioner(KernelTraits):
         )
 
     def _plan_of(self, notebook: Path) -> KernelPlan:
-        """Return the plan for what a notebook says it needs."""
+        """Return the plan for the specs that a notebook needs."""
         wanted = read_notebook_spec(notebook)
         try:
             return _planner.plan(self.request(wanted))
@@ -206,8 +207,8 @@ class SpackProvisioner(KernelTraits):
         Raises
         ------
         KernelStartError
-            When it cannot be executed or ends before it answers; on a restart a stand-in is
-            launched instead.
+            When it cannot be executed or ends before it answers; on a restart, the fallback
+            kernel is launched instead.
         """
         environment = dict(kwargs["env"])
         try:
@@ -231,14 +232,14 @@ class SpackProvisioner(KernelTraits):
             self._tail = StderrTail(echo=self.echo_stderr)
             options["stderr"] = self._tail.write_end
         try:
-            # In a thread: execve(2) returns when the executable was read, from wherever it lies.
+            # In a thread: execve(2) returns only after reading the executable, which may be slow.
             self.process = await _in_thread(lambda: launch_kernel(cmd, **options))
         except ValueError as error:
             raise KernelSpecError(
                 f"the kernel cannot be started: {error}",
                 details=[f"  {cmd[0]}"],
-                hint="Look in the kernelspec's `argv` and `env`: no text there can have a NUL "
-                "character, and no variable's name a `=`.",
+                hint="Check the kernelspec's `argv` and `env`: no value can contain a NUL "
+                "character, and no variable name a `=`.",
             ) from error
         except OSError as error:
             long = too_long(kwargs["env"]) if is_too_long(error) else None
@@ -261,7 +262,7 @@ class SpackProvisioner(KernelTraits):
         self.cwd = kwargs.get("cwd") or Path.cwd()
 
     async def _watch(self, cmd: list[str]) -> None:
-        """Return when the kernel answers or `start_timeout` is over; raise when it dies before."""
+        """Return when the kernel answers or `start_timeout` expires; raise if it ends earlier."""
         connection = {"transport": getattr(self.parent, "transport", "tcp"), **self.connection_info}
         deadline = time.monotonic() + self.start_timeout
         reply: FirstReply | None = None
@@ -288,14 +289,14 @@ class SpackProvisioner(KernelTraits):
         lines: list[str],
         *,
         listened: bool = False,
-        when: str = "while it started",
+        when: str = "during startup",
     ) -> KernelDiedError:
         """Return the error for a kernel whose process ended."""
         plan = self._plan
         assert plan is not None
         while lines and not lines[-1].strip():
             lines.pop()
-        # `check` does that already.
+        # `check` already does that.
         again = "" if getattr(self.parent, "is_trial", False) else self._check_command(plan)
         hint = f"`{again}` starts it step by step." if again else ""
         details = [f"  {' '.join(cmd[:3])} …"] if cmd else []
@@ -307,9 +308,9 @@ class SpackProvisioner(KernelTraits):
         if listened and (cause is None or not cause.details):
             directory = f"{ipython_directory(self._environment)}/profile_default"
             details.append(
-                "  it listened already: what runs then are IPython's startup files and extensions"
+                "  it was already listening: IPython then runs its startup files and extensions"
             )
-            hint = f"Look at {directory}/startup, or move it away.\n{hint}".strip()
+            hint = f"Check the files in {directory}/startup, or move it away.\n{hint}".strip()
         return KernelDiedError(
             f"the kernel of {plan.source.name} ended {when}: {describe_exit(status)}",
             details=details,
@@ -329,30 +330,30 @@ class SpackProvisioner(KernelTraits):
         return shlex.join(["spack-kernel", "check", *words, *queries])
 
     async def died(self, when: str) -> KernelDiedError:
-        """Return the error for a kernel whose process has ended, as far as is known why.
+        """Return the error for a kernel whose process has ended, with the cause if it is known.
 
         Parameters
         ----------
         when : str
-            When it ended: "before it answered".
+            When it ended, such as "before it answered".
         """
         status = await self.poll()
         lines = await self.last_words()
         return self._died([], status or 0, lines, when=when)
 
     async def last_words(self) -> list[str]:
-        """Return the last lines the kernel wrote to its standard error, as far as it was ours."""
+        """Return the last lines of the kernel's standard error, if we captured it."""
         tail = self._tail
         return await _in_thread(lambda: tail.lines(wait=0.5)) if tail else []
 
     # -- failing --
 
     def _start_error(self, error: SpackKernelError) -> Exception:
-        # tornado is slow to import, and there it is in a server only.
+        # Imported late: tornado is slow to import, and only a server has it loaded already.
         from spack_kernel.jupyter.failure import KernelStartError
 
-        # jupyter_client keeps a start that failed as one to wait for, and a server that is stopped
-        # then trips over it and never ends.
+        # jupyter_client keeps a failed start in its pending kernels, and a server that is then
+        # stopped fails on it and never exits.
         pending = getattr(getattr(self.parent, "parent", None), "_pending_kernels", {})
         if not getattr(self, "_started", False):
             pending.pop(getattr(self.parent, "kernel_id", None), None)
@@ -360,22 +361,22 @@ class SpackProvisioner(KernelTraits):
         return KernelStartError(error, "" if trial else self._kernel_file)
 
     async def _place_sockets(self) -> None:
-        """Let the sockets lie where their paths are short enough."""
+        """Place the sockets in a directory where their paths are short enough."""
         manager = self.parent
         if manager is not None and not fits(manager.ip):
             self._sockets = await _in_thread(lambda: SocketDirectory(os.environ))
             self._former_ip, manager.ip = manager.ip, self._sockets.ip
-            self.log.debug("spack kernel: its sockets lie in %s", self._sockets.path)
+            self.log.debug("spack kernel: its sockets are in %s", self._sockets.path)
 
     async def cleanup(self, restart: bool = False) -> None:
-        """Give back the ports and what the sockets lie in, unless the kernel starts again."""
+        """Release the ports and the sockets' directory, unless the kernel restarts."""
         await super().cleanup(restart=restart)
         if self._sockets is not None and self.parent is not None and not restart:
             self._sockets.remove()
             self._sockets, self.parent.ip = None, self._former_ip
 
     async def _leave_nothing(self) -> None:
-        """Give back what a start that failed has taken."""
+        """Release everything that a failed start has acquired."""
         if self.parent is not None:
             self.parent.cleanup_connection_file()
             self.parent.cleanup_ipc_files()
@@ -405,7 +406,7 @@ class SpackProvisioner(KernelTraits):
     # -- persistence --
 
     async def get_provisioner_info(self) -> dict[str, Any]:
-        """Return what another process needs to take over: the base's facts and our hashes."""
+        """Return what another process needs to take over: the base class's data and our hashes."""
         info = await super().get_provisioner_info()
         info["spack_hashes"] = [spec.hash for spec in self._plan.specs] if self._plan else []
         return info

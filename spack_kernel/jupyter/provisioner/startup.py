@@ -1,7 +1,7 @@
-"""Watching a kernel's process while it starts: what it prints, and when it can be spoken to.
+"""Watch a kernel's process while it starts: what it prints, and when it answers.
 
-A kernel that dies while it starts says why on its standard error, which Jupyter lets run into the
-server's log. Here it is read on the way, so that the last lines can be shown to whoever waits.
+A kernel that fails to start reports why on its standard error, which Jupyter passes to the
+server's log. Here it is captured on the way, so that the last lines can be shown to the user.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ _CHUNK = 65536
 
 
 class StderrTail:
-    """The last lines that came through a pipe.
+    """The last lines read from a pipe.
 
     Parameters
     ----------
     echo : bool
-        Whether everything also goes to our own standard error.
+        Whether to also copy everything to our own standard error.
 
     Attributes
     ----------
     write_end : int
-        The file descriptor to give to the process; `opened` closes ours of it.
+        The file descriptor to pass to the process; `opened` closes our copy of it.
     """
 
     def __init__(self, *, echo: bool = True) -> None:
@@ -62,12 +62,12 @@ class StderrTail:
         return [*self._lines, *rest][-_KEPT_LINES:]
 
     def take(self, data: bytes) -> None:
-        """Take what was read from the pipe; no data means that it was closed."""
+        """Add data that was read from the pipe; no data means that it was closed."""
         if not data:
             self._closed.set()
             return
         *lines, rest = (self._rest + data).split(b"\n")
-        # What never ends in a newline must not grow.
+        # A line without a newline must not grow indefinitely.
         self._rest = rest[-_CHUNK:]
         self._lines.extend(self._decode(line) for line in lines)
         if self._echo:
@@ -95,7 +95,7 @@ class _Drain:
 
     @classmethod
     def forget(cls) -> None:
-        """Start anew in a forked child, which has the pipes but not the thread."""
+        """Reset the instance in a forked child, which has the pipes but not the thread."""
         cls._instance, cls._lock = None, threading.Lock()
 
     @classmethod
@@ -130,10 +130,10 @@ os.register_at_fork(after_in_child=_Drain.forget)
 
 
 class FirstReply:
-    """Asks a kernel what it is, and tells when it answers.
+    """Sends a kernel a ``kernel_info_request``, and detects the reply.
 
-    A kernel opens its ports before it can be spoken to: what IPython runs at its start, an
-    extension or a limit of memory may end it in between.
+    A kernel opens its ports before it can answer: IPython's startup files, an extension or a
+    memory limit may end it in between.
 
     Parameters
     ----------
@@ -144,13 +144,13 @@ class FirstReply:
     """
 
     def __init__(self, context: zmq.Context[Any], connection: Mapping[str, Any]) -> None:
-        # The manager's own may be asyncio's, whose sockets only a coroutine can ask.
+        # The manager's own context may be for asyncio: only coroutines can use its sockets.
         own: zmq.Context[zmq.Socket[bytes]] = zmq.Context.shadow(context.underlying)
         self._socket = own.socket(zmq.DEALER)
         self._socket.linger = 0
         public, secret = connection.get("curve_publickey"), connection.get("curve_secretkey")
         if public and secret:
-            # As in jupyter_client: the pair of the connection serves both ends.
+            # As in jupyter_client: both ends use the key pair of the connection.
             self._socket.curve_publickey = self._socket.curve_serverkey = _bytes(public)
             self._socket.curve_secretkey = _bytes(secret)
         separator = "-" if connection["transport"] == "ipc" else ":"
@@ -167,7 +167,7 @@ class FirstReply:
         return bool(self._socket.poll(0))
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._socket.close(linger=0)
 
 
@@ -191,5 +191,5 @@ async def listens(connection: Mapping[str, Any]) -> bool:
             )
         except (OSError, asyncio.TimeoutError):
             return False
-        # A connection to a free local port can meet itself; that is no kernel.
+        # A connection to a free local port can connect to itself; that is not a kernel.
         return client.getsockname() != client.getpeername() or family == socket.AF_UNIX

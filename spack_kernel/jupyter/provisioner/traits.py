@@ -1,4 +1,4 @@
-"""What a kernel.json, or a site's configuration, says of a kernel: the provisioner's traits."""
+"""The provisioner's traits: what a kernel.json, or a site's configuration, sets for a kernel."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
 
 class KernelTraits(LocalProvisioner):
-    """The traits of `SpackProvisioner`, and the request they make."""
+    """The traits of `SpackProvisioner`, and the request that is built from them."""
 
     spec = Unicode(
         "",
-        help="A Spack query, as for `spack load`: `py-numpy@2: ^python@3.11`. It must find exactly "
-        "one installed spec. Beside `hash` it only tells what the kernel was made for.",
+        help="A Spack query, as for `spack load`: `py-numpy@2: ^python@3.11`. It must match "
+        "exactly one installed spec. With `hash`, it records the query the kernel was created for.",
     ).tag(config=True)
     hash = Unicode(
         "",
-        help="The DAG hash that pins the kernel to one installed spec, whole or abbreviated.",
+        help="The DAG hash that pins the kernel to one installed spec, in full or abbreviated.",
     ).tag(config=True)
     specs = List(
         Unicode(),
-        help="Several queries, to be loaded together in this order; instead of `spec` and `hash`. "
-        "A query such as `py-numpy/<hash>` pins.",
+        help="Several queries, loaded together in this order; instead of `spec` and `hash`. A "
+        "query with a hash, such as `py-numpy/<hash>`, pins the spec.",
     ).tag(config=True)
     from_notebook = Bool(
         False,
@@ -46,101 +46,104 @@ class KernelTraits(LocalProvisioner):
     ).tag(config=True)
     environment = Unicode(
         "",
-        help="A Spack environment instead of specs: its directory, or its name when `store` is the "
-        "root of the Spack instance that manages it. It is read at every start.",
+        help="A Spack environment to load instead of specs: its directory, or its name if `store` "
+        "is the root of the Spack instance that manages it. It is read at every start.",
     ).tag(config=True)
     view = Unicode(
         "",
-        help="With `environment`: which of its views, by name or directory, `none` for none; empty "
-        "for the default one. Alone: the directory of a view made by `spack view`.",
+        help="With `environment`: the view to use, by name or directory; `none` for no view, empty "
+        "for the default view. Without `environment`: the directory of a view created by `spack "
+        "view`.",
     ).tag(config=True)
     modules = List(
         Unicode(),
         help="Modules of the site's module system (Lmod, environment-modules) to load each time "
-        "before the kernel starts; alone they are all that is loaded. MODULEPATH must be set, in "
-        "the server or in `env`.",
+        "before the kernel starts. If nothing else is set, only these modules are loaded. "
+        "MODULEPATH must be set, in the server or in `env`.",
     ).tag(config=True)
     load_modules = Bool(
         True,
-        help="Whether modules that externals name (`modules:` in packages.yaml) are loaded, too, "
-        "before those of `modules`.",
+        help="Whether to also load the modules that externals name (`modules:` in packages.yaml), "
+        "before those in `modules`.",
     ).tag(config=True)
     recipes = Dict(
-        help="What package recipes set, as `spack-kernel install` recorded it from Spack: "
-        "`spack_version`, `specs` (DAG hashes), `replaces` (variables) and `modifications`, a list "
-        "of operations on variables. Left out when it is of other specs.",
+        help="The environment variables that package recipes set, as `spack-kernel install` "
+        "recorded them from Spack: `spack_version`, `specs` (DAG hashes), `replaces` (variables) "
+        "and `modifications`, a list of operations on variables. Ignored when it was recorded for "
+        "other specs.",
     ).tag(config=True)
     prefix_inspections: Any = Dict(
         key_trait=Unicode(),
         value_trait=List(Unicode()),
         default_value=None,
         allow_none=True,
-        help="Which subdirectories of prefixes are put on which variables, as `modules:"
-        "prefix_inspections` of the site's Spack says, `./` being the prefix itself; recorded when "
-        "the kernel is made and this is not what Spack does by default. Not set: as the "
-        "configuration of `store` says, else Spack's default.",
+        help="Which subdirectories of prefixes are added to which environment variables, as in "
+        "`modules:prefix_inspections` of the site's Spack configuration; `./` is the prefix "
+        "itself. Recorded when the kernel is created and the site differs from Spack's default. "
+        "If not set, the configuration of `store` applies, else Spack's default.",
     ).tag(config=True)
     store = Union(
         [Unicode(), List(Unicode())],
         default_value="",
-        help="The store: an install tree, or a Spack root whose configuration names it; a list "
-        "chains the others behind the first. Empty: $SPACK_KERNEL_STORE, then $SPACK_ROOT, then "
-        "the spack on PATH.",
+        help="The store: an install tree, or a Spack root whose configuration defines it. In a "
+        "list, the first is the local store and the others are its upstreams. If empty, "
+        "$SPACK_KERNEL_STORE is used, then $SPACK_ROOT, then the spack on PATH.",
     ).tag(config=True)
     companion = Unicode(
         "auto",
-        help="Which py-ipykernel to use for a spec that has none: `auto` chooses one built for the "
-        "same python, `none` forbids it, and a query selects one.",
+        help="The py-ipykernel to use for a spec without one: `auto` chooses one built for the "
+        "same python, `none` disables this, and a query selects one.",
     ).tag(config=True)
     env = Dict(
         key_trait=Unicode(),
         value_trait=Unicode(),
-        help="Variables to set in the kernel, after all others; `${NAME}` in a value is what the "
-        "loaded environment has. The kernelspec's own `env` does the same.",
+        help="Environment variables to set in the kernel, after all others; `${NAME}` in a value "
+        "expands to the value in the load environment. The kernelspec's own `env` does the same.",
     ).tag(config=True)
     keep_env = List(
         Unicode(),
-        help="Variables of the server that reach the kernel although they belong to the server's "
-        "own Python, such as `PYTHONSTARTUP`; `PATH` keeps its directories.",
+        help="Environment variables to pass from the server to the kernel although they belong to "
+        "the server's own Python, such as `PYTHONSTARTUP`. With `PATH`, all its directories are "
+        "kept.",
     ).tag(config=True)
     user_site = Bool(
         None,
         allow_none=True,
-        help="Whether the kernel sees packages of `pip install --user`. Not set: as the server's "
-        "PYTHONNOUSERSITE says, which is what `spack load` does.",
+        help="Whether the kernel sees packages installed with `pip install --user`. If not set, "
+        "the server's PYTHONNOUSERSITE decides, as with `spack load`.",
     ).tag(config=True)
     import_index = Bool(
         True,
-        help="Whether the kernel finds modules through a table of its PYTHONPATH instead of asking "
-        "every directory at every import. Child processes get the plain PYTHONPATH.",
+        help="Whether the kernel finds modules through an index of its PYTHONPATH instead of "
+        "searching every directory at every import. Child processes get the plain PYTHONPATH.",
     ).tag(config=True)
     probe_timeout = Float(
         PROBE_TIMEOUT,
-        help="Seconds the kernel's Python may take to say which version it is.",
+        help="Time limit in seconds for the kernel's Python to report its version.",
     ).tag(config=True)
     start_timeout = Float(
         30.0,
         help="A kernel that exits within this many seconds and before it answers counts as failed "
-        "to start; its last stderr lines are shown. Starting returns as soon as it answers. 0: do "
-        "not watch.",
+        "to start; its last stderr lines are shown. The start is complete as soon as it answers. "
+        "0 disables this check.",
     ).tag(config=True)
 
     echo_stderr = Bool(
         True,
-        help="Whether what a kernel writes to its standard error also goes to the server's, and so "
-        "to its log. The last lines are kept in any case, for the error of a kernel that dies.",
+        help="Whether to also copy a kernel's standard error to the server's, and thus to its log. "
+        "The last lines are always stored for the error message of a kernel that fails to start.",
     ).tag(config=True)
 
-    #: What the kernelspec gives, as it gives it.
+    #: The options of the kernelspec, unchanged.
     given: dict[str, Any]
 
     def configure(self, options: dict[str, Any]) -> None:
-        """Set the traits that the kernelspec gives.
+        """Set the traits that the kernelspec contains.
 
         Raises
         ------
         KernelSpecError
-            For a name that is no trait, and a value of the wrong type.
+            For a name that is not a trait, and a value of the wrong type.
         """
         self.given = dict(options)
         if not self.kernel_spec.argv:
@@ -151,9 +154,9 @@ class KernelTraits(LocalProvisioner):
             )
         if not all(isinstance(word, str) for word in self.kernel_spec.argv):
             raise KernelSpecError(
-                "the kernelspec has a word in `argv` that is no text",
+                "the kernelspec has a value in `argv` that is not a string",
                 details=[f"  {self.kernel_spec.argv!r}"],
-                hint="Write every word of the command in quotes.",
+                hint="Write every argument of the command in quotes.",
             )
         known = sorted(type(self).class_trait_names(config=True))
         for name, value in options.items():
@@ -161,7 +164,7 @@ class KernelTraits(LocalProvisioner):
                 close = difflib.get_close_matches(name, known, n=1)
                 raise KernelSpecError(
                     f"the kernelspec has an unknown key `{name}` in kernel_provisioner.config",
-                    details=["  known are: " + ", ".join(known)],
+                    details=["  known keys: " + ", ".join(known)],
                     hint=f"Did you mean `{close[0]}`?" if close else "Remove it.",
                 )
             try:
@@ -171,18 +174,18 @@ class KernelTraits(LocalProvisioner):
             except (TraitError, InvalidModification) as error:
                 told = str(error).splitlines() if name == "recipes" else [f"  {error}"]
                 raise KernelSpecError(
-                    f"the kernelspec gives `{name}` a wrong value: {reprlib.repr(value)}",
+                    f"the kernelspec has an invalid value for `{name}`: {reprlib.repr(value)}",
                     details=told,
                     hint=f"{type(self).class_traits()[name].help}",
                 ) from None
 
     def kernelspec_env(self) -> dict[str, str]:
-        """Return the kernelspec's own ``env``, checked.
+        """Return the kernelspec's own ``env``, validated.
 
         Raises
         ------
         KernelSpecError
-            When a name or a value in it is no text.
+            When a name or a value in it is not a string.
         """
         env = self.kernel_spec.env
         wrong = [
@@ -192,7 +195,7 @@ class KernelTraits(LocalProvisioner):
         ]
         if wrong:
             raise KernelSpecError(
-                "the kernelspec has a variable in `env` that is no text",
+                "the kernelspec has a variable in `env` that is not a string",
                 details=wrong,
                 hint="Write numbers in quotes.",
             )
@@ -203,7 +206,7 @@ class KernelTraits(LocalProvisioner):
         return {**self.env, **self.kernelspec_env()}
 
     def request(self, wanted: NotebookSpec) -> Request:
-        """Return what to plan, for the specs that are wanted."""
+        """Return the request for the given specs."""
         stores = [self.store] if isinstance(self.store, str) else list(self.store)
         stores = stores if any(stores) else os.environ.get(STORE_VARIABLE, "").split(os.pathsep)
         command = kernel_command(self.kernel_spec.argv)

@@ -237,7 +237,7 @@ def _read(name: str, spec: Spec, directory: Path) -> ShippedKernel | None:
     if any("\0" in word for word in words) or not all(_VARIABLE.fullmatch(n) for n in content.env):
         raise ValueError("it has a command or a variable that no process can have")
     if not _NAME.fullmatch(name):
-        raise ValueError(f"`{name}` cannot be a kernel's name")
+        raise ValueError(f"`{name}` is not a valid kernel name")
     if "-m" in argv[:-1] and _IPYKERNEL.fullmatch(argv[argv.index("-m") + 1]):
         return None
     own = {"resource_dir": str(directory), "prefix": spec.prefix}

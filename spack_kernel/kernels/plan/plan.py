@@ -284,7 +284,7 @@ def plan_kernel(
     inspections : mapping of str to sequence of str, optional
         The site's prefix inspections; by default Spack's own.
     probe_timeout : float
-        Seconds the interpreter may take to say what it is.
+        Time limit in seconds for probing the interpreter.
 
     Raises
     ------

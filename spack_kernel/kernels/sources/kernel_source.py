@@ -52,7 +52,7 @@ class Source:
     recipes : RecipeEnvironment or None
         The part of `load` that recipes add.
     prefix_inspections : mapping of str to tuple of str, or None
-        What the site inspects in prefixes, where that is not Spack's own.
+        The site's prefix inspections, where they differ from Spack's defaults.
     notes : tuple of str
         Notes for the user.
     directories : Directories

@@ -59,7 +59,7 @@ def run(
     environment : mapping of str to str
         All its variables; if it runs as another user, it gets only some of them.
     timeout : float
-        Seconds it may take.
+        Time limit in seconds.
     user : RunAs, optional
         The user to run it as; by default the user of this process.
 

@@ -62,7 +62,7 @@ def test_a_store_for_a_group(site: Site, visits: Visits):
     assert origin.startswith(f"{site.licensed}/")
     visits.bob.lab.start("Licensed tools")
     text = visits.bob.lab.error_dialog("Error Starting Kernel")
-    assert [line.strip() for line in text.splitlines() if "asked for by" not in line] == [
+    assert [line.strip() for line in text.splitlines() if "requested by" not in line] == [
         f"you cannot access the store {site.licensed}: permission denied",
         f"{site.licensed} belongs to root and the group {GROUP}, with the mode drwxr-x---",
         "Ask the owner, or an administrator, for access.",

@@ -26,11 +26,11 @@ def gone(clone: ClonedStore, kernel: InstalledKernelSpec) -> list[str]:
     other = clone.hash("py-numpy")[:7]
     return [
         f"py-numpy/{kernel.config['hash'][:7]}, which this kernel is pinned to, "
-        "is not installed any more",
-        "`py-numpy` finds today:",
+        "is no longer installed",
+        "`py-numpy` currently matches:",
         f"py-numpy@{OTHER_NUMPY}/{other}",
-        f"asked for by {kernel.resource_dir}/kernel.json",
-        "Make the kernel again for one of them:",
+        f"requested by {kernel.resource_dir}/kernel.json",
+        "Recreate the kernel for one of them:",
         f"spack-kernel install --user --store {clone.root} py-numpy/{other}",
     ]
 
