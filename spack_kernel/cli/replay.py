@@ -19,7 +19,8 @@ from collections import namedtuple
 from spack_kernel import STORE_VARIABLE
 from spack_kernel.kernels import user_cache
 from spack_kernel.kernels.interpreters import DEFAULT_PATH, clean_environment
-from spack_kernel.kernels.plan import Composition, is_python
+from spack_kernel.kernels.plan import ProcessEnvironment, is_python
+from spack_kernel.spack.load import Change
 from spack_kernel.spack.system import file_checks
 
 from .process import CommandError, replace_process
@@ -51,7 +52,7 @@ class Start(namedtuple("Start", ("command", "environment", "env", "python", "com
         What ``--env`` sets.
     python : str
         The interpreter; empty if there is none.
-    composition : Composition or None
+    composition : ProcessEnvironment or None
         The parts of the environment; None if it can differ at the next start.
     """
 
@@ -107,7 +108,7 @@ def remember(arguments: Sequence[str], start: Start, questions: Sequence[Questio
         "questions": file_checks.distinct([*ours, *questions]),
         "python": start.python,
         "env": start.env,
-        "composition": [[change[:4] for change in changes], *rest],
+        "composition": [[[getattr(c, name) for name in Change._fields] for c in changes], *rest],
         "launch": launch,
     }
     user_cache.write(KIND, key, record)
@@ -157,7 +158,9 @@ def _prepare(record: dict[str, Any], command: list[str]) -> tuple[list[str], dic
         return None
     cleaned, _ = clean_environment(os.environ)
     cleaned.setdefault("PATH", DEFAULT_PATH)
-    environment = Composition(*record["composition"]).apply(cleaned, env=record["env"])
+    changes, *rest = record["composition"]
+    composition = ProcessEnvironment([Change(*change) for change in changes], *rest)
+    environment = composition.apply(cleaned, env=record["env"])
     if is_python(command[0]):
         if not record["python"]:
             return None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from spack_kernel.kernels.plan import KernelPlan
     from spack_kernel.kernels.sources import Source
     from spack_kernel.spack.errors import SpackKernelError
-    from spack_kernel.spack.load import RecipeEnvironment
+    from spack_kernel.spack.load import RecipeVariables
     from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
 
@@ -82,7 +82,7 @@ def get_source(
     store: Store,
     *,
     specs: Sequence[Spec] = (),
-    recipes: RecipeEnvironment | None = None,
+    recipes: RecipeVariables | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Source:
     """Return the source that the arguments name.
@@ -95,7 +95,7 @@ def get_source(
         The store to search.
     specs : sequence of Spec, optional
         The specs that the queries select, if already known.
-    recipes : RecipeEnvironment, optional
+    recipes : RecipeVariables, optional
         What was recorded from package recipes.
     env : mapping of str to str, optional
         What ``--env`` sets.

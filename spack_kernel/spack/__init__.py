@@ -1,4 +1,4 @@
-"""The Spack side: stores, specs, queries and load environments. Does not import Jupyter."""
+"""What Spack knows: stores, specs, queries and load environments. Imports no Jupyter."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         Modification as Modification,
     )
     from .load.modules import ModulesError as ModulesError, load_modules as load_modules
-    from .load.recipe_variables import RecipeEnvironment as RecipeEnvironment
+    from .load.recipe_variables import RecipeVariables as RecipeVariables
     from .load.spack_command import SpackCommandError as SpackCommandError, ask_spack as ask_spack
     from .output.format import FormatSyntaxError as FormatSyntaxError, SpecFormat as SpecFormat
     from .output.tree import TreeNode as TreeNode, dependency_tree as dependency_tree
@@ -76,7 +76,7 @@ __getattr__, __dir__, __all__ = attach(
         "load.load": "LoadEnvironment load_environment",
         "load.modifications": "InvalidModification Modification",
         "load.modules": "ModulesError load_modules",
-        "load.recipe_variables": "RecipeEnvironment",
+        "load.recipe_variables": "RecipeVariables",
         "output.format": "FormatSyntaxError SpecFormat",
         "output.tree": "TreeNode dependency_tree",
         "query.abstract_spec": "Query",

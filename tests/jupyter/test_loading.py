@@ -18,7 +18,7 @@ from spack_kernel.kernels.sources.kernel_source import environment_source, specs
 from spack_kernel.spack import Spec, Store
 from spack_kernel.spack.load.modifications import Modification
 from spack_kernel.spack.load.modules import ModuleSystem
-from spack_kernel.spack.load.recipe_variables import RecipeEnvironment
+from spack_kernel.spack.load.recipe_variables import RecipeVariables
 from tests.cloned_store import ClonedStore
 from tests.jupyter.conftest import Running, WriteKernel, execute
 from tests.made_environment import link_view, make_environment
@@ -107,13 +107,15 @@ def test_what_a_kernelspec_may_say_wrong(
 # -- recipes -------------------------------------------------------------------------------------
 
 
-def recorded(spec: Spec) -> RecipeEnvironment:
+def recorded(spec: Spec) -> RecipeVariables:
     changes = (
         Modification("set", "ENSEMBLE_HOME", f"{spec.prefix}/share", spec=spec.hash),
         Modification("prepend", "PATH", f"{spec.prefix}/tools", spec=spec.hash),
         Modification("append", "SITE_FLAGS", "{quoted} 'text'", separator=" "),
     )
-    return RecipeEnvironment("1.0", changes, (), (spec.hash,))
+    return RecipeVariables(
+        spack_version="1.0", specs=(spec.hash,), replaces=(), modifications=changes
+    )
 
 
 def installed(jupyter_home: Path, content: dict[str, Any]) -> list[str]:

@@ -22,7 +22,7 @@ from spack_kernel.demo import DemoStore
 from spack_kernel.jupyter.discovery.offers import OfferFilter
 from spack_kernel.jupyter.discovery.store_listing import Listing, list_store
 from spack_kernel.jupyter.discovery.watch import StoreWatcher
-from spack_kernel.kernels.plan.plan import KernelPlan
+from spack_kernel.kernels.plan import KernelPlan, plan_dict
 from spack_kernel.kernels.planner import Planner, Request
 from spack_kernel.spack import Store
 from spack_kernel.spack.errors import SpackKernelError
@@ -59,7 +59,7 @@ def answer(plan: Callable[[], KernelPlan]) -> Any:
         warnings.simplefilter("ignore")
         try:
             made = plan()
-            facts = made.as_dict()
+            facts = plan_dict(made)
             facts["start"] = made.environment({"HOME": "/home/me", "PATH": "/usr/bin"})
             facts["runs"] = ran(made, facts["start"])
         except (SpackKernelError, OSError) as error:

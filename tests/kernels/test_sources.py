@@ -16,7 +16,7 @@ from spack_kernel.spack import Spec, Store
 from spack_kernel.spack.environments.activation import ViewNotFound
 from spack_kernel.spack.environments.manifest import EnvironmentNotFound, EnvironmentNotReady
 from spack_kernel.spack.load.modifications import Modification
-from spack_kernel.spack.load.recipe_variables import RecipeEnvironment
+from spack_kernel.spack.load.recipe_variables import RecipeVariables
 from spack_kernel.spack.system import file_checks
 from tests.made_environment import link_view, make_environment
 
@@ -138,7 +138,7 @@ def test_a_view_of_the_users_own_making(
     assert source.describe() == f"the view {view}"
     monkeypatch.setenv("HOME", str(tmp_path))
     assert view_source(store, "~/my-view").name == str(view)
-    with pytest.raises(ViewNotFound, match="named by its whole path, which 'my-view' is not"):
+    with pytest.raises(ViewNotFound, match="needs an absolute path, which 'my-view' is not"):
         view_source(store, "my-view")
 
 
@@ -202,11 +202,12 @@ def test_a_change_is_noticed(store: Store, roots: list[Spec], tmp_path: Path) ->
 # -- recorded recipe variables ------------------------------------------------------------------
 
 
-def recorded(specs: list[Spec], *hashes: str) -> RecipeEnvironment:
+def recorded(specs: list[Spec], *hashes: str) -> RecipeVariables:
     root = specs[0]
-    return RecipeEnvironment(
-        "1.0",
-        (
+    return RecipeVariables(
+        spack_version="1.0",
+        replaces=(),
+        modifications=(
             Modification("set", "LIBENSEMBLE_HOME", f"{root.prefix}/share", spec=root.hash),
             Modification("append", "PATH", "/opt/tool/bin"),
         ),

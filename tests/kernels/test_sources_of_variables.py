@@ -13,7 +13,7 @@ from spack_kernel.kernels.sources.kernel_source import specs_source
 from spack_kernel.spack import Store
 from spack_kernel.spack.load.modifications import Modification
 from spack_kernel.spack.load.modules import ModulesError, load_modules
-from spack_kernel.spack.load.recipe_variables import RecipeEnvironment
+from spack_kernel.spack.load.recipe_variables import RecipeVariables
 from tests.module_systems import debian_module_system, module_settings, write_module
 
 BASE = {"HOME": "/home/me", "PATH": "/usr/bin:/bin"}
@@ -38,7 +38,7 @@ def modules(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
     return {**BASE, **module_settings(system, tmp_path / "modules")}
 
 
-def plan_with(demo: DemoStore, *names: str, recipes: RecipeEnvironment | None = None) -> KernelPlan:
+def plan_with(demo: DemoStore, *names: str, recipes: RecipeVariables | None = None) -> KernelPlan:
     store = Store.open(demo.root)
     source = specs_source(store, [store.get("py-libensemble")], recipes=recipes)
     return plan_source(source, modules=names)
@@ -89,7 +89,7 @@ def test_recipes_and_the_kernelspec(
         Modification("set", "PYTHONHOME", "/opt/x", reason="reported by Spack 1.0"),
         Modification("set", "OPENMPI", "/opt/mpi", reason="reported by Spack 1.0"),
     ]
-    recipes = RecipeEnvironment("1.0", tuple(made))
+    recipes = RecipeVariables(spack_version="1.0", replaces=(), modifications=tuple(made))
     plan = plan_with(demo_store, recipes=recipes)
     env = {
         "PYTHONHOME": "/opt/y",

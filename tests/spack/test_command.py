@@ -19,7 +19,7 @@ from spack_kernel.spack.config.config import Config
 from spack_kernel.spack.load.directories import Directories
 from spack_kernel.spack.load.load import LoadEnvironment, load_environment
 from spack_kernel.spack.load.modifications import InvalidModification
-from spack_kernel.spack.load.recipe_variables import RecipeEnvironment, with_recipes
+from spack_kernel.spack.load.recipe_variables import RecipeVariables, with_recipes
 from spack_kernel.spack.load.spack_command import SpackCommandError, ask_spack, find_spack
 from spack_kernel.spack.store.store import Store
 
@@ -62,7 +62,7 @@ def test_with_recipes_every_variable_is_spacks(golden: Golden, tmp_path: Path) -
             golden.store, answer.specs, golden.inspections, directories=directories
         )
         asked = ask_spack(spack, loaded, directories=directories)
-        kept = RecipeEnvironment.from_dict(json.loads(json.dumps(asked.as_dict())))
+        kept = RecipeVariables.from_dict(json.loads(json.dumps(asked.as_dict())))
         assert kept == asked
         environment = with_recipes(loaded, kept, golden.store, directories)
         made = environment.apply({})
@@ -253,7 +253,7 @@ def test_answers_that_make_no_sense(
 )
 def test_a_damaged_record_is_refused(recorded: Any) -> None:
     with pytest.raises(InvalidModification):
-        RecipeEnvironment.from_dict(recorded)
+        RecipeVariables.from_dict(recorded)
 
 
 def test_which_spack_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

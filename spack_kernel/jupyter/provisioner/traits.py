@@ -16,7 +16,7 @@ from spack_kernel.jupyter.errors import KernelSpecError
 from spack_kernel.jupyter.kernelspecs.content import kernel_command, starts_ipykernel
 from spack_kernel.kernels.interpreters import PROBE_TIMEOUT
 from spack_kernel.kernels.planner import Request
-from spack_kernel.spack.load import InvalidModification, RecipeEnvironment
+from spack_kernel.spack.load import InvalidModification, RecipeVariables
 
 if TYPE_CHECKING:
     from spack_kernel.jupyter.notebook import NotebookSpec
@@ -170,7 +170,7 @@ class KernelTraits(LocalProvisioner):
             try:
                 setattr(self, name, value)
                 if name == "recipes" and value:
-                    RecipeEnvironment.from_dict(value)
+                    RecipeVariables.from_dict(value)
             except (TraitError, InvalidModification) as error:
                 told = str(error).splitlines() if name == "recipes" else [f"  {error}"]
                 raise KernelSpecError(

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
         plan_source as plan_source,
     )
     from .plan_json import plan_dict as plan_dict
-    from .process_environment import Composition as Composition, is_python as is_python
+    from .process_environment import (
+        ProcessEnvironment as ProcessEnvironment,
+        is_python as is_python,
+    )
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
@@ -31,6 +34,6 @@ __getattr__, __dir__, __all__ = attach(
         "length_limits": "is_too_long length_cause too_long",
         "plan": "KERNEL_COMMAND KernelPlan plan_kernel plan_source",
         "plan_json": "plan_dict",
-        "process_environment": "Composition is_python",
+        "process_environment": "ProcessEnvironment is_python",
     },
 )

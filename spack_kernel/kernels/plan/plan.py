@@ -30,7 +30,7 @@ from spack_kernel.spack.load import apply_modifications, external_modules, load_
 
 from .length_limits import length_cause, too_long
 from .notes import Note, notes_of
-from .process_environment import Composition, is_python
+from .process_environment import ProcessEnvironment, is_python
 from .requirements import conflicts
 from .search_path import Override, PathEntry, companion_entries, require_prefixes
 
@@ -235,11 +235,11 @@ class KernelPlan:
             ]
         return found
 
-    def composition(self) -> Composition:
+    def composition(self) -> ProcessEnvironment:
         """Return what is added to the base environment, apart from what modules set."""
         changes = self.load.modifications
         sets_libraries = any(change.variable == "R_LIBS" for change in changes)
-        return Composition(
+        return ProcessEnvironment(
             changes=[c for c in changes if not why_removed(c.variable, fatal_only=True)],
             variables={} if sets_libraries else r_variables(self.closure),
             behind=[entry.path for entry in self.pythonpath if entry.origin == "companion"],

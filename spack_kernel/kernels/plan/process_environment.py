@@ -27,13 +27,15 @@ _REFERENCE = re.compile(r"\$(PYTHONPATH\b|\{PYTHONPATH\})")
 _PYTHON_NAME = re.compile(r"python(\d+(\.\d+)?)?")
 
 
-class Composition(namedtuple("Composition", ("changes", "variables", "behind", "debugger"))):
+class ProcessEnvironment(
+    namedtuple("ProcessEnvironment", ("changes", "variables", "behind", "debugger"))
+):
     """The parts of a kernel's environment.
 
     Attributes
     ----------
-    changes : list of Modification
-        The changes made by loading the specs; the first four fields of each are enough.
+    changes : list of Modification or Change
+        The changes made by loading the specs.
     variables : dict of str to str
         Variables that are set in addition.
     behind : list of str

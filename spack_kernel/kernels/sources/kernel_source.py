@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from spack_kernel.spack.environments import SpackEnvironment, View
-    from spack_kernel.spack.load import LoadEnvironment, RecipeEnvironment
+    from spack_kernel.spack.load import LoadEnvironment, RecipeVariables
     from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
 
@@ -49,7 +49,7 @@ class Source:
         The directory of the view through which everything is used; empty without one.
     modules : tuple of str
         The modules, if nothing else is loaded; `load` then only describes what they provide.
-    recipes : RecipeEnvironment or None
+    recipes : RecipeVariables or None
         The part of `load` that recipes add.
     prefix_inspections : mapping of str to tuple of str, or None
         The site's prefix inspections, where they differ from Spack's defaults.
@@ -67,7 +67,7 @@ class Source:
     view_name: str = ""
     view: str = ""
     modules: tuple[str, ...] = ()
-    recipes: RecipeEnvironment | None = None
+    recipes: RecipeVariables | None = None
     prefix_inspections: Mapping[str, tuple[str, ...]] | None = None
     notes: tuple[str, ...] = ()
     directories: Directories = field(default_factory=Directories, repr=False)
@@ -98,7 +98,7 @@ def specs_source(
     specs: Sequence[Spec],
     *,
     inspections: Mapping[str, Sequence[str]] | None = None,
-    recipes: RecipeEnvironment | None = None,
+    recipes: RecipeVariables | None = None,
 ) -> Source:
     """Return the source for installed specs that are loaded together.
 
@@ -110,7 +110,7 @@ def specs_source(
         One or more roots, in the order of the arguments of `spack load`.
     inspections : mapping of str to sequence of str, optional
         As for `spack_kernel.spack.load_environment`.
-    recipes : RecipeEnvironment, optional
+    recipes : RecipeVariables, optional
         What was recorded from their recipes; ignored, with a note, if it is for other specs.
 
     Raises
@@ -147,7 +147,7 @@ def environment_source(
     *,
     view: str = "",
     inspections: Mapping[str, Sequence[str]] | None = None,
-    recipes: RecipeEnvironment | None = None,
+    recipes: RecipeVariables | None = None,
 ) -> Source:
     """Return the source for a Spack environment, through its view if it has one.
 
@@ -163,7 +163,7 @@ def environment_source(
         default view, the only one, or none if it has none.
     inspections : mapping of str to sequence of str, optional
         As for `spack_kernel.spack.open_environment`; the manifest's own override them.
-    recipes : RecipeEnvironment, optional
+    recipes : RecipeVariables, optional
         What was recorded from the recipes of its roots; ignored, with a note, if it is for others.
 
     Raises
@@ -277,8 +277,8 @@ def _view_of(environment: SpackEnvironment, wanted: str) -> View | None:
 
 
 def _still_theirs(
-    recipes: RecipeEnvironment | None, specs: Sequence[Spec]
-) -> tuple[RecipeEnvironment | None, tuple[str, ...]]:
+    recipes: RecipeVariables | None, specs: Sequence[Spec]
+) -> tuple[RecipeVariables | None, tuple[str, ...]]:
     """Return the record if it is for these specs, else a note that it is not used."""
     if recipes is None or not recipes.specs or set(recipes.specs) == {spec.hash for spec in specs}:
         return recipes, ()

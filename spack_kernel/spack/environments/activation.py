@@ -11,6 +11,8 @@ import posixpath
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from spack_kernel.spack.errors import SpackKernelError
 from spack_kernel.spack.load.directories import Directories
 from spack_kernel.spack.load.load import (
@@ -30,7 +32,7 @@ from .views import Projection
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from spack_kernel.spack.load.recipe_variables import RecipeEnvironment
+    from spack_kernel.spack.load.recipe_variables import RecipeVariables
     from spack_kernel.spack.spec.spec import Spec
     from spack_kernel.spack.store.store import Store
 
@@ -52,7 +54,7 @@ def activate(
     store: Store,
     view: View | None,
     *,
-    recipes: RecipeEnvironment | None = None,
+    recipes: RecipeVariables | None = None,
     directories: Directories | None = None,
 ) -> LoadEnvironment:
     """Return the changes that `spack env activate` makes for `environment`, through `view`.
@@ -71,7 +73,7 @@ def activate(
         Where its specs are installed.
     view : View or None
         One of its views (`SpackEnvironment.view`); None to load the roots instead.
-    recipes : RecipeEnvironment, optional
+    recipes : RecipeVariables, optional
         The recorded changes of the recipes of its roots.
     directories : Directories, optional
         Caches which directories exist; a new cache by default.
@@ -108,7 +110,7 @@ def activate(
     active = [*environment.variables(), *_inspect(view.root, inspections, reason)]
     projection = Projection(view, loaded.closure, store)
     active += [
-        modification._replace(value=projection.replace(modification.value))
+        msgspec.structs.replace(modification, value=projection.replace(modification.value))
         for modification in _without(loaded, LOADED_HASHES, "PYTHONPATH")
     ]
     shown_roots = [spec for spec in specs if _is_shown(spec, environment, view)]

@@ -7,6 +7,7 @@ from spack_kernel._lazy import attach
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .apply import (
+        Change as Change,
         apply_modifications as apply_modifications,
         is_system_directory as is_system_directory,
     )
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     )
     from .pythonpath import PythonPathEntry as PythonPathEntry
     from .recipe_variables import (
-        RecipeEnvironment as RecipeEnvironment,
+        RecipeVariables as RecipeVariables,
         read_recipes as read_recipes,
         with_recipes as with_recipes,
     )
@@ -41,13 +42,13 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "apply": "apply_modifications is_system_directory",
+        "apply": "Change apply_modifications is_system_directory",
         "directories": "Directories",
         "load": "LoadEnvironment load_environment read_inspections site_inspections",
         "modifications": "InvalidModification Modification",
         "modules": "ModulesError external_modules load_modules",
         "pythonpath": "PythonPathEntry",
-        "recipe_variables": "RecipeEnvironment read_recipes with_recipes",
+        "recipe_variables": "RecipeVariables read_recipes with_recipes",
         "spack_command": "SpackCommandError ask_spack find_spack",
     },
 )

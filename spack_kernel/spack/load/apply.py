@@ -6,16 +6,14 @@ Lightweight: a kernel with a cached plan needs little else of this package.
 from __future__ import annotations
 
 import posixpath
-from collections import deque
+from collections import deque, namedtuple
 from functools import lru_cache
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from typing import Any, TypeAlias
+    from collections.abc import Iterable, Mapping
 
-    #: A `Modification`, or only its operation, variable, value and separator.
-    Change: TypeAlias = "Sequence[Any]"
+    from .modifications import Modification
 
 #: Directories that every program searches anyway; Spack never prepends them.
 SYSTEM_DIRECTORIES = frozenset(
@@ -23,6 +21,9 @@ SYSTEM_DIRECTORIES = frozenset(
     for root in ("/", "/usr", "/usr/local")
     for directory in ("", "bin", "bin64", "include", "lib", "lib64")
 )
+
+#: The part of a `Modification` that `apply_modifications` needs.
+Change = namedtuple("Change", ("operation", "variable", "value", "separator"))
 
 
 @lru_cache(maxsize=8192)
@@ -32,7 +33,7 @@ def is_system_directory(path: str) -> bool:
 
 
 def apply_modifications(
-    modifications: Iterable[Change], environment: Mapping[str, str]
+    modifications: Iterable[Modification | Change], environment: Mapping[str, str]
 ) -> dict[str, str]:
     """Return a copy of `environment` with `modifications` applied, in order.
 
@@ -40,26 +41,27 @@ def apply_modifications(
     ``MANPATH`` ends with a separator, so that ``man`` still searches the system's pages.
     """
     result = dict(environment)
-    groups: dict[str, list[Change]] = {}
+    groups: dict[str, list[Modification | Change]] = {}
     for change in modifications:
-        groups.setdefault(change[1], []).append(change)
+        groups.setdefault(change.variable, []).append(change)
     for variable, group in groups.items():
         value = _apply_group(group, result.get(variable))
         if value is None:
             result.pop(variable, None)
         else:
             result[variable] = value
-    extended = any(change[0] not in ("set", "unset") for change in groups.get("MANPATH", ()))
+    extended = any(change.operation not in ("set", "unset") for change in groups.get("MANPATH", ()))
     if extended and not result.get("MANPATH", ":").endswith(":"):
         result["MANPATH"] += ":"
     return result
 
 
-def _apply_group(group: list[Change], value: str | None) -> str | None:
+def _apply_group(group: list[Modification | Change], value: str | None) -> str | None:
     """Apply the changes to one variable, joining consecutive prepends in one step."""
     pending: deque[str] = deque()
     separator = ":"
-    for operation, _, text, between, *_ in group:
+    for change in group:
+        operation, text, between = change.operation, change.value, change.separator
         if pending and (operation != "prepend" or between != separator):
             value = _join(pending, value, separator)
             pending.clear()

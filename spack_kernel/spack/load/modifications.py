@@ -7,12 +7,15 @@ meaning as in ``spack.util.environment``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+import reprlib
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
+
+import msgspec
 
 from spack_kernel.spack.errors import SpackKernelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 Operation = Literal[
     "set",
@@ -41,13 +44,16 @@ _CONFIGURED: Mapping[str, Operation] = {
 }
 
 
+_Text: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"\A[^\0]*\Z")]
+
+
 class InvalidModification(SpackKernelError):  # noqa: N818 - reads as the other errors do
     """A recorded environment modification that is invalid."""
 
     code = "modification"
 
 
-class Modification(NamedTuple):
+class Modification(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """One change to one environment variable.
 
     Attributes
@@ -71,24 +77,15 @@ class Modification(NamedTuple):
     """
 
     operation: Operation
-    variable: str
-    value: str = ""
-    separator: str = ":"
-    spec: str | None = None
-    reason: str = ""
+    variable: Annotated[str, msgspec.Meta(pattern=r"\A[^=\0]+\Z")]
+    value: _Text = ""
+    separator: Annotated[str, msgspec.Meta(pattern=r"\A[^\0]+\Z")] = ":"
+    spec: _Text | None = None
+    reason: _Text = ""
     ours: bool = False
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the modification as JSON types, without fields that have their default value."""
-        defaults = self._field_defaults
-        return {
-            name: value
-            for name, value in self._asdict().items()
-            if name not in defaults or value != defaults[name]
-        }
-
     @classmethod
-    def from_dict(cls, recorded: Mapping[str, Any]) -> Modification:
+    def from_dict(cls, recorded: Any) -> Modification:
         """Return the modification that `as_dict` wrote.
 
         Raises
@@ -97,38 +94,18 @@ class Modification(NamedTuple):
             When `recorded` is not a modification; the message states what is wrong.
         """
         try:
-            modification = cls(**recorded)
-        except TypeError as error:
+            return msgspec.convert(recorded, cls)
+        except (msgspec.ValidationError, RecursionError) as error:
             raise InvalidModification(
-                f"not an environment modification: {recorded!r}", details=[f"  {error}"]
-            ) from None
-        wrong = [
-            f"  {name} is {value!r}"
-            for name, value in modification._asdict().items()
-            if not _FIELD_CHECKS[name](value)
-        ]
-        if wrong:
-            raise InvalidModification(
-                "an environment modification has an invalid value",
-                details=wrong,
+                f"not a valid environment modification: {reprlib.repr(recorded)}",
+                details=[f"  {error}"],
                 hint=f"Operations are {', '.join(OPERATIONS)}.",
-            )
-        return modification
+            ) from None
 
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and "\0" not in value
-
-
-_FIELD_CHECKS: Mapping[str, Callable[[Any], bool]] = {
-    "operation": lambda value: value in OPERATIONS,
-    "variable": lambda value: _is_text(value) and value != "" and "=" not in value,
-    "value": _is_text,
-    "separator": lambda value: _is_text(value) and value != "",
-    "spec": lambda value: value is None or _is_text(value),
-    "reason": _is_text,
-    "ours": lambda value: isinstance(value, bool),
-}
+    def as_dict(self) -> dict[str, Any]:
+        """Return the modification as JSON types, without fields that have their default value."""
+        fields: dict[str, Any] = msgspec.to_builtins(self)
+        return fields
 
 
 def configured_modifications(

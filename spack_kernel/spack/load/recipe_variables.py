@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from .load import prepend_pythonpath
 from .modifications import InvalidModification, Modification
@@ -20,8 +22,10 @@ if TYPE_CHECKING:
     from .load import LoadEnvironment
 
 
-@dataclass(frozen=True)
-class RecipeEnvironment:
+_AGAIN = "Install the kernel again to query Spack again."
+
+
+class RecipeVariables(msgspec.Struct, frozen=True, kw_only=True):
     """What recipes add to a load environment, as recorded with a kernel.
 
     Attributes
@@ -39,52 +43,38 @@ class RecipeEnvironment:
     """
 
     spack_version: str
-    modifications: tuple[Modification, ...] = ()
-    replaces: tuple[str, ...] = ()
     specs: tuple[str, ...] = ()
+    replaces: tuple[str, ...]
+    modifications: tuple[Modification, ...]
 
     @property
     def variables(self) -> list[str]:
         """The variables that it contains, sorted."""
         return sorted({*self.replaces, *(m.variable for m in self.modifications)})
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the record as JSON types."""
-        return {
-            "spack_version": self.spack_version,
-            "specs": list(self.specs),
-            "replaces": list(self.replaces),
-            "modifications": [modification.as_dict() for modification in self.modifications],
-        }
-
     @classmethod
-    def from_dict(cls, recorded: Any) -> RecipeEnvironment:
-        """Return the object for a record that `as_dict` wrote.
+    def from_dict(cls, recorded: Any) -> RecipeVariables:
+        """Return what `as_dict` wrote.
 
         Raises
         ------
         InvalidModification
-            When `recorded` is not such a record; the error names what is wrong.
+            When `recorded` is something else; the message states what is wrong.
         """
         try:
-            version, replaces = recorded["spack_version"], recorded["replaces"]
-            listed, specs = recorded["modifications"], recorded.get("specs", [])
-            if not isinstance(version, str) or not isinstance(listed, list):
-                raise TypeError("spack_version is not a string, or modifications not a list")
-            for name, values in (("replaces", replaces), ("specs", specs)):
-                if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
-                    raise TypeError(f"{name} is not a list of strings")
-            modifications = tuple(Modification.from_dict(each) for each in listed)
-        except (AttributeError, KeyError, TypeError) as error:
+            return msgspec.convert(recorded, cls)
+        except (msgspec.ValidationError, RecursionError) as error:
             raise InvalidModification(
-                "not a record of what recipes add",
-                details=[f"  {type(error).__name__}: {error}"],
-                hint="Install the kernel again to query Spack again.",
-            ) from error
-        return cls(version, modifications, tuple(replaces), tuple(specs))
+                "not a record of recipe variables", details=[f"  {error}"], hint=_AGAIN
+            ) from None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the record as JSON types."""
+        fields: dict[str, Any] = msgspec.to_builtins(self)
+        return fields
 
 
-def read_recipes(text: str) -> RecipeEnvironment | None:
+def read_recipes(text: str) -> RecipeVariables | None:
     """Return the recorded recipe environment, parsed from JSON; None for empty text.
 
     Raises
@@ -95,11 +85,10 @@ def read_recipes(text: str) -> RecipeEnvironment | None:
     if not text:
         return None
     try:
-        return RecipeEnvironment.from_dict(json.loads(text))
-    except (ValueError, RecursionError) as error:
+        return RecipeVariables.from_dict(json.loads(text))
+    except (json.JSONDecodeError, RecursionError) as error:
         raise InvalidModification(
-            f"the record of what recipes add is not JSON: {error}",
-            hint="Install the kernel again to query Spack again.",
+            f"the record of recipe variables is not JSON: {error}", hint=_AGAIN
         ) from error
 
 
@@ -112,7 +101,7 @@ def by_variable(modifications: Iterable[Modification]) -> dict[str, list[Modific
 
 
 def with_recipes(
-    loaded: LoadEnvironment, recipes: RecipeEnvironment, store: Store, directories: Directories
+    loaded: LoadEnvironment, recipes: RecipeVariables, store: Store, directories: Directories
 ) -> LoadEnvironment:
     """Return `loaded` with the modifications in `recipes`.
 
@@ -120,7 +109,7 @@ def with_recipes(
     ----------
     loaded : LoadEnvironment
         The environment derived from the database.
-    recipes : RecipeEnvironment
+    recipes : RecipeVariables
         The record for the same specs.
     store : Store
         Where they are installed.

@@ -17,6 +17,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from spack_kernel.spack.errors import SpackKernelError
 from spack_kernel.spack.system.ownership import run_as
 from spack_kernel.spack.system.processes import run
@@ -24,7 +26,7 @@ from spack_kernel.spack.system.processes import run
 from .directories import Directories
 from .load import LOADED_HASHES
 from .modifications import InvalidModification, Modification
-from .recipe_variables import RecipeEnvironment, by_variable
+from .recipe_variables import RecipeVariables, by_variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -124,7 +126,7 @@ def ask_spack(
     *,
     timeout: float = DEFAULT_TIMEOUT,
     directories: Directories | None = None,
-) -> RecipeEnvironment:
+) -> RecipeVariables:
     """Run `spack` to list the changes of loading the same specs; return those not in `loaded`.
 
     Spack runs in ``/`` and without a shell. Of the caller's environment, it gets only
@@ -162,16 +164,18 @@ def ask_spack(
         elif ours:
             replaces.append(variable)
         recorded += [
-            modification._replace(
-                spec=owners.find(modification.value), reason=f"reported by Spack {version}"
+            msgspec.structs.replace(
+                modification,
+                spec=owners.find(modification.value),
+                reason=f"reported by Spack {version}",
             )
             for modification in _without_repetition(theirs)
         ]
-    return RecipeEnvironment(
-        version,
-        tuple(recorded),
-        tuple(replaces),
-        tuple(spec.hash for spec in loaded.specs),
+    return RecipeVariables(
+        spack_version=version,
+        specs=tuple(spec.hash for spec in loaded.specs),
+        replaces=tuple(replaces),
+        modifications=tuple(recorded),
     )
 
 
