@@ -35,7 +35,7 @@ from spack_kernel.spack.environments.activation import specs_in_view
 from spack_kernel.spack.environments.manifest import open_environment
 from spack_kernel.spack.errors import SpackKernelError
 from spack_kernel.spack.load import modules
-from spack_kernel.spack.load.load import read_inspections
+from spack_kernel.spack.load.inspections import read_inspections
 from spack_kernel.spack.load.modules import ModuleSystem
 from spack_kernel.spack.load.recipe_variables import read_recipes
 from spack_kernel.spack.repos.repositories import Repository
@@ -208,7 +208,7 @@ class Readers:
         installed = describe("k", directory, read_kernel_json(directory))
         json.dumps(installed.as_dict())
         traits = installed_traits(installed)
-        traits.request(NotebookSpec(traits.spec, traits.hash, tuple(traits.specs)))
+        traits.request()
         traits.all_env()
 
     def shipped_kernel_json(self, data: bytes) -> None:

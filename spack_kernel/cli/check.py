@@ -6,28 +6,26 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from .options import (
-    add_companion_option,
-    add_env_option,
     add_json_option,
+    add_request_options,
     add_store_option,
     open_store,
-    variables,
 )
 from .sources import (
-    add_source_options,
     check_source,
     find_installed,
-    get_plan,
     get_source,
     installed_plan,
     instead_of_query,
+    refuse_options,
+    request_of,
 )
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
 
     from spack_kernel.kernels.plan import KernelPlan
+    from spack_kernel.kernels.request import KernelRequest
 
     from .console import Console
     from .trial import Step, Trial
@@ -72,9 +70,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--kernel", metavar="NAME", help="for a QUERY: which kernel to start, as for `install`"
     )
-    add_source_options(parser.add_argument_group("what to load"))
-    add_env_option(parser)
-    add_companion_option(parser)
+    add_request_options(parser, "check")
     add_json_option(parser)
     add_store_option(parser)
     return parser
@@ -88,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
 
     console: Console = args.console
     check_source(args)
-    chosen = variables(args)
+    request = request_of(args)
     if not 0 < args.timeout < math.inf:
         args.parser.error("argument --timeout: give a number of seconds above 0")
     report = _Report(console)
@@ -97,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     facts: dict[str, Any] = {"kernel": None, "specs": []}
     try:
         with trial.step("resolve") as step:
-            name, plan, made = _plan(args, chosen)
+            name, plan, made = _plan(args, request)
             facts["kernel"] = name
             facts["specs"] = [{"spec": s.label, "hash": s.hash} for s in plan.specs]
             step.detail = plan.source.describe()
@@ -118,32 +114,30 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _plan(
-    args: argparse.Namespace, chosen: Mapping[str, str]
+    args: argparse.Namespace, request: KernelRequest
 ) -> tuple[str | None, KernelPlan, dict[str, Any]]:
     """Return the name of an installed kernel, the plan, and the arguments for a new kernelspec.
 
     The name is None for a query. An installed kernel has a kernelspec, so it has no arguments.
     """
+    import msgspec
+
     from spack_kernel.kernels.candidates import choose_shipped
+    from spack_kernel.kernels.planner import plan_of
     from spack_kernel.spack.errors import SpackKernelError
 
     installed = find_installed(args)
     if installed is not None:
-        given = [*args.env, *args.store, *([args.kernel] if args.kernel else [])]
-        if given or args.modules or not args.load_modules or args.companion != "auto":
-            args.parser.error(
-                f"{installed.name} is an installed kernel, which has its own store, kernel, "
-                "companion and variables; options for these apply only to a QUERY"
-            )
+        also = ["--store"] if args.store else ["--kernel"] if args.kernel else []
+        refuse_options(args, installed, also)
         return installed.name, installed_plan(installed), {}
     try:
-        source = get_source(args, open_store(args), env=chosen)
+        source = get_source(args, open_store(args), request)
     except SpackKernelError as error:
         raise instead_of_query(args, error) from None
     shipped = choose_shipped(source.load.closure, args.kernel or source.default_kernel)
-    plan = get_plan(args, source, kernel=shipped is None)
-    made = {"env": chosen, "companion": args.companion, "shipped": shipped}
-    return None, plan, made | {"modules": args.modules, "load_modules": args.load_modules}
+    request = msgspec.structs.replace(request, kernel=shipped is None)
+    return None, plan_of(source, request), {"request": request, "shipped": shipped}
 
 
 class _Report:

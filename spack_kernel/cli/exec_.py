@@ -10,19 +10,18 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from .options import (
-    add_companion_option,
-    add_env_option,
     add_query_argument,
+    add_request_options,
     add_store_option,
     open_store,
-    variables,
 )
-from .sources import add_source_options, check_source, get_plan, get_source
+from .sources import check_source, get_source, request_of
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
+    from spack_kernel.kernels.request import KernelRequest
     from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
 
@@ -56,26 +55,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         epilog=_EPILOG,
     )
     add_query_argument(parser, "*")
-    parser.add_argument(
-        "--from-notebook",
-        action="store_true",
-        help="instead of QUERY: the spec recorded in the notebook that $SPACK_KERNEL_NOTEBOOK or "
-        "$JPY_SESSION_NAME names (see `spack-kernel pin`)",
-    )
-    parser.add_argument(
-        "--no-import-index",
-        action="store_true",
-        help="let the kernel search every directory of its PYTHONPATH at every import",
-    )
-    parser.add_argument(
-        "--recipes",
-        metavar="JSON",
-        default="",
-        help="the variables that package recipes set, as `install` records them in a kernelspec",
-    )
-    add_source_options(parser.add_argument_group("what to load"))
-    add_env_option(parser)
-    add_companion_option(parser)
+    add_request_options(parser, "exec")
     add_store_option(parser)
     return parser
 
@@ -91,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
             "--from-notebook loads what the notebook names: leave out QUERY, --environment and "
             "--view"
         )
-    chosen = variables(args)
+    request = request_of(args)
     from spack_kernel.spack.errors import SpackKernelError
     from spack_kernel.spack.system import file_checks
 
@@ -99,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     from .process import CommandError, replace_process
 
     with file_checks.Listener() as heard:
-        start = _start(args, chosen)
+        start = _start(args, request)
     if replay.is_pinned(args) and start.composition and not args.console.warned:
         replay.remember(args.arguments, start, heard.questions)
     try:
@@ -109,50 +89,48 @@ def run(args: argparse.Namespace) -> int:
         return error.status
 
 
-def _start(args: argparse.Namespace, env: Mapping[str, str]) -> Start:
-    """Return the command to start and its environment."""
+def _start(args: argparse.Namespace, request: KernelRequest) -> Start:
+    """Return what to start."""
+    import msgspec
+
     from spack_kernel.kernels.import_index import through_launcher
     from spack_kernel.kernels.plan import is_python
-    from spack_kernel.kernels.sources import specs_source
-    from spack_kernel.spack.load import read_inspections, read_recipes
+    from spack_kernel.kernels.planner import plan_of
 
     from .replay import Start
 
     command = args.behind
-    # Only this command needs ipykernel, so only this command requires one in the plan.
+    # Without ipykernel, only this command cannot work, so only it requires one.
     kernel = is_python(command[0]) and command[1:3] == ["-m", "ipykernel_launcher"]
+    request = msgspec.structs.replace(request, kernel=kernel)
     store = open_store(args)
-    if args.from_notebook:
-        inspections = read_inspections(args.prefix_inspections)
-        source = specs_source(store, _from_notebook(store), inspections=inspections)
-    else:
-        source = get_source(args, store, recipes=read_recipes(args.recipes), env=env)
-    plan = get_plan(args, source, kernel=kernel)
-    environment = plan.environment(os.environ, env=env)
+    specs = _from_notebook(store) if request.from_notebook else ()
+    plan = plan_of(get_source(args, store, request, specs=specs), request)
+    environment = plan.environment(os.environ, env=request.env)
     command, python = plan.command(command), plan.interpreter
     if kernel and python is not None:
-        index = not args.no_import_index
+        index = request.import_index
         command, environment = through_launcher(command, environment, python.facts, index=index)
-    # Modules and the configuration of a Spack instance can change before the next start.
+    # Modules, and the configuration of a Spack instance, can differ at the next start.
     lasting = not plan.modules and store.config is None and not store.left_out
     composition = plan.composition() if lasting else None
-    return Start(command, environment, env, python.path if python else "", composition)
+    return Start(command, environment, request.env, python.path if python else "", composition)
 
 
-def _from_notebook(store: Store) -> list[Spec]:
-    """Return the specs that the notebook of this process needs."""
+def _from_notebook(store: Store) -> Sequence[Spec]:
+    """Return the specs recorded in the notebook for which this process is started."""
     from spack_kernel.jupyter.notebook import (
         NOTEBOOK_VARIABLE,
         missing,
         notebook_path,
         read_notebook_spec,
     )
-    from spack_kernel.kernels.planner import Request, resolve
+    from spack_kernel.kernels.planner import resolve
     from spack_kernel.spack.errors import SpackKernelError
 
     path = notebook_path(os.environ, told=NOTEBOOK_VARIABLE not in os.environ)
     wanted = read_notebook_spec(path)
     try:
-        return resolve(store, Request(wanted.spec, wanted.hash, wanted.specs))
+        return resolve(store, wanted.request())
     except SpackKernelError as error:
         raise missing(error, path, wanted) from error

@@ -9,19 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .options import (
-    add_companion_option,
-    add_env_option,
     add_json_option,
     add_query_argument,
+    add_request_options,
     add_store_option,
     open_store,
     query_text,
     typed_command,
-    variables,
     warn_if_closed,
 )
 from .recipes import add_spack_options, ask_recipes
-from .sources import add_source_options, check_source, get_plan, get_source
+from .sources import check_source, get_source, request_of
 
 if TYPE_CHECKING:
     import argparse
@@ -67,8 +65,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         epilog=_EPILOG,
     )
     add_query_argument(parser, "*")
-    add_source_options(parser.add_argument_group("what to load"))
-    named = parser.add_argument_group("the kernel")
+    named = add_request_options(parser, "install")["the kernel"]
     named.add_argument(
         "--name", help="the name, as in `jupyter console --kernel NAME` (default: spack-SPEC)"
     )
@@ -79,8 +76,6 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         help="which kernel to start: one that a package in the closure ships, such as `ir` for R, "
         "or `python` (default: the one that the spec itself ships, otherwise python)",
     )
-    add_env_option(named)
-    add_companion_option(named)
     add_spack_options(named)
     group = parser.add_argument_group("where to write the kernelspec")
     where = group.add_mutually_exclusive_group()
@@ -108,43 +103,48 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Plan the kernel and write its kernelspec."""
+    import msgspec
+
     from spack_kernel.jupyter.kernelspecs import install_kernelspec, kernel_dict
     from spack_kernel.kernels.candidates import choose_shipped
+    from spack_kernel.kernels.planner import plan_of
     from spack_kernel.spack.load import ModulesError
 
     console: Console = args.console
     check_source(args)
-    chosen = variables(args)
+    request = request_of(args)
     store = open_store(args)
-    source = get_source(args, store, env=chosen)
+    source = get_source(args, store, request)
     shipped = choose_shipped(source.load.closure, args.kernel or source.default_kernel)
-    plan = get_plan(args, source, kernel=shipped is None)
+    request = msgspec.structs.replace(request, kernel=shipped is None)
+    plan = plan_of(source, request)
     recipes = ask_recipes(args, source)
     if recipes is not None and recipes.variables:
-        plan = get_plan(
-            args, get_source(args, store, recipes=recipes, env=chosen), kernel=shipped is None
-        )
-    for name, _, reason, source in plan.removals(chosen):
+        request = msgspec.structs.replace(request, recipes=recipes)
+        plan = plan_of(get_source(args, store, request), request)
+    for name, _, reason, source in plan.removals(request.env):
         console.warn(f"{name} from {source} is not set in the kernel: {reason}")
     if plan.modules:
         try:
-            plan.loaded_modules(plan.cleaned(os.environ)[0], env=chosen)
+            plan.loaded_modules(plan.cleaned(os.environ)[0], env=request.env)
         except ModulesError as error:
             console.warn(f"{error.summary}; a kernel started from this shell would fail")
     made: dict[str, Any] = {
         "query": query_text(args.query) if args.query and len(plan.specs) == 1 else None,
         "display_name": args.display_name,
-        "env": chosen,
-        "companion": args.companion,
         "shipped": shipped,
-        "modules": args.modules,
-        "load_modules": args.load_modules,
     }
     if args.dry_run:
-        console.print_json(kernel_dict(plan, **made))
+        console.print_json(kernel_dict(plan, request, **made))
         return 0
     installed = install_kernelspec(
-        plan, name=args.name, user=args.user, prefix=args.prefix, replace=args.replace, **made
+        plan,
+        request,
+        name=args.name,
+        user=args.user,
+        prefix=args.prefix,
+        replace=args.replace,
+        **made,
     )
     if console.json:
         console.print_json(installed.as_dict())

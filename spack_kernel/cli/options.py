@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import math
 import os
 import re
 import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spack_kernel import STORE_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from spack_kernel.kernels.request import Field
     from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
 
@@ -67,27 +70,65 @@ def add_query_argument(parser: argparse.ArgumentParser, nargs: str = "+") -> Non
     parser.add_argument("query", metavar="QUERY", nargs=nargs, help="a spec, as for `spack load`")
 
 
+def add_request_options(
+    parser: argparse.ArgumentParser, command: str
+) -> dict[str, argparse._ArgumentGroup]:
+    """Add the options of a request that a command takes, and return their groups by name.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+        The parser of the command.
+    command : str
+        One of `spack_kernel.kernels.request.GROUPS`.
+    """
+    from spack_kernel.kernels.request import GROUPS, fields
+
+    groups = {name: parser.add_argument_group(name) for name in GROUPS[command]}
+    for field in fields():
+        if field.option.group in groups:
+            _add_option(groups[field.option.group], field)
+    return groups
+
+
 def add_companion_option(parser: Adder) -> None:
-    """Add ``--companion``."""
-    parser.add_argument(
-        "--companion",
-        metavar="QUERY",
-        default="auto",
-        help="which py-ipykernel to use if the spec has none: a query, `none` to use none, or "
-        "`auto` for the best installed one (default)",
-    )
+    """Add ``--companion`` to a command that takes no other option of a request."""
+    from spack_kernel.kernels.request import fields
+
+    _add_option(parser, next(field for field in fields() if field.name == "companion"))
 
 
-def add_env_option(parser: Adder) -> None:
-    """Add ``--env``."""
-    parser.add_argument(
-        "--env",
-        metavar="NAME=VALUE",
-        action="append",
-        default=[],
-        help="a variable to set, repeatable; ${NAME} in the value is expanded from the loaded "
-        "environment (`--env NAME VALUE` is also accepted)",
-    )
+def _add_option(parser: Adder, field: Field) -> None:
+    """Add the option that sets a field of a request."""
+    option = field.option
+    shared: dict[str, Any] = {"dest": field.name, "help": option.usage}
+    if field.type is bool:
+        action = "store_false" if option.flag.startswith("--no-") else "store_true"
+        parser.add_argument(option.flag, action=action, **shared)
+        return
+    shared["metavar"] = option.metavar
+    if field.takes_json:
+        parser.add_argument(option.flag, default="", **shared)
+    elif isinstance(field.default, str):
+        parser.add_argument(option.flag, default=field.default, **shared)
+    elif isinstance(field.default, float):
+        parser.add_argument(option.flag, type=seconds, default=field.default, **shared)
+    else:
+        parser.add_argument(option.flag, action="append", default=[], **shared)
+
+
+def seconds(text: str) -> float:
+    """Return an option's number of seconds.
+
+    Raises
+    ------
+    ArgumentTypeError
+        When it is not a number from 0 upwards.
+    """
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) < math.inf:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
 
 
 def join_env_pairs(argv: Sequence[str]) -> list[str]:

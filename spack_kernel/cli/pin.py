@@ -138,7 +138,7 @@ def _show(args: argparse.Namespace, path: Any) -> int:
     """Print what a notebook needs; with ``--check``, also plan its kernel."""
     from spack_kernel.jupyter.notebook import missing, read_notebook_spec
     from spack_kernel.kernels.plan import plan_kernel
-    from spack_kernel.kernels.planner import Request, resolve
+    from spack_kernel.kernels.planner import resolve
     from spack_kernel.spack.errors import SpackKernelError
 
     console: Console = args.console
@@ -147,7 +147,7 @@ def _show(args: argparse.Namespace, path: Any) -> int:
     if args.check:
         try:
             store = open_store(args)
-            specs = resolve(store, Request(spec.spec, spec.hash, spec.specs))
+            specs = resolve(store, spec.request())
             plan_kernel(store, specs, companion=args.companion)
         except SpackKernelError as error:
             raise missing(error, path, spec) from error

@@ -5,23 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .options import (
-    add_companion_option,
     add_json_option,
     add_query_argument,
+    add_request_options,
     add_store_option,
     get_specs,
     open_store,
+    variables,
 )
 from .show_variables import entry_count, label, print_variables
 from .sources import (
-    add_source_options,
     check_source,
     find_installed,
-    get_plan,
     get_source,
     installed_plan,
     installed_traits,
     instead_of_query,
+    refuse_options,
+    request_of,
 )
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         epilog=_EPILOG,
     )
     add_query_argument(parser, "*")
-    add_source_options(parser.add_argument_group("what to load"))
+    add_request_options(parser, "show")
     part = parser.add_argument_group("show only a part").add_mutually_exclusive_group()
     part.add_argument("--tree", action="store_true", help="the dependency tree")
     part.add_argument("--paths", action="store_true", help="the entries of PYTHONPATH")
@@ -89,7 +90,6 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         default="all",
         help="follow only these types, separated by commas: build, link, run, test (default: all)",
     )
-    add_companion_option(parser)
     add_json_option(parser)
     add_store_option(parser)
     return parser
@@ -110,6 +110,7 @@ def run(args: argparse.Namespace) -> int:
         installed = find_installed(args)
         if installed is None:
             raise instead_of_query(args, error) from None
+        refuse_options(args, installed)
         plan = installed_plan(installed)
     else:
         if args.tree and specs:
@@ -117,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
             _show_tree(store, specs, deptypes, args)
             return 0
         plan = _plan(args, store, specs)
-    env = installed_traits(installed).all_env() if installed is not None else {}
+    env = installed_traits(installed).all_env() if installed is not None else variables(args)
     if args.tree:
         _show_tree(plan.store, plan.specs, deptypes, args)
     elif console.json:
@@ -168,8 +169,13 @@ def _print_removed(plan: KernelPlan, env: Mapping[str, str], console: Console) -
 
 
 def _plan(args: argparse.Namespace, store: Store, specs: Sequence[Spec]) -> KernelPlan:
+    import msgspec
+
+    from spack_kernel.kernels.planner import plan_of
+
     kernel = not (args.tree or args.variables or args.paths)
-    return get_plan(args, get_source(args, store, specs=specs), kernel=kernel)
+    request = msgspec.structs.replace(request_of(args), kernel=kernel)
+    return plan_of(get_source(args, store, request, specs=specs), request)
 
 
 def _show_tree(

@@ -8,64 +8,22 @@ from __future__ import annotations
 import difflib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from .options import get_specs
+from .options import get_specs, given_stores, query_text, variables
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from spack_kernel.jupyter.kernelspecs import InstalledKernelSpec
     from spack_kernel.jupyter.provisioner import KernelTraits
     from spack_kernel.kernels.plan import KernelPlan
+    from spack_kernel.kernels.request import KernelRequest
     from spack_kernel.kernels.sources import Source
     from spack_kernel.spack.errors import SpackKernelError
-    from spack_kernel.spack.load import RecipeVariables
     from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
-
-    from .options import Adder
-
-
-def add_source_options(parser: Adder) -> None:
-    """Add ``--environment``, ``--view``, ``--module`` and ``--no-modules``."""
-    parser.add_argument(
-        "--environment",
-        metavar="NAME|DIR",
-        default="",
-        help="instead of QUERY: a Spack environment, by name or by directory (./science); if it "
-        "has a view, the view is used",
-    )
-    parser.add_argument(
-        "--view",
-        metavar="NAME|PATH",
-        default="",
-        help="with --environment: which of its views to use, or `none`; instead of QUERY: the "
-        "directory of a view created with `spack view`",
-    )
-    parser.add_argument(
-        "--module",
-        metavar="MODULE",
-        action="append",
-        default=[],
-        dest="modules",
-        help="a module of the site to load before the kernel starts, repeatable; without QUERY: "
-        "only modules that Spack generated",
-    )
-    parser.add_argument(
-        "--no-modules",
-        action="store_false",
-        dest="load_modules",
-        help="do not load the modules that externals name",
-    )
-    parser.add_argument(
-        "--prefix-inspections",
-        metavar="JSON",
-        default="",
-        help="which subdirectories of prefixes to add to which variables, as recorded in "
-        "kernelspecs; replaces the configuration of the store",
-    )
 
 
 def check_source(args: argparse.Namespace) -> None:
@@ -77,71 +35,66 @@ def check_source(args: argparse.Namespace) -> None:
         args.parser.error("nothing to load: give a QUERY, --environment, --view or --module")
 
 
+def request_of(args: argparse.Namespace) -> KernelRequest:
+    """Return the request that the arguments describe.
+
+    Raises
+    ------
+    ConfigError, InvalidModification
+        When a value of ``--prefix-inspections`` or ``--recipes`` is not valid.
+    """
+    from spack_kernel.kernels.request import KernelRequest, fields
+    from spack_kernel.spack.load import read_inspections, read_recipes
+
+    values: dict[str, Any] = {
+        "stores": tuple(given_stores(args)),
+        "spec": query_text(args.query),
+    }
+    readers: dict[str, Callable[[Any], Any]] = {
+        "env": lambda _: variables(args),
+        "modules": tuple,
+        "prefix_inspections": read_inspections,
+        "recipes": read_recipes,
+        # A plain name is never a directory below the one in which the command happens to run.
+        "view": lambda view: os.path.abspath(view) if view[:1] == "." else view,  # noqa: PTH100
+    }
+    for field in fields():
+        value = getattr(args, field.name, None)
+        if value is not None and field.name not in values:
+            values[field.name] = readers.get(field.name, lambda value: value)(value)
+    return KernelRequest(**values)
+
+
 def get_source(
     args: argparse.Namespace,
     store: Store,
+    request: KernelRequest,
     *,
     specs: Sequence[Spec] = (),
-    recipes: RecipeVariables | None = None,
-    env: Mapping[str, str] | None = None,
 ) -> Source:
-    """Return the source that the arguments name.
+    """Return what the arguments load.
 
     Parameters
     ----------
     args : Namespace
-        Arguments that `check_source` has accepted.
+        Checked by `check_source`.
     store : Store
         The store to search.
+    request : KernelRequest
+        The request of the arguments.
     specs : sequence of Spec, optional
-        The specs that the queries select, if already known.
-    recipes : RecipeVariables, optional
-        What was recorded from package recipes.
-    env : mapping of str to str, optional
-        What ``--env`` sets.
+        The specs that the queries name, if they are known.
 
     Raises
     ------
     SpackKernelError
-        When the source is ambiguous or not installed.
+        When they do not name one installed thing.
     """
-    from spack_kernel.kernels.sources import kernel_source
-    from spack_kernel.spack.load import read_inspections
+    from spack_kernel.kernels.planner import source_of
 
-    inspections = read_inspections(args.prefix_inspections)
-    if args.environment:
-        return kernel_source.environment_source(
-            store, args.environment, view=args.view, inspections=inspections, recipes=recipes
-        )
-    if args.view:
-        # A name alone never means a subdirectory of the working directory.
-        view = os.path.abspath(args.view) if args.view[:1] == "." else args.view  # noqa: PTH100
-        return kernel_source.view_source(store, view, inspections=inspections)
-    if not args.query:
-        from spack_kernel.kernels.sources import module_source
-
-        return module_source(store, args.modules, os.environ, env=env)
-    specs = specs or get_specs(store, args.query)
-    return kernel_source.specs_source(store, specs, inspections=inspections, recipes=recipes)
-
-
-def get_plan(args: argparse.Namespace, source: Source, *, kernel: bool = True) -> KernelPlan:
-    """Return the plan for a source, with the modules and companion that the arguments name.
-
-    Raises
-    ------
-    SpackKernelError
-        When no kernel can be planned.
-    """
-    from spack_kernel.kernels.plan import plan_source
-
-    return plan_source(
-        source,
-        companion=args.companion,
-        kernel=kernel,
-        modules=args.modules,
-        modules_of_externals=args.load_modules,
-    )
+    if args.query and not specs:
+        specs = get_specs(store, args.query)
+    return source_of(store, request, specs=specs)
 
 
 def find_installed(args: argparse.Namespace) -> InstalledKernelSpec | None:
@@ -152,6 +105,35 @@ def find_installed(args: argparse.Namespace) -> InstalledKernelSpec | None:
 
     wanted = args.query[0].lower()
     return next((spec for spec in list_kernelspecs() if spec.name == wanted), None)
+
+
+def refuse_options(
+    args: argparse.Namespace, installed: InstalledKernelSpec, also: Sequence[str] = ()
+) -> None:
+    """End with a usage error if options of a request are given for an installed kernel.
+
+    Parameters
+    ----------
+    args : Namespace
+        The arguments.
+    installed : InstalledKernelSpec
+        The kernel that they name.
+    also : sequence of str
+        Other options that are given and that apply only to a query.
+    """
+    from spack_kernel.kernels.request import fields
+
+    request = request_of(args)
+    given = [
+        field.option.flag
+        for field in fields()
+        if field.option.group and getattr(request, field.name) != field.default
+    ]
+    if given or also:
+        args.parser.error(
+            f"{installed.name} is an installed kernel, which has its own settings: "
+            f"{', '.join([*given, *also])} can be given only with a QUERY"
+        )
 
 
 def instead_of_query(args: argparse.Namespace, error: SpackKernelError) -> SpackKernelError:
@@ -256,26 +238,23 @@ def installed_plan(installed: InstalledKernelSpec) -> KernelPlan:
     from spack_kernel.jupyter.errors import KernelSpecError
     from spack_kernel.jupyter.notebook import (
         NOTEBOOK_VARIABLE,
-        NotebookSpec,
         notebook_path,
         read_notebook_spec,
     )
     from spack_kernel.kernels.planner import Planner
     from spack_kernel.spack.errors import SpackKernelError
 
-    traits = installed_traits(installed)
-    wanted = NotebookSpec(traits.spec, traits.hash, tuple(traits.specs))
-    if traits.from_notebook:
+    request = installed_traits(installed).request()
+    if request.from_notebook:
         if not os.environ.get(NOTEBOOK_VARIABLE):
             raise KernelSpecError(
                 f"`{installed.name}` starts the spec that a notebook names, but no notebook is set",
                 hint=f"Set {NOTEBOOK_VARIABLE} to the path of a notebook, or check the notebook "
                 "with `spack-kernel pin --check NOTEBOOK`.",
             )
-        wanted = read_notebook_spec(notebook_path(os.environ, told=False))
-    request = traits.request(wanted)
+        request = read_notebook_spec(notebook_path(os.environ, told=False)).request(request)
     try:
-        return Planner().plan(request, {**os.environ, **traits.all_env()})
+        return Planner().plan(request, {**os.environ, **request.env})
     except SpackKernelError as error:
         error.details += (f"  requested by {installed.resource_dir}/kernel.json",)
         raise

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from spack_kernel.kernels.request import KernelRequest
 from spack_kernel.spack.errors import SpackKernelError
 from spack_kernel.spack.system import file_checks
 
@@ -91,6 +92,12 @@ class NotebookSpec:
         if self.specs:
             return self.specs
         return (f"/{self.hash}" if self.hash else self.spec,)
+
+    def request(self, options: KernelRequest | None = None) -> KernelRequest:
+        """Return the request for these specs, with the other options of a request."""
+        return msgspec.structs.replace(
+            options or KernelRequest(), spec=self.spec, hash=self.hash, specs=self.specs
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return the entry for the metadata."""

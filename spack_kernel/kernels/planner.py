@@ -10,22 +10,20 @@ import os
 import re
 import shlex
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spack_kernel.kernels.errors import RequestError
-from spack_kernel.kernels.interpreters.probe import PROBE_TIMEOUT
 from spack_kernel.kernels.plan.plan import KernelPlan, plan_source
 from spack_kernel.kernels.sources.kernel_source import environment_source, specs_source, view_source
 from spack_kernel.kernels.sources.spack_module import module_source
 from spack_kernel.spack.errors import Ambiguous, NoMatch, SpackKernelError, StoreNotFound
-from spack_kernel.spack.load import read_inspections, read_recipes
 from spack_kernel.spack.store import StoreCache
 from spack_kernel.spack.system import file_checks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from spack_kernel.kernels.request import KernelRequest
     from spack_kernel.kernels.sources.kernel_source import Source
     from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
@@ -40,69 +38,20 @@ NAMING = ("spec", "hash", "specs", "environment", "view")
 _KEPT_PLANS = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a kernelspec requests.
-
-    Attributes
-    ----------
-    spec : str
-        A query; empty when `hash` or `specs` is sufficient.
-    hash : str
-        A DAG hash, full or abbreviated, that pins the spec that `spec` once matched.
-    specs : tuple of str
-        Several queries to load together, instead of `spec` and `hash`.
-    environment : str
-        The name or the directory of a Spack environment; instead of specs.
-    view : str
-        With an environment, one of its views or ``none``; otherwise the directory of a view.
-    modules : tuple of str
-        Modules of the site's module system to load.
-    load_modules : bool
-        Whether to also load the modules that externals name.
-    recipes : str
-        What was recorded from package recipes, as JSON; empty if nothing was recorded.
-    prefix_inspections : str
-        The recorded prefix inspections of the site, as JSON; empty to use the store's.
-    stores : tuple of str
-        Install trees or Spack roots, the local one first; empty to discover a store.
-    companion : str
-        ``auto``, ``none`` or a query.
-    kernel : bool
-        Whether Python and ipykernel are needed.
-    probe_timeout : float
-        Time limit in seconds for probing the interpreter.
-    """
-
-    spec: str = ""
-    hash: str = ""
-    specs: tuple[str, ...] = ()
-    environment: str = ""
-    view: str = ""
-    modules: tuple[str, ...] = ()
-    load_modules: bool = True
-    recipes: str = ""
-    prefix_inspections: str = ""
-    stores: tuple[str, ...] = ()
-    companion: str = "auto"
-    kernel: bool = True
-    probe_timeout: float = PROBE_TIMEOUT
-
-
 class Planner:
     """Creates plans for requests; safe to call from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._stores = StoreCache()
-        self._plans: dict[Request, tuple[Store, KernelPlan, list[file_checks.Question]]] = {}
+        self._plans: dict[str, tuple[Store, KernelPlan, list[file_checks.Question]]] = {}
 
-    def plan(self, request: Request, environ: Mapping[str, str] | None = None) -> KernelPlan:
+    def plan(self, request: KernelRequest, environ: Mapping[str, str] | None = None) -> KernelPlan:
         """Return the plan for a request.
 
         Parameters
         ----------
-        request : Request
+        request : KernelRequest
             The request.
         environ : mapping of str to str, optional
             The environment variables that locate modules; by default those of this process.
@@ -113,23 +62,17 @@ class Planner:
             When anything is wrong with the request, the store, the query or the plan.
         """
         store = self.store(request.stores)
-        known = self._plans.get(request)
+        key = request.key()
+        known = self._plans.get(key)
         if known is not None and known[0] is store and file_checks.unchanged(known[2]):
             return known[1]
         with file_checks.Listener() as heard:
-            plan = plan_source(
-                source_of(store, request, environ),
-                companion=request.companion,
-                kernel=request.kernel,
-                modules=request.modules,
-                modules_of_externals=request.load_modules,
-                probe_timeout=request.probe_timeout,
-            )
+            plan = plan_of(source_of(store, request, environ), request)
         if plan.source.kind == "modules":
             return plan  # valid in this environment only
         with self._lock:
-            self._plans.pop(request, None)
-            self._plans[request] = store, plan, file_checks.distinct(heard.questions)
+            self._plans.pop(key, None)
+            self._plans[key] = store, plan, file_checks.distinct(heard.questions)
             while len(self._plans) > _KEPT_PLANS:
                 self._plans.pop(next(iter(self._plans)))
         return plan
@@ -151,27 +94,56 @@ class Planner:
             raise StoreNotFound(error.summary, details=error.details, hint=hint) from error
 
 
-def source_of(store: Store, request: Request, environ: Mapping[str, str] | None = None) -> Source:
+def plan_of(source: Source, request: KernelRequest) -> KernelPlan:
+    """Return a new plan for a source, with the options of a request.
+
+    Raises
+    ------
+    InterpreterError, KernelPackageError, PrefixGoneError
+        As `plan_source`.
+    """
+    return plan_source(
+        source,
+        companion=request.companion,
+        kernel=request.kernel,
+        modules=request.modules,
+        modules_of_externals=request.load_modules,
+        probe_timeout=request.probe_timeout,
+    )
+
+
+def source_of(
+    store: Store,
+    request: KernelRequest,
+    environ: Mapping[str, str] | None = None,
+    *,
+    specs: Sequence[Spec] = (),
+) -> Source:
     """Return what a request currently refers to: specs, a Spack environment, a view or modules.
 
-    The parameters are those of `Planner.plan`, and the store.
+    Parameters
+    ----------
+    store : Store
+        The store that the request names.
+    request, environ
+        As for `Planner.plan`.
+    specs : sequence of Spec, optional
+        The specs that the request names, if they are known.
 
     Raises
     ------
     RequestError
         When the request names nothing, or contradicts itself.
-    InvalidModification, ConfigError
-        When the data recorded from recipes or from the site's configuration is damaged.
     SpackKernelError
         As `resolve`, `environment_source`, `view_source` and `module_source`.
     """
-    recipes = read_recipes(request.recipes)
-    inspections = read_inspections(request.prefix_inspections)
+    recipes, inspections = request.recipes, request.prefix_inspections
     if request.modules and not any(getattr(request, name) for name in NAMING):
-        return module_source(store, request.modules, os.environ if environ is None else environ)
+        environ = os.environ if environ is None else environ
+        return module_source(store, request.modules, environ, env=request.env)
     if not request.environment and not request.view:
-        specs = resolve(store, request)
-        return specs_source(store, specs, inspections=inspections, recipes=recipes)
+        roots = specs or resolve(store, request)
+        return specs_source(store, roots, inspections=inspections, recipes=recipes)
     named = "environment" if request.environment else "view"
     also = [name for name in ("spec", "hash", "specs") if getattr(request, name)]
     if also:
@@ -190,7 +162,7 @@ def source_of(store: Store, request: Request, environ: Mapping[str, str] | None 
     return view_source(store, request.view, inspections=inspections)
 
 
-def resolve(store: Store, request: Request) -> list[Spec]:
+def resolve(store: Store, request: KernelRequest) -> list[Spec]:
     """Return the specs that a request currently refers to.
 
     A hash takes precedence over a query, unless the query clearly refers to another spec.
@@ -220,7 +192,7 @@ def resolve(store: Store, request: Request) -> list[Spec]:
     )
 
 
-def _pinned(store: Store, request: Request) -> Spec:
+def _pinned(store: Store, request: KernelRequest) -> Spec:
     dag_hash = request.hash.removeprefix("/").lower()
     recorded = store.with_hash_prefix(dag_hash) if dag_hash else []
     installed = [spec for spec in recorded if spec.installed]
@@ -246,7 +218,7 @@ def _pinned(store: Store, request: Request) -> Spec:
     return spec
 
 
-def _pin_gone(store: Store, request: Request, recorded: list[Spec]) -> NoMatch:
+def _pin_gone(store: Store, request: KernelRequest, recorded: list[Spec]) -> NoMatch:
     """Return the error for a pinned hash that is not installed, with what is installed instead."""
     known = recorded[0] if len(recorded) == 1 else None
     name = f"{known.name}@{known.version}/{known.hash[:7]}" if known else f"/{request.hash[:7]}"

@@ -96,7 +96,11 @@ def test_an_installed_kernel_keeps_its_own_settings(run: Runner, demo: Path) -> 
     ):
         result = run("check", "mine", *words)
         assert result.status == 2
-        assert "error: mine is an installed kernel, which has its own store, kernel," in result.err
+        assert "error: mine is an installed kernel, which has its own settings" in result.err
+        assert f": {words[0]} can be given only with a QUERY" in result.err
+    shown = run("show", "mine", "--env", "A=1")
+    assert shown.status == 2
+    assert "--env can be given only with a QUERY" in shown.err
 
 
 def test_an_installed_kernel_whose_spec_is_gone(

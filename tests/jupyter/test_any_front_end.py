@@ -21,6 +21,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 from spack_kernel.demo import DemoStore
 from spack_kernel.jupyter.kernelspecs.files import install_kernelspec
 from spack_kernel.kernels.plan.plan import plan_kernel
+from spack_kernel.kernels.request import KernelRequest
 from spack_kernel.spack import Store
 from tests.cloned_store import ClonedStore
 from tests.jupyter.conftest import Running, execute
@@ -84,7 +85,9 @@ def install(
     def install(*names: str, root: Path = demo_store.root, **env: str) -> str:
         store = Store.open(root)
         specs = [max(store.named(name), key=lambda spec: spec.version) for name in names]
-        return install_kernelspec(plan_kernel(store, specs), user=True, env=env).name
+        return install_kernelspec(
+            plan_kernel(store, specs), KernelRequest(env=env or {}), user=True
+        ).name
 
     return install
 

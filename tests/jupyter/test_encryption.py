@@ -21,6 +21,7 @@ from spack_kernel.jupyter.failure import KernelStartError
 from spack_kernel.jupyter.kernelspecs.files import install_kernelspec
 from spack_kernel.kernels.candidates.candidates import Survey
 from spack_kernel.kernels.plan.plan import plan_kernel
+from spack_kernel.kernels.request import KernelRequest
 from spack_kernel.kernels.sockets import SocketDirectory
 from spack_kernel.spack import Store
 from spack_kernel.spack.errors import SpackKernelError
@@ -51,7 +52,7 @@ def install(root: Path, query: str, companion: str = "auto") -> str:
     """Install a kernelspec for a query and return the name."""
     store = Store.open(root)
     plan = plan_kernel(store, [store.get(query)], companion=companion)
-    return install_kernelspec(plan, user=True, companion=companion).name
+    return install_kernelspec(plan, KernelRequest(companion=companion), user=True).name
 
 
 def declared(home: Path, name: str) -> Any:

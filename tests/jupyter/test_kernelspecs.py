@@ -29,6 +29,7 @@ from spack_kernel.jupyter.kernelspecs.files import (
 )
 from spack_kernel.kernels.isolated import command_line, isolated_command
 from spack_kernel.kernels.plan.plan import KernelPlan, plan_kernel
+from spack_kernel.kernels.request import KernelRequest
 from spack_kernel.spack import Store
 from tests.jupyter.conftest import execute
 from tests.small_store import SmallStore
@@ -43,7 +44,7 @@ def plan(demo_store: DemoStore) -> KernelPlan:
 
 
 def test_what_a_kernel_json_says(plan: KernelPlan, demo_store: DemoStore) -> None:
-    content = kernel_dict(plan, query="py-libensemble", env={"OMP_NUM_THREADS": "4"})
+    content = kernel_dict(plan, KernelRequest(env={"OMP_NUM_THREADS": "4"}), query="py-libensemble")
     (spec,) = plan.specs
     assert content["display_name"] == f"py-libensemble {spec.version} (Spack /{spec.hash[:7]})"
     assert content["language"] == "python"
@@ -68,7 +69,7 @@ def test_what_a_kernel_json_says(plan: KernelPlan, demo_store: DemoStore) -> Non
 
 
 def test_a_companion_that_was_chosen_is_remembered(plan: KernelPlan) -> None:
-    content = kernel_dict(plan, companion="py-ipykernel@7")
+    content = kernel_dict(plan, KernelRequest(companion="py-ipykernel@7"))
     config = content["metadata"]["kernel_provisioner"]["config"]
     assert config["companion"] == "py-ipykernel@7"
     position = content["argv"].index("--companion")
@@ -136,7 +137,9 @@ def test_the_kernels_own_command_in_an_argv(plan: KernelPlan) -> None:
 @pytest.fixture
 def install(jupyter_home: Path, plan: KernelPlan) -> Any:
     def installer(**options: Any) -> Any:
-        return install_kernelspec(plan, **{"user": True, "query": "py-libensemble", **options})
+        request = KernelRequest(env=options.pop("env", {}))
+        shared = {"user": True, "query": "py-libensemble"}
+        return install_kernelspec(plan, request, **{**shared, **options})
 
     return installer
 

@@ -85,7 +85,7 @@ def test_a_view_of_ones_own(
         ({"environment": "/nowhere"}, "/nowhere does not exist"),
         ({"environment": "science"}, "no environment named science can be found"),
         ({"view": "/nowhere"}, "there is no view at /nowhere: no such directory"),
-        ({"view": "tools"}, "named by its whole path, which 'tools' is not"),
+        ({"view": "tools"}, "needs an absolute path, which 'tools' is not"),
         ({"environment": "/e", "spec": "py-x"}, "has `environment` and also `spec`"),
         ({"view": "/v", "specs": ["py-x"]}, "has `view` and also `specs`"),
         ({"environment": "/e", "from_notebook": True}, "`from_notebook` and also `environment`"),
@@ -255,7 +255,7 @@ def test_a_server_without_a_login_shell_is_told_where_modules_are(
     text = str(caught.value)
     assert "python@" in text
     assert "is an external that names site-python/3" in text
-    assert "`load_modules` false (--no-modules)" in text
+    assert "`load_modules` to false (--no-modules)" in text
     write_kernel("trait", **pin, env=settings)
     _, client = start("trait")
     assert execute(client, MODULES).startswith("27000@licenses")

@@ -23,7 +23,8 @@ from spack_kernel.jupyter.discovery.offers import OfferFilter
 from spack_kernel.jupyter.discovery.store_listing import Listing, list_store
 from spack_kernel.jupyter.discovery.watch import StoreWatcher
 from spack_kernel.kernels.plan import KernelPlan, plan_dict
-from spack_kernel.kernels.planner import Planner, Request
+from spack_kernel.kernels.planner import Planner
+from spack_kernel.kernels.request import KernelRequest
 from spack_kernel.spack import Store
 from spack_kernel.spack.errors import SpackKernelError
 from tests.cloned_store import ClonedStore
@@ -36,20 +37,20 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 _AWAY = ".away"
 
 
-def requests(root: Path) -> dict[str, Request]:
+def requests(root: Path) -> dict[str, KernelRequest]:
     """Return the requests for each step: specs, an environment, a view, by tree and by instance."""
     hashes: dict[str, str] = json.loads((root / "hashes.json").read_text())
     site, own, instance = (str(root / name) for name in ("site", "own", "spack"))
     return {
-        "a hash": Request(hash=hashes["py-libensemble"], stores=(site,)),
-        "a query": Request(spec="py-numpy@2.2:", stores=(site,)),
-        "a chain": Request(spec="py-mine", stores=(own, site)),
-        "an instance": Request(spec="py-mine", stores=(instance,)),
-        "a virtual": Request(spec="py-mine ^python", stores=(instance,)),
-        "two specs": Request(specs=("py-libensemble", "py-matplotlib"), stores=(site,)),
-        "an environment": Request(environment=str(root / "env"), stores=(site,)),
-        "its roots": Request(environment=str(root / "env"), view="none", stores=(site,)),
-        "a view": Request(view=str(root / "view"), stores=(site,)),
+        "a hash": KernelRequest(hash=hashes["py-libensemble"], stores=(site,)),
+        "a query": KernelRequest(spec="py-numpy@2.2:", stores=(site,)),
+        "a chain": KernelRequest(spec="py-mine", stores=(own, site)),
+        "an instance": KernelRequest(spec="py-mine", stores=(instance,)),
+        "a virtual": KernelRequest(spec="py-mine ^python", stores=(instance,)),
+        "two specs": KernelRequest(specs=("py-libensemble", "py-matplotlib"), stores=(site,)),
+        "an environment": KernelRequest(environment=str(root / "env"), stores=(site,)),
+        "its roots": KernelRequest(environment=str(root / "env"), view="none", stores=(site,)),
+        "a view": KernelRequest(view=str(root / "view"), stores=(site,)),
     }
 
 

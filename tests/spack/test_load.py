@@ -12,7 +12,8 @@ from golden_environments import ORDERED, VERSIONS, Environment, Golden, open_gol
 from small_stores import dag_hash, make, make_store, node
 
 from spack_kernel.spack.load.directories import Directories
-from spack_kernel.spack.load.load import DEFAULT_INSPECTIONS, LoadEnvironment, load_environment
+from spack_kernel.spack.load.inspections import DEFAULT_INSPECTIONS
+from spack_kernel.spack.load.load import LoadEnvironment, load_environment
 from spack_kernel.spack.store.store import Store
 
 # Differences from Spack's answers, by name. The answers were recorded while packages were still

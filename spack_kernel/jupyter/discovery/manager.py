@@ -33,7 +33,6 @@ from spack_kernel.jupyter.kernelspecs.names import (
     says,
 )
 from spack_kernel.kernels.candidates import PACKAGES
-from spack_kernel.kernels.loading import Loading
 
 from .offers import LIMIT, Offer, OfferFilter
 from .watch import StoreWatcher
@@ -278,7 +277,7 @@ class SpackKernelSpecManager(KernelSpecManager):
             return list(self.upstreams)
         paths: list[str] = []
         for watcher in self._stores():
-            paths += watcher.listing.offers.stores if watcher.listing else watcher.paths
+            paths += watcher.listing.offers.request.stores if watcher.listing else watcher.paths
         return list(dict.fromkeys(paths))
 
     def _refresh(self) -> None:
@@ -301,7 +300,7 @@ class SpackKernelSpecManager(KernelSpecManager):
         offered: dict[str, _Known] = {}
         if self.notebook_kernel:
             first = self._stores()[0].listing if self.stores else None
-            inspections = first.offers.prefix_inspections if first else None
+            inspections = first.offers.request.prefix_inspections if first else None
             content = notebook_content(NOTEBOOK_DISPLAY_NAME, self._all_stores(), inspections)
             offered[NOTEBOOK_NAME] = _Known(Offer(NOTEBOOK_NAME, content), None)
         for watcher in self._stores():
@@ -350,7 +349,7 @@ class SpackKernelSpecManager(KernelSpecManager):
                 "no kernelspec has that name, and it does not consist of a spec and a hash",
                 "`jupyter kernelspec list` shows the available kernels.",
             )
-        places = [" > ".join(w.listing.offers.stores) for w in self._stores() if w.listing]
+        places = [" > ".join(w.listing.offers.request.stores) for w in self._stores() if w.listing]
         raise UnknownKernelError(
             kernel_name,
             f"no such spec is recorded in {', '.join(places) or 'a store'}",
@@ -389,15 +388,13 @@ class SpackKernelSpecManager(KernelSpecManager):
         assert watcher.listing is not None
         pin = _Pin(package, name.partition(f"{package.lower()}-")[2].rpartition("-")[0], dag_hash)
         content = kernel_content(
+            watcher.listing.offers.request,
             [pin],
-            watcher.listing.offers.stores,
             query=package,
             display_name=" ".join(default_display_name([pin]).split()),
-            companion=self.companion,
             # Assumed without reading the prefix; checked when the kernel starts.
             debugger=True,
             encryption=True,
-            loading=Loading(prefix_inspections=watcher.listing.offers.prefix_inspections),
         )
         return Offer(name, content)
 

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from spack_kernel.jupyter.kernelspecs.content import kernel_content, kernel_name, store_paths
+from spack_kernel.jupyter.kernelspecs.content import (
+    ENVIRONMENT_DISPLAY_NAME,
+    ENVIRONMENT_NAME,
+    kernel_content,
+    kernel_name,
+    store_paths,
+)
 from spack_kernel.jupyter.kernelspecs.names import (
     DISPLAY_NAME_TEMPLATE,
     NAME_TEMPLATE,
@@ -27,7 +33,7 @@ from spack_kernel.kernels.candidates import (
     read_logos,
     shipped_kernels,
 )
-from spack_kernel.kernels.loading import ENVIRONMENT_DISPLAY_NAME, ENVIRONMENT_NAME, Loading
+from spack_kernel.kernels.request import KernelRequest
 from spack_kernel.spack.environments import EnvironmentNotReady, environment_names
 from spack_kernel.spack.errors import ITEM_ERRORS, SpackKernelError, reason_of
 from spack_kernel.spack.load import site_inspections
@@ -116,8 +122,8 @@ class Offers(msgspec.Struct, frozen=True):
     ----------
     offers : tuple of Offer
         The kernels, sorted by name.
-    stores : tuple of str
-        The install trees they are in.
+    request : KernelRequest
+        The stores they are in, and the options that all of them have.
     problems : tuple of str
         A line for each requested item that could not be offered.
     left_out : int
@@ -125,16 +131,13 @@ class Offers(msgspec.Struct, frozen=True):
     complete : bool
         Whether everything requested could be read, so that specs that are not offered do not
         exist.
-    prefix_inspections : mapping or None
-        The site's prefix inspections, where they differ from Spack's defaults.
     """
 
     offers: tuple[Offer, ...]
-    stores: tuple[str, ...]
+    request: KernelRequest
     problems: tuple[str, ...]
     left_out: int
     complete: bool = True
-    prefix_inspections: dict[str, tuple[str, ...]] | None = None
 
 
 def offers_of(store: Store, chosen: OfferFilter) -> Offers:
@@ -151,8 +154,11 @@ class _Gatherer:
     def __init__(self, store: Store, chosen: OfferFilter) -> None:
         self._store = store
         self._selection = chosen
-        self._stores = store_paths(store)
-        self._inspections = site_inspections(store)
+        self._request = KernelRequest(
+            stores=tuple(store_paths(store)),
+            prefix_inspections=site_inspections(store),
+            companion=chosen.companion,
+        )
         self._survey = Survey(store, chosen.kernel_packages)
         self._shipped: dict[str, list[ShippedKernel]] = {}
         self._problems: list[str] = []
@@ -182,11 +188,10 @@ class _Gatherer:
         offers += [o for o in self._environments() if o.name not in taken]
         return Offers(
             offers=tuple(sorted(offers, key=lambda offer: offer.name)),
-            stores=tuple(self._stores),
+            request=self._request,
             problems=tuple(self._problems),
             left_out=left_out,
             complete=self._complete,
-            prefix_inspections=self._inspections,
         )
 
     def _check_companion(self) -> None:
@@ -318,14 +323,12 @@ class _Gatherer:
             name = f"{name}.{shipped.name}"
             display_name = f"{shipped.display_name} in {display_name}"
         content = kernel_content(
+            self._request,
             [spec],
-            self._stores,
             display_name=display_name,
-            companion=chosen.companion,
             debugger=candidate.debugger,
             encryption=candidate.encryption,
             shipped=shipped,
-            loading=Loading(prefix_inspections=self._inspections),
         )
         if shipped is None:
             return Offer(name, content)
@@ -347,15 +350,12 @@ class _Gatherer:
                 continue
             values = {"name": os.path.basename(environment.name)}  # noqa: PTH119 - also for names
             content = kernel_content(
+                msgspec.structs.replace(self._request, environment=str(environment.path)),
                 found.specs,
-                self._stores,
+                pin=False,
                 display_name=ENVIRONMENT_DISPLAY_NAME.format(**values),
-                companion=self._selection.companion,
                 debugger=any(candidate.debugger for candidate in able),
                 encryption=all(candidate.encryption for candidate in able),
-                loading=Loading(
-                    environment=str(environment.path), prefix_inspections=self._inspections
-                ),
             )
             yield Offer(kernel_name(ENVIRONMENT_NAME.format(**values)), content)
 

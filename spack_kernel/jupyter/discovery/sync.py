@@ -165,7 +165,7 @@ def wanted_kernels(manager: SpackKernelSpecManager) -> Wanted:
     problems: list[str] = []
     failures: list[tuple[str, SpackKernelError]] = []
     stores: list[str] = []
-    inspections: Mapping[str, Sequence[str]] | None = None
+    inspections: dict[str, tuple[str, ...]] | None = None
     complete = True
     for paths in manager.store_lists():
         try:
@@ -176,14 +176,14 @@ def wanted_kernels(manager: SpackKernelSpecManager) -> Wanted:
             continue
         if not stores:
             # The inspections of the local store also apply to its upstreams.
-            inspections = listing.offers.prefix_inspections
-        stores += listing.offers.stores
+            inspections = listing.offers.request.prefix_inspections
+        stores += listing.offers.request.stores
         complete &= listing.offers.complete
         problems += listing.offers.problems
         if listing.offers.left_out and manager.limit:
             problems.append(
-                f"{listing.offers.left_out} specs of {listing.offers.stores[0]} are beyond the "
-                f"limit of {manager.limit}"
+                f"{listing.offers.left_out} specs of {listing.offers.request.stores[0]} are beyond "
+                f"the limit of {manager.limit}"
             )
         for offer in listing.offers.offers:
             offers.setdefault(offer.name, offer)

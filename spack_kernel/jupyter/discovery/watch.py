@@ -11,6 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from spack_kernel.kernels.request import KernelRequest
 from spack_kernel.spack.database import INDEX_PATH
 from spack_kernel.spack.errors import SpackKernelError, one_line
 from spack_kernel.spack.system import file_checks, printable
@@ -157,8 +158,9 @@ class StoreWatcher:
             self._say(f"no kernels of {self._place}: {one_line(error)}")
             self._failed(selection, before)
             packages = self._listing.packages if self._listing else "\n"
-            stores = self._listing.offers.stores if self._listing else self.paths
-            self._listing = Listing(Offers((), stores, (), 0), packages)
+            known = self._listing.offers.request if self._listing else None
+            request = known or KernelRequest(stores=self.paths)
+            self._listing = Listing(Offers((), request, (), 0), packages)
             return
         self._listing = listing
         self._read_with = selection

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
 
 from spack_kernel.kernels.interpreters import METADATA as CAN_ENCRYPT
 from spack_kernel.kernels.isolated import command_line
-from spack_kernel.kernels.loading import (
-    Loading,
-    inspections_config,
-    inspections_words,
-    source_names,
-)
 from spack_kernel.kernels.plan import KERNEL_COMMAND, is_python
+from spack_kernel.kernels.request import KernelRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from spack_kernel.kernels.candidates import ShippedKernel
     from spack_kernel.kernels.plan import KernelPlan
+    from spack_kernel.kernels.sources import Source
     from spack_kernel.spack.store import Store
+
+ENVIRONMENT_NAME = "spack-env-{name}"
+ENVIRONMENT_DISPLAY_NAME = "{name} (Spack environment)"
+
+_VIEW_NAME, _VIEW_DISPLAY_NAME = "spack-view-{name}", "{name} (Spack view)"
+_MODULES_NAME, _MODULES_DISPLAY_NAME = "spack-module-{name}", "{name} (module)"
 
 #: The name under which `SpackProvisioner` is registered.
 PROVISIONER_NAME = "spack-provisioner"
@@ -72,14 +77,11 @@ def default_display_name(specs: Sequence[Pin], shipped: ShippedKernel | None = N
 
 def kernel_dict(
     plan: KernelPlan,
+    request: KernelRequest | None = None,
     *,
     query: str | None = None,
     display_name: str | None = None,
-    env: Mapping[str, str] | None = None,
-    companion: str = "auto",
     shipped: ShippedKernel | None = None,
-    modules: Sequence[str] = (),
-    load_modules: bool = True,
 ) -> dict[str, Any]:
     """Return the content of the kernel.json for a plan.
 
@@ -87,188 +89,137 @@ def kernel_dict(
     ----------
     plan : KernelPlan
         The plan of the kernel; its specs are pinned by hash.
-    query, display_name, env, companion, shipped
+    request : KernelRequest, optional
+        What the plan was made for; its options are recorded.
+    query, display_name, shipped
         See `kernel_content`.
-    modules, load_modules
-        As passed to the plan.
     """
-    names = source_names(plan.source)
+    source = plan.source
+    names = source_names(source)
     if names and shipped is None:
         display_name = display_name or names[1]
+    recipes, inspections = source.recipes, source.prefix_inspections
+    recorded = msgspec.structs.replace(
+        request or KernelRequest(),
+        stores=tuple(store_paths(plan.store)),
+        spec="",
+        hash="",
+        specs=(),
+        environment=source.environment,
+        view={"environment": source.view_name, "view": source.view}.get(source.kind, ""),
+        recipes=recipes if recipes and recipes.variables else None,
+        prefix_inspections=None
+        if inspections is None
+        else {where: tuple(variables) for where, variables in inspections.items()},
+    )
     return kernel_content(
+        recorded,
         plan.specs,
-        store_paths(plan.store),
+        # An environment, a view or a module is resolved again at each start.
+        pin=source.kind == "specs",
         query=query,
         display_name=display_name,
-        env=env,
-        companion=companion,
         debugger=plan.debugger,
         encryption=not plan.unencrypted,
         shipped=shipped,
-        loading=Loading.of(plan.source, modules=modules, load_modules=load_modules),
     )
 
 
 def kernel_content(
+    request: KernelRequest,
     specs: Sequence[Pin],
-    stores: Sequence[str],
     *,
+    pin: bool = True,
     query: str | None = None,
     display_name: str | None = None,
-    env: Mapping[str, str] | None = None,
-    companion: str = "auto",
     debugger: bool = False,
     encryption: bool = False,
     shipped: ShippedKernel | None = None,
-    loading: Loading | None = None,
 ) -> dict[str, Any]:
-    """Return the content of a kernel.json that is pinned to specs.
+    """Return the content of a kernel.json.
 
     Parameters
     ----------
+    request : KernelRequest
+        What the kernel is to load besides the specs, or instead of them, and its options.
     specs : sequence of Pin
         The roots.
-    stores : sequence of str
-        The install trees they are in, the local one first.
+    pin : bool
+        Whether the kernel is pinned to the roots.
     query : str, optional
-        The query as the user typed it. It is recorded so that an error can report what it finds
-        later. Only for a single spec.
+        The query of the user, recorded so that an error message can say what it matches later.
+        Only for one spec.
     display_name : str, optional
         The name that front ends show.
-    env : mapping, optional
-        Variables to set in the kernel; ``${NAME}`` in a value expands to the loaded value.
-    companion : str
-        As for `plan_kernel`.
     debugger, encryption : bool
-        Whether this IPython kernel supports debugging and encrypted connections.
+        Whether IPython can debug there, and whether its connection can be encrypted.
     shipped : ShippedKernel, optional
         The kernel to start instead of IPython.
-    loading : Loading, optional
-        What to load in addition to the specs, or instead of them. If instead, the specs are not
-        pinned: an environment or a view is read when the kernel starts.
     """
-    loading = loading or Loading()
-    config: dict[str, Any] = loading.config()
-    pinned = specs if loading.needs_specs else ()
-    if len(pinned) == 1:
-        root = pinned[0]
-        config |= {"spec": query or f"{root.name}@{root.version}", "hash": root.hash}
-    elif pinned:
-        config["specs"] = [f"{spec.name}/{spec.hash}" for spec in pinned]
-    config["store"] = stores[0] if len(stores) == 1 else list(stores)
-    if companion != "auto":
-        config["companion"] = companion
-    env = {**(shipped.env if shipped else {}), **(env or {})}
+    if pin and len(specs) == 1:
+        (root,) = specs
+        spec = query or f"{root.name}@{root.version}"
+        request = msgspec.structs.replace(request, spec=spec, hash=root.hash)
+    elif pin:
+        pins = tuple(f"{spec.name}/{spec.hash}" for spec in specs)
+        request = msgspec.structs.replace(request, specs=pins)
+    env = {**(shipped.env if shipped else {}), **request.env}
     if shipped:
         metadata = dict(shipped.metadata)
     else:
         metadata = {"debugger": debugger, **(CAN_ENCRYPT if encryption else {})}
-    command = exec_command(
-        pinned,
-        stores,
-        env=env,
-        companion=companion,
-        command=shipped.argv if shipped else None,
-        loading=loading,
-    )
     return {
-        "argv": command,
+        # The variables are in it as well, because `exec` cannot distinguish those of the
+        # kernelspec from those of the front end.
+        "argv": [
+            *command_line(),
+            "exec",
+            *msgspec.structs.replace(request, env=env).to_words(),
+            *(f"{spec.name}/{spec.hash}" for spec in (specs if pin else ())),
+            "--",
+            *(shipped.argv if shipped else KERNEL_COMMAND),
+        ],
         "display_name": display_name or default_display_name(specs, shipped),
         "language": shipped.language if shipped else "python",
         "interrupt_mode": shipped.interrupt_mode if shipped else "signal",
         **({"env": env} if env else {}),
-        "metadata": {
-            **metadata,
-            "kernel_provisioner": {"provisioner_name": PROVISIONER_NAME, "config": config},
-        },
+        "metadata": metadata | _provisioner(msgspec.structs.replace(request, env={})),
     }
 
 
 def notebook_content(
     display_name: str,
     stores: Sequence[str],
-    prefix_inspections: Mapping[str, Sequence[str]] | None = None,
+    prefix_inspections: dict[str, tuple[str, ...]] | None = None,
 ) -> dict[str, Any]:
-    """Return the content of the kernel.json of the kernel whose spec the notebook names.
+    """Return the content of the kernel.json of a kernel whose spec the notebook names.
 
     Parameters
     ----------
     display_name : str
         The name that front ends show.
     stores : sequence of str
-        The stores to search for the notebook's spec, the local one first; empty to discover one.
+        The stores in which the spec is searched, the local one first; empty to find one.
     prefix_inspections : mapping, optional
-        The site's prefix inspections, where they differ from Spack's defaults.
+        The site's prefix inspections, if they are not Spack's own.
     """
-    config: dict[str, Any] = {"from_notebook": True, **inspections_config(prefix_inspections)}
-    if stores:
-        config["store"] = stores[0] if len(stores) == 1 else list(stores)
-    words = [word for path in stores for word in ("--store", path)]
-    words += inspections_words(prefix_inspections)
+    request = KernelRequest(
+        stores=tuple(stores), from_notebook=True, prefix_inspections=prefix_inspections
+    )
     return {
-        "argv": [*command_line(), "exec", *words, "--from-notebook", "--", *KERNEL_COMMAND],
+        "argv": [*command_line(), "exec", *request.to_words(), "--", *KERNEL_COMMAND],
         "display_name": display_name,
         "language": "python",
         "interrupt_mode": "signal",
-        "metadata": {
-            # Assumed: the notebook's spec is known only when the kernel starts.
-            **CAN_ENCRYPT,
-            "debugger": True,
-            "kernel_provisioner": {"provisioner_name": PROVISIONER_NAME, "config": config},
-        },
+        # Whether encryption works with the notebook's spec is checked when the kernel starts.
+        "metadata": {**CAN_ENCRYPT, "debugger": True} | _provisioner(request),
     }
 
 
-def exec_command(
-    specs: Sequence[Pin],
-    stores: Sequence[str],
-    *,
-    env: Mapping[str, str],
-    companion: str = "auto",
-    command: Sequence[str] | None = None,
-    loading: Loading | None = None,
-) -> list[str]:
-    """Return an argv that starts the kernel without a provisioner: `spack-kernel exec`.
-
-    Front ends that do not support provisioners run it unchanged. It contains the environment
-    variables because `exec` cannot distinguish those that the kernelspec sets from those that
-    it inherits from the front end.
-    """
-    words = [*command_line(), "exec"]
-    for path in stores:
-        words += ["--store", path]
-    if companion != "auto":
-        words += ["--companion", companion]
-    for name, value in env.items():
-        words += ["--env", f"{name}={value}"]
-    words += loading.words() if loading else []
-    words += [f"{spec.name}/{spec.hash}" for spec in specs]
-    return [*words, "--", *(command or KERNEL_COMMAND)]
-
-
-def config_words(config: Mapping[str, Any]) -> list[str]:
-    """Return the `spack-kernel` options that correspond to the configuration in a kernel.json.
-
-    Parameters
-    ----------
-    config : mapping
-        The traits it sets, validated. Traits that name specs are left out: specs are not options.
-    """
-    store = config.get("store", ())
-    words = [
-        w for path in ([store] if isinstance(store, str) else store) for w in ("--store", path)
-    ]
-    for name in ("environment", "view", "companion"):
-        if config.get(name):
-            words += [f"--{name}", config[name]]
-    for module in config.get("modules", ()):
-        words += ["--module", module]
-    if config.get("load_modules") is False:
-        words.append("--no-modules")
-    words += inspections_words(config.get("prefix_inspections"))
-    for name, value in config.get("env", {}).items():
-        words += ["--env", f"{name}={value}"]
-    return words
+def _provisioner(request: KernelRequest) -> dict[str, Any]:
+    """Return the part of a kernel.json's metadata that selects and configures the provisioner."""
+    config = request.to_config()
+    return {"kernel_provisioner": {"provisioner_name": PROVISIONER_NAME, "config": config}}
 
 
 def store_paths(store: Store) -> list[str]:
@@ -300,3 +251,17 @@ def kernel_command(argv: Sequence[str]) -> list[str]:
         ):
             return command[separator + 1 :]
     return command
+
+
+def source_names(source: Source) -> tuple[str, str] | None:
+    """Return a kernel's name (not normalized) and its display name; None for specs."""
+    templates = {
+        "environment": (ENVIRONMENT_NAME, ENVIRONMENT_DISPLAY_NAME),
+        "view": (_VIEW_NAME, _VIEW_DISPLAY_NAME),
+        "modules": (_MODULES_NAME, _MODULES_DISPLAY_NAME),
+    }.get(source.kind)
+    if templates is None:
+        return None
+    name = source.name if source.kind == "modules" else PurePath(source.name).name
+    kernel, display = templates
+    return kernel.format(name=name), display.format(name=name)

@@ -19,17 +19,24 @@ from jupyter_core.paths import SYSTEM_JUPYTER_PATH
 from spack_kernel.jupyter.errors import KernelSpecError
 from spack_kernel.kernels import user_cache
 from spack_kernel.kernels.candidates import MAX_KERNEL_JSON_SIZE, read_logos
-from spack_kernel.kernels.loading import source_names
 from spack_kernel.spack.system import file_checks
 
-from .content import KERNEL_FILE, PROVISIONER_NAME, default_name, kernel_dict, kernel_name
+from .content import (
+    KERNEL_FILE,
+    PROVISIONER_NAME,
+    default_name,
+    kernel_dict,
+    kernel_name,
+    source_names,
+)
 from .names import check_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from spack_kernel.kernels.candidates import ShippedKernel
     from spack_kernel.kernels.plan import KernelPlan
+    from spack_kernel.kernels.request import KernelRequest
 
 #: The directory with our logos.
 RESOURCES = Path(__file__).with_name("resources")
@@ -77,17 +84,14 @@ class InstalledKernelSpec:
 
 def install_kernelspec(
     plan: KernelPlan,
+    request: KernelRequest | None = None,
     *,
     query: str | None = None,
     name: str | None = None,
     display_name: str | None = None,
     user: bool = False,
     prefix: str | os.PathLike[str] | None = None,
-    env: Mapping[str, str] | None = None,
-    companion: str = "auto",
     shipped: ShippedKernel | None = None,
-    modules: Sequence[str] = (),
-    load_modules: bool = True,
     replace: bool = False,
 ) -> InstalledKernelSpec:
     """Write a kernelspec for a plan to a directory of kernelspecs, atomically.
@@ -96,7 +100,7 @@ def install_kernelspec(
     ----------
     plan : KernelPlan
         The plan of the kernel.
-    query, display_name, env, companion, shipped, modules, load_modules
+    request, query, display_name, shipped
         See `kernel_dict`.
     name : str, optional
         The kernel's name; by default `default_name`.
@@ -117,16 +121,7 @@ def install_kernelspec(
     check_name(name)
     if user and prefix is not None:
         raise KernelSpecError("`user` and `prefix` are mutually exclusive: pass only one of them")
-    content = kernel_dict(
-        plan,
-        query=query,
-        display_name=display_name,
-        env=env,
-        companion=companion,
-        shipped=shipped,
-        modules=modules,
-        load_modules=load_modules,
-    )
+    content = kernel_dict(plan, request, query=query, display_name=display_name, shipped=shipped)
     directory = kernels_directory(user=user, prefix=prefix)
     logos, _ = read_logos(shipped.spec.prefix or "", shipped.directory) if shipped else ({}, [])
     resource_dir = write_kernelspec(directory, name, content, replace=replace, logos=logos)

@@ -16,12 +16,11 @@ from traitlets import TraitError
 from spack_kernel.jupyter.errors import KernelDiedError, KernelSpecError
 from spack_kernel.jupyter.kernelspecs.content import (
     KERNEL_FILE,
-    config_words,
     kernel_command,
     starts_ipykernel,
     store_paths,
 )
-from spack_kernel.jupyter.notebook import NotebookSpec, missing, notebook_path, read_notebook_spec
+from spack_kernel.jupyter.notebook import missing, notebook_path, read_notebook_spec
 from spack_kernel.kernels.exits import describe_exit
 from spack_kernel.kernels.import_index import through_launcher
 from spack_kernel.kernels.isolated import isolated_command
@@ -33,6 +32,7 @@ from spack_kernel.kernels.plan import (
     too_long,
 )
 from spack_kernel.kernels.planner import NAMING, Planner
+from spack_kernel.kernels.request import KernelRequest
 from spack_kernel.kernels.sockets import SocketDirectory, fits
 from spack_kernel.kernels.sources import SETTINGS
 from spack_kernel.spack.errors import SpackKernelError
@@ -86,6 +86,7 @@ class SpackProvisioner(KernelTraits):
                     "--show-config` shows.",
                 )
             ) from None
+        self._request = KernelRequest()
         self._plan: KernelPlan | None = None
         self._started = False
         self._environment: dict[str, str] = {}
@@ -143,7 +144,9 @@ class SpackProvisioner(KernelTraits):
             if plan.interpreter is not None:
                 facts, environment = plan.interpreter.facts, kwargs["env"]
                 command, kwargs["env"] = await _in_thread(
-                    lambda: through_launcher(command, environment, facts, index=self.import_index)
+                    lambda: through_launcher(
+                        command, environment, facts, index=self._request.import_index
+                    )
                 )
             kwargs["cmd"] = command
         except Exception:
@@ -156,11 +159,12 @@ class SpackProvisioner(KernelTraits):
         self, base: dict[str, str], *, told: bool, directory: str | None
     ) -> tuple[KernelPlan, dict[str, str]]:
         """Return the plan and the environment to start with. Runs in a thread."""
-        settings = self.all_env()
+        request = self._request = self.request()
+        settings = request.env
         base = {**base, **{name: settings[name] for name in SETTINGS if name in settings}}
         try:
-            if self.from_notebook:
-                also = [name for name in NAMING if getattr(self, name)]
+            if request.from_notebook:
+                also = [name for name in NAMING if getattr(request, name)]
                 if also:
                     raise KernelSpecError(
                         f"the kernelspec has `from_notebook` and also `{'`, `'.join(also)}`",
@@ -169,13 +173,12 @@ class SpackProvisioner(KernelTraits):
                 notebook = notebook_path(base, told=told, directory=directory)
                 plan = self._plan_of(notebook)
             else:
-                wanted = NotebookSpec(self.spec, self.hash, tuple(self.specs))
-                plan = _planner.plan(self.request(wanted), base)
+                plan = _planner.plan(request, base)
             environment = plan.environment(
                 base,
                 env=settings,
-                keep=self.keep_env,
-                user_site=self.user_site,
+                keep=request.keep_env,
+                user_site=request.user_site,
             )
         except SpackKernelError:
             raise
@@ -197,7 +200,7 @@ class SpackProvisioner(KernelTraits):
         """Return the plan for the specs that a notebook needs."""
         wanted = read_notebook_spec(notebook)
         try:
-            return _planner.plan(self.request(wanted))
+            return _planner.plan(wanted.request(self._request))
         except SpackKernelError as error:
             raise missing(error, notebook, wanted) from error
 
@@ -229,7 +232,7 @@ class SpackProvisioner(KernelTraits):
         options = self._scrub_kwargs(kwargs)
         self._tail = None
         if options.get("stderr") is None and not options.get("independent"):
-            self._tail = StderrTail(echo=self.echo_stderr)
+            self._tail = StderrTail(echo=self._request.echo_stderr)
             options["stderr"] = self._tail.write_end
         try:
             # In a thread: execve(2) returns only after reading the executable, which may be slow.
@@ -264,7 +267,7 @@ class SpackProvisioner(KernelTraits):
     async def _watch(self, cmd: list[str]) -> None:
         """Return when the kernel answers or `start_timeout` expires; raise if it ends earlier."""
         connection = {"transport": getattr(self.parent, "transport", "tcp"), **self.connection_info}
-        deadline = time.monotonic() + self.start_timeout
+        deadline = time.monotonic() + self._request.start_timeout
         reply: FirstReply | None = None
         try:
             while time.monotonic() < deadline:
@@ -322,11 +325,15 @@ class SpackProvisioner(KernelTraits):
         file = self._kernel_file
         if file:
             return f"spack-kernel check {shlex.quote(Path(file).parent.name)}"
-        if self.from_notebook:
+        if self._request.from_notebook:
             words = [word for path in store_paths(plan.store) for word in ("--store", path)]
         else:
-            words = config_words(self.given)
-        queries = [] if self.environment or self.view else [f"/{s.hash[:7]}" for s in plan.specs]
+            words = KernelRequest.from_config(self.given).to_words("check")
+        queries = (
+            []
+            if self._request.environment or self._request.view
+            else [f"/{s.hash[:7]}" for s in plan.specs]
+        )
         return shlex.join(["spack-kernel", "check", *words, *queries])
 
     async def died(self, when: str) -> KernelDiedError:

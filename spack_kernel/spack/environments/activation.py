@@ -15,10 +15,10 @@ import msgspec
 
 from spack_kernel.spack.errors import SpackKernelError
 from spack_kernel.spack.load.directories import Directories
+from spack_kernel.spack.load.inspections import inspections_of
 from spack_kernel.spack.load.load import (
     LOADED_HASHES,
     LoadEnvironment,
-    inspections_of,
     load_environment,
     prepend_pythonpath,
 )

@@ -12,12 +12,11 @@ if TYPE_CHECKING:
         is_system_directory as is_system_directory,
     )
     from .directories import Directories as Directories
-    from .load import (
-        LoadEnvironment as LoadEnvironment,
-        load_environment as load_environment,
+    from .inspections import (
         read_inspections as read_inspections,
         site_inspections as site_inspections,
     )
+    from .load import LoadEnvironment as LoadEnvironment, load_environment as load_environment
     from .modifications import (
         InvalidModification as InvalidModification,
         Modification as Modification,
@@ -44,7 +43,8 @@ __getattr__, __dir__, __all__ = attach(
     {
         "apply": "Change apply_modifications is_system_directory",
         "directories": "Directories",
-        "load": "LoadEnvironment load_environment read_inspections site_inspections",
+        "inspections": "read_inspections site_inspections",
+        "load": "LoadEnvironment load_environment",
         "modifications": "InvalidModification Modification",
         "modules": "ModulesError external_modules load_modules",
         "pythonpath": "PythonPathEntry",

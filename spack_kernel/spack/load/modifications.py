@@ -95,7 +95,7 @@ class Modification(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unkno
         """
         try:
             return msgspec.convert(recorded, cls)
-        except (msgspec.ValidationError, RecursionError) as error:
+        except (msgspec.ValidationError, UnicodeError, RecursionError) as error:
             raise InvalidModification(
                 f"not a valid environment modification: {reprlib.repr(recorded)}",
                 details=[f"  {error}"],

@@ -63,7 +63,7 @@ class RecipeVariables(msgspec.Struct, frozen=True, kw_only=True):
         """
         try:
             return msgspec.convert(recorded, cls)
-        except (msgspec.ValidationError, RecursionError) as error:
+        except (msgspec.ValidationError, UnicodeError, RecursionError) as error:
             raise InvalidModification(
                 "not a record of recipe variables", details=[f"  {error}"], hint=_AGAIN
             ) from None
@@ -85,11 +85,12 @@ def read_recipes(text: str) -> RecipeVariables | None:
     if not text:
         return None
     try:
-        return RecipeVariables.from_dict(json.loads(text))
-    except (json.JSONDecodeError, RecursionError) as error:
+        recorded = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise InvalidModification(
             f"the record of recipe variables is not JSON: {error}", hint=_AGAIN
         ) from error
+    return RecipeVariables.from_dict(recorded)
 
 
 def by_variable(modifications: Iterable[Modification]) -> dict[str, list[Modification]]:
