@@ -8,6 +8,8 @@ import sys
 from importlib import util
 from typing import TYPE_CHECKING
 
+from spack_kernel.spack.system import run
+
 from .errors import DemoError
 
 if TYPE_CHECKING:
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 #: How many of pip's last lines an error shows.
 _TAIL = 5
+
+#: The time limit of one call of pip, in seconds.
+_TIMEOUT = 3600.0
 
 
 def check_pip() -> None:
@@ -53,7 +58,7 @@ def download(
     listing.write_text("".join(f"{requirement}\n" for requirement in requirements))
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
     command += ["--dest", str(directory), "--requirement", str(listing)]
-    _run_pip(command, directory, dict(os.environ), starting)
+    _run_pip(command, dict(os.environ), starting)
 
 
 def build(requirement: Requirement, directory: Path, python: Path, tools: Sequence[Path]) -> None:
@@ -73,38 +78,25 @@ def build(requirement: Requirement, directory: Path, python: Path, tools: Sequen
     command = [str(python), "-m", "pip", "wheel", "--no-deps", "--no-build-isolation"]
     command += ["--wheel-dir", str(directory), str(requirement)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, tools))}
-    _run_pip(command, directory, environment, lambda _: None)
+    _run_pip(command, environment, lambda _: None)
 
 
 def _run_pip(
-    command: Sequence[str],
-    directory: Path,
-    environment: Mapping[str, str],
-    starting: Callable[[str], None],
+    command: Sequence[str], environment: Mapping[str, str], starting: Callable[[str], None]
 ) -> None:
     options = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
-    lines: list[str] = []
-    # Not the user's working directory: `-m pip` would import a module named `pip` from there.
-    with subprocess.Popen(  # noqa: S603 - an argument list, no shell
-        [*command, *options, "--retries", "2"],
-        cwd=directory,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    ) as process:
-        assert process.stdout is not None
-        try:
-            for line in process.stdout:
-                lines.append(line.rstrip())
-                if subject := _subject(line):
-                    starting(subject)
-        except BaseException:
-            process.terminate()
-            raise
-    if process.returncode:
+
+    def on_line(line: str) -> None:
+        if subject := _subject(line):
+            starting(subject)
+
+    try:
+        done = run([*command, *options, "--retries", "2"], environment, _TIMEOUT, on_line=on_line)
+        lines = [line.rstrip() for text in done[:2] for line in text.splitlines()]
+        failed = done.status != 0
+    except (OSError, subprocess.TimeoutExpired) as error:
+        lines, failed = [f"ERROR: {error}"], True
+    if failed:
         raise DemoError(
             "pip could not download the packages of the demo store",
             details=[f"  {line}" for line in _last_words(lines)],

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import functools
+import os
 import subprocess
 import sys
 from pathlib import Path
+
+from spack_kernel.spack.system import run
+
+#: The time limit of finding out how to run `spack-kernel`, in seconds.
+_TIMEOUT = 30.0
 
 
 def isolated_command(module: str) -> list[str]:
@@ -29,7 +35,8 @@ def command_line() -> tuple[str, ...]:
     Runs this Python once to check whether it finds our package; takes a second at worst.
     """
     short = (sys.executable, "-I", "-m", "spack_kernel")
-    answer = subprocess.run(  # noqa: S603 - an argument list, no shell
-        [*short, "--version"], capture_output=True, cwd="/", check=False
-    )
-    return short if answer.returncode == 0 else tuple(isolated_command("spack_kernel"))
+    try:
+        answer = run([*short, "--version"], os.environ, _TIMEOUT)
+    except (OSError, subprocess.TimeoutExpired):
+        return tuple(isolated_command("spack_kernel"))
+    return short if answer.status == 0 else tuple(isolated_command("spack_kernel"))

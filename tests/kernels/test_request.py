@@ -41,7 +41,7 @@ BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
 }
 REQUESTS = st.builds(
     KernelRequest,
-    **{field.name: VALUES.get(field.name) or BY_TYPE[field.type] for field in fields()},
+    **{f.name: VALUES[f.name] if f.name in VALUES else BY_TYPE[f.type] for f in fields()},
 )
 
 

@@ -368,7 +368,8 @@ class TestConditions:
             f'platform in ("a", "{PLATFORM}")', f'platform not in ["{PLATFORM}"]',
             'os.startswith("nope")', 'target.endswith("zz")', 're.search("x", target)',
             're.match(r"\\w+", platform)', 're.fullmatch("l", platform)', "True", "False", "1",
-            '"a" == "a" != "b"', "hostname == hostname", '"platform=" in arch_str',
+            '"a" == "a" != "b"', "hostname == hostname",
+            'f"{os}x" == os + "x"', '"platform=" in arch_str',
         ],
     )  # fmt: skip
     def test_as_python(self, known: Substitution, condition: str) -> None:
@@ -387,7 +388,7 @@ class TestConditions:
             '__import__("os").system("true")', "open('/etc/passwd')", "().__class__", "lambda: 1",
             "[x for x in (1, 2)]", 'env["Z"]', "1 +", "1 < 2", "unknown", 're.search("(", os)',
             're.compile("x")', "target.upper()", "env.get()", "(" * 500 + ")" * 500, "a := 1",
-            "", 'f"x" == "x"', "None + 1",
+            "", "None + 1", '"a" * 9', 'f"{os!r}"',
         ],
     )  # fmt: skip
     def test_beyond(self, known: Substitution, condition: str) -> None:

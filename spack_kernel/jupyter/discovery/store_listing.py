@@ -7,11 +7,9 @@ when the file system of the store hangs.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import os
-import signal
 import subprocess
 import sys
 import warnings
@@ -24,7 +22,7 @@ from spack_kernel.jupyter.errors import KernelSpecError
 from spack_kernel.kernels.isolated import isolated_command
 from spack_kernel.spack.errors import SpackKernelError, reason_of
 from spack_kernel.spack.store import Store
-from spack_kernel.spack.system import file_checks
+from spack_kernel.spack.system import file_checks, run
 
 from .offers import OfferFilter, Offers, offers_of
 
@@ -34,8 +32,8 @@ if TYPE_CHECKING:
 #: Niceness added for reading a store, as for nice(1): the server's own work has priority.
 _NICENESS = 5
 
-#: Seconds to wait for a killed process to exit; one that is blocked on a disk may never exit.
-_GRACE = 1.0
+#: The largest listing, in bytes; one of 50,000 specs has some megabytes.
+_MAX_LISTING = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -131,34 +129,22 @@ def list_store_apart(paths: Sequence[str], selection: OfferFilter, timeout: floa
         As `list_store`, with the same message.
     """
     request = msgspec.to_builtins(_Request(list(paths), selection))
-    process = subprocess.Popen(  # noqa: S603 - an argument list, no shell
-        isolated_command(__name__),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd="/",
-        # Signals from the server's terminal, such as Ctrl+C, must not reach it.
-        start_new_session=True,
-    )
+    text = json.dumps(request).encode()
     try:
-        output, words = process.communicate(json.dumps(request).encode(), timeout)
+        output = run(isolated_command(__name__), os.environ, timeout, text=text, limit=_MAX_LISTING)
     except subprocess.TimeoutExpired:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_GRACE)
         raise SlowStoreError(f"reading the store timed out after {timeout:g} s") from None
-    head, _, packages = output.partition(b"\n")
+    head, _, packages = output.stdout.partition("\n")
     try:
         answer = msgspec.convert(json.loads(head), _Answer)
     except ValueError:
-        last = words.decode("utf-8", "replace").strip().rpartition("\n")[2]
+        last = output.stderr.strip().rpartition("\n")[2]
         raise KernelSpecError(
-            f"the process that reads the store exited with status {process.returncode}: {last}"
+            f"the process that reads the store exited with status {output.status}: {last}"
         ) from None
     if answer.offers is None:
         raise SpackKernelError.from_dict(answer.error or {})
-    return Listing(answer.offers, "\n" + packages.decode("ascii", "replace"), answer.questions)
+    return Listing(answer.offers, "\n" + packages, answer.questions)
 
 
 class _Request(msgspec.Struct):

@@ -14,10 +14,11 @@ import shutil
 import subprocess
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from spack_kernel.spack.errors import SpackKernelError
 from spack_kernel.spack.system.processes import run
+from spack_kernel.spack.system.safe_eval import evaluate
 
 from .modifications import Modification
 
@@ -221,33 +222,30 @@ def _read(output: Output, system: ModuleSystem) -> _Changes:
     status: bool | None = None
     for statement in statements:
         if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
-            target, value = statement.targets[0], statement.value
-            name = _variable(target)
-            if (
-                name is not None
-                and isinstance(value, ast.Constant)
-                and isinstance(value.value, str)
-            ):
-                variables[name] = value.value
-            elif isinstance(target, ast.Name) and target.id == "_mlstatus":
-                status = bool(value.value) if isinstance(value, ast.Constant) else None
+            (target,) = statement.targets
+            name, value = _variable(target), _literal(statement.value)
+            if name is not None and isinstance(value, str):
+                variables[name] = value
+            elif ast.unparse(target) == "_mlstatus":
+                status = bool(value) if value is not None else None
         elif isinstance(statement, ast.Delete):
             variables.update((name, None) for t in statement.targets if (name := _variable(t)))
     return _Changes(variables, status is True, status is False)
 
 
+def _literal(node: ast.expr) -> Any:
+    """Return the value of a literal; None for anything else."""
+    try:
+        return evaluate(node)
+    except ValueError:
+        return None
+
+
 def _variable(target: ast.expr) -> str | None:
     """Return NAME of ``os.environ['NAME']``, None for anything else."""
-    if (
-        isinstance(target, ast.Subscript)
-        and isinstance(target.value, ast.Attribute)
-        and target.value.attr == "environ"
-        and isinstance(target.value.value, ast.Name)
-        and target.value.value.id == "os"
-        and isinstance(target.slice, ast.Constant)
-        and isinstance(target.slice.value, str)
-    ):
-        return target.slice.value
+    if isinstance(target, ast.Subscript) and ast.unparse(target.value) == "os.environ":
+        name = _literal(target.slice)
+        return name if isinstance(name, str) else None
     return None
 
 

@@ -1,7 +1,7 @@
 """What a recipe (``package.py``) provides, read without running it.
 
 A recipe is Python code. Its ``provides`` directives are statements in the body of a class, with
-strings as arguments. This module reads the following with `ast`: string literals, f-strings,
+strings as arguments. This module reads the following with `safe_eval`: string literals, f-strings,
 concatenated strings, names bound to literals, loops over literals, ``with when(…)`` around them,
 and base classes in the same file or imported from another recipe. If an ``if`` does not test the
 platform, both branches are read. Anything else is left out.
@@ -13,6 +13,8 @@ import ast
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from spack_kernel.spack.system.safe_eval import evaluate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -110,7 +112,7 @@ def _package_of(module: str) -> str:
 
 def _bind(statement: ast.Assign, names: dict[str, Any]) -> None:
     try:
-        value = _evaluate(statement.value, names)
+        value = evaluate(statement.value, names)
     except ValueError:
         return
     for target in statement.targets:
@@ -145,8 +147,8 @@ def _provides(
     call: ast.Call, names: Mapping[str, Any], conditions: tuple[str, ...]
 ) -> Iterator[Provides]:
     try:
-        virtuals = [_evaluate(argument, names) for argument in call.args]
-        when = next((_evaluate(k.value, names) for k in call.keywords if k.arg == "when"), True)
+        virtuals = [evaluate(argument, names) for argument in call.args]
+        when = next((evaluate(k.value, names) for k in call.keywords if k.arg == "when"), True)
     except ValueError:
         return
     if when is False:
@@ -171,7 +173,7 @@ def _conditions(items: list[ast.withitem], names: Mapping[str, Any]) -> tuple[st
         elif call.func.id != "default_args":
             return None
         try:
-            values = [_evaluate(text, names) for text in texts]
+            values = [evaluate(text, names) for text in texts]
         except ValueError:
             return None
         if False in values:
@@ -188,7 +190,7 @@ def _loop(
     conditions: tuple[str, ...],
 ) -> Iterator[Provides]:
     try:
-        values = list(_evaluate(iterated, names))
+        values = list(evaluate(iterated, names))
     except (ValueError, TypeError):
         return
     for value in values[:1000]:
@@ -207,64 +209,7 @@ def _loop(
 
 def _platform_test(test: ast.expr) -> bool | None:
     """Return the result of a ``sys.platform`` test on this machine; None for any other test."""
-    match test:
-        case ast.UnaryOp(op=ast.Not(), operand=operand):
-            known = _platform_test(operand)
-            return None if known is None else not known
-        case ast.Compare(left=left, ops=[op], comparators=[right]) if _is_platform(left):
-            try:
-                values = _evaluate(right, {})
-            except ValueError:
-                return None
-            if isinstance(op, (ast.In, ast.NotIn)):
-                return (sys.platform in values) is isinstance(op, ast.In)
-            if isinstance(op, (ast.Eq, ast.NotEq)):
-                return (sys.platform == values) is isinstance(op, ast.Eq)
-        case ast.Call(func=ast.Attribute(value=value, attr="startswith"), args=[argument]):
-            if _is_platform(value) and isinstance(argument, ast.Constant):
-                return sys.platform.startswith(str(argument.value))
-    return None
-
-
-def _is_platform(node: ast.expr) -> bool:
-    return isinstance(node, ast.Attribute) and ast.unparse(node) == "sys.platform"
-
-
-def _evaluate(node: ast.expr, names: Mapping[str, Any]) -> Any:
-    """Return the value of an expression that consists of literals and names bound to literals.
-
-    Raises ValueError for anything else.
-    """
-    match node:
-        case ast.Constant(value=value):
-            return value
-        case ast.Name(id=name) if name in names:
-            return names[name]
-        case ast.List(elts=elements) | ast.Tuple(elts=elements) | ast.Set(elts=elements):
-            return [_evaluate(element, names) for element in elements]
-        case ast.Dict(keys=keys, values=values):
-            if None not in keys:
-                return {
-                    str(_evaluate(key, names)): _evaluate(value, names)
-                    for key, value in zip(keys, values, strict=True)
-                    if key is not None
-                }
-        case ast.BinOp(left=left, op=ast.Add(), right=right):
-            first, second = _evaluate(left, names), _evaluate(right, names)
-            if type(first) is type(second) and isinstance(first, (str, list)):
-                return first + second
-        case ast.JoinedStr(values=parts):
-            return "".join(_part(part, names) for part in parts)
-        case ast.Call(func=ast.Attribute(value=value, attr=("items" | "keys") as method), args=[]):
-            mapping = _evaluate(value, names)
-            if isinstance(mapping, dict):
-                return list(mapping.items() if method == "items" else mapping)
-    raise ValueError(f"{ast.dump(node)[:60]} is not a literal")
-
-
-def _part(part: ast.expr, names: Mapping[str, Any]) -> str:
-    if isinstance(part, ast.FormattedValue):
-        if part.conversion != -1 or part.format_spec is not None:
-            raise ValueError("a formatted value")
-        return str(_evaluate(part.value, names))
-    return str(_evaluate(part, names))
+    try:
+        return bool(evaluate(test, {"sys.platform": sys.platform}))
+    except ValueError:
+        return None

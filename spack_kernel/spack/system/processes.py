@@ -7,11 +7,12 @@ import os
 import selectors
 import signal
 import subprocess
+import tempfile
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from .ownership import RunAs
 
@@ -46,6 +47,9 @@ def run(
     timeout: float,
     *,
     user: RunAs | None = None,
+    text: bytes = b"",
+    on_line: Callable[[str], None] | None = None,
+    limit: int = MAX_OUTPUT,
 ) -> Output:
     """Run `argv` in ``/`` with exactly `environment`, and return what it printed.
 
@@ -62,31 +66,39 @@ def run(
         Time limit in seconds.
     user : RunAs, optional
         The user to run it as; by default the user of this process.
+    text : bytes
+        What it can read from its standard input.
+    on_line : callable, optional
+        Called with each line that it prints on its standard output, as soon as it is printed.
+    limit : int
+        The number of bytes that it may print on each of its outputs.
 
     Raises
     ------
     OSError
-        When it cannot be started, or prints more than `MAX_OUTPUT`.
+        When it cannot be started, or prints more than `limit`.
     subprocess.TimeoutExpired
         When it takes longer than `timeout` seconds.
     """
     variables = dict(environment) if user is None else user.environment(environment)
-    process = subprocess.Popen(  # noqa: S603 - programs that the site configured, without a shell
-        argv,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd="/",
-        env=variables,
-        start_new_session=True,
-        user=None if user is None else user.uid,
-        group=None if user is None else user.gid,
-        extra_groups=None if user is None else [],
-    )
+    with _readable(text) as standard_input:
+        process = subprocess.Popen(  # noqa: S603 - configured programs, without a shell
+            argv,
+            stdin=standard_input,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd="/",
+            env=variables,
+            start_new_session=True,
+            user=None if user is None else user.uid,
+            group=None if user is None else user.gid,
+            extra_groups=None if user is None else [],
+        )
     assert process.stdout is not None
     assert process.stderr is not None
+    lines = _Lines(on_line)
     try:
-        stdout, stderr = _read_all(process, time.monotonic() + timeout)
+        stdout, stderr = _read_all(process, time.monotonic() + timeout, limit, lines)
     except _LateError:
         raise subprocess.TimeoutExpired(list(argv), timeout) from None
     finally:
@@ -101,11 +113,40 @@ def run(
     )
 
 
+@contextlib.contextmanager
+def _readable(text: bytes) -> Iterator[int]:
+    """Give a file descriptor from which a process reads `text`, however long it is."""
+    if not text:
+        yield subprocess.DEVNULL
+        return
+    with tempfile.TemporaryFile() as file:
+        file.write(text)
+        file.seek(0)
+        yield file.fileno()
+
+
+class _Lines:
+    """Calls a function with each complete line of some output."""
+
+    def __init__(self, on_line: Callable[[str], None] | None) -> None:
+        self._on_line = on_line
+        self._rest = b""
+
+    def add(self, data: bytes) -> None:
+        """Take more output."""
+        if self._on_line is not None:
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            for line in lines:
+                self._on_line(line.decode(errors="replace"))
+
+
 class _LateError(Exception):
     """The time limit was exceeded."""
 
 
-def _read_all(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, bytes]:
+def _read_all(
+    process: subprocess.Popen[bytes], deadline: float, limit: int, lines: _Lines
+) -> tuple[bytes, bytes]:
     """Return the output of a process until it exits, even if a child keeps the pipes open.
 
     Raises `_LateError` and `TooMuchOutputError`.
@@ -127,12 +168,14 @@ def _read_all(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes,
             for key, _ in ready:
                 data = os.read(key.fd, _CHUNK)
                 read[key.fd] += data
+                if key.fileobj is process.stdout:
+                    lines.add(data)
                 if not data:
                     selector.unregister(key.fileobj)
-                if len(read[key.fd]) > MAX_OUTPUT:
+                if len(read[key.fd]) > limit:
                     raise TooMuchOutputError(
                         27,
-                        f"it printed more than {MAX_OUTPUT >> 20} MiB",
+                        f"it printed more than {limit >> 20} MiB",
                         process.args[0],  # type: ignore[index]
                     )
             if not ready:
