@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from typing import TYPE_CHECKING, Any
 
 from .options import add_json_option, typed_command
@@ -51,7 +52,15 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Create the store, with progress on standard error, and print what it contains."""
-    from spack_kernel import demo
+    from spack_kernel.spack import SpackKernelError
+
+    try:
+        from spack_kernel import demo
+    except ModuleNotFoundError as error:
+        raise SpackKernelError(
+            f"the package {error.name} is not installed, which only `demo` needs",
+            hint=f"{sys.executable} -m pip install 'spack-kernel[demo]'",
+        ) from None
 
     display = _Display(args.console, quiet=args.quiet)
     try:

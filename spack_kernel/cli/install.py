@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .options import (
     add_json_option,
+    add_location_options,
     add_query_argument,
     add_request_options,
     add_store_option,
@@ -78,16 +78,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     )
     add_spack_options(named)
     group = parser.add_argument_group("where to write the kernelspec")
-    where = group.add_mutually_exclusive_group()
-    where.add_argument("--user", action="store_true", help="for the current user only")
-    where.add_argument(
-        "--sys-prefix",
-        action="store_const",
-        const=sys.prefix,
-        dest="prefix",
-        help=f"for the Python environment that runs this command ({sys.prefix})",
-    )
-    where.add_argument("--prefix", metavar="PATH", help="in PATH/share/jupyter/kernels")
+    add_location_options(group)
     group.add_argument(
         "--replace",
         action="store_true",

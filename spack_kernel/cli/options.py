@@ -65,6 +65,20 @@ def add_json_option(parser: Adder) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
+def add_location_options(group: argparse._ArgumentGroup) -> None:
+    """Add ``--user``, ``--sys-prefix`` and ``--prefix``, the directories of kernelspecs."""
+    where = group.add_mutually_exclusive_group()
+    where.add_argument("--user", action="store_true", help="for the current user only")
+    where.add_argument(
+        "--sys-prefix",
+        action="store_const",
+        const=sys.prefix,
+        dest="prefix",
+        help=f"for the Python environment that runs this command ({sys.prefix})",
+    )
+    where.add_argument("--prefix", metavar="PATH", help="in PATH/share/jupyter/kernels")
+
+
 def add_query_argument(parser: argparse.ArgumentParser, nargs: str = "+") -> None:
     """Add the positional QUERY."""
     parser.add_argument("query", metavar="QUERY", nargs=nargs, help="a spec, as for `spack load`")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 from .options import (
     add_companion_option,
     add_json_option,
+    add_location_options,
     add_store_option,
     get_specs,
     given_stores,
@@ -75,16 +75,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         help="do not set the kernel of the notebook to the one that starts the recorded spec",
     )
     add_companion_option(parser)
-    where = parser.add_argument_group("for --install-kernel").add_mutually_exclusive_group()
-    where.add_argument("--user", action="store_true", help="for the current user only")
-    where.add_argument(
-        "--sys-prefix",
-        action="store_const",
-        const=sys.prefix,
-        dest="prefix",
-        help=f"for the Python environment that runs this command ({sys.prefix})",
-    )
-    where.add_argument("--prefix", metavar="PATH", help="in PATH/share/jupyter/kernels")
+    add_location_options(parser.add_argument_group("for --install-kernel"))
     add_json_option(parser)
     add_store_option(parser)
     return parser

@@ -205,8 +205,9 @@ def installed_traits(installed: InstalledKernelSpec) -> KernelTraits:
     from traitlets import TraitError
 
     from spack_kernel.jupyter.errors import KernelSpecError
-    from spack_kernel.jupyter.kernelspecs import KERNEL_FILE, read_kernel_json
+    from spack_kernel.jupyter.kernelspecs import read_kernel_json
     from spack_kernel.jupyter.provisioner import KernelTraits
+    from spack_kernel.kernels.kernel_json import KERNEL_FILE
 
     file = f"{installed.resource_dir}/{KERNEL_FILE}"
     try:

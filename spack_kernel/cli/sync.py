@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .options import add_json_option, add_store_option, given_stores, warn_if_closed
+from .options import (
+    add_json_option,
+    add_location_options,
+    add_store_option,
+    given_stores,
+    warn_if_closed,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -93,16 +98,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "--no-config", action="store_true", help="ignore Jupyter's configuration"
     )
     group = parser.add_argument_group("where to write the kernelspecs")
-    where = group.add_mutually_exclusive_group()
-    where.add_argument("--user", action="store_true", help="for the current user only")
-    where.add_argument(
-        "--sys-prefix",
-        action="store_const",
-        const=sys.prefix,
-        dest="prefix",
-        help=f"for the Python environment that runs this command ({sys.prefix})",
-    )
-    where.add_argument("--prefix", metavar="PATH", help="in PATH/share/jupyter/kernels")
+    add_location_options(group)
     group.add_argument(
         "--group",
         metavar="NAME",

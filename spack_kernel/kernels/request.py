@@ -284,7 +284,13 @@ class KernelRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
             raise RequestError(f"the configuration has an invalid value: {error}") from None
 
     def to_config(self) -> dict[str, Any]:
-        """Return what a kernel.json says for this request, without what is at its default."""
+        """Return what a kernel.json says for this request, without what is at its default.
+
+        Examples
+        --------
+        >>> KernelRequest(spec="py-numpy", stores=("/sw/tree",), user_site=False).to_config()
+        {'store': '/sw/tree', 'spec': 'py-numpy', 'user_site': False}
+        """
         config: dict[str, Any] = {}
         for field in fields():
             value = getattr(self, field.name)
@@ -301,6 +307,11 @@ class KernelRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         ----------
         command : str
             One of `GROUPS`. What the command has no option for is left out.
+
+        Examples
+        --------
+        >>> KernelRequest(spec="py-numpy", view="/sw/view", load_modules=False).to_words()
+        ['--view', '/sw/view', '--no-modules']
         """
         return [
             word

@@ -2,6 +2,38 @@
 
 An error carries facts and text, and does not depend on terminals, servers or colours. The user
 interfaces (`spack_kernel.cli`, `spack_kernel.jupyter`) decide how to show it.
+
+The tree; each class is defined where it is raised::
+
+    SpackKernelError
+    ├── QuerySyntaxError (ValueError)         a query that does not parse
+    │   └── FormatSyntaxError                 spack.output: a format string that does not parse
+    ├── NoMatch (LookupError)                 no installed spec matches
+    ├── Ambiguous (LookupError)               several match where one is needed
+    ├── StoreNotFound (LookupError)           no store at a place, or at any place
+    ├── DatabaseError                         an install database that cannot be read
+    ├── ConfigError                           a configuration file that is not valid
+    ├── EnvironmentNotFound (LookupError)     spack.environments: no such Spack environment
+    ├── EnvironmentNotReady                   … one that is not concretized or installed
+    ├── ViewNotFound (LookupError)            … a view that does not exist
+    ├── InvalidModification (ValueError)      spack.load: a recorded change that is not valid
+    ├── ModulesError                          … modules that cannot be loaded
+    ├── SpackCommandError                     … a spack that cannot answer
+    ├── RequestError (ValueError)             kernels: a request that contradicts itself
+    │   └── KernelSpecError                   jupyter: a kernelspec that is not valid
+    ├── InterpreterError                      kernels: no Python that runs
+    ├── KernelPackageError                    … no ipykernel for it
+    ├── ShippedKernelError                    … no such kernel in the closure
+    ├── ModuleContentError                    … a module that does not lead to specs
+    ├── EnvironmentTooLongError               … variables too long for a process
+    ├── PrefixGoneError                       … a recorded prefix that does not exist
+    ├── KernelStartError, KernelDiedError     jupyter: a kernel that does not start, or exits
+    │   └── UnknownKernelError                … no kernel has this name
+    ├── EncryptionError, NotebookError        … a connection, a notebook
+    ├── SlowStoreError                        … a store that cannot be read in time
+    ├── ImportFailedError                     cli: a module that `check` cannot import
+    ├── TimeoutExpiredError                   … a kernel that does not answer in time
+    └── DemoError                             demo: a store that cannot be built
 """
 
 from __future__ import annotations
@@ -31,6 +63,13 @@ class SpackKernelError(Exception):
         Further lines: what was found instead (candidates, places searched, the end of stderr).
     hint : str, optional
         What the user can type or change next; can span several lines.
+
+    Examples
+    --------
+    >>> print(SpackKernelError("no store", details=["  looked in /sw"], hint="Use --store."))
+    no store
+      looked in /sw
+    Use --store.
     """
 
     #: Stable identifier for scripts (`--json`), and the name of the documentation anchor.
@@ -75,7 +114,7 @@ def _subclasses(kind: type[SpackKernelError]) -> Iterator[type[SpackKernelError]
         yield from _subclasses(each)
 
 
-class QuerySyntaxError(SpackKernelError):
+class QuerySyntaxError(SpackKernelError, ValueError):
     """A query that does not parse.
 
     Parameters
@@ -118,13 +157,13 @@ def _pointing(text: str, position: int, length: int) -> tuple[str, str]:
     return f"  {left}{shown}{right}", "  " + " " * before + "^" * max(1, min(length, _WIDTH))
 
 
-class NoMatch(SpackKernelError):  # noqa: N818 - the public name the design fixes
+class NoMatch(SpackKernelError, LookupError):  # noqa: N818 - the public name the design fixes
     """No installed spec matches a query."""
 
     code = "no-match"
 
 
-class Ambiguous(SpackKernelError):  # noqa: N818 - the public name the design fixes
+class Ambiguous(SpackKernelError, LookupError):  # noqa: N818 - the public name the design fixes
     """Several installed specs match where exactly one is needed.
 
     Attributes
@@ -147,7 +186,7 @@ class Ambiguous(SpackKernelError):  # noqa: N818 - the public name the design fi
         self.candidates = tuple(candidates)
 
 
-class StoreNotFound(SpackKernelError):  # noqa: N818 - reads as Spack's own errors do
+class StoreNotFound(SpackKernelError, LookupError):  # noqa: N818 - reads as Spack's own errors do
     """No store at the given place, or at any of the places that are searched."""
 
     code = "store-not-found"

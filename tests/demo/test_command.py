@@ -73,6 +73,21 @@ def test_bad_directory(tmp_path, capsys):
     )
 
 
+def test_without_the_extra(tmp_path):
+    code = (
+        "import sys; sys.modules['installer'] = None\n"
+        "from spack_kernel.cli import main; sys.exit(main(['demo', sys.argv[1]]))"
+    )
+    argv = [sys.executable, "-c", code, str(tmp_path / "store")]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: the package installer is not installed, which only `demo` needs\n"
+        f"hint: {sys.executable} -m pip install 'spack-kernel[demo]'\n"
+    )
+    assert not (tmp_path / "store").exists()
+
+
 def test_a_terminal_sees_one_line_that_counts(tmp_path, selection):
     code = (
         "import sys; from spack_kernel import demo; from spack_kernel.cli import main\n"

@@ -7,7 +7,6 @@ from spack_kernel._lazy import attach
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .content import (
-        KERNEL_FILE as KERNEL_FILE,
         PROVISIONER_NAME as PROVISIONER_NAME,
         kernel_command as kernel_command,
         kernel_dict as kernel_dict,
@@ -37,7 +36,7 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "content": (
-            "KERNEL_FILE PROVISIONER_NAME kernel_command kernel_dict notebook_content "
+            "PROVISIONER_NAME kernel_command kernel_dict notebook_content "
             "starts_ipykernel store_paths"
         ),
         "files": (

@@ -30,8 +30,6 @@ _MODULES_NAME, _MODULES_DISPLAY_NAME = "spack-module-{name}", "{name} (module)"
 #: The name under which `SpackProvisioner` is registered.
 PROVISIONER_NAME = "spack-provisioner"
 
-KERNEL_FILE = "kernel.json"
-
 _IPYKERNEL = ("ipykernel_launcher", "ipykernel")
 
 
@@ -64,7 +62,13 @@ def default_name(specs: Sequence[Pin], shipped: ShippedKernel | None = None) -> 
 
 
 def kernel_name(text: str) -> str:
-    """Return `text` with the characters that are invalid in kernel names replaced by hyphens."""
+    """Return `text` with the characters that are invalid in kernel names replaced by hyphens.
+
+    Examples
+    --------
+    >>> kernel_name("py-Foo+1.0@2")
+    'py-foo-1.0-2'
+    """
     return re.sub(r"[^a-z0-9._-]+", "-", text.lower())
 
 

@@ -18,11 +18,15 @@ from jupyter_core.paths import SYSTEM_JUPYTER_PATH
 
 from spack_kernel.jupyter.errors import KernelSpecError
 from spack_kernel.kernels import user_cache
-from spack_kernel.kernels.candidates import MAX_KERNEL_JSON_SIZE, read_logos
+from spack_kernel.kernels.candidates import read_logos
+from spack_kernel.kernels.kernel_json import (
+    KERNEL_FILE,
+    MAX_KERNEL_JSON_SIZE,
+    parse_kernel_json,
+)
 from spack_kernel.spack.system import file_checks
 
 from .content import (
-    KERNEL_FILE,
     PROVISIONER_NAME,
     default_name,
     kernel_dict,
@@ -387,12 +391,11 @@ def explained(summary: str) -> Iterator[None]:
 def read_kernel_json(resource_dir: Path) -> dict[str, Any]:
     """Return the content of a kernel.json; empty when it cannot be read."""
     try:
-        content = json.loads(
+        return parse_kernel_json(
             file_checks.read_regular(resource_dir / KERNEL_FILE, MAX_KERNEL_JSON_SIZE)
         )
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError):
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 def is_ours(resource_dir: Path) -> bool:

@@ -142,6 +142,11 @@ def parse_name(name: str, template: str = NAME_TEMPLATE) -> SpecName | None:
 
     Names of the default form are accepted whatever the template, with and without a version:
     ``spack-py-numpy-abc1234`` and ``spack-py-numpy-2.2.6-abc1234``.
+
+    Examples
+    --------
+    >>> parse_name("spack-r-irkernel-1.3.2-abc2345.ir").hash
+    'abc2345'
     """
     match = _HASH_AT_END.fullmatch(name.lower())
     if match is None and template != NAME_TEMPLATE:

@@ -15,7 +15,6 @@ from traitlets import TraitError
 
 from spack_kernel.jupyter.errors import KernelDiedError, KernelSpecError
 from spack_kernel.jupyter.kernelspecs.content import (
-    KERNEL_FILE,
     kernel_command,
     starts_ipykernel,
     store_paths,
@@ -24,6 +23,7 @@ from spack_kernel.jupyter.notebook import missing, notebook_path, read_notebook_
 from spack_kernel.kernels.exits import describe_exit
 from spack_kernel.kernels.import_index import through_launcher
 from spack_kernel.kernels.isolated import isolated_command
+from spack_kernel.kernels.kernel_json import KERNEL_FILE
 from spack_kernel.kernels.plan import (
     diagnose,
     ipython_directory,

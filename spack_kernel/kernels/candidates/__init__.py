@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     )
     from .logos import read_logos as read_logos
     from .shipped import (
-        MAX_KERNEL_JSON_SIZE as MAX_KERNEL_JSON_SIZE,
         PACKAGES as PACKAGES,
         ShippedKernel as ShippedKernel,
         choose_shipped as choose_shipped,
@@ -26,6 +25,6 @@ __getattr__, __dir__, __all__ = attach(
         "candidates": "Candidate Survey",
         "environment_candidates": "EnvironmentCandidate EnvironmentSurvey",
         "logos": "read_logos",
-        "shipped": "MAX_KERNEL_JSON_SIZE PACKAGES ShippedKernel choose_shipped shipped_kernels",
+        "shipped": "PACKAGES ShippedKernel choose_shipped shipped_kernels",
     },
 )

@@ -16,6 +16,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from spack_kernel.kernels.errors import ShippedKernelError
+from spack_kernel.kernels.kernel_json import (
+    KERNEL_FILE,
+    MAX_KERNEL_JSON_SIZE,
+    parse_kernel_json,
+)
 from spack_kernel.spack.load import is_system_directory
 from spack_kernel.spack.system import file_checks
 
@@ -24,7 +29,6 @@ if TYPE_CHECKING:
 
     from spack_kernel.spack.spec import Spec
 
-KERNEL_FILE = "kernel.json"
 
 #: Where kernelspecs are in a prefix.
 KERNELS = "share/jupyter/kernels"
@@ -49,8 +53,7 @@ _IPYKERNEL = re.compile(r"ipykernel(_launcher)?")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.IGNORECASE)
 _VARIABLE = re.compile(r"[^=\0]+")
 
-#: The largest kernel.json that is read, in bytes, and how many kernels of a package are read.
-MAX_KERNEL_JSON_SIZE = 1024 * 1024
+#: How many kernels of a package are read.
 _MOST_KERNELS = 100
 
 
@@ -211,9 +214,6 @@ class _KernelJson(msgspec.Struct):
     metadata: dict[str, Any] = {}
 
 
-_decode = msgspec.json.Decoder(_KernelJson).decode
-
-
 def _read(name: str, spec: Spec, directory: Path) -> ShippedKernel | None:
     """Return the kernel in a directory; None for ipykernel's own.
 
@@ -225,11 +225,9 @@ def _read(name: str, spec: Spec, directory: Path) -> ShippedKernel | None:
     if text is None:
         raise ValueError("it is a broken link")
     try:
-        content = _decode(text)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        content = msgspec.convert(parse_kernel_json(text), _KernelJson)
+    except (msgspec.ValidationError, UnicodeError) as error:
         raise ValueError(f"it is not a kernelspec: {error}") from None
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
     argv = content.argv
     if not argv:
         raise ValueError("it has no argv")

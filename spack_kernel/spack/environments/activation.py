@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 METADATA = ".spack"
 
 
-class ViewNotFound(SpackKernelError):  # noqa: N818 - reads as Spack's own errors do
+class ViewNotFound(SpackKernelError, LookupError):  # noqa: N818 - reads as Spack's own errors do
     """A view that does not exist, is not a view of this store, or has several Pythons."""
 
     code = "view-not-found"

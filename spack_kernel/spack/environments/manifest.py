@@ -51,7 +51,7 @@ _NAME = re.compile(r"\w[/\w-]*")
 _DIRECTORY = re.compile(r"[/~$]|\.\.?(/|$)")
 
 
-class EnvironmentNotFound(SpackKernelError):  # noqa: N818 - reads as Spack's own errors do
+class EnvironmentNotFound(SpackKernelError, LookupError):  # noqa: N818 - reads as Spack's own errors do
     """No Spack environment of that name, or none in that directory."""
 
     code = "environment-not-found"

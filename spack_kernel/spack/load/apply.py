@@ -39,6 +39,11 @@ def apply_modifications(
 
     As in Spack, prepending and appending normalise the path and keep duplicates. A modified
     ``MANPATH`` ends with a separator, so that ``man`` still searches the system's pages.
+
+    Examples
+    --------
+    >>> apply_modifications([Change("prepend", "PATH", "/sw/bin", ":")], {"PATH": "/usr/bin"})
+    {'PATH': '/sw/bin:/usr/bin'}
     """
     result = dict(environment)
     groups: dict[str, list[Modification | Change]] = {}

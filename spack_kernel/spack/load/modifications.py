@@ -47,7 +47,7 @@ _CONFIGURED: Mapping[str, Operation] = {
 _Text: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"\A[^\0]*\Z")]
 
 
-class InvalidModification(SpackKernelError):  # noqa: N818 - reads as the other errors do
+class InvalidModification(SpackKernelError, ValueError):  # noqa: N818 - reads as the other errors do
     """A recorded environment modification that is invalid."""
 
     code = "modification"

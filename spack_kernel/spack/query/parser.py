@@ -61,6 +61,11 @@ def parse_queries(text: str, dialect: Dialect = SPACK_1) -> tuple[Query, ...]:
     ------
     QuerySyntaxError
         When it does not parse; the error points to the position.
+
+    Examples
+    --------
+    >>> [query.name for query in parse_queries("hdf5@1.14:+mpi ^openmpi  py-numpy")]
+    ['hdf5', 'py-numpy']
     """
     return _parsed(text, dialect)
 
@@ -69,6 +74,12 @@ def parse_query(text: str, dialect: Dialect = SPACK_1) -> Query:
     """Parse text that contains one query.
 
     Parameters and errors are those of `parse_queries`. No query, or several, is also an error.
+
+    Examples
+    --------
+    >>> query = parse_query("hdf5@1.14:~mpi %gcc@12")
+    >>> query.name, str(query.versions), str(query.variants["mpi"])
+    ('hdf5', '1.14:', '~mpi')
     """
     queries = parse_queries(text, dialect)
     if not queries:

@@ -43,6 +43,11 @@ def quoted(value: str) -> str:
     """Return `value` as written after ``name=``, in quotes if necessary.
 
     A value that ends in a backslash cannot be quoted; see `is_spellable`.
+
+    Examples
+    --------
+    >>> quoted("-O2"), quoted("-O2 -g")
+    ('-O2', '"-O2 -g"')
     """
     if not value.startswith("=") and (
         _is_bare(value) or (value.endswith("\\") and _is_bare_with_sigils(value))

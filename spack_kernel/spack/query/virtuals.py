@@ -60,6 +60,12 @@ class Providers:
         ------
         QuerySyntaxError
             When a text does not parse.
+
+        Examples
+        --------
+        >>> providers = Providers.parse({"mpi@:3.1": ["mpich@3:3.1"]})
+        >>> "mpi" in providers, "blas" in providers
+        (True, False)
         """
         from .parser import parse_query
 

@@ -117,6 +117,13 @@ class VersionList:
     items : iterable of Version or VersionRange
         Stored sorted, with adjacent ranges merged and the versions that they cover left out, so
         that two lists of the same versions are equal.
+
+    Examples
+    --------
+    >>> Version("1.4.7") in VersionList.parse("1.2:1.4,1.6:")
+    True
+    >>> str(VersionList.parse("1.2,1.1:1.3"))
+    '1.1:1.3'
     """
 
     items: tuple[Version | VersionRange, ...] = field(default=())

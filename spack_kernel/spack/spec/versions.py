@@ -57,6 +57,11 @@ class Version:
     text : str
         What a database records: ``1.2.3``, ``3.12rc1``, ``develop``, ``git.main=1.2``, or the
         40 characters of a commit.
+
+    Examples
+    --------
+    >>> sorted(map(Version, ["3.10", "develop", "3.9", "3.10rc1"]))
+    [Version('3.9'), Version('3.10rc1'), Version('3.10'), Version('develop')]
     """
 
     __slots__ = ("_order", "text")

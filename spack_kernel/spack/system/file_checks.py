@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     #: The kind of question, the path, and the answer.
     Question: TypeAlias = "tuple[str, str, Answer]"
+else:
+    Question = tuple
 
 #: Thread → the lists to which its questions are added.
 _listeners: dict[int, list[list[Question]]] = {}

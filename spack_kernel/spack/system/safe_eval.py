@@ -61,8 +61,7 @@ def evaluate(
 
     Examples
     --------
-    >>> evaluate("os in ('linux', name) and env.get('CI', '') == ''", {"os": "linux", "env": {}, \
-"name": "x"})
+    >>> evaluate("os in ('linux', 'darwin') and 'CI' not in env", {"os": "linux", "env": {}})
     True
     """
     try:

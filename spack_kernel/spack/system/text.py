@@ -12,7 +12,13 @@ _ACTING = re.compile(
 
 
 def printable(text: str) -> str:
-    r"""Return `text` with characters that control a terminal escaped, for example ``\x1b``."""
+    r"""Return `text` with characters that control a terminal escaped.
+
+    Examples
+    --------
+    >>> print(printable("a \033[31mred\033[0m name"))
+    a \x1b[31mred\x1b[0m name
+    """
     return _ACTING.sub(_escape, text) if _ACTING.search(text) else text
 
 

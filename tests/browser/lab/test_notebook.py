@@ -39,7 +39,7 @@ def test_the_launcher_shows_the_kernels(
         expect(icon).to_be_visible()
         assert icon.evaluate("image => image.complete && image.naturalWidth > 0")
         sent = lab.page.request.get(icon.evaluate("image => image.src")).body()
-        logo = files("spack_kernel.jupyter").joinpath("resources/logo-svg.svg")
+        logo = files("spack_kernel.jupyter.kernelspecs").joinpath("resources/logo-svg.svg")
         assert sent == logo.read_bytes()
     assert kernel.display_name == f"py-ipykernel 7.2.0 (Spack /{kernel.config['hash'][:7]})"
     picture(lab.page, "launcher")
