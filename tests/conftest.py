@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,8 @@ import pytest
 
 from spack_kernel import demo
 from spack_kernel.demo.pins import PinnedRequirements
+from tests import shared
+from tests.places import TESTS
 
 #: The prefixes of skip reasons for a component that this machine lacks, such as a module system
 #: or a browser; the second is that of `pytest.importorskip`.
@@ -19,19 +20,21 @@ MISSING = ("missing component: ", "could not import ")
 
 
 @pytest.fixture(scope="session")
-def demo_store(request: pytest.FixtureRequest) -> demo.DemoStore:
-    """Return a complete demo store, built once and reused by later runs.
+def demo_store() -> demo.DemoStore:
+    """Return a complete demo store, built once per machine.
 
-    It is in ``$SPACK_KERNEL_DEMO_STORE`` or, by default, in pytest's cache directory, with a
-    separate store for each Python and each set of packages: the demo's Python is an external.
-    Tests must not change it.
+    It is in ``$SPACK_KERNEL_DEMO_STORE``, else in the directory of `tests.shared`. There is one for
+    each Python, each set of packages and each version of the code that builds it. Tests only read
+    it.
     """
     chosen = os.environ.get("SPACK_KERNEL_DEMO_STORE")
     if chosen:
         return demo.build(Path(chosen))
-    what = f"{sys.base_prefix} {sys.version} {PinnedRequirements.default().text}"
-    tag = hashlib.sha256(what.encode()).hexdigest()[:8]
-    return demo.build(Path(request.config.cache.mkdir(f"demo-store-{tag}")))
+    code = [path.read_bytes() for path in sorted(Path(demo.__file__).parent.glob("*.py"))]
+    packages = PinnedRequirements.default().text
+    path = shared.directory("demo-store", sys.base_prefix, sys.version, packages, code)
+    with shared.locked(path):
+        return demo.build(path)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -52,3 +55,36 @@ def pytest_runtest_makereport(item, call):
             report.outcome = "failed"
             report.longrepr = f"CI is set, where nothing may be missing: {reason}"
     return report
+
+
+#: The layer of the tests in each directory; a marker of a module or a test goes first.
+LAYERS = {"spack": "unit", "browser": "browser"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test its layer, and let one worker run what shares a server or a module's stores.
+
+    The tests of JupyterLab share one server, and those of JupyterHub share one hub.
+    """
+    for item in items:
+        parts = item.path.relative_to(TESTS).parts
+        if not any(item.get_closest_marker(layer) for layer in ("unit", "kernel", "browser")):
+            item.add_marker(LAYERS.get(parts[0], "kernel"))
+        group = "/".join(parts[:2]) if parts[0] == "browser" else "/".join(parts)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+_STARTS = ("subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty", "os.exec", "os.system")
+_started: list[str] = []
+sys.addaudithook(
+    lambda event, args: _started.append(f"{event} {args[:1]}") if event in _STARTS else None
+)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Let a unit test start no process."""
+    _started.clear()
+    yield
+    if _started and item.get_closest_marker("unit"):
+        pytest.fail(f"a unit test starts a process, so it is marked `kernel`: {_started[0]}")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from spack_kernel.spack.load.modules import ModuleSystem
+from tests import shared
 
 PLACES = {
     "lmod": [
@@ -20,24 +21,31 @@ PLACES = {
 }
 
 
-def debian_module_system(name: str, cache: pytest.Cache) -> ModuleSystem:
-    """Return one of the two; Debian cannot install both, so one is unpacked into the cache."""
+def debian_module_system(name: str) -> ModuleSystem:
+    """Return one of the two; Debian cannot install both, so one is unpacked into a directory."""
     for place in PLACES[name]:
         if os.access(place, os.X_OK):
             return ModuleSystem(name, Path(place))
-    unpacked = cache.mkdir(f"debian-{name}")
+    unpacked = shared.directory(f"debian-{name}")
     place = unpacked / PLACES[name][0].lstrip("/")
-    if not place.exists():
-        try:
-            subprocess.run(["apt-get", "download", name], cwd=unpacked, check=True, timeout=120)
-            (package,) = unpacked.glob("*.deb")
-            subprocess.run(["dpkg-deb", "-x", package, unpacked], check=True, timeout=60)
-        except (OSError, subprocess.SubprocessError, ValueError):
-            shutil.rmtree(unpacked, ignore_errors=True)
+    with shared.locked(unpacked):
+        if not place.exists():
+            _unpack(name, unpacked)
     if not place.exists():
         missing = pytest.fail if os.environ.get("CI") else pytest.skip
         missing(f"{name} is neither installed nor to be had from apt-get")
     return ModuleSystem(name, place)
+
+
+def _unpack(name: str, directory: Path) -> None:
+    """Unpack a Debian package into a directory; leave that empty if it cannot be had."""
+    try:
+        subprocess.run(["apt-get", "download", name], cwd=directory, check=True, timeout=120)
+        (package,) = directory.glob("*.deb")
+        subprocess.run(["dpkg-deb", "-x", package, directory], check=True, timeout=60)
+    except (OSError, subprocess.SubprocessError, ValueError):
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir()
 
 
 def module_settings(system: ModuleSystem, modules: Path) -> dict[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -13,8 +12,7 @@ from benchmarks import __main__ as benchmarks
 from benchmarks.generate import generate
 from benchmarks.measure import Comparison, beside, cost, in_turns, seconds
 from spack_kernel.spack import Store
-
-ROOT = Path(__file__).parents[1]
+from tests.places import ROOT
 
 
 def test_a_ratio_is_taken_round_by_round():

@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 
 import spack_kernel
+from tests.places import DOCS
 from tests.small_store import SmallStore, python_prefix
 
-LIBRARY = Path(__file__).resolve().parents[1] / "docs" / "library.md"
+LIBRARY = DOCS / "library.md"
 
 
 def test_examples_in_docstrings() -> None:

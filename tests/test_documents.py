@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from spack_kernel.cli.app import parse
+from tests.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted(
     path
     for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md")]

@@ -1,7 +1,7 @@
 """Each reader accepts any file, or rejects it with our own error, within time and memory limits.
 
 ``SPACK_KERNEL_FUZZ=100000`` sets the number of inputs for each reader. The install database has
-its own fuzz tests, in tests/spack/test_database.py.
+its own fuzz tests, in tests/spack/database/test_database.py.
 """
 
 from __future__ import annotations

@@ -15,8 +15,7 @@ import pytest
 
 from spack_kernel.cli import main
 from spack_kernel.demo import DemoStore
-
-DATA = Path(__file__).parent.parent / "data"
+from tests.places import DATA
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 from spack_kernel.cli.parser import COMMANDS, build_parser
+from tests.places import DOCS
 
-TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+TEXT = (DOCS / "cli.md").read_text()
 
 #: Documented once for all commands, or on separate pages.
 SHARED = {"--help", "--store", "--color", "--verbose", "--json"}

@@ -20,13 +20,14 @@ import pytest
 from spack_kernel.spack import Spec, Store
 from tests.made_environment import link_view, make_environment
 from tests.module_systems import debian_module_system, module_settings, write_module
+from tests.places import TESTS
 
 from .conftest import Runner, command
 
 SPACK_ROOT = os.environ.get("SPACK_ROOT", "")
 REPOSITORY = os.environ.get("SPACK_KERNEL_TEST_REPOSITORY", "")
 
-FAKE = Path(__file__).parent.parent / "spack" / "fake_spack.py"
+FAKE = TESTS / "spack" / "fake_spack.py"
 
 
 @pytest.fixture
@@ -152,7 +153,7 @@ def modules(
     (site_packages,) = Path(str(spec.prefix)).glob("lib/python3*/site-packages")
     write_module(directory, "py-pyyaml/6", f"prepend-path PYTHONPATH {site_packages}")
     write_module(directory, "site/1", "setenv SITE_HOME /opt/site", "prepend-path PATH /opt/bin")
-    system = debian_module_system(request.param, request.config.cache)
+    system = debian_module_system(request.param)
     for name, value in module_settings(system, directory).items():
         monkeypatch.setenv(name, value)
     return directory

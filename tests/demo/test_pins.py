@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 
 from spack_kernel.demo.pins import BUILD_TOOLS, PYTHONS, PinnedRequirements, spack_name
+from tests.places import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_the_second_build_is_another_version(selection):
 
 
 def test_pythons_are_those_of_the_package():
-    text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    text = (ROOT / "pyproject.toml").read_text()
     minors = [int(minor) for minor in re.findall(r"Python :: 3\.(\d+)", text)]
     assert ((3, min(minors)), (3, max(minors))) == PYTHONS
 

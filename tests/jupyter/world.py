@@ -30,9 +30,8 @@ from spack_kernel.spack.errors import SpackKernelError
 from tests.cloned_store import ClonedStore
 from tests.demo_versions import NUMPY
 from tests.made_environment import link_view, make_environment
+from tests.places import ROOT
 from tests.small_store import SmallStore
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 _AWAY = ".away"
 
@@ -138,7 +137,7 @@ def answers_of_a_fresh_process(root: Path) -> dict[str, Any]:
     environment = {**os.environ, "SPACK_KERNEL_CACHE": ""}
     done = subprocess.run(
         [sys.executable, "-m", __name__, str(root)],
-        cwd=REPOSITORY,
+        cwd=ROOT,
         env=environment,
         capture_output=True,
         text=True,

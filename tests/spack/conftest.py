@@ -6,10 +6,10 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
-from golden_queries import open_store
-from trees import FORMATS, unpack
 
 from spack_kernel.spack.store.store import Store
+from tests.spack.golden_queries import open_store
+from tests.spack.trees import FORMATS, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable

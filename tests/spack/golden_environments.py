@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 from spack_kernel.spack.database.database import Database
 from spack_kernel.spack.load.directories import Directories
 from spack_kernel.spack.store.store import Store
+from tests.places import DATA
 
 if TYPE_CHECKING:
     from spack_kernel.spack.spec.spec import Spec
 
-DATA = Path(__file__).parent.parent / "data"
 
 #: Every version with recorded data; a chain is a second store whose upstream is the first.
 VERSIONS = ("0.16", "0.17", "0.20", "0.23", "1.3", "0.23/chain", "1.3/chain")

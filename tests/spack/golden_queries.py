@@ -16,8 +16,7 @@ from pathlib import Path
 
 from spack_kernel.spack.database.database import Database
 from spack_kernel.spack.store.store import Store
-
-DATA = Path(__file__).parent.parent / "data"
+from tests.places import DATA
 
 #: Every store with recorded data; a chain is a second store whose upstream is the first.
 STORES = ("0.16", "0.17", "0.20", "0.23", "0.23/chain", "1.3", "1.3/chain")

@@ -18,16 +18,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from golden_environments import materialise
 
 from spack_kernel.spack.errors import SpackKernelError, StoreNotFound
 from spack_kernel.spack.load.load import load_environment
 from spack_kernel.spack.spec.spec import Spec
 from spack_kernel.spack.store.store import Store
+from tests.spack.golden_environments import materialise
 
 SPECS = int(os.environ.get("SPACK_KERNEL_REAL_SPECS", "10"))
 
 pytestmark = [
+    pytest.mark.kernel,
     pytest.mark.skipif("SPACK_ROOT" not in os.environ, reason="runs a real Spack: set SPACK_ROOT"),
     pytest.mark.timeout(3600),
 ]

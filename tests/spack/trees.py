@@ -7,7 +7,7 @@ import lzma
 from pathlib import Path
 from typing import Any
 
-DATA = Path(__file__).parent.parent / "data"
+from tests.places import DATA
 
 #: Spack version → database format.
 FORMATS = {"0.16": "5", "0.17": "6", "0.20": "6", "0.23": "7", "1.3": "8"}

@@ -25,10 +25,11 @@ from tests.browser.desktop import HIDE_KERNELS, Lab, ask_nothing
 from tests.browser.processes import ServerProcess, free_port
 from tests.cloned_store import ClonedStore
 from tests.demo_versions import OTHER_NUMPY
+from tests.places import DOCS
 
 from .accounts import Account, closed_to_others, remove_account
 
-EXAMPLES = Path(__file__).resolve().parents[3] / "docs" / "examples"
+EXAMPLES = DOCS / "examples"
 
 PROXY = "['configurable-http-proxy', '--proxy-timeout=600000']"
 
