@@ -1,44 +1,72 @@
-# make demo    a complete example without Spack: build a store, install a kernel, run a notebook
-# make test    run the linters, the type checker and the full test suite
-# make test-browser   run only the tests in Chromium: JupyterLab and JupyterHub
-# make docs    build the documentation in site/
-# make clean   remove everything that these targets created
+# make demo           everything once, without Spack: a store, a kernel, a notebook with a plot
+# make test           the checkers and the test suite, without the slow tests
+# make test-unit      the tests that start no process, with coverage
+# make test-slow      the slow tests: the import index, long runs
+# make test-browser   the tests in Chromium: JupyterLab and JupyterHub
+# make test-pythons   the unit tests on each Python of this machine
+# make test-lowest    the tests with the lowest version of each dependency
+# make docs           the documentation, into site/
+# make release        check version, changelog and contents of the distributions, into dist/
+# make clean          remove what these made
 #
-# Each target first creates the virtual environment .venv. PYTHON sets its Python (3.10 to 3.15).
+# Each makes the virtual environment .venv first; PYTHON names the Python for it (3.10 to 3.15).
 
 PYTHON ?= python3
 STORE ?= demo-store
+WORKERS ?= 2
 BIN := .venv/bin
 
-.PHONY: demo test test-browser docs clean
+.PHONY: demo test test-unit test-slow test-browser test-pythons test-lowest docs release clean
 .DELETE_ON_ERROR:
 
 demo: .venv/demo
 	$(BIN)/spack-kernel demo $(STORE)
 	$(BIN)/python notebooks/quickstart.py $(STORE) --output quickstart-output
 
+# Two workers; what shares a server or a store stays on one of them.
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
+
 test: .venv/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(PYTEST)
+
+test-unit: .venv/test
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
-	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage run -m pytest -m 'unit and not slow'
 	$(BIN)/coverage report
 
+test-slow: .venv/test
+	$(PYTEST) -m slow
+
 test-browser: .venv/test
-	$(BIN)/python -m pytest tests/browser
+	$(PYTEST) tests/browser
+
+test-pythons:
+	tests/pythons.sh
+
+test-lowest: .venv/lowest/test
+	.venv/lowest/bin/python -m pytest -m 'not slow and not browser' tests/spack tests/kernels tests/jupyter
+
+.venv/lowest/test: pyproject.toml tests/lowest.txt .venv/pyvenv.cfg
+	$(PYTHON) -m venv .venv/lowest
+	.venv/lowest/bin/python -m pip install --quiet --disable-pip-version-check --constraint tests/lowest.txt --editable '.[test-core]'
+	touch $@
+
+release: .venv/release
+	$(BIN)/python tests/release.py
 
 docs: .venv/docs
 	$(BIN)/mkdocs build --strict
 
 clean:
-	rm -rf .venv demo-store quickstart-output site
+	rm -rf .venv demo-store quickstart-output site dist
 
 .venv/pyvenv.cfg:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 10) <= v <= (3, 15) or sys.exit(f"Python 3.10 to 3.15 is needed, $(PYTHON) is {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
 
-.venv/demo .venv/test .venv/docs: .venv/%: .venv/pyvenv.cfg pyproject.toml
+.venv/demo .venv/test .venv/docs .venv/release: .venv/%: .venv/pyvenv.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	touch $@

@@ -81,6 +81,10 @@ class ClonedStore:
 
 
 def _link(source: str, target: str) -> None:
+    if Path(source).name == "pyvenv.cfg":
+        # Cached plans check its status change time, which another link would change.
+        shutil.copy2(source, target)
+        return
     try:
         os.link(source, target)
     except OSError:  # another file system

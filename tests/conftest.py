@@ -61,12 +61,15 @@ def pytest_runtest_makereport(item, call):
 LAYERS = {"spack": "unit", "browser": "browser"}
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each test its layer, and let one worker run what shares a server or a module's stores.
 
     The tests of JupyterLab share one server, and those of JupyterHub share one hub.
     """
     for item in items:
+        if not item.path.is_relative_to(TESTS):
+            continue
         parts = item.path.relative_to(TESTS).parts
         if not any(item.get_closest_marker(layer) for layer in ("unit", "kernel", "browser")):
             item.add_marker(LAYERS.get(parts[0], "kernel"))

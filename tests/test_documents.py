@@ -11,6 +11,8 @@ import pytest
 from spack_kernel.cli.app import parse
 from tests.places import ROOT
 
+pytestmark = pytest.mark.unit
+
 DOCUMENTS = sorted(
     path
     for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md")]

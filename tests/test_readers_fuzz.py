@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from spack_kernel.cli import replay
+from spack_kernel.cli import cached_launch
 from spack_kernel.cli.sources import installed_traits
 from spack_kernel.jupyter.kernelspecs import files
 from spack_kernel.jupyter.kernelspecs.files import describe, read_kernel_json
@@ -43,6 +43,8 @@ from spack_kernel.spack.store.install_tree import install_tree, upstream_trees
 from spack_kernel.spack.system.processes import Output
 from tests.mutations import mutate_bytes, mutate_tree
 from tests.small_store import SmallStore, dag_hash
+
+pytestmark = pytest.mark.unit
 
 INPUTS = int(os.environ.get("SPACK_KERNEL_FUZZ", "400"))
 
@@ -155,7 +157,7 @@ class Readers:
         "modules": ["os"],
     }
     START: ClassVar[dict[str, Any]] = {
-        "questions": [["dir", "/nonexistent", False], ["stamp", "/nonexistent", None]],
+        "checks": [["dir", "/nonexistent", False], ["stamp", "/nonexistent", None]],
         "python": "/usr/bin/python3",
         "env": {"A": "1"},
         "composition": [[["prepend", "PATH", "/x", ":"]], {"R": "1"}, ["/y"], False],
@@ -234,10 +236,10 @@ class Readers:
         probe._remembered("/usr/bin/python3", value)
 
     def cached_start(self, data: bytes) -> None:
-        self._cached(replay.KIND, data)
-        record = user_cache.read(replay.KIND, ["k"])
+        self._cached(cached_launch.KIND, data)
+        record = user_cache.read(cached_launch.KIND, ["k"])
         if record is not None:
-            replay.prepared(record, ["python", "-c", "1"])
+            cached_launch.prepared(record, ["python", "-c", "1"])
 
     def _cached(self, kind: str, data: bytes) -> None:
         user_cache.write(kind, ["k"], {})
@@ -289,7 +291,7 @@ class Readers:
             "shipped_kernel_json": self.KERNEL,
             "notebook": self.NOTEBOOK,
             "module_output": self.MODULES,
-            "cached_python": {"facts": self.FACTS, "stamps": [None] * 4},
+            "cached_python": {"info": self.FACTS, "stamps": [None] * 4},
             "cached_start": self.START,
             "recipes_option": self.KERNEL["metadata"]["kernel_provisioner"]["config"]["recipes"],
             "inspections_option": {"./": ["A"], "lib": ["B", "C"]},

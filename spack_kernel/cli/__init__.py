@@ -33,9 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["exec"]:
-        from .replay import replay
+        from .cached_launch import run_cached
 
-        replay(arguments)
+        run_cached(arguments)
     from .app import run
 
     return run(arguments)

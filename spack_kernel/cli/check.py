@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from spack_kernel.kernels.request import KernelRequest
 
     from .console import Console
-    from .trial import Step, Trial
+    from .kernel_check import KernelCheck, Step
 
 _DESCRIPTION = """\
 Start a kernel, check which Python it runs, import the package's modules in it, and shut it down.
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     """Test the kernel and print each step."""
     from spack_kernel.spack.errors import SpackKernelError
 
-    from .trial import Trial, try_kernel
+    from .kernel_check import KernelCheck, check_kernel
 
     console: Console = args.console
     check_source(args)
@@ -88,28 +88,28 @@ def run(args: argparse.Namespace) -> int:
     if not 0 < args.timeout < math.inf:
         args.parser.error("argument --timeout: give a number of seconds above 0")
     report = _Report(console)
-    trial = Trial(args.timeout, report)
+    check = KernelCheck(args.timeout, report)
     failure: SpackKernelError | None = None
     facts: dict[str, Any] = {"kernel": None, "specs": []}
     try:
-        with trial.step("resolve") as step:
+        with check.step("resolve") as step:
             name, plan, made = _plan(args, request)
             facts["kernel"] = name
             facts["specs"] = [{"spec": s.label, "hash": s.hash} for s in plan.specs]
             step.detail = plan.source.describe()
-            _refuse_as_root(plan)
+            _raise_as_root(plan)
             facts["encryption"] = {"curve": not plan.unencrypted, "reason": plan.unencrypted}
-        try_kernel(trial, plan, name, **made)
+        check_kernel(check, plan, name, **made)
     except SpackKernelError as error:
         failure = error
     if console.json:
-        facts = {"ok": failure is None, **facts, "steps": [s.as_dict() for s in trial.steps]}
+        facts = {"ok": failure is None, **facts, "steps": [s.as_dict() for s in check.steps]}
         console.print_json(facts if failure is None else {**facts, "error": failure.as_dict()})
     if failure is not None:
         console.error(failure, json=False)
         return 1
     if not console.json:
-        _print_end(trial, plan, console)
+        _print_end(check, plan, console)
     return 0
 
 
@@ -160,7 +160,7 @@ class _Report:
         console.out.flush()
 
 
-def _refuse_as_root(plan: KernelPlan) -> None:
+def _raise_as_root(plan: KernelPlan) -> None:
     """Refuse to run, as root, a Python that another user can change."""
     from spack_kernel.kernels.errors import InterpreterError
     from spack_kernel.spack.system import run_as
@@ -174,9 +174,9 @@ def _refuse_as_root(plan: KernelPlan) -> None:
         )
 
 
-def _print_end(trial: Trial, plan: KernelPlan, console: Console) -> None:
-    imports = [step for step in trial.steps if step.name.startswith("import ")]
-    seconds = sum(step.seconds for step in trial.steps)
+def _print_end(check: KernelCheck, plan: KernelPlan, console: Console) -> None:
+    imports = [step for step in check.steps if step.name.startswith("import ")]
+    seconds = sum(step.seconds for step in check.steps)
     what = f"{len(imports)} modules imported" if len(imports) != 1 else "1 module imported"
     console.print(f"The kernel works: {what}, {seconds:.2f} s in total.")
     if plan.unencrypted:

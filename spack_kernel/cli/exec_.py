@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
 
-    from .replay import Start
+    from .cached_launch import Launch
 
 _DESCRIPTION = """\
 Run a command in the environment that a kernel for the spec would have. `python` is the kernel's
@@ -75,13 +75,13 @@ def run(args: argparse.Namespace) -> int:
     from spack_kernel.spack.errors import SpackKernelError
     from spack_kernel.spack.system import file_checks
 
-    from . import replay
+    from . import cached_launch
     from .process import CommandError, replace_process
 
-    with file_checks.Listener() as heard:
+    with file_checks.Recorder() as recorder:
         start = _start(args, request)
-    if replay.is_pinned(args) and start.composition and not args.console.warned:
-        replay.remember(args.arguments, start, heard.questions)
+    if cached_launch.is_pinned(args) and start.composition and not args.console.warned:
+        cached_launch.cache_launch(args.arguments, start, recorder.checks)
     try:
         replace_process(start.command, start.environment)
     except CommandError as error:
@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
         return error.status
 
 
-def _start(args: argparse.Namespace, request: KernelRequest) -> Start:
+def _start(args: argparse.Namespace, request: KernelRequest) -> Launch:
     """Return what to start."""
     import msgspec
 
@@ -97,7 +97,7 @@ def _start(args: argparse.Namespace, request: KernelRequest) -> Start:
     from spack_kernel.kernels.plan import is_python
     from spack_kernel.kernels.planner import plan_of
 
-    from .replay import Start
+    from .cached_launch import Launch
 
     command = args.behind
     # Without ipykernel, only this command cannot work, so only it requires one.
@@ -110,18 +110,18 @@ def _start(args: argparse.Namespace, request: KernelRequest) -> Start:
     command, python = plan.command(command), plan.interpreter
     if kernel and python is not None:
         index = request.import_index
-        command, environment = through_launcher(command, environment, python.facts, index=index)
+        command, environment = through_launcher(command, environment, python.info, index=index)
     # Modules, and the configuration of a Spack instance, can differ at the next start.
     lasting = not plan.modules and store.config is None and not store.left_out
     composition = plan.composition() if lasting else None
-    return Start(command, environment, request.env, python.path if python else "", composition)
+    return Launch(command, environment, request.env, python.path if python else "", composition)
 
 
 def _from_notebook(store: Store) -> Sequence[Spec]:
     """Return the specs recorded in the notebook for which this process is started."""
     from spack_kernel.jupyter.notebook import (
         NOTEBOOK_VARIABLE,
-        missing,
+        notebook_error,
         notebook_path,
         read_notebook_spec,
     )
@@ -133,4 +133,4 @@ def _from_notebook(store: Store) -> Sequence[Spec]:
     try:
         return resolve(store, wanted.request())
     except SpackKernelError as error:
-        raise missing(error, path, wanted) from error
+        raise notebook_error(error, path, wanted) from error

@@ -247,7 +247,9 @@ def typed_command() -> str:
     program = Path(sys.argv[0])
     if program.name == "__main__.py":
         return f"{_from_here(Path(sys.executable))} -m spack_kernel"
-    if shutil.which(program.name) == str(program.absolute()) or not program.is_file():
+    if not program.is_file():  # `python -c` and the like
+        return "spack-kernel"
+    if shutil.which(program.name) == str(program.absolute()):
         return program.name
     return _from_here(program.absolute())
 

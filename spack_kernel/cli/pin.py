@@ -127,7 +127,7 @@ def _pin(args: argparse.Namespace, path: Any) -> int:
 
 def _show(args: argparse.Namespace, path: Any) -> int:
     """Print what a notebook needs; with ``--check``, also plan its kernel."""
-    from spack_kernel.jupyter.notebook import missing, read_notebook_spec
+    from spack_kernel.jupyter.notebook import notebook_error, read_notebook_spec
     from spack_kernel.kernels.plan import plan_kernel
     from spack_kernel.kernels.planner import resolve
     from spack_kernel.spack.errors import SpackKernelError
@@ -141,7 +141,7 @@ def _show(args: argparse.Namespace, path: Any) -> int:
             specs = resolve(store, spec.request())
             plan_kernel(store, specs, companion=args.companion)
         except SpackKernelError as error:
-            raise missing(error, path, spec) from error
+            raise notebook_error(error, path, spec) from error
         found = [each.label for each in specs]
     if console.json:
         result = {"notebook": str(path), **spec.as_dict()}

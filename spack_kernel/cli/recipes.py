@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import argparse
 
-    from spack_kernel.kernels.sources import Source
+    from spack_kernel.kernels.sources import KernelSource
     from spack_kernel.spack.load import RecipeVariables
 
     from .options import Adder
@@ -30,7 +30,7 @@ def add_spack_options(parser: Adder) -> None:
     )
 
 
-def ask_recipes(args: argparse.Namespace, source: Source) -> RecipeVariables | None:
+def ask_recipes(args: argparse.Namespace, source: KernelSource) -> RecipeVariables | None:
     """Run Spack once and return what recipes add to a source; None if that is not known.
 
     Raises

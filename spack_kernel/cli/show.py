@@ -251,7 +251,7 @@ def _print_plan(plan: KernelPlan, env: Mapping[str, str], console: Console) -> N
 
 def _print_pythonpath(plan: KernelPlan, env: Mapping[str, str], console: Console) -> None:
     entries = plan.pythonpath
-    ours = {entry.path: entry.reason for entry in plan.load.pythonpath if entry.ours}
+    ours = {entry.path: entry.reason for entry in plan.load.pythonpath if entry.added_by_us}
     width = max((len(entry.spec.label) for entry in entries), default=0)
     console.print()
     console.print(console.style("bold", f"PYTHONPATH, {entry_count(len(entries))} in order"))

@@ -86,7 +86,7 @@ def _origin(plan: KernelPlan, made: list[Modification]) -> str:
     ):
         spec = plan.store.by_hash(change.spec) if change.spec else None
         return f"recorded, {change.reason}" + (f": {spec.label}" if spec else "")
-    return "not Spack's" if change.ours else ""
+    return "not Spack's" if change.added_by_us else ""
 
 
 def _print_modules(plan: KernelPlan, env: Mapping[str, str], console: Console) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from spack_kernel.jupyter.provisioner import KernelTraits
     from spack_kernel.kernels.plan import KernelPlan
     from spack_kernel.kernels.request import KernelRequest
-    from spack_kernel.kernels.sources import Source
+    from spack_kernel.kernels.sources import KernelSource
     from spack_kernel.spack.errors import SpackKernelError
     from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
@@ -71,7 +71,7 @@ def get_source(
     request: KernelRequest,
     *,
     specs: Sequence[Spec] = (),
-) -> Source:
+) -> KernelSource:
     """Return what the arguments load.
 
     Parameters

@@ -234,7 +234,7 @@ def write_notebook_spec(
     return changed
 
 
-def missing(error: SpackKernelError, path: Path, spec: NotebookSpec) -> SpackKernelError:
+def notebook_error(error: SpackKernelError, path: Path, spec: NotebookSpec) -> SpackKernelError:
     """Return the error for a notebook whose spec is not available here, with a hint."""
     told = SpackKernelError(
         f"{path.name} needs {spec}: {error.summary}",

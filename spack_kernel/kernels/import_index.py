@@ -22,7 +22,7 @@ from .launcher import INDEX_VARIABLE, PATH_VARIABLE
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from .interpreters.probe import Facts
+    from .interpreters.probe import InterpreterInfo
 
 #: The module that a kernel's command runs with ``-m``.
 KERNEL_MODULE = "ipykernel_launcher"
@@ -68,7 +68,11 @@ def build(path: Sequence[str], standard_library: Collection[str] = ()) -> str | 
 
 
 def through_launcher(
-    command: Sequence[str], environment: Mapping[str, str], facts: Facts, *, index: bool = True
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    facts: InterpreterInfo,
+    *,
+    index: bool = True,
 ) -> tuple[list[str], dict[str, str]]:
     """Return a command that starts a kernel through the launcher, and its environment.
 
@@ -81,7 +85,7 @@ def through_launcher(
         ``python -m ipykernel_launcher …``; any other command is returned as it is.
     environment : mapping of str to str
         The whole environment of the process.
-    facts : Facts
+    facts : InterpreterInfo
         What the interpreter reports about itself.
     index : bool
         Whether to use an import index; without one the kernel has the plain PYTHONPATH.
@@ -100,7 +104,7 @@ def through_launcher(
     return argv, result
 
 
-def _understands(facts: Facts) -> bool:
+def _understands(facts: InterpreterInfo) -> bool:
     """Return whether the launcher supports this Python, which must be 3.6 or later."""
     major, minor = facts.version.split(".")[:2]
     return (int(major), int(minor)) >= (3, 6)

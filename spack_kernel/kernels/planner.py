@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from spack_kernel.kernels.request import KernelRequest
-    from spack_kernel.kernels.sources.kernel_source import Source
+    from spack_kernel.kernels.sources.kernel_source import KernelSource
     from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
 
@@ -44,7 +44,7 @@ class Planner:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._stores = StoreCache()
-        self._plans: dict[str, tuple[Store, KernelPlan, list[file_checks.Question]]] = {}
+        self._plans: dict[str, tuple[Store, KernelPlan, list[file_checks.Check]]] = {}
 
     def plan(self, request: KernelRequest, environ: Mapping[str, str] | None = None) -> KernelPlan:
         """Return the plan for a request.
@@ -66,13 +66,13 @@ class Planner:
         known = self._plans.get(key)
         if known is not None and known[0] is store and file_checks.unchanged(known[2]):
             return known[1]
-        with file_checks.Listener() as heard:
+        with file_checks.Recorder() as recorder:
             plan = plan_of(source_of(store, request, environ), request)
         if plan.source.kind == "modules":
             return plan  # valid in this environment only
         with self._lock:
             self._plans.pop(key, None)
-            self._plans[key] = store, plan, file_checks.distinct(heard.questions)
+            self._plans[key] = store, plan, file_checks.distinct(recorder.checks)
             while len(self._plans) > _KEPT_PLANS:
                 self._plans.pop(next(iter(self._plans)))
         return plan
@@ -94,7 +94,7 @@ class Planner:
             raise StoreNotFound(error.summary, details=error.details, hint=hint) from error
 
 
-def plan_of(source: Source, request: KernelRequest) -> KernelPlan:
+def plan_of(source: KernelSource, request: KernelRequest) -> KernelPlan:
     """Return a new plan for a source, with the options of a request.
 
     Raises
@@ -118,7 +118,7 @@ def source_of(
     environ: Mapping[str, str] | None = None,
     *,
     specs: Sequence[Spec] = (),
-) -> Source:
+) -> KernelSource:
     """Return what a request currently refers to: specs, a Spack environment, a view or modules.
 
     Parameters

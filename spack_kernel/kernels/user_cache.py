@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 CACHE_VARIABLE = "SPACK_KERNEL_CACHE"
 
 #: How many entries of a kind are cached; the ones written longest ago are removed.
-KEPT = 100
+MAX_ENTRIES = 100
 
 
 def read(kind: str, key: list[Any]) -> dict[str, Any] | None:
@@ -111,9 +111,9 @@ def _path(kind: str, key: list[Any]) -> str | None:
 def _prune(directory: str, kind: str) -> None:
     with os.scandir(directory) as entries:
         ours = [entry for entry in entries if entry.name.startswith(f"{kind}-")]
-    if len(ours) > KEPT:
+    if len(ours) > MAX_ENTRIES:
         ours.sort(key=lambda entry: entry.stat(follow_symlinks=False).st_mtime_ns, reverse=True)
-        for entry in ours[KEPT:]:
+        for entry in ours[MAX_ENTRIES:]:
             _unlink(entry.path)
 
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from .load.spack_command import SpackCommandError as SpackCommandError, ask_spack as ask_spack
     from .output.format import FormatSyntaxError as FormatSyntaxError, SpecFormat as SpecFormat
     from .output.tree import TreeNode as TreeNode, dependency_tree as dependency_tree
-    from .query.abstract_spec import Query as Query
+    from .query.abstract_spec import AbstractSpec as AbstractSpec
     from .query.parser import parse_queries as parse_queries, parse_query as parse_query
     from .query.selection import Selection as Selection
     from .query.virtuals import Providers as Providers
@@ -79,7 +79,7 @@ __getattr__, __dir__, __all__ = attach(
         "load.recipe_variables": "RecipeVariables",
         "output.format": "FormatSyntaxError SpecFormat",
         "output.tree": "TreeNode dependency_tree",
-        "query.abstract_spec": "Query",
+        "query.abstract_spec": "AbstractSpec",
         "query.parser": "parse_queries parse_query",
         "query.selection": "Selection",
         "query.virtuals": "Providers",

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from spack_kernel.cli.trial import modules_of
+from spack_kernel.cli.kernel_check import modules_of
 from spack_kernel.kernels.plan.plan import plan_kernel
 from spack_kernel.spack import Store
 from tests.small_store import SmallStore
@@ -269,12 +269,12 @@ def test_nothing_but_the_error_is_shown(demo: Path, beside: SmallStore) -> None:
 def test_an_interrupt_ends_the_kernel(
     run: Runner, demo: Path, beside: SmallStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from spack_kernel.cli import trial
+    from spack_kernel.cli import kernel_check
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(trial, "_ask_python", interrupted)
+    monkeypatch.setattr(kernel_check, "_ask_python", interrupted)
     result = run("check", "--store", demo, "py-libensemble")
     assert result.status == 130
     assert result.err == "interrupted\n"

@@ -9,6 +9,8 @@ import pytest
 from spack_kernel.cli.parser import COMMANDS, build_parser
 from tests.places import DOCS
 
+pytestmark = pytest.mark.unit
+
 TEXT = (DOCS / "cli.md").read_text()
 
 #: Documented once for all commands, or on separate pages.

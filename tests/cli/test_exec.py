@@ -35,10 +35,20 @@ def test_the_environment_is_the_plans(run: Runner, demo: Path) -> None:
     import json
 
     facts = run("show", "--store", demo, "--json", "py-libensemble").json
-    leaked = {"PYTHONPATH": "/leaked", "VIRTUAL_ENV": "/leaked", "KEPT": "yes"}
+    leaked = {"PYTHONPATH": "/leaked", "VIRTUAL_ENV": "/leaked", "MAX_ENTRIES": "yes"}
     result = on(
         demo,
-        *("--env", "A=1", "--env", "B", "${A}-${KEPT}", "py-libensemble", "--", "python", "-c"),
+        *(
+            "--env",
+            "A=1",
+            "--env",
+            "B",
+            "${A}-${MAX_ENTRIES}",
+            "py-libensemble",
+            "--",
+            "python",
+            "-c",
+        ),
         *(SHOW, "--", "a b", ""),
         env={**os.environ, **leaked},
     )
@@ -46,7 +56,7 @@ def test_the_environment_is_the_plans(run: Runner, demo: Path) -> None:
     assert argv == ["-c", "--", "a b", ""]
     assert environment["PYTHONPATH"] == facts["env"]["PYTHONPATH"]
     assert "VIRTUAL_ENV" not in environment
-    assert (environment["A"], environment["B"], environment["KEPT"]) == ("1", "1-yes", "yes")
+    assert (environment["A"], environment["B"], environment["MAX_ENTRIES"]) == ("1", "1-yes", "yes")
 
 
 def test_the_status_is_the_commands(demo: Path) -> None:

@@ -15,6 +15,8 @@ from spack_kernel.cli.app import parse
 
 from .conftest import Runner
 
+pytestmark = pytest.mark.unit
+
 PACKAGE = Path(spack_kernel.__file__).parent
 
 #: Replaces the placeholders in a hint.

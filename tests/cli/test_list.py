@@ -11,6 +11,8 @@ from tests.small_store import SmallStore
 
 from .conftest import Runner
 
+pytestmark = pytest.mark.unit
+
 KEYS = {
     *("name", "version", "hash", "prefix", "explicit", "external", "arch", "compilers"),
     *("python", "python_hash", "ipykernel", "why_not"),

@@ -11,6 +11,8 @@ from spack_kernel.spack import Spec, Store
 from tests.cli.conftest import Runner
 from tests.made_environment import make_environment
 
+pytestmark = pytest.mark.unit
+
 
 @pytest.fixture
 def specs(demo: Path) -> dict[str, Spec]:

@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -42,7 +43,8 @@ def test_quiet(tmp_path, tiny, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_what_to_try_next_can_be_typed(demo_store, capsys, tmp_path):
+def test_what_to_try_next_can_be_typed(demo_store, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [str(Path(sys.executable).with_name("spack-kernel"))])
     assert main(["demo", str(demo_store.root)]) == 0
     out = capsys.readouterr().out
     short = f"py-libensemble/{demo_store.hash('py-libensemble')[:7]}"
@@ -55,6 +57,7 @@ def test_what_to_try_next_can_be_typed(demo_store, capsys, tmp_path):
     ]
     assert short in lines[1]
     environment = {**os.environ, "HOME": str(tmp_path), "JUPYTER_DATA_DIR": str(tmp_path / "data")}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     for line in lines:
         done = subprocess.run(line, shell=True, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"

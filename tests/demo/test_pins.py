@@ -10,6 +10,8 @@ from packaging.requirements import Requirement
 from spack_kernel.demo.pins import BUILD_TOOLS, PYTHONS, PinnedRequirements, spack_name
 from tests.places import ROOT
 
+pytestmark = pytest.mark.unit
+
 
 @pytest.fixture(scope="module")
 def selection():

@@ -69,7 +69,7 @@ def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jupyter_home: Path)
         "PATH": f"{environment}/bin:{os.environ['PATH']}",
         "LD_LIBRARY_PATH": f"{environment}/lib",
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-        "KEPT": "as it is",
+        "MAX_ENTRIES": "as it is",
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(traps)
@@ -161,7 +161,7 @@ def test_the_environment_is_the_provisioners(
     # The kernel replaced the launcher, so signals from front ends reach the kernel.
     assert pid == started.process.pid
     assert directory == str(hostile)
-    assert environment["KEPT"] == "as it is"
+    assert environment["MAX_ENTRIES"] == "as it is"
     if env:
         assert environment["DATA"] == f"{os.environ['HOME']}/data"
         assert environment["OMP_NUM_THREADS"] == "2"

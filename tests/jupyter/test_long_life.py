@@ -126,12 +126,12 @@ class TestWhatIsKeptOnDisk:
             b"null",
             b'{"key": 1}',
             b'{"key": ["a"], "value": []}',
-            b'{"key": ["a"], "value": {"facts": 1, "stamps": {}}}',
+            b'{"key": ["a"], "value": {"info": 1, "stamps": {}}}',
         ],
     )
     def test_damaged(self, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SPACK_KERNEL_CACHE", str(tmp_path))
-        user_cache.write("python", ["a"], {"facts": 1})
+        user_cache.write("python", ["a"], {"info": 1})
         (file,) = tmp_path.iterdir()
         file.write_bytes(content)
         value = user_cache.read("python", ["a"])
@@ -147,10 +147,10 @@ class TestWhatIsKeptOnDisk:
         right = module.probe(sys.executable)
         (file,) = tmp_path.glob("python-*")
         whole = json.loads(file.read_text())
-        for key in whole["value"]["facts"]:
+        for key in whole["value"]["info"]:
             for wrong in (None, 3, [], {}, [[]], {"a": {}}, "x\0y", [3]):
                 damaged = json.loads(json.dumps(whole))
-                damaged["value"]["facts"][key] = wrong
+                damaged["value"]["info"][key] = wrong
                 damaged["value"]["stamps"] = wrong if key == "path" else whole["value"]["stamps"]
                 file.write_text(json.dumps(damaged))
                 module._answers.clear()

@@ -12,6 +12,8 @@ from spack_kernel.demo import DemoStore
 from spack_kernel.kernels.plan.plan import plan_kernel
 from spack_kernel.spack import Store
 
+pytestmark = pytest.mark.slow
+
 #: The allowed ratio of calls with 200 prefixes to calls with everything in one directory.
 BAR = 1.15
 

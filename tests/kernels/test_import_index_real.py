@@ -22,6 +22,8 @@ from spack_kernel.spack import Store
 
 from . import import_survey
 
+pytestmark = pytest.mark.slow
+
 NUMPY = "py-numpy@2.1.3"
 
 #: The numpy tests that import the most, and some that compute; `-m slow` runs all 50,000.
@@ -51,7 +53,7 @@ def run(
     env["PYTHONPATH"] += os.pathsep + str(behind)
     argv = list(plan.argv)
     if way == "indexed":
-        argv, env = import_index.through_launcher(argv, env, plan.interpreter.facts)
+        argv, env = import_index.through_launcher(argv, env, plan.interpreter.info)
         assert import_index.INDEX_VARIABLE in env
     argv = [*argv[: argv.index(import_index.KERNEL_MODULE)], *module]
     cwd.mkdir(exist_ok=True)

@@ -17,6 +17,8 @@ from spack_kernel.kernels.errors import RequestError
 from spack_kernel.kernels.request import GROUPS, KernelRequest, fields
 from spack_kernel.spack.load import Modification, RecipeVariables
 
+pytestmark = pytest.mark.unit
+
 WORDS = st.text("abc/=~ é", min_size=1, max_size=6).map(lambda text: f"x{text}")
 NAMES = st.text("AB_", min_size=1, max_size=4)
 RECIPES = st.builds(

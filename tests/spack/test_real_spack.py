@@ -38,16 +38,16 @@ _ANSWER = """
 import json, sys
 import spack.cmd, spack.store
 store = getattr(spack.store, "STORE", None) or spack.store.store
-questions = json.load(open(sys.argv[1]))
+checks = json.load(open(sys.argv[1]))
 answers = {"find": {}, "closure": {}}
-for text in questions["find"]:
+for text in checks["find"]:
     try:
         specs = spack.cmd.parse_specs(text)
         found = store.db.query(specs[0], installed=True)
         answers["find"][text] = [spec.dag_hash() for spec in found]
     except Exception as error:
         answers["find"][text] = type(error).__name__
-for text in questions["closure"]:
+for text in checks["closure"]:
     spec = store.db.get_by_hash(text)[0]
     walked = spec.traverse(order="topo", deptype=("link", "run"))
     answers["closure"][text] = [node.dag_hash() for node in walked]
@@ -101,16 +101,16 @@ def sample(site: Site) -> list[Spec]:
 @pytest.fixture(scope="module")
 def answers(site: Site, sample: list[Spec], tmp_path_factory: pytest.TempPathFactory) -> Any:
     directory = tmp_path_factory.mktemp("answers")
-    find = list(dict.fromkeys(text for spec in sample for text in questions(site.store, spec)))
+    find = list(dict.fromkeys(text for spec in sample for text in checks(site.store, spec)))
     asked = {"find": find, "closure": [spec.hash for spec in sample]}
     (directory / "ask.py").write_text(_ANSWER)
-    (directory / "questions.json").write_text(json.dumps(asked))
-    names = [directory / name for name in ("ask.py", "questions.json", "answers.json")]
+    (directory / "checks.json").write_text(json.dumps(asked))
+    names = [directory / name for name in ("ask.py", "checks.json", "answers.json")]
     site.spack("python", *names)
     return json.loads((directory / "answers.json").read_text())
 
 
-def questions(store: Store, spec: Spec) -> list[str]:
+def checks(store: Store, spec: Spec) -> list[str]:
     """Return queries derived from this spec, not all of which it satisfies."""
     series = ".".join(str(spec.version).split(".")[:2])
     texts = [
@@ -189,4 +189,4 @@ def test_both_load_the_same_pythonpath(site: Site) -> None:
         loaded = load_environment(site.store, [spec])
         known = dict.fromkeys(theirs.get("PYTHONPATH", "").split(":"))
         existing = [path for path in known if path and Path(path).exists()]
-        assert [e.path for e in loaded.pythonpath if not e.ours] == existing, spec.label
+        assert [e.path for e in loaded.pythonpath if not e.added_by_us] == existing, spec.label

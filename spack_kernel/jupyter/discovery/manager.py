@@ -29,8 +29,8 @@ from spack_kernel.jupyter.kernelspecs.names import (
     NOTEBOOK_DISPLAY_NAME,
     NOTEBOOK_NAME,
     check_template,
+    matches_package,
     parse_name,
-    says,
 )
 from spack_kernel.kernels.candidates import PACKAGES
 
@@ -367,7 +367,7 @@ class SpackKernelSpecManager(KernelSpecManager):
         found: dict[str, tuple[str, StoreWatcher]] = {}
         for watcher in self._stores():
             for dag_hash, package in watcher.listing.find(parsed.hash) if watcher.listing else ():
-                if says(parsed, package):
+                if matches_package(parsed, package):
                     found.setdefault(dag_hash, (package, watcher))
         if len(found) > 1:
             raise UnknownKernelError(

@@ -46,13 +46,13 @@ class Listing:
         The kernels.
     packages : str
         A line ``HASH NAME`` for every record, sorted; a newline precedes each line.
-    questions : list of Question
+    checks : list of Check
         The file system checks made for the listing, which is valid while their results hold.
     """
 
     offers: Offers
     packages: str
-    questions: list[file_checks.Question] = dataclasses.field(default_factory=list)
+    checks: list[file_checks.Check] = dataclasses.field(default_factory=list)
 
     def find(self, hash_prefix: str) -> list[tuple[str, str]]:
         """Return hash and package name of the records whose DAG hash starts with `hash_prefix`."""
@@ -94,7 +94,7 @@ def list_store(paths: Sequence[str], selection: OfferFilter) -> Listing:
     StoreNotFound, DatabaseError, ConfigError
         When there is none, or it cannot be read.
     """
-    with file_checks.Listener() as heard:
+    with file_checks.Recorder() as recorder:
         store = open_stores(paths)
         offers = offers_of(store, selection)
     lines = {
@@ -104,10 +104,10 @@ def list_store(paths: Sequence[str], selection: OfferFilter) -> Listing:
         for dag_hash in hashes
     }
     packages = "\n" + "\n".join([*sorted(lines), ""])
-    return Listing(offers, packages, file_checks.distinct(heard.questions))
+    return Listing(offers, packages, file_checks.distinct(recorder.checks))
 
 
-def list_store_apart(paths: Sequence[str], selection: OfferFilter, timeout: float) -> Listing:
+def list_in_subprocess(paths: Sequence[str], selection: OfferFilter, timeout: float) -> Listing:
     """Return the listing of a store, read in a separate process.
 
     Parameters
@@ -144,7 +144,7 @@ def list_store_apart(paths: Sequence[str], selection: OfferFilter, timeout: floa
         ) from None
     if answer.offers is None:
         raise SpackKernelError.from_dict(answer.error or {})
-    return Listing(answer.offers, "\n" + packages, answer.questions)
+    return Listing(answer.offers, "\n" + packages, answer.checks)
 
 
 class _Request(msgspec.Struct):
@@ -158,7 +158,7 @@ class _Answer(msgspec.Struct):
     """The listing without its packages, or the error (see `SpackKernelError.as_dict`)."""
 
     offers: Offers | None = None
-    questions: list[Any] = []
+    checks: list[Any] = []
     error: dict[str, Any] | None = None
 
 
@@ -177,7 +177,7 @@ def main() -> None:
             listing = list_store(request.stores, request.filter)
         problems = (*dict.fromkeys(warned), *listing.offers.problems)
         offers = msgspec.structs.replace(listing.offers, problems=problems)
-        answer, packages = _Answer(offers, listing.questions), listing.packages[1:]
+        answer, packages = _Answer(offers, listing.checks), listing.packages[1:]
     except SpackKernelError as error:
         answer = _Answer(error=error.as_dict())
     except (OSError, ValueError, RecursionError, MemoryError) as error:

@@ -17,7 +17,7 @@ from spack_kernel.spack.errors import SpackKernelError, one_line
 from spack_kernel.spack.system import file_checks, printable
 
 from .offers import Offers
-from .store_listing import Listing, SlowStoreError, list_store_apart
+from .store_listing import Listing, SlowStoreError, list_in_subprocess
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,7 @@ class StoreWatcher:
     timeout : float
         Time limit in seconds for reading the store.
     reader : callable
-        Reads the listing; by default `list_store_apart`.
+        Reads the listing; by default `list_in_subprocess`.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class StoreWatcher:
         log: logging.Logger | logging.LoggerAdapter[Any],
         interval: float,
         timeout: float,
-        reader: Reader = list_store_apart,
+        reader: Reader = list_in_subprocess,
     ) -> None:
         self.paths = paths
         self.selection = selection
@@ -72,7 +72,7 @@ class StoreWatcher:
         self._rounds = 0
         self._listing: Listing | None = None
         self._read_with: OfferFilter | None = None
-        self._questions: list[file_checks.Question] = []
+        self._checks: list[file_checks.Check] = []
         self._retry_at = float("-inf")
         self._said = ""
 
@@ -141,11 +141,11 @@ class StoreWatcher:
     def _is_due(self) -> bool:
         if self._read_with != self.selection or time.monotonic() >= self._retry_at:
             return True
-        return not file_checks.unchanged(self._questions)
+        return not file_checks.unchanged(self._checks)
 
     def _read(self) -> None:
         selection = self.selection
-        asked = [(kind, path) for kind, path, _ in self._questions] or self._guesses()
+        asked = [(kind, path) for kind, path, _ in self._checks] or self._guesses()
         before = [(kind, path, file_checks.ask(kind, path)) for kind, path in asked]
         try:
             listing = self._reader(self.paths, selection, self._timeout)
@@ -164,7 +164,7 @@ class StoreWatcher:
             return
         self._listing = listing
         self._read_with = selection
-        self._questions = listing.questions
+        self._checks = listing.checks
         self._retry_at = float("inf")
         offers = listing.offers
         parts = list(offers.problems[:3])
@@ -175,10 +175,10 @@ class StoreWatcher:
         text = f"kernels of {self._place}: {'; '.join(parts)}" if parts else ""
         self._say(text, logging.WARNING if offers.problems else logging.INFO)
 
-    def _failed(self, selection: OfferFilter, questions: list[file_checks.Question]) -> None:
+    def _failed(self, selection: OfferFilter, checks: list[file_checks.Check]) -> None:
         self._read_with = selection
         self._retry_at = time.monotonic() + _RETRY
-        self._questions = questions
+        self._checks = checks
 
     def _guesses(self) -> list[tuple[str, str]]:
         """Return what will change when a store that has never been read becomes readable."""

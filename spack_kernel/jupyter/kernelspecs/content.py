@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from spack_kernel.kernels.candidates import ShippedKernel
     from spack_kernel.kernels.plan import KernelPlan
-    from spack_kernel.kernels.sources import Source
+    from spack_kernel.kernels.sources import KernelSource
     from spack_kernel.spack.store import Store
 
 ENVIRONMENT_NAME = "spack-env-{name}"
@@ -257,7 +257,7 @@ def kernel_command(argv: Sequence[str]) -> list[str]:
     return command
 
 
-def source_names(source: Source) -> tuple[str, str] | None:
+def source_names(source: KernelSource) -> tuple[str, str] | None:
     """Return a kernel's name (not normalized) and its display name; None for specs."""
     templates = {
         "environment": (ENVIRONMENT_NAME, ENVIRONMENT_DISPLAY_NAME),

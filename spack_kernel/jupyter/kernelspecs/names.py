@@ -172,7 +172,7 @@ def _pattern(template: str) -> re.Pattern[str]:
     return re.compile("".join(parts) + _SHIPPED)
 
 
-def says(parsed: SpecName, package: str) -> bool:
+def matches_package(parsed: SpecName, package: str) -> bool:
     """Return whether a kernel's name may refer to a spec of this package."""
     own = kernel_name(package)
     return parsed.package in ("", own) or parsed.package.startswith(f"{own}-")

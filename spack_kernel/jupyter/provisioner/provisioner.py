@@ -19,7 +19,7 @@ from spack_kernel.jupyter.kernelspecs.content import (
     starts_ipykernel,
     store_paths,
 )
-from spack_kernel.jupyter.notebook import missing, notebook_path, read_notebook_spec
+from spack_kernel.jupyter.notebook import notebook_error, notebook_path, read_notebook_spec
 from spack_kernel.kernels.exits import describe_exit
 from spack_kernel.kernels.import_index import through_launcher
 from spack_kernel.kernels.isolated import isolated_command
@@ -39,7 +39,7 @@ from spack_kernel.spack.errors import SpackKernelError
 
 from .encryption import encryption_options
 from .fallback_kernel import MESSAGE_VARIABLE
-from .startup import FirstReply, StderrTail, listens
+from .startup import FirstReply, StderrTail, is_listening
 from .traits import KernelTraits
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class SpackProvisioner(KernelTraits):
             kwargs["env"] = environment
             command = plan.command(kernel_command(kwargs["cmd"]))
             if plan.interpreter is not None:
-                facts, environment = plan.interpreter.facts, kwargs["env"]
+                facts, environment = plan.interpreter.info, kwargs["env"]
                 command, kwargs["env"] = await _in_thread(
                     lambda: through_launcher(
                         command, environment, facts, index=self._request.import_index
@@ -202,7 +202,7 @@ class SpackProvisioner(KernelTraits):
         try:
             return _planner.plan(wanted.request(self._request))
         except SpackKernelError as error:
-            raise missing(error, notebook, wanted) from error
+            raise notebook_error(error, notebook, wanted) from error
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Start the process, and wait until the kernel answers.
@@ -278,7 +278,7 @@ class SpackProvisioner(KernelTraits):
                     lines = await self.last_words()
                     await self.wait()
                     raise self._died(cmd, status, lines, listened=reply is not None)
-                if reply is None and self.parent is not None and await listens(connection):
+                if reply is None and self.parent is not None and await is_listening(connection):
                     reply = FirstReply(self.parent.context, connection)
                 await asyncio.sleep(_WATCH_INTERVAL)
         finally:
@@ -300,7 +300,7 @@ class SpackProvisioner(KernelTraits):
         while lines and not lines[-1].strip():
             lines.pop()
         # `check` already does that.
-        again = "" if getattr(self.parent, "is_trial", False) else self._check_command(plan)
+        again = "" if getattr(self.parent, "is_check", False) else self._check_command(plan)
         hint = f"`{again}` starts it step by step." if again else ""
         details = [f"  {' '.join(cmd[:3])} …"] if cmd else []
         details += [f"  | {line}" for line in lines[-_SHOWN_LINES:]]
@@ -364,8 +364,8 @@ class SpackProvisioner(KernelTraits):
         pending = getattr(getattr(self.parent, "parent", None), "_pending_kernels", {})
         if not getattr(self, "_started", False):
             pending.pop(getattr(self.parent, "kernel_id", None), None)
-        trial = getattr(self.parent, "is_trial", False)
-        return KernelStartError(error, "" if trial else self._kernel_file)
+        is_check = getattr(self.parent, "is_check", False)
+        return KernelStartError(error, "" if is_check else self._kernel_file)
 
     async def _place_sockets(self) -> None:
         """Place the sockets in a directory where their paths are short enough."""

@@ -175,8 +175,8 @@ def _bytes(value: str | bytes) -> bytes:
     return value.encode() if isinstance(value, str) else value
 
 
-async def listens(connection: Mapping[str, Any]) -> bool:
-    """Return whether a kernel listens on its heartbeat port, which kernels open last."""
+async def is_listening(connection: Mapping[str, Any]) -> bool:
+    """Return whether a kernel is_listening on its heartbeat port, which kernels open last."""
     ip, port = str(connection["ip"]), connection["hb_port"]
     if connection.get("transport") == "ipc":
         family, address = socket.AF_UNIX, f"{ip}-{port}"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from spack_kernel.spack.spec import Dependency, Spec
     from spack_kernel.spack.store import Store
 
-    from .probe import Facts
+    from .probe import InterpreterInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Interpreter:
     python : Spec or None
         The closure's `python`, which decides what is built for this interpreter; None if the
         closure has none.
-    facts : Facts
+    info : InterpreterInfo
         What the executable reports about itself.
     reason : str
         Why it was chosen, in one line.
@@ -50,19 +50,19 @@ class Interpreter:
     path: str
     spec: Spec
     python: Spec | None
-    facts: Facts
+    info: InterpreterInfo
     reason: str
     notes: tuple[str, ...] = ()
 
     @property
     def version(self) -> str:
         """The full version, ``3.11.9``."""
-        return self.facts.version
+        return self.info.version
 
     @property
     def series(self) -> str:
         """The part of the version that decides binary compatibility, ``3.11``."""
-        return series(self.facts.version)
+        return series(self.info.version)
 
 
 def series(version: object) -> str:
@@ -149,7 +149,7 @@ class _Prober(NamedTuple):
     environment: Mapping[str, str] | None
     store: Store | None
 
-    def ask(self, path: str, owner: Spec | None) -> Facts:
+    def ask(self, path: str, owner: Spec | None) -> InterpreterInfo:
         return probe(path, timeout=self.timeout, owner=owner, environment=self.environment)
 
 
@@ -182,16 +182,16 @@ def _find_through(
     recorded = str(python.version) if python is not None else ""
     others = []
     for path in _executables(view, recorded) if owner is not None else ():
-        facts = prober.ask(path, owner)
-        if recorded and series(facts.version) != series(recorded):
-            others.append(f"{path} is not used, because it is Python {facts.version}")
+        info = prober.ask(path, owner)
+        if recorded and series(info.version) != series(recorded):
+            others.append(f"{path} is not used, because it is Python {info.version}")
             continue
         assert owner is not None
         notes = []
-        if file_checks.real(facts.prefix) != file_checks.real(view):
-            notes.append(f"sys.prefix of the view's Python is {facts.prefix}, not the view")
+        if file_checks.real(info.prefix) != file_checks.real(view):
+            notes.append(f"sys.prefix of the view's Python is {info.prefix}, not the view")
         reason = f"the view contains the closure's {owner.name}"
-        return Interpreter(path, owner, python, facts, reason, tuple(notes))
+        return Interpreter(path, owner, python, info, reason, tuple(notes))
     found = find_interpreter(
         closure, timeout=prober.timeout, environment=prober.environment, store=prober.store
     )
@@ -238,13 +238,13 @@ def _probe_prefix(spec: Spec, python: Spec | None, reason: str, prober: _Prober)
         )
     others: list[str] = []
     for path in paths:
-        facts = prober.ask(path, spec)
-        if not recorded[:1].isdigit() or series(facts.version) == series(recorded):
+        info = prober.ask(path, spec)
+        if not recorded[:1].isdigit() or series(info.version) == series(recorded):
             notes = []
-            if recorded and not (facts.version + ".").startswith(recorded + "."):
-                notes.append(f"{path} is {facts.version}; its spec has version {recorded}")
-            return Interpreter(path, spec, python, facts, reason, tuple(notes))
-        others.append(f"  {path} is {facts.version}")
+            if recorded and not (info.version + ".").startswith(recorded + "."):
+                notes.append(f"{path} is {info.version}; its spec has version {recorded}")
+            return Interpreter(path, spec, python, info, reason, tuple(notes))
+        others.append(f"  {path} is {info.version}")
     raise InterpreterError(
         f"{spec.label} is recorded as Python {recorded}, but its prefix contains another version",
         details=others,

@@ -88,7 +88,7 @@ def find_ipykernel(
             if not has_prefix(spec):
                 raise gone(spec, "the closure's ipykernel", store)
             return KernelPackage("closure", str(spec.version), spec, "it is in the closure")
-    offered = interpreter.facts.ipykernel
+    offered = interpreter.info.ipykernel
     if offered is not None:
         return KernelPackage(
             "interpreter",

@@ -7,9 +7,10 @@ import os
 import subprocess
 import threading
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from spack_kernel.kernels import user_cache
 from spack_kernel.kernels.errors import InterpreterError, repair_hint
@@ -73,8 +74,7 @@ sys.stdout.write("\n" + "@MARK@" + json.dumps(facts) + "\n")
 """.replace("@MARK@", _MARK)
 
 
-@dataclass(frozen=True, slots=True)
-class Offered:
+class InstalledPackage(msgspec.Struct, frozen=True):
     """A package in an interpreter's own directories.
 
     Attributes
@@ -89,8 +89,7 @@ class Offered:
     location: str
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class InterpreterInfo(msgspec.Struct, frozen=True):
     """What a Python reports about itself when isolated from its surroundings.
 
     Attributes
@@ -103,7 +102,7 @@ class Facts:
         As `sys` and `sysconfig` report them.
     path : tuple of str
         ``sys.path`` without the working directory, PYTHONPATH and the user's site-packages.
-    ipykernel, debugpy : Offered or None
+    ipykernel, debugpy : InstalledPackage or None
         The packages of these names in its own directories.
     modules : frozenset of str
         Top-level names of its standard library.
@@ -116,13 +115,13 @@ class Facts:
     purelib: str
     platlib: str
     path: tuple[str, ...]
-    ipykernel: Offered | None
-    debugpy: Offered | None
+    ipykernel: InstalledPackage | None
+    debugpy: InstalledPackage | None
     modules: frozenset[str] = frozenset()
 
 
 _Stamps = list[list[int] | None]
-_answers: dict[tuple[str | None, ...], tuple[_Stamps, Facts]] = {}
+_answers: dict[tuple[str | None, ...], tuple[_Stamps, InterpreterInfo]] = {}
 #: How many answers are cached in memory; each is some tens of kilobytes.
 _KEPT_ANSWERS = 64
 _lock = threading.Lock()
@@ -134,7 +133,7 @@ def probe(
     timeout: float = PROBE_TIMEOUT,
     owner: Spec | None = None,
     environment: Mapping[str, str] | None = None,
-) -> Facts:
+) -> InterpreterInfo:
     """Run the Python at `path` to find out what it is; cache the answer until its files change.
 
     The answer is also cached on disk (see `user_cache`), because on a slow file system a Python
@@ -174,7 +173,7 @@ def probe(
         stamps = _stamps(path, facts)
         if stamps[0] != before:  # replaced while it ran
             return facts
-        user_cache.write(KIND, key, {"facts": answer, "stamps": stamps})
+        user_cache.write(KIND, key, {"info": answer, "stamps": stamps})
     with _lock:
         _answers.pop(asked, None)
         _answers[asked] = (_stamps(path, facts), facts)
@@ -183,11 +182,11 @@ def probe(
     return facts
 
 
-def _facts_of(path: str, answer: dict[str, Any], owner: Spec | None) -> Facts:
+def _facts_of(path: str, answer: dict[str, Any], owner: Spec | None) -> InterpreterInfo:
     """Return the facts in an answer; raise `InterpreterError` if it is malformed."""
     try:
-        return _facts(answer)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        return msgspec.convert(answer, InterpreterInfo)
+    except (msgspec.ValidationError, UnicodeError) as error:
         whose = f"the Python of {owner.label}" if owner else "this Python"
         raise InterpreterError(
             f"{whose} gave a malformed answer: {error!r}",
@@ -196,18 +195,18 @@ def _facts_of(path: str, answer: dict[str, Any], owner: Spec | None) -> Facts:
         ) from None
 
 
-def _remembered(path: str, value: dict[str, Any] | None) -> Facts | None:
+def _remembered(path: str, value: dict[str, Any] | None) -> InterpreterInfo | None:
     """Return the answer that an earlier process cached, if the files are still the same."""
     if value is None:
         return None
     try:
-        facts = _facts(value["facts"])
-    except (KeyError, TypeError, AttributeError, ValueError):
+        info = msgspec.convert(value.get("info"), InterpreterInfo)
+    except (msgspec.ValidationError, UnicodeError):
         return None
-    return facts if _stamps(path, facts) == value.get("stamps") else None
+    return info if _stamps(path, info) == value.get("stamps") else None
 
 
-def _stamps(path: str, facts: Facts) -> _Stamps:
+def _stamps(path: str, facts: InterpreterInfo) -> _Stamps:
     """Return stamps that change when the executable or the packages it offers change."""
     # `pip install` into an external Python changes what one of its directories offers.
     watched = (path, f"{facts.prefix}/pyvenv.cfg", facts.purelib, facts.platlib, *facts.path)
@@ -267,21 +266,6 @@ def _code_beside(path: str) -> list[str]:
             names = file_checks.names_in(directory) or ()
             found += [str(directory / name) for name in names if name.startswith("python3")]
     return found
-
-
-def _facts(answer: dict[str, Any]) -> Facts:
-    ipykernel, debugpy = answer["ipykernel"], answer["debugpy"]
-    texts = [*answer["path"], *answer["modules"]]
-    plain = ("version", "implementation", "prefix", "base_prefix", "purelib", "platlib")
-    if not all(isinstance(text, str) for text in [*texts, *(answer[name] for name in plain)]):
-        raise TypeError("not all values are text")
-    return Facts(
-        **{name: answer[name] for name in plain},
-        path=tuple(answer["path"]),
-        modules=frozenset(answer["modules"]),
-        ipykernel=Offered(**ipykernel) if ipykernel else None,
-        debugpy=Offered(**debugpy) if debugpy else None,
-    )
 
 
 def _why_not(path: str, error: OSError) -> list[str]:

@@ -37,7 +37,7 @@ from .search_path import Override, PathEntry, companion_entries, require_prefixe
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from spack_kernel.kernels.sources.kernel_source import Source
+    from spack_kernel.kernels.sources.kernel_source import KernelSource
     from spack_kernel.kernels.sources.site_modules import LoadedModules
     from spack_kernel.spack.errors import SpackKernelError
     from spack_kernel.spack.load import LoadEnvironment, PythonPathEntry
@@ -54,7 +54,7 @@ class KernelPlan:
 
     Attributes
     ----------
-    source : Source
+    source : KernelSource
         What it is loaded from, and what loading it sets.
     modules : tuple of str
         The site's modules to load each time before the kernel starts.
@@ -80,7 +80,7 @@ class KernelPlan:
         Why there is no kernel, in a plan without one.
     """
 
-    source: Source
+    source: KernelSource
     modules: tuple[str, ...]
     interpreter: Interpreter | None
     ipykernel: KernelPackage | None
@@ -296,7 +296,7 @@ def plan_kernel(
 
 
 def plan_source(
-    source: Source,
+    source: KernelSource,
     *,
     companion: str = "auto",
     kernel: bool = True,
@@ -308,7 +308,7 @@ def plan_source(
 
     Parameters
     ----------
-    source : Source
+    source : KernelSource
         See `spack_kernel.kernels.sources.kernel_source`.
     companion, kernel, probe_timeout
         As for `plan_kernel`.
@@ -401,6 +401,6 @@ def _library_environment(load: LoadEnvironment) -> dict[str, str]:
 def _has_debugpy(interpreter: Interpreter | None, entries: Sequence[PathEntry]) -> bool:
     if interpreter is None:
         return False
-    if interpreter.facts.debugpy is not None:
+    if interpreter.info.debugpy is not None:
         return True
     return any(entry.spec.name == "py-debugpy" for entry in entries)

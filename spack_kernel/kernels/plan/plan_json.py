@@ -38,8 +38,8 @@ def plan_dict(plan: KernelPlan) -> dict[str, Any]:
             "version": interpreter.version,
             "spec": interpreter.spec.label,
             "hash": interpreter.spec.hash,
-            "purelib": interpreter.facts.purelib,
-            "platlib": interpreter.facts.platlib,
+            "purelib": interpreter.info.purelib,
+            "platlib": interpreter.info.platlib,
             "reason": interpreter.reason,
         }
         if interpreter

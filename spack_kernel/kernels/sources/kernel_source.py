@@ -27,7 +27,7 @@ NO_VIEW = "none"
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class KernelSource:
     """What a kernel is loaded from, and what loading it changes.
 
     Attributes
@@ -99,7 +99,7 @@ def specs_source(
     *,
     inspections: Mapping[str, Sequence[str]] | None = None,
     recipes: RecipeVariables | None = None,
-) -> Source:
+) -> KernelSource:
     """Return the source for installed specs that are loaded together.
 
     Parameters
@@ -129,7 +129,7 @@ def specs_source(
     if recipes is not None:
         load = with_recipes(load, recipes, store, directories)
     name = " ".join(spec.label for spec in specs)
-    return Source(
+    return KernelSource(
         "specs",
         name,
         store,
@@ -148,7 +148,7 @@ def environment_source(
     view: str = "",
     inspections: Mapping[str, Sequence[str]] | None = None,
     recipes: RecipeVariables | None = None,
-) -> Source:
+) -> KernelSource:
     """Return the source for a Spack environment, through its view if it has one.
 
     Parameters
@@ -187,7 +187,7 @@ def environment_source(
     recipes, notes = _still_theirs(recipes, specs)
     directories = Directories()
     load = activate(environment, store, chosen, recipes=recipes, directories=directories)
-    return Source(
+    return KernelSource(
         "environment",
         environment.name,
         store,
@@ -204,7 +204,7 @@ def environment_source(
 
 def view_source(
     store: Store, directory: str, *, inspections: Mapping[str, Sequence[str]] | None = None
-) -> Source:
+) -> KernelSource:
     """Return the source for a view that the user created (`spack view symlink`).
 
     Its roots are the specs that nothing else in the view depends on.
@@ -238,7 +238,7 @@ def view_source(
     below = {edge.hash for spec in load.specs for edge in spec.dependencies}
     roots = tuple(spec for spec in load.specs if spec.hash not in below)
     load = replace(load, specs=roots or load.specs)
-    return Source(
+    return KernelSource(
         "view",
         path,
         store,

@@ -15,7 +15,7 @@ from spack_kernel.kernels.interpreters.environment_filter import clean_environme
 from spack_kernel.spack.errors import SpackKernelError
 from spack_kernel.spack.load import LoadEnvironment, PythonPathEntry, apply_modifications
 
-from .kernel_source import Source
+from .kernel_source import KernelSource
 from .site_modules import module_changes
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def module_source(
     environ: Mapping[str, str],
     *,
     env: Mapping[str, str] | None = None,
-) -> Source:
+) -> KernelSource:
     """Return the source for some modules, as they are now.
 
     Parameters
@@ -95,7 +95,7 @@ def module_source(
     below = {edge.hash for spec in found.values() for edge in spec.dependencies}
     roots = [spec for spec in found.values() if spec.hash not in below] or list(found.values())
     load = LoadEnvironment(tuple(roots), tuple(closure), (), tuple(pythonpath), (), ())
-    return Source("modules", name, store, load, modules=tuple(modules))
+    return KernelSource("modules", name, store, load, modules=tuple(modules))
 
 
 def _with_python(store: Store, found: Mapping[str, Spec]) -> list[Spec]:

@@ -40,8 +40,8 @@ class Config:
         self.scopes = tuple(scopes)
         self.substitution = substitution
         self._sections: dict[str, Any] = {}
-        #: The file system questions asked to read it so far.
-        self.questions: list[file_checks.Question] = []
+        #: The file system checks asked to read it so far.
+        self.checks: list[file_checks.Check] = []
 
     @classmethod
     def open(
@@ -71,10 +71,10 @@ class Config:
         environ = os.environ if environ is None else environ
         root = Path(spack_root).absolute()
         substitution = Substitution(root, environ)
-        with file_checks.Listener() as heard:
+        with file_checks.Recorder() as recorder:
             scopes = scope_stack(initial_scopes(root, substitution), substitution)
         config = cls(scopes, substitution)
-        config.questions += heard.questions
+        config.checks += recorder.checks
         return config
 
     def with_file(
@@ -113,7 +113,7 @@ class Config:
         """
         if name not in self._sections:
             merged: Any = {}
-            with file_checks.Listener(self.questions):
+            with file_checks.Recorder(self.checks):
                 for scope in active(self.scopes):
                     found = scope.section(name)
                     if found.get(name) is not None:

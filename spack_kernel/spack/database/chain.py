@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from spack_kernel.spack.errors import DatabaseError, warn_left_out
-from spack_kernel.spack.spec.traversal import RUNTIME_DEPTYPES, reach, rule_for, topological
+from spack_kernel.spack.spec.traversal import RUNTIME_DEPTYPES, reachable, rule_for, topological
 from spack_kernel.spack.system import file_checks
 
 if TYPE_CHECKING:
@@ -196,5 +196,5 @@ class Chain:
             When the recorded dependencies form a cycle.
         """
         return topological(
-            reach(roots, self.by_hash, deptypes), rule_for(self.databases[0].version)
+            reachable(roots, self.by_hash, deptypes), rule_for(self.databases[0].version)
         )

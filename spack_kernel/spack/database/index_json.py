@@ -105,15 +105,15 @@ def read_index(root: Path) -> tuple[str, dict[str, msgspec.Raw], Stamp]:
         except OSError as error:
             file_checks.stamp(path)
             if error.errno != errno.ESTALE or last:
-                _refuse_unreadable(root, path, error)
+                _raise_unreadable(root, path, error)
         else:
             try:
                 body = _decode(data)
             except ValueError as error:
                 if last or not differs(path, stamp):
-                    _refuse_undecodable(path, bytes(data), error)
+                    _raise_undecodable(path, bytes(data), error)
             else:
-                file_checks.note("stamp", path, list(stamp))
+                file_checks.record("stamp", path, list(stamp))
                 return str(body.version), body.installs, stamp
         time.sleep(RETRY_PAUSE * 2 ** (attempt - 1))
     raise AssertionError("unreachable")
@@ -214,7 +214,7 @@ def _decode_at_once(data: bytes | memoryview) -> _Body:
         raise ValueError(str(error)) from error
 
 
-def _refuse_unreadable(root: Path, path: Path, error: OSError) -> NoReturn:
+def _raise_unreadable(root: Path, path: Path, error: OSError) -> NoReturn:
     hint = "Name the install tree: the directory that holds .spack-db/index.json."
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         if not root.exists():
@@ -237,7 +237,7 @@ def _refuse_unreadable(root: Path, path: Path, error: OSError) -> NoReturn:
     raise DatabaseError(summary, hint=hint) from error
 
 
-def _refuse_undecodable(path: Path, data: bytes, error: ValueError) -> NoReturn:
+def _raise_undecodable(path: Path, data: bytes, error: ValueError) -> NoReturn:
     reason = str(error)
     if not data.strip():
         summary = f"{path} is empty"

@@ -12,7 +12,7 @@ import re
 import msgspec
 
 #: Bytes per part, which takes a few milliseconds to decode.
-PART = 1_500_000
+CHUNK = 1_500_000
 
 _HEAD = re.compile(
     rb'\s*\{\s*"database"\s*:\s*\{\s*(?:"version"\s*:\s*(?:"[^"\\]*"|\d+)\s*,\s*)?"installs"\s*:\s*\{'
@@ -43,7 +43,7 @@ def split(data: bytes | memoryview) -> tuple[dict[str, msgspec.Raw], bytes] | No
     start = head.end()
     view = memoryview(data)
     try:
-        while found := _BETWEEN.search(data, start + PART):
+        while found := _BETWEEN.search(data, start + CHUNK):
             records.update(_decode_part(b"".join((b"{", view[start : found.start(1)], b"}"))))
             start = found.end(1)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):

@@ -251,11 +251,11 @@ def _through(
         path = projection.replace(entry.path)
         if path != entry.path and entry.spec.hash not in linked:
             behind.append(
-                entry._replace(reason=f"{entry.reason}; not linked into the view", ours=True)
+                entry._replace(reason=f"{entry.reason}; not linked into the view", added_by_us=True)
             )
         if path == entry.path or directories.exists(path):
             shown.append(entry._replace(path=path))
     unique: dict[str, PythonPathEntry] = {}
-    for entry in sorted([*shown, *behind], key=lambda entry: entry.ours):
+    for entry in sorted([*shown, *behind], key=lambda entry: entry.added_by_us):
         unique.setdefault(entry.path, entry)
     return list(unique.values())

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from spack_kernel.spack.errors import ConfigError
 from spack_kernel.spack.output.format import SpecFormat
-from spack_kernel.spack.spec.traversal import reach
+from spack_kernel.spack.spec.traversal import reachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -181,7 +181,7 @@ class Projection:
         shown = {root.hash for root in roots}
         if self._view.link != "roots":
             deptypes = ("run",) if self._view.link == "run" else ("link", "run")
-            shown = set(reach(roots, self._store.by_hash, deptypes).nodes)
+            shown = set(reachable(roots, self._store.by_hash, deptypes).nodes)
         if self._view.select:
             shown &= set().union(*(self._matching[query] for query in self._view.select))
         return shown.difference(*(self._matching[query] for query in self._view.exclude))

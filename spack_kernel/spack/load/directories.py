@@ -35,7 +35,7 @@ class Directories:
         known = self._known.get(path)
         if known is None:
             known = self._known[path] = self._isdir(path)
-            file_checks.note("dir", path, known)
+            file_checks.record("dir", path, known)
         return known
 
     def below(self, prefix: str, relative: str) -> str | None:

@@ -9,7 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from spack_kernel.spack.spec.traversal import ALL_DEPTYPES, reach, rule_for, topological, use_order
+from spack_kernel.spack.spec.traversal import (
+    ALL_DEPTYPES,
+    environment_order,
+    reachable,
+    rule_for,
+    topological,
+)
 
 from .apply import apply_modifications, is_system_directory
 from .directories import Directories
@@ -99,19 +105,19 @@ def load_environment(
     directories = directories or Directories()
     inspected = inspections_of(store, inspections)
     rule = rule_for(store.databases[0].version)
-    graph = reach(specs, store.by_hash)
+    graph = reachable(specs, store.by_hash)
     closure = topological(graph, rule)
     wider, build_only = graph, []
     if _loads_build_dependencies(store):
-        wider = reach(specs, store.by_hash, ALL_DEPTYPES)
+        wider = reachable(specs, store.by_hash, ALL_DEPTYPES)
         build_only = [spec for spec in topological(wider, rule) if spec.hash not in graph.nodes]
 
     _prefetch(directories, [*closure, *build_only], inspected)
-    order = _externals_first(reversed(use_order(graph, rule)))
+    order = _externals_first(reversed(environment_order(graph, rule)))
     extensions = find_extensions(graph, order, store)
     path = python_path(extensions, order, directories)
     if build_only:
-        wider_order = _externals_first(reversed(use_order(wider, rule)))
+        wider_order = _externals_first(reversed(environment_order(wider, rule)))
         wider_extensions = find_extensions(wider, wider_order, store)
         path = _behind(path, python_path(wider_extensions, wider_order, directories))
 
@@ -146,7 +152,13 @@ def prepend_pythonpath(entries: Sequence[PythonPathEntry]) -> list[Modification]
     """Return the changes that prepend `entries` to PYTHONPATH, with the first entry in front."""
     return [
         Modification(
-            "prepend", "PYTHONPATH", entry.path, ":", entry.spec.hash, entry.reason, entry.ours
+            "prepend",
+            "PYTHONPATH",
+            entry.path,
+            ":",
+            entry.spec.hash,
+            entry.reason,
+            entry.added_by_us,
         )
         for entry in reversed(entries)
     ]
@@ -222,5 +234,5 @@ def _behind(path: PythonPath, wider: PythonPath) -> PythonPath:
         for entry in wider.entries
         if entry.path not in known
     ]
-    entries = sorted([*path.entries, *added], key=lambda entry: entry.ours)
+    entries = sorted([*path.entries, *added], key=lambda entry: entry.added_by_us)
     return type(path)(tuple(entries), path.missing)

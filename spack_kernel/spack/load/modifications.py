@@ -72,7 +72,7 @@ class Modification(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unkno
         DAG hash of the spec the change comes from.
     reason : str
         Why the change is made, for display.
-    ours : bool
+    added_by_us : bool
         True for a change that Spack would not make.
     """
 
@@ -82,7 +82,7 @@ class Modification(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unkno
     separator: Annotated[str, msgspec.Meta(pattern=r"\A[^\0]+\Z")] = ":"
     spec: _Text | None = None
     reason: _Text = ""
-    ours: bool = False
+    added_by_us: bool = msgspec.field(default=False, name="ours")
 
     @classmethod
     def from_dict(cls, recorded: Any) -> Modification:

@@ -44,14 +44,14 @@ class PythonPathEntry(NamedTuple):
         The spec it belongs to.
     reason : str
         Why it is there, as text for users.
-    ours : bool
+    added_by_us : bool
         True where Spack would not add it.
     """
 
     path: str
     spec: Spec
     reason: str
-    ours: bool = False
+    added_by_us: bool = False
 
 
 class PythonPath(NamedTuple):
@@ -156,7 +156,7 @@ def python_path(
             if library not in known and (path := directories.below(spec.prefix, library)):
                 behind.append(
                     PythonPathEntry(
-                        path, spec, f"{reason}; Spack does not look in {library}", ours=True
+                        path, spec, f"{reason}; Spack does not look in {library}", added_by_us=True
                     )
                 )
                 found.append(path)
@@ -170,7 +170,7 @@ def python_path(
         packages = _packages_around(spec)
         if packages is None:
             continue
-        entry = PythonPathEntry(packages, spec, f"contains {spec.prefix}", ours=True)
+        entry = PythonPathEntry(packages, spec, f"contains {spec.prefix}", added_by_us=True)
         other = _PYTHON_DIRECTORY.search(packages)
         if other and versions and other[1] not in versions:
             missing.append(
@@ -238,7 +238,7 @@ def shown_entries(
             file_checks.real, (entry.path for entry in entries)
         ):
             text = f"{reason}; Spack does not look in {library}"
-            entries.append(PythonPathEntry(path, python, text, ours=True))
+            entries.append(PythonPathEntry(path, python, text, added_by_us=True))
     return entries
 
 

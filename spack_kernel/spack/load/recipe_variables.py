@@ -133,7 +133,7 @@ def with_recipes(
             found.setdefault(path, known.get(path, entry))
     for entry in loaded.pythonpath:
         found.setdefault(entry.path, entry)
-    pythonpath = tuple(sorted(found.values(), key=lambda entry: entry.ours))
+    pythonpath = tuple(sorted(found.values(), key=lambda entry: entry.added_by_us))
     made = [m for m in made if m.variable != "PYTHONPATH"]
     return replace(
         loaded,

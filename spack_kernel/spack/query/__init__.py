@@ -6,7 +6,7 @@ from spack_kernel._lazy import attach
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .abstract_spec import Query as Query
+    from .abstract_spec import AbstractSpec as AbstractSpec
     from .parser import parse_queries as parse_queries, parse_query as parse_query
     from .quoting import quoted as quoted
     from .selection import Selection as Selection
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "abstract_spec": "Query",
+        "abstract_spec": "AbstractSpec",
         "parser": "parse_queries parse_query",
         "quoting": "quoted",
         "selection": "Selection",

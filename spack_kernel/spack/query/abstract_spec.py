@@ -35,7 +35,7 @@ class Conflict(ValueError):  # noqa: N818 - names the state of the two queries
 
 
 @dataclass(frozen=True)
-class VariantQuery:
+class VariantConstraint:
     """The requirement on one variant.
 
     Attributes
@@ -55,7 +55,7 @@ class VariantQuery:
     exact: bool = False
     propagate: bool = False
 
-    def intersects(self, other: VariantQuery) -> bool:
+    def intersects(self, other: VariantConstraint) -> bool:
         """Return whether some values satisfy both."""
         if self.exact and other.exact:
             return self.values == other.values
@@ -63,12 +63,12 @@ class VariantQuery:
             return set(other.values) <= set(self.values)
         return not other.exact or set(self.values) <= set(other.values)
 
-    def constrained(self, other: VariantQuery) -> VariantQuery:
+    def constrained(self, other: VariantConstraint) -> VariantConstraint:
         """Return the combination of both; raise Conflict when nothing can satisfy it."""
         if not self.intersects(other):
             raise Conflict
         values = {*self.values, *other.values}
-        return VariantQuery(
+        return VariantConstraint(
             self.name,
             tuple(sorted(values)),
             self.exact or other.exact,
@@ -90,7 +90,7 @@ class VariantQuery:
 
 
 @dataclass(frozen=True)
-class CompilerQuery:
+class CompilerConstraint:
     """The compiler required of a node, where compilers are not dependencies."""
 
     name: str
@@ -101,12 +101,12 @@ class CompilerQuery:
 
 
 @dataclass(frozen=True)
-class DependencyQuery:
+class DependencyConstraint:
     """The requirement on a dependency.
 
     Attributes
     ----------
-    query : Query
+    query : AbstractSpec
         The dependency itself.
     direct : bool
         Whether it must be a direct dependency (``%``) or can be any dependency (``^``).
@@ -116,16 +116,16 @@ class DependencyQuery:
         Types the edge must have, sorted.
     preferred : bool
         Whether it is a preference for all nodes (``%%``), which matters only to the concretizer.
-    when : Query or None
+    when : AbstractSpec or None
         The requirement applies only to specs that satisfy this query.
     """
 
-    query: Query
+    query: AbstractSpec
     direct: bool = False
     virtuals: tuple[str, ...] = ()
     deptypes: tuple[str, ...] = ()
     preferred: bool = False
-    when: Query | None = None
+    when: AbstractSpec | None = None
     when_text: str = field(default="", compare=False, repr=False)
 
     def __str__(self) -> str:
@@ -149,7 +149,7 @@ class DependencyQuery:
 
 
 @dataclass(frozen=True)
-class Query:
+class AbstractSpec:
     """One abstract spec.
 
     Attributes
@@ -158,7 +158,7 @@ class Query:
         Name of a package or virtual package, and namespace; None for any.
     versions : VersionList
         The requested versions.
-    variants : mapping of str to VariantQuery
+    variants : mapping of str to VariantConstraint
         By name.
     flags : mapping of str to tuple of (flag, propagate)
         Compiler flags by list.
@@ -166,9 +166,9 @@ class Query:
         The architecture; `target` may contain ranges and lists.
     hash : str or None
         The beginning of the DAG hash.
-    compiler : CompilerQuery or None
+    compiler : CompilerConstraint or None
         The compiler of the node; only in the older dialects.
-    dependencies : tuple of DependencyQuery
+    dependencies : tuple of DependencyConstraint
         The requirements on dependencies.
     dialect : Dialect
         The dialect in which it was parsed.
@@ -181,14 +181,14 @@ class Query:
     name: str | None = None
     namespace: str | None = None
     versions: VersionList = ANY_VERSION
-    variants: Mapping[str, VariantQuery] = field(default_factory=dict)
+    variants: Mapping[str, VariantConstraint] = field(default_factory=dict)
     flags: Mapping[str, tuple[Flag, ...]] = field(default_factory=dict)
     platform: str | None = None
     os: str | None = None
     target: str | None = None
     hash: str | None = None
-    compiler: CompilerQuery | None = None
-    dependencies: tuple[DependencyQuery, ...] = ()
+    compiler: CompilerConstraint | None = None
+    dependencies: tuple[DependencyConstraint, ...] = ()
     dialect: Dialect = field(default=SPACK_1, compare=False, repr=False)
     text: str = field(default="", compare=False, repr=False)
     span: tuple[int, int] = field(default=(0, 0), compare=False, repr=False)
@@ -201,13 +201,13 @@ class Query:
         """The package with its namespace, as requested; empty for an anonymous query."""
         return ".".join(part for part in (self.namespace, self.name) if part) if self.name else ""
 
-    def walk(self) -> Iterator[Query]:
+    def walk(self) -> Iterator[AbstractSpec]:
         """Yield this query and those of its dependencies."""
         yield self
         for dependency in self.dependencies:
             yield from dependency.query.walk()
 
-    def intersects(self, other: Query) -> bool:
+    def intersects(self, other: AbstractSpec) -> bool:
         """Return False only when the node itself rules out that a spec satisfies both.
 
         Queries with different names may mean the same spec, since one may be a virtual package.
@@ -220,7 +220,7 @@ class Query:
             return False
         return True
 
-    def _decisive(self, other: Query) -> Query:
+    def _decisive(self, other: AbstractSpec) -> AbstractSpec:
         """Return this query without the parts that cannot exclude `other` with certainty."""
         variants = {
             name: variant
@@ -237,7 +237,7 @@ class Query:
         target = None if "*" in (self.platform, self.os, self.target) else self.target
         return replace(self, variants=variants, platform=platform, os=os, target=target)
 
-    def constrained(self, other: Query) -> Query:
+    def constrained(self, other: AbstractSpec) -> AbstractSpec:
         """Return the combination of both nodes, with the dependencies of `self`.
 
         Raises
@@ -266,7 +266,9 @@ class Query:
             compiler_versions = self.compiler.versions.intersection(other.compiler.versions)
             if not compiler_versions:
                 raise Conflict
-            compiler: CompilerQuery | None = CompilerQuery(self.compiler.name, compiler_versions)
+            compiler: CompilerConstraint | None = CompilerConstraint(
+                self.compiler.name, compiler_versions
+            )
         else:
             compiler = self.compiler or other.compiler
         return replace(
@@ -284,7 +286,7 @@ class Query:
         )
 
     @classmethod
-    def of(cls, spec: Spec, dialect: Dialect = SPACK_1) -> Query:
+    def of(cls, spec: Spec, dialect: Dialect = SPACK_1) -> AbstractSpec:
         """Return the query that requires all attributes of `spec` itself.
 
         Other specs may also match: builds that differ only in their dependencies.
@@ -296,15 +298,15 @@ class Query:
         dialect : Dialect
             The dialect of the query.
         """
-        compiler: CompilerQuery | None = None
-        dependencies: tuple[DependencyQuery, ...] = ()
+        compiler: CompilerConstraint | None = None
+        dependencies: tuple[DependencyConstraint, ...] = ()
         if spec.compiler is not None:
             versions = VersionList([spec.compiler.version])
             if dialect.compiler_nodes:
                 node = cls(name=spec.compiler.name, versions=versions, dialect=dialect)
-                dependencies = (DependencyQuery(node, direct=True),)
+                dependencies = (DependencyConstraint(node, direct=True),)
             else:
-                compiler = CompilerQuery(spec.compiler.name, versions)
+                compiler = CompilerConstraint(spec.compiler.name, versions)
         return cls(
             name=spec.name,
             namespace=spec.namespace,
@@ -375,12 +377,12 @@ def _target(ours: str | None, theirs: str | None) -> str | None:
     return both
 
 
-def _asking(name: str, value: bool | str | tuple[str, ...]) -> VariantQuery:
+def _asking(name: str, value: bool | str | tuple[str, ...]) -> VariantConstraint:
     if isinstance(value, bool):
-        return VariantQuery(name, (value,), exact=True)
+        return VariantConstraint(name, (value,), exact=True)
     if isinstance(value, str):
-        return VariantQuery(name, (value,))
-    return VariantQuery(name, tuple(sorted(value)), exact=True)
+        return VariantConstraint(name, (value,))
+    return VariantConstraint(name, tuple(sorted(value)), exact=True)
 
 
 def _ends_in_value(text: str) -> bool:

@@ -10,14 +10,14 @@ from spack_kernel.spack.spec.host import host
 from spack_kernel.spack.spec.spec import FLAG_NAMES
 from spack_kernel.spack.spec.version_ranges import ANY_VERSION
 
-from .abstract_spec import Conflict, DependencyQuery, Query, VariantQuery
+from .abstract_spec import AbstractSpec, Conflict, DependencyConstraint, VariantConstraint
 from .quoting import is_spellable
 from .tokens import QUOTED
 
 if TYPE_CHECKING:
     from spack_kernel.spack.spec.version_ranges import VersionList
 
-    from .abstract_spec import CompilerQuery
+    from .abstract_spec import CompilerConstraint
     from .dialects import Dialect
     from .quoting import Flag
 
@@ -34,7 +34,7 @@ _HOST_TARGET = ("backend", "be", "default_target", "fe", "frontend")
 _replace_quoted = re.compile(QUOTED).sub
 
 
-class Refusal(Exception):  # noqa: N818 - the parser turns it into an error
+class BuildError(Exception):
     """An attribute that a node cannot have: the reason, and what to write instead."""
 
     def __init__(self, reason: str, hint: str = "") -> None:
@@ -44,7 +44,7 @@ class Refusal(Exception):  # noqa: N818 - the parser turns it into an error
 
 
 @dataclass
-class NodeDraft:
+class SpecBuilder:
     """A query during parsing.
 
     Parameters
@@ -60,17 +60,17 @@ class NodeDraft:
     name: str | None = None
     namespace: str | None = None
     versions: VersionList | None = None
-    variants: dict[str, VariantQuery] = field(default_factory=dict)
+    variants: dict[str, VariantConstraint] = field(default_factory=dict)
     flags: dict[str, tuple[Flag, ...]] = field(default_factory=dict)
     arch: dict[str, str | None] = field(default_factory=dict)
     hash: str | None = None
-    compiler: CompilerQuery | None = None
-    edges: list[EdgeDraft] = field(default_factory=list)
-    edges_to: dict[str, list[EdgeDraft]] = field(default_factory=dict)
+    compiler: CompilerConstraint | None = None
+    edges: list[EdgeBuilder] = field(default_factory=list)
+    edges_to: dict[str, list[EdgeBuilder]] = field(default_factory=dict)
 
-    def finished(self, text: str) -> Query:
+    def finished(self, text: str) -> AbstractSpec:
         """Return the query as parsed from `text`."""
-        return Query(
+        return AbstractSpec(
             name=self.name,
             namespace=self.namespace,
             versions=self.versions or ANY_VERSION,
@@ -90,7 +90,7 @@ class NodeDraft:
             span=self.span,
         )
 
-    # Each of the following raises Refusal when the node cannot have what is added.
+    # Each of the following raises BuildError when the node cannot have what is added.
 
     def set_pair(self, name: str, value: str, *, propagate: bool = False) -> None:
         """Add ``name=value``, or ``name:=value`` with the colon in `name`."""
@@ -98,7 +98,7 @@ class NodeDraft:
         if "'" in value or '"' in value:
             value = _replace_quoted(_unquoted, value)
         if not is_spellable(value):
-            raise Refusal("a value in quotes cannot end in a backslash")
+            raise BuildError("a value in quotes cannot end in a backslash")
         self.set(name.removesuffix(":"), value, propagate=propagate, exact=exact)
 
     def set(
@@ -106,10 +106,10 @@ class NodeDraft:
     ) -> None:
         """Add an attribute: a part of the architecture, flags, the namespace or a variant."""
         if propagate and name in RESERVED_NAMES:
-            raise Refusal(f"{name} cannot be propagated to dependencies", f"Write {name}=... .")
+            raise BuildError(f"{name} cannot be propagated to dependencies", f"Write {name}=... .")
         if name in ("arch", "architecture"):
             if isinstance(value, bool):
-                raise Refusal(f"{name} needs a value", "Write arch=linux-debian12-x86_64_v3.")
+                raise BuildError(f"{name} needs a value", "Write arch=linux-debian12-x86_64_v3.")
             parts = value.split("-")
             platform, os, target = parts if len(parts) == 3 else ("", "", value)
             self._set_arch(platform=platform, os=os, target=target)
@@ -121,22 +121,22 @@ class NodeDraft:
             self.namespace = str(value)
         elif name in FLAG_NAMES:
             if isinstance(value, bool):
-                raise Refusal(f"{name} needs a value", f'Write {name}="-O2 -g".')
+                raise BuildError(f"{name} needs a value", f'Write {name}="-O2 -g".')
             if flags := [(flag, propagate) for flag in _flags(value)]:
                 self.flags[name] = (*self.flags.get(name, ()), *flags)
         else:
             if name in self.variants:
-                raise Refusal(f"the variant {name} is given twice")
+                raise BuildError(f"the variant {name} is given twice")
             self.variants[name] = _variant(name, value, exact, propagate)
 
     def _set_arch(self, **parts: str) -> None:
         target = self.arch.get("target") or ":"
         if all(self.arch.get(part) for part in ("platform", "os")) and not set(":,") & set(target):
-            raise Refusal("a spec has one architecture, and this is the second")
+            raise BuildError("a spec has one architecture, and this is the second")
         first = not self.arch
         for part, value in parts.items():
             if not first and self.arch.get(part):
-                raise Refusal(f"{part} is given twice")
+                raise BuildError(f"{part} is given twice")
             if value == "None" and (first or part == "target"):
                 value = ""
             self.arch[part] = self._on_host(part, value) or None
@@ -147,13 +147,13 @@ class NodeDraft:
         here = host()
         platform = self.arch["platform"] = self.arch.get("platform") or here.platform
         if platform != here.platform:
-            raise Refusal(
+            raise BuildError(
                 f"{part}={value} refers to this machine, but the platform is {platform}",
                 f"Name the {part}.",
             )
         return here.os if part == "os" else here.target
 
-    def attach(self, edge: EdgeDraft) -> None:
+    def attach(self, edge: EdgeBuilder) -> None:
         """Add a dependency, or constrain the one that was named before."""
         name = edge.node.name
         same_name = self.edges_to.get(name, []) if name else []
@@ -162,7 +162,7 @@ class NodeDraft:
                 try:
                     other.node.constrain(edge.node)
                 except Conflict:
-                    raise Refusal(
+                    raise BuildError(
                         f"no spec can be both this {name} and the one before it",
                         "Write all constraints on one dependency after a single ^.",
                     ) from None
@@ -171,14 +171,14 @@ class NodeDraft:
         if all(other.when == edge.when for other in same_name) and any(
             other.excludes(edge) for other in same_name
         ):
-            raise Refusal(f"{name} is named twice with dependency types that exclude each other")
+            raise BuildError(f"{name} is named twice with dependency types that exclude each other")
         if same_name:
             edge.preferred = False  # as in Spack
         self.edges.append(edge)
         if name:
             self.edges_to.setdefault(name, []).append(edge)
 
-    def constrain(self, other: NodeDraft) -> None:
+    def constrain(self, other: SpecBuilder) -> None:
         """Add the constraints of `other`; raises Conflict when no spec can satisfy both."""
         both = self.finished("").constrained(other.finished(""))
         self.name, self.namespace, self.hash = both.name, both.namespace, both.hash
@@ -190,20 +190,20 @@ class NodeDraft:
 
 
 @dataclass
-class EdgeDraft:
-    """A dependency during parsing; see `DependencyQuery`."""
+class EdgeBuilder:
+    """A dependency during parsing; see `DependencyConstraint`."""
 
-    node: NodeDraft
+    node: SpecBuilder
     direct: bool
     virtuals: tuple[str, ...] = ()
     deptypes: tuple[str, ...] = ()
     preferred: bool = False
-    when: Query | None = None
+    when: AbstractSpec | None = None
     when_text: str = ""
 
-    def finished(self, text: str) -> DependencyQuery:
+    def finished(self, text: str) -> DependencyConstraint:
         """Return the query as parsed from `text`."""
-        return DependencyQuery(
+        return DependencyConstraint(
             self.node.finished(text),
             self.direct,
             self.virtuals,
@@ -213,25 +213,27 @@ class EdgeDraft:
             self.when_text,
         )
 
-    def excludes(self, other: EdgeDraft) -> bool:
+    def excludes(self, other: EdgeBuilder) -> bool:
         """Return whether Spack rejects two such dependencies on packages of the same name."""
         ours, theirs = set(self.deptypes), set(other.deptypes)
         return bool(ours & theirs) or bool(ours & {"link", "run"} and theirs & {"link", "run"})
 
 
-def _variant(name: str, value: bool | str, exact: bool, propagate: bool) -> VariantQuery:
+def _variant(name: str, value: bool | str, exact: bool, propagate: bool) -> VariantConstraint:
     if isinstance(value, str) and value.lower() in ("true", "false"):
         value = value.lower() == "true"
     if isinstance(value, bool):
-        return VariantQuery(name, (value,), exact=True, propagate=propagate)
+        return VariantConstraint(name, (value,), exact=True, propagate=propagate)
     if value == "*":
-        return VariantQuery(name, (), propagate=propagate)
+        return VariantConstraint(name, (), propagate=propagate)
     values = sorted(set(value.split(",")))
     if "*" in values:
-        raise Refusal("the value * means any value, and must be the only one", f"Write {name}=* .")
+        raise BuildError(
+            "the value * means any value, and must be the only one", f"Write {name}=* ."
+        )
     if not is_spellable(",".join(values)):
-        raise Refusal("a value cannot end in a backslash")
-    return VariantQuery(name, tuple(values), exact, propagate)
+        raise BuildError("a value cannot end in a backslash")
+    return VariantConstraint(name, tuple(values), exact, propagate)
 
 
 def _unquoted(match: re.Match[str]) -> str:

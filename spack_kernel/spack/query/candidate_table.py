@@ -32,7 +32,9 @@ def short_hashes(specs: Sequence[Spec]) -> list[str]:
     return [spec.hash[:length] for spec in specs]
 
 
-def table(specs: Sequence[Spec], lookup: Lookup, *, versions: bool | None = None) -> list[str]:
+def candidate_table(
+    specs: Sequence[Spec], lookup: Lookup, *, versions: bool | None = None
+) -> list[str]:
     """Return one line per spec: its hash, its name, and whatever differs between the specs.
 
     Parameters

@@ -10,8 +10,8 @@ from spack_kernel.spack.errors import Ambiguous, NoMatch
 from spack_kernel.spack.spec.targets import known_targets, unknown_ends
 from spack_kernel.spack.spec.version_ranges import ANY_VERSION
 
-from .abstract_spec import Query
-from .candidate_table import short_hashes, table
+from .abstract_spec import AbstractSpec
+from .candidate_table import candidate_table, short_hashes
 from .matcher import Matcher
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def ambiguous(chain: Chain, selection: Selection) -> Ambiguous:
     specs = selection.specs
     asked = f"'{selection.query}'" if selection.query is not None else "an empty query"
     shown = specs[:_SPECS]
-    details = table(shown, chain.by_hash)
+    details = candidate_table(shown, chain.by_hash)
     if len(specs) > len(shown):
         details.append(f"  ... and {len(specs) - len(shown)} more")
     first = shown[0]
@@ -55,7 +55,7 @@ def no_match(index: StoreIndex, selection: Selection, providers: Providers) -> N
             f"nothing is installed in {index.chain.root}",
             hint="Install something with `spack install SPEC`, or name another store (--store).",
         )
-    details, hint = _Reasons(index, query, providers).found()
+    details, hint = _Diagnosis(index, query, providers).found()
     details += [f"The database does not record {thing}." for thing in selection.unknown]
     if not hint:
         details.append(_looked_in(index.chain))
@@ -67,13 +67,13 @@ class _Part(NamedTuple):
     """One constraint of a query on a node: its text, and the constraint as its own query."""
 
     text: str
-    query: Query
+    query: AbstractSpec
 
 
-class _Reasons:
+class _Diagnosis:
     """Finds the reasons why no installed spec satisfies a query."""
 
-    def __init__(self, index: StoreIndex, query: Query, providers: Providers) -> None:
+    def __init__(self, index: StoreIndex, query: AbstractSpec, providers: Providers) -> None:
         self.chain = index.chain
         self.in_find_order = index.in_find_order
         self.query = query
@@ -126,7 +126,7 @@ class _Reasons:
         title = "Installed:" if len(near) == len(pool) else "The nearest installed specs:"
         return [
             title,
-            *table(near, self.chain.by_hash, versions=True),
+            *candidate_table(near, self.chain.by_hash, versions=True),
         ], f"If one of these will do: {near[0].name}/{short_hashes(near)[0]}"
 
     def _none_of_that_name(self) -> list[str]:
@@ -151,7 +151,7 @@ class _Reasons:
 
     # Names and hashes
 
-    def _unknown_name(self, query: Query) -> tuple[list[str], str]:
+    def _unknown_name(self, query: AbstractSpec) -> tuple[list[str], str]:
         name = query.name
         assert name is not None
         details = []
@@ -210,7 +210,7 @@ class _Reasons:
 
     def _parts(self) -> Iterator[_Part]:
         query = self.query
-        empty = Query(dialect=query.dialect)
+        empty = AbstractSpec(dialect=query.dialect)
         if query.namespace is not None:
             part = replace(empty, namespace=query.namespace)
             yield _Part(f"namespace={query.namespace}", part)
@@ -242,7 +242,7 @@ class _Reasons:
                 continue
             yield f"No installed {who} satisfies {text}{self._instead(part, pool)}"
 
-    def _instead(self, part: Query, pool: Sequence[Spec]) -> str:
+    def _instead(self, part: AbstractSpec, pool: Sequence[Spec]) -> str:
         """Return the end of the sentence, with the available alternatives."""
         if self.query.name is None and (part.versions != ANY_VERSION or part.dependencies):
             return "."
@@ -329,7 +329,7 @@ def _looked_in(chain: Chain) -> str:
     return f"Searched all recorded specs: {', '.join(told)}."
 
 
-def _what_to_type(query: Query) -> str:
+def _what_to_type(query: AbstractSpec) -> str:
     """Return a hint for a query that is not close to any installed spec."""
     if query.name is None or query.hash is not None:
         return "Choose from `spack-kernel list --all`, or name another store (--store)."

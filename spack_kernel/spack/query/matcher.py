@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 from spack_kernel.spack.spec.traversal import RUNTIME_DEPTYPES, depflag
 from spack_kernel.spack.spec.version_ranges import ANY_VERSION
 
-from .abstract_spec import Query
-from .predicates import facet_tests, spec_test, variant_test
+from .abstract_spec import AbstractSpec
+from .predicates import predicates_of, spec_test, variant_test
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from spack_kernel.spack.spec.spec import Dependency, Spec
 
-    from .abstract_spec import DependencyQuery, VariantQuery
+    from .abstract_spec import DependencyConstraint, VariantConstraint
     from .dialects import Dialect
     from .virtuals import Providers
 
@@ -63,12 +63,12 @@ class Matcher:
         #: Virtual packages requested with a version, where no versions are known.
         self.unknown_versions: set[str] = set()
 
-    def test(self, query: Query, *, named: bool = True) -> Callable[[Spec], bool]:
+    def test(self, query: AbstractSpec, *, named: bool = True) -> Callable[[Spec], bool]:
         """Return a function that tests whether a spec satisfies `query`.
 
         Parameters
         ----------
-        query : Query
+        query : AbstractSpec
             The query.
         named : bool
             False when the candidates are known to have the name, or to provide it.
@@ -79,7 +79,7 @@ class Matcher:
         edges = [self._dependency_test(dependency) for dependency in query.dependencies]
         return lambda spec: node(spec) and all(edge(spec) is not None for edge in edges)
 
-    def provider_test(self, query: Query) -> Callable[[Spec], bool]:
+    def provider_test(self, query: AbstractSpec) -> Callable[[Spec], bool]:
         """Return a function that tests whether a spec is known to provide `query`.
 
         As in Spack, only the version of the virtual matters.
@@ -94,8 +94,8 @@ class Matcher:
 
     # Nodes
 
-    def _node_test(self, query: Query, *, named: bool) -> Callable[[Spec], bool]:
-        node = spec_test(list(facet_tests(query, self._dialect, named=named)))
+    def _node_test(self, query: AbstractSpec, *, named: bool) -> Callable[[Spec], bool]:
+        node = spec_test(list(predicates_of(query, self._dialect, named=named)))
         propagated = [
             self._propagation_test(variant)
             for variant in query.variants.values()
@@ -105,7 +105,7 @@ class Matcher:
             return node
         return lambda spec: node(spec) and all(test(spec) for test in propagated)
 
-    def _propagation_test(self, variant: VariantQuery) -> Callable[[Spec], bool]:
+    def _propagation_test(self, variant: VariantConstraint) -> Callable[[Spec], bool]:
         """Return a function that tests whether every node with the variant satisfies it."""
         satisfies = variant_test(variant, self._dialect)
         violates = self._somewhere(
@@ -152,7 +152,7 @@ class Matcher:
 
     # Dependencies
 
-    def _dependency_test(self, dependency: DependencyQuery) -> Callable[[Spec], Spec | None]:
+    def _dependency_test(self, dependency: DependencyConstraint) -> Callable[[Spec], Spec | None]:
         """Return a function that returns the requested dependency of a spec, or None."""
         if self._dialect.compiler_nodes:
             find = self._modern(dependency)
@@ -163,7 +163,7 @@ class Matcher:
         applies = self.test(dependency.when)
         return lambda spec: find(spec) if applies(spec) else spec
 
-    def _modern(self, dependency: DependencyQuery) -> Callable[[Spec], Spec | None]:
+    def _modern(self, dependency: DependencyConstraint) -> Callable[[Spec], Spec | None]:
         """Return the test for Spack 1.0 and newer: the first matching edge decides."""
         query = dependency.query
         fits = self._edge_test(dependency)
@@ -209,7 +209,7 @@ class Matcher:
 
         return find
 
-    def _edge_test(self, dependency: DependencyQuery) -> Callable[[Dependency, Spec], bool]:
+    def _edge_test(self, dependency: DependencyConstraint) -> Callable[[Dependency, Spec], bool]:
         """Return a function that tests whether an edge to a spec is the requested one."""
         query = dependency.query
         name = query.name
@@ -235,7 +235,7 @@ class Matcher:
 
         return fits
 
-    def _provides_version(self, query: Query) -> Callable[[Spec], bool]:
+    def _provides_version(self, query: AbstractSpec) -> Callable[[Spec], bool]:
         """Return a function that tests whether a spec provides the requested virtual versions."""
         assert query.name is not None
         virtual = query.name
@@ -285,7 +285,9 @@ class Matcher:
 
         return somewhere
 
-    def _compiler_edge_test(self, dependency: DependencyQuery) -> Callable[[Spec], bool] | None:
+    def _compiler_edge_test(
+        self, dependency: DependencyConstraint
+    ) -> Callable[[Spec], bool] | None:
         """Return a function that tests the compiler of a node; None if it can never match.
 
         This is for specs that an older Spack concretized: their compiler is an attribute, and
@@ -308,7 +310,7 @@ class Matcher:
             and spec.compiler.version in query.versions
         )
 
-    def _classic(self, dependency: DependencyQuery) -> Callable[[Spec], Spec | None]:
+    def _classic(self, dependency: DependencyConstraint) -> Callable[[Spec], Spec | None]:
         """Return the test for Spack up to 0.23, where any node below can match.
 
         Edges count only for virtuals.
@@ -353,9 +355,9 @@ class Matcher:
 
     def _provides(self, virtual: str) -> Callable[[Spec], bool]:
         """Return a function that tests whether a spec provides any version of `virtual`."""
-        return self._provides_version(Query(name=virtual))
+        return self._provides_version(AbstractSpec(name=virtual))
 
-    def _virtual_edge_test(self, dependency: DependencyQuery) -> Callable[[Spec], bool]:
+    def _virtual_edge_test(self, dependency: DependencyConstraint) -> Callable[[Spec], bool]:
         """Return a function that tests whether an edge provides the requested virtuals."""
         name = dependency.query.name
         virtuals = set(dependency.virtuals)

@@ -1,4 +1,4 @@
-"""The grammar of queries: from tokens to `Query`.
+"""The grammar of queries: from tokens to `AbstractSpec`.
 
 ::
 
@@ -27,15 +27,15 @@ from spack_kernel.spack.spec.version_ranges import (
     VersionList,
 )
 
-from .abstract_spec import CompilerQuery
-from .builder import EdgeDraft, NodeDraft, Refusal
+from .abstract_spec import CompilerConstraint
+from .builder import BuildError, EdgeBuilder, SpecBuilder
 from .dialects import SPACK_1, Dialect
 from .tokens import Token, tokenize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .abstract_spec import Query
+    from .abstract_spec import AbstractSpec
 
 #: Compilers that had another name before they became packages.
 COMPILER_PACKAGES = {
@@ -47,7 +47,7 @@ COMPILER_PACKAGES = {
 }
 
 
-def parse_queries(text: str, dialect: Dialect = SPACK_1) -> tuple[Query, ...]:
+def parse_queries(text: str, dialect: Dialect = SPACK_1) -> tuple[AbstractSpec, ...]:
     """Parse text that contains any number of queries, separated by spaces.
 
     Parameters
@@ -70,7 +70,7 @@ def parse_queries(text: str, dialect: Dialect = SPACK_1) -> tuple[Query, ...]:
     return _parsed(text, dialect)
 
 
-def parse_query(text: str, dialect: Dialect = SPACK_1) -> Query:
+def parse_query(text: str, dialect: Dialect = SPACK_1) -> AbstractSpec:
     """Parse text that contains one query.
 
     Parameters and errors are those of `parse_queries`. No query, or several, is also an error.
@@ -99,7 +99,7 @@ def parse_query(text: str, dialect: Dialect = SPACK_1) -> Query:
 
 
 @lru_cache(maxsize=1024)
-def _parsed(text: str, dialect: Dialect) -> tuple[Query, ...]:
+def _parsed(text: str, dialect: Dialect) -> tuple[AbstractSpec, ...]:
     return _Parser(text, dialect).queries()
 
 
@@ -135,7 +135,7 @@ class _Parser:
 
     # Grammar
 
-    def queries(self) -> tuple[Query, ...]:
+    def queries(self) -> tuple[AbstractSpec, ...]:
         found = []
         while self._next is not None:
             if self._next.kind == "edge_close":
@@ -143,7 +143,7 @@ class _Parser:
             found.append(self._query().finished(self.text))
         return tuple(found)
 
-    def _query(self) -> NodeDraft:
+    def _query(self) -> SpecBuilder:
         root = self._node()
         behind = root
         while token := self._accept("sigil", "edge_open"):
@@ -163,7 +163,7 @@ class _Parser:
                 self._attributes(behind)
         return root
 
-    def _edge(self, sigil: Token) -> EdgeDraft:
+    def _edge(self, sigil: Token) -> EdgeBuilder:
         direct = sigil.text[0] == "%"
         attributes: dict[str, Token] = {}
         close = self._edge_attributes(attributes) if sigil.kind == "edge_open" else sigil
@@ -174,7 +174,7 @@ class _Parser:
             kind = "qualified_name" if "." in close.package else "name"
             self._push(Token(kind, close.package, start, close.end))
         deptypes = self._deptypes(attributes)
-        edge = EdgeDraft(NodeDraft(self.dialect, (0, 0)), direct, tuple(virtuals), deptypes)
+        edge = EdgeBuilder(SpecBuilder(self.dialect, (0, 0)), direct, tuple(virtuals), deptypes)
         edge.preferred = sigil.text.startswith("%%")
         if "when" in attributes:
             self._condition(edge, attributes["when"])
@@ -221,7 +221,7 @@ class _Parser:
                 )
         return tuple(t for t in ALL_DEPTYPES if t in asked)
 
-    def _condition(self, edge: EdgeDraft, token: Token) -> None:
+    def _condition(self, edge: EdgeBuilder, token: Token) -> None:
         edge.when_text = token.text.partition("=")[2].strip("'\" ").split(",")[0]
         try:
             edge.when = parse_query(edge.when_text, self.dialect)
@@ -230,20 +230,20 @@ class _Parser:
 
     @contextmanager
     def _refusing(self) -> Iterator[None]:
-        """Turn a `Refusal` into an error that points to the current token."""
+        """Turn a `BuildError` into an error that points to the current token."""
         try:
             yield
-        except Refusal as refusal:
+        except BuildError as refusal:
             self._refuse(refusal.reason, refusal.hint)
 
-    def _set_compiler(self, node: NodeDraft, edge: EdgeDraft) -> None:
+    def _set_compiler(self, node: SpecBuilder, edge: EdgeBuilder) -> None:
         if node.compiler is not None:
             self._refuse("a spec has one compiler, and this is the second")
         name = edge.node.name
         assert name is not None
-        node.compiler = CompilerQuery(name, edge.node.versions or ANY_VERSION)
+        node.compiler = CompilerConstraint(name, edge.node.versions or ANY_VERSION)
 
-    def _compiler_node(self) -> NodeDraft:
+    def _compiler_node(self) -> SpecBuilder:
         token = self._accept("name", "quoted_name")
         if token is None or token.text == "*":
             self._refuse(
@@ -251,14 +251,14 @@ class _Parser:
                 "Write %gcc or %gcc@12.",
                 token=token or self._next or Token("end", "", len(self.text), len(self.text)),
             )
-        node = NodeDraft(self.dialect, (token.start, token.end), token.text)
+        node = SpecBuilder(self.dialect, (token.start, token.end), token.text)
         if version := self._accept("version"):
             node.versions = self._versions(version)
         return node
 
-    def _node(self) -> NodeDraft:
+    def _node(self) -> SpecBuilder:
         start = self._next.start if self._next else len(self.text)
-        node = NodeDraft(self.dialect, (start, self._next.end if self._next else start))
+        node = SpecBuilder(self.dialect, (start, self._next.end if self._next else start))
         if token := self._accept("name"):
             node.name = token.text if token.text != "*" else None
         elif token := self._accept("quoted_name"):
@@ -273,12 +273,12 @@ class _Parser:
         self._attributes(node)
         return node
 
-    def _attributes(self, node: NodeDraft) -> None:
+    def _attributes(self, node: SpecBuilder) -> None:
         with self._refusing():
             while self._attribute(node):
                 pass
 
-    def _attribute(self, node: NodeDraft) -> bool:
+    def _attribute(self, node: SpecBuilder) -> bool:
         """Parse one attribute of `node`; return False if something else follows."""
         if token := self._accept("version"):
             if node.versions is not None:

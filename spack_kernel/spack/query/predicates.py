@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from spack_kernel.spack.spec.spec import Arch, Compiler, Spec, VariantValue
     from spack_kernel.spack.spec.versions import Version
 
-    from .abstract_spec import Query, VariantQuery
+    from .abstract_spec import AbstractSpec, VariantConstraint
     from .dialects import Dialect
     from .quoting import Flag
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Flags = Mapping[str, tuple[str, ...]]
 
 
-class FacetTest(NamedTuple):
+class Predicate(NamedTuple):
     """A test of one attribute of a spec.
 
     Attributes
@@ -41,12 +41,14 @@ class FacetTest(NamedTuple):
     test: Callable[[Any], bool]
 
 
-def facet_tests(query: Query, dialect: Dialect, *, named: bool = True) -> Iterator[FacetTest]:
+def predicates_of(
+    query: AbstractSpec, dialect: Dialect, *, named: bool = True
+) -> Iterator[Predicate]:
     """Yield the tests of `query` for a node itself, the cheapest first.
 
     Parameters
     ----------
-    query : Query
+    query : AbstractSpec
         The query; its dependencies and weakly propagated variants are left out.
     dialect : Dialect
         The dialect of the query.
@@ -54,26 +56,26 @@ def facet_tests(query: Query, dialect: Dialect, *, named: bool = True) -> Iterat
         Whether to test the name.
     """
     if named and query.name is not None:
-        yield FacetTest("name", query.name.__eq__)
+        yield Predicate("name", query.name.__eq__)
     if query.hash is not None:
         prefix = query.hash
-        yield FacetTest("hash", lambda dag_hash: dag_hash.startswith(prefix))
+        yield Predicate("hash", lambda dag_hash: dag_hash.startswith(prefix))
     if query.namespace is not None:
-        yield FacetTest("namespace", query.namespace.__eq__)
+        yield Predicate("namespace", query.namespace.__eq__)
     if query.versions != ANY_VERSION:
-        yield FacetTest("version", _version_test(query))
+        yield Predicate("version", _version_test(query))
     if query.compiler is not None:
-        yield FacetTest("compiler", _compiler_test(query))
+        yield Predicate("compiler", _compiler_test(query))
     if query.platform or query.os or query.target:
-        yield FacetTest("arch", _arch_test(query, dialect))
+        yield Predicate("arch", _arch_test(query, dialect))
     for variant in query.variants.values():
         if not (variant.propagate and dialect.weak_propagation):
-            yield FacetTest("variants", variant_test(variant, dialect))
+            yield Predicate("variants", variant_test(variant, dialect))
     for kind, flags in query.flags.items():
-        yield FacetTest("flags", _flag_test(kind, flags, dialect))
+        yield Predicate("flags", _flag_test(kind, flags, dialect))
 
 
-def spec_test(tests: list[FacetTest]) -> Callable[[Spec], bool]:
+def spec_test(tests: list[Predicate]) -> Callable[[Spec], bool]:
     """Return a function that applies all `tests` to a spec."""
     if not tests:
         return _anything
@@ -87,7 +89,7 @@ def _anything(_: object) -> bool:
     return True
 
 
-def _version_test(query: Query) -> Callable[[Version], bool]:
+def _version_test(query: AbstractSpec) -> Callable[[Version], bool]:
     versions = query.versions
     known: dict[str, bool] = {}  # comparing versions is slow, and few are distinct
 
@@ -100,7 +102,7 @@ def _version_test(query: Query) -> Callable[[Version], bool]:
     return test
 
 
-def _compiler_test(query: Query) -> Callable[[Compiler | None], bool]:
+def _compiler_test(query: AbstractSpec) -> Callable[[Compiler | None], bool]:
     asked = query.compiler
     assert asked is not None
 
@@ -114,7 +116,7 @@ def _compiler_test(query: Query) -> Callable[[Compiler | None], bool]:
     return test
 
 
-def _arch_test(query: Query, dialect: Dialect) -> Callable[[Arch], bool]:
+def _arch_test(query: AbstractSpec, dialect: Dialect) -> Callable[[Arch], bool]:
     platform, os, target = query.platform, query.os, query.target
     if target == "*" and dialect.any_target:
         target = None
@@ -134,7 +136,7 @@ def _arch_test(query: Query, dialect: Dialect) -> Callable[[Arch], bool]:
     return test
 
 
-def variant_test(query: VariantQuery, dialect: Dialect) -> Callable[[Variants], bool]:
+def variant_test(query: VariantConstraint, dialect: Dialect) -> Callable[[Variants], bool]:
     """Return a function that tests whether the variants of a node satisfy `query`."""
     name, values = query.name, query.values
     if values and isinstance(values[0], bool):

@@ -20,7 +20,7 @@ from spack_kernel.spack.database.rows import KIND_BITS, KIND_MASK
 from spack_kernel.spack.errors import DatabaseError, warn_left_out
 from spack_kernel.spack.spec.traversal import RUNTIME_DEPTYPES
 
-from .predicates import facet_tests, variant_test
+from .predicates import predicates_of, variant_test
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from spack_kernel.spack.database.rows import Row, Rows
     from spack_kernel.spack.spec.spec import VariantValue
 
-    from .abstract_spec import DependencyQuery, Query, VariantQuery
+    from .abstract_spec import AbstractSpec, DependencyConstraint, VariantConstraint
     from .dialects import Dialect
     from .virtuals import Providers
 
 #: How many edges to count in one operation, which no other thread can interrupt.
-_STRETCH = 1 << 15
+_CHUNK = 1 << 15
 
 _NOT_INSTALLED, _INSTALLED, _LEFT_OUT = range(3)
 
@@ -146,13 +146,13 @@ class Scan:
         return self.dependencies.reversed(self._runtime)
 
     def candidates(
-        self, query: Query, installed: bool | None, providers: Providers
+        self, query: AbstractSpec, installed: bool | None, providers: Providers
     ) -> tuple[list[int], bool]:
         """Return the numbers of rows that may satisfy `query`, and whether all of them do.
 
         Parameters
         ----------
-        query : Query
+        query : AbstractSpec
             The query; its name is ignored.
         installed : bool or None
             Whether the specs must be installed, or must not be; None for both.
@@ -185,7 +185,7 @@ class Scan:
             return [row for row, state in enumerate(self._states) if state != _LEFT_OUT]
         return [row for row, state in enumerate(self._states) if state == installed]
 
-    def _violating(self, variant: VariantQuery, dialect: Dialect) -> bytearray:
+    def _violating(self, variant: VariantConstraint, dialect: Dialect) -> bytearray:
         """Return which rows have another value of the variant, or depend on such a row."""
         name, wanted = variant.name, variant_test(variant, dialect)
 
@@ -198,8 +198,8 @@ class Scan:
             mask[row] = 1
         return mask
 
-    def _matching(self, query: Query, rows: Iterable[int], *, named: bool) -> list[int]:
-        for facet, test in facet_tests(query, query.dialect, named=named):
+    def _matching(self, query: AbstractSpec, rows: Iterable[int], *, named: bool) -> list[int]:
+        for facet, test in predicates_of(query, query.dialect, named=named):
             if facet == "hash":
                 rows = [row for row in rows if test(self.hashes[row])]
                 continue
@@ -210,7 +210,7 @@ class Scan:
         return list(rows)
 
     def _depending(
-        self, dependency: DependencyQuery, dialect: Dialect, providers: Providers
+        self, dependency: DependencyConstraint, dialect: Dialect, providers: Providers
     ) -> tuple[bytearray | None, bool]:
         """Return which rows may have a dependency (None: any), and whether all of them do."""
         query = dependency.query
@@ -298,8 +298,8 @@ class _Edges:
         """
         # No list per node: the garbage collector would traverse them all and block other threads.
         counts = Counter[int]()
-        for start in range(0, len(self._entries), _STRETCH):
-            stretch = self._entries[start : start + _STRETCH]
+        for start in range(0, len(self._entries), _CHUNK):
+            stretch = self._entries[start : start + _CHUNK]
             counts.update(map(rshift, stretch, repeat(KIND_BITS)))
         edges = _Edges("I")
         edges._starts.extend(accumulate(counts[node] for node in range(len(self._starts) - 1)))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .scan import Scan
 
 #: How many values to sort in one operation; this takes a few milliseconds.
-_STRETCH = 1024
+_CHUNK = 1024
 
 #: The facets in the order in which specs are compared, and the sort key of their values.
 _FACETS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
@@ -105,8 +105,7 @@ def _places(values: Sequence[Any], key: Callable[[Any], Any]) -> list[int]:
     first = itemgetter(0)
     # Sorting thousands of versions in one operation would block all other threads.
     parts = [
-        sorted(keyed[start : start + _STRETCH], key=first)
-        for start in range(0, len(keyed), _STRETCH)
+        sorted(keyed[start : start + _CHUNK], key=first) for start in range(0, len(keyed), _CHUNK)
     ]
     for place, (_, group) in enumerate(groupby(heapq.merge(*parts, key=first), key=first)):
         for _, code in group:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from spack_kernel.spack.spec.version_ranges import ANY_VERSION
 
-from .abstract_spec import Query
+from .abstract_spec import AbstractSpec
 from .parser import parse_queries, parse_query
 from .selection import Selection
 
@@ -54,7 +54,7 @@ def select(
 def _selections(
     index: StoreIndex,
     text: str,
-    queries: Sequence[Query],
+    queries: Sequence[AbstractSpec],
     installed: bool | None,
     providers: Providers | None,
 ) -> list[Selection]:
@@ -65,7 +65,7 @@ def _selections(
         if queries:
             selections = [_select(index, query, installed, known) for query in queries]
         else:
-            everything = _select(index, Query(dialect=index.dialect), installed, known)
+            everything = _select(index, AbstractSpec(dialect=index.dialect), installed, known)
             selections = [everything._replace(query=None)]
         if providers is None:
             index.keep(text, installed, selections)
@@ -151,12 +151,16 @@ def _in_state(specs: Iterable[Spec], installed: bool | None) -> Iterator[Spec]:
 
 
 def _select(
-    index: StoreIndex, query: Query, installed: bool | None, providers: Providers
+    index: StoreIndex, query: AbstractSpec, installed: bool | None, providers: Providers
 ) -> Selection:
     name = query.name
-    if name is not None and query == Query(name=name) and (all_ := index.package(name, installed)):
+    if (
+        name is not None
+        and query == AbstractSpec(name=name)
+        and (all_ := index.package(name, installed))
+    ):
         return Selection(query, tuple(all_))
-    if query.hash is not None and query == Query(hash=query.hash):
+    if query.hash is not None and query == AbstractSpec(hash=query.hash):
         same = list(_in_state(index.chain.with_hash_prefix(query.hash), installed))
         return Selection(query, tuple(index.in_find_order(same)))
     from .matcher import Matcher  # not needed for a hash alone
@@ -182,7 +186,11 @@ def _select(
 
 
 def _scanned(
-    index: StoreIndex, query: Query, installed: bool | None, providers: Providers, matcher: Matcher
+    index: StoreIndex,
+    query: AbstractSpec,
+    installed: bool | None,
+    providers: Providers,
+    matcher: Matcher,
 ) -> Selection:
     """Return all specs of the store that satisfy a query without a name."""
     scan = index.scan
@@ -206,7 +214,11 @@ def _unknown(matcher: Matcher) -> tuple[str, ...]:
 
 
 def _providing(
-    index: StoreIndex, query: Query, installed: bool | None, providers: Providers, matcher: Matcher
+    index: StoreIndex,
+    query: AbstractSpec,
+    installed: bool | None,
+    providers: Providers,
+    matcher: Matcher,
 ) -> list[Spec]:
     """Return the providers of the virtual package `query`; empty if it is not virtual.
 
@@ -225,5 +237,5 @@ def _providing(
         matcher.unknown_versions.add(virtual)
     else:
         candidates += [spec for package in packages for spec in index.chain.named(package)]
-    rest = matcher.test(Query(dependencies=query.dependencies))
+    rest = matcher.test(AbstractSpec(dependencies=query.dependencies))
     return [spec for spec in _in_state(candidates, installed) if rest(spec)]

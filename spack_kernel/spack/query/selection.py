@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from spack_kernel.spack.spec.spec import Spec
 
-    from .abstract_spec import Query
+    from .abstract_spec import AbstractSpec
 
 
 class Selection(NamedTuple):
@@ -15,7 +15,7 @@ class Selection(NamedTuple):
 
     Attributes
     ----------
-    query : Query or None
+    query : AbstractSpec or None
         The query; None for blank text, which every spec satisfies.
     specs : tuple of Spec
         In the order in which `spack find` lists them.
@@ -24,6 +24,6 @@ class Selection(NamedTuple):
         it all. Each item completes "the database does not record ...".
     """
 
-    query: Query | None
+    query: AbstractSpec | None
     specs: tuple[Spec, ...]
     unknown: tuple[str, ...] = ()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from spack_kernel.spack.database.rows import Row, Rows
     from spack_kernel.spack.spec.spec import Spec
 
-    from .abstract_spec import Query
+    from .abstract_spec import AbstractSpec
     from .dialects import Dialect
     from .scan import Scan
     from .scan_order import ScanNodes
@@ -38,7 +38,7 @@ ANSWERED_SPECS = 250_000
 class _Answer(NamedTuple):
     """A selection, as the DAG hashes of its specs."""
 
-    query: Query | None
+    query: AbstractSpec | None
     hashes: tuple[str, ...]
     unknown: tuple[str, ...]
 

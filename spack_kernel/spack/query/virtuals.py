@@ -15,7 +15,7 @@ from spack_kernel.spack.spec.version_ranges import ANY_VERSION, VersionList
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from .abstract_spec import Query
+    from .abstract_spec import AbstractSpec
 
 
 class Provision(NamedTuple):
@@ -23,13 +23,13 @@ class Provision(NamedTuple):
 
     Attributes
     ----------
-    provider : Query
+    provider : AbstractSpec
         The package, and the conditions that it must satisfy.
     versions : VersionList
         The versions of the virtual package that it provides.
     """
 
-    provider: Query
+    provider: AbstractSpec
     versions: VersionList = ANY_VERSION
 
 

@@ -254,7 +254,7 @@ class SiteProviders(Providers):
         Returns the names of the packages to read: those that are installed.
     preferred : callable
         Returns virtual package → packages listed for it, as `preferred_providers` reads them.
-    questions : list of Question, optional
+    checks : list of Check, optional
         Where to record the file-system queries.
     """
 
@@ -263,17 +263,17 @@ class SiteProviders(Providers):
         sources: Callable[[], Iterable[_Source]],
         packages: Callable[[], Iterable[str]],
         preferred: Callable[[], Mapping[str, Iterable[str]]] = dict,
-        questions: list[file_checks.Question] | None = None,
+        checks: list[file_checks.Check] | None = None,
     ) -> None:
         super().__init__()
         self._sources = sources
         self._packages = packages
         self._preferred = preferred
-        self._questions: list[file_checks.Question] = [] if questions is None else questions
+        self._checks: list[file_checks.Check] = [] if checks is None else checks
 
     @classmethod
     def of_chain(
-        cls, chain: Chain, config: Config | None, questions: list[file_checks.Question]
+        cls, chain: Chain, config: Config | None, checks: list[file_checks.Check]
     ) -> SiteProviders:
         """Return what a site knows.
 
@@ -283,7 +283,7 @@ class SiteProviders(Providers):
             Its databases.
         config : Config or None
             Its configuration.
-        questions : list of Question
+        checks : list of Check
             Where to record the file-system queries.
         """
 
@@ -294,7 +294,7 @@ class SiteProviders(Providers):
             yield KnownVirtuals(max(_format(database) for database in chain.databases))
 
         preferred = lambda: preferred_providers(config) if config else {}  # noqa: E731
-        return cls(sources, chain.names, preferred, questions)
+        return cls(sources, chain.names, preferred, checks)
 
     def __contains__(self, virtual: object) -> bool:
         return virtual in self._known
@@ -309,7 +309,7 @@ class SiteProviders(Providers):
 
     def knows(self, package: str) -> bool:
         """Return whether it is known what `package` provides, even if that is nothing."""
-        with file_checks.Listener(self._questions):
+        with file_checks.Recorder(self._checks):
             return any(source.provides(package) is not None for source in self._sources())
 
     @cached_property
@@ -326,7 +326,7 @@ class SiteProviders(Providers):
     @cached_property
     def _known(self) -> dict[str, tuple[Provision, ...]]:
         found: dict[str, list[Provision]] = {}
-        with file_checks.Listener(self._questions):
+        with file_checks.Recorder(self._checks):
             sources = list(self._sources())
             provides = [(p, _first(sources, p)) for p in sorted(self._packages())]
         for package, provided_by_it in provides:

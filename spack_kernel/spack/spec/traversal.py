@@ -68,7 +68,7 @@ class Graph:
     missing: tuple[tuple[Spec, Dependency], ...]
 
 
-def reach(
+def reachable(
     roots: Sequence[Spec],
     lookup: Callable[[str], Spec | None],
     deptypes: Iterable[str] = RUNTIME_DEPTYPES,
@@ -119,7 +119,7 @@ def topological(graph: Graph, rule: Rule = "breadth") -> list[Spec]:
     return [graph.nodes[dag_hash] for dag_hash in order]
 
 
-def use_order(graph: Graph, rule: Rule = "breadth") -> list[Spec]:
+def environment_order(graph: Graph, rule: Rule = "breadth") -> list[Spec]:
     """Return all specs of `graph` in the order in which Spack collects their environments.
 
     Specs with dependencies come first, topologically; then those without, in the order in which
@@ -169,7 +169,7 @@ def _breadth_order(graph: Graph) -> list[str]:
             if not waiting[edge.hash]:
                 order.append(edge.hash)
     if len(order) < len(graph.nodes):
-        _refuse_cycle([graph.nodes[dag_hash] for dag_hash, count in waiting.items() if count])
+        _raise_cycle([graph.nodes[dag_hash] for dag_hash, count in waiting.items() if count])
     return order
 
 
@@ -208,7 +208,7 @@ def _depth_edges(graph: Graph) -> list[tuple[str | None, str]]:
                     stack.append((node, edge.hash, iter(graph.edges[edge.hash])))
                     break
                 if edge.hash not in finished:
-                    _refuse_cycle([graph.nodes[dag_hash] for _, dag_hash, _ in stack])
+                    _raise_cycle([graph.nodes[dag_hash] for _, dag_hash, _ in stack])
                 walked.append((node, edge.hash))
             else:
                 stack.pop()
@@ -217,7 +217,7 @@ def _depth_edges(graph: Graph) -> list[tuple[str | None, str]]:
     return walked
 
 
-def _refuse_cycle(specs: Sequence[Spec]) -> NoReturn:
+def _raise_cycle(specs: Sequence[Spec]) -> NoReturn:
     raise DatabaseError(
         "the recorded dependencies form a cycle",
         details=[f"  {spec.label}" for spec in specs[:10]],

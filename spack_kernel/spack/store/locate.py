@@ -150,7 +150,7 @@ def is_spack_root(path: Path) -> bool:
 
 def _is_dir(path: Path) -> bool:
     answer = path.is_dir()
-    file_checks.note("dir", path, answer)
+    file_checks.record("dir", path, answer)
     return answer
 
 

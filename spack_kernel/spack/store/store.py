@@ -45,7 +45,7 @@ class Store:
         install tree that was opened directly.
     left_out : tuple of Path
         Configured upstream install trees that could not be read.
-    questions : list of Question
+    checks : list of Check
         File-system checks, besides those of the databases, that answers depend on so far.
     """
 
@@ -57,7 +57,7 @@ class Store:
     ) -> None:
         self.config = config
         self.left_out = tuple(left_out)
-        self.questions: list[file_checks.Question] = []
+        self.checks: list[file_checks.Check] = []
         self._chain = Chain(databases)
 
     @property
@@ -210,13 +210,13 @@ class Store:
         from the recipes that Spack stores in the prefixes. It is read on first use, which happens
         only for names that no package has, and for versions of virtual packages.
         """
-        chain, config, questions = self._chain, self.config, self.questions
+        chain, config, checks = self._chain, self.config, self.checks
 
         def read() -> Providers:
             # Imported when a query needs it: it brings a parser of Python along.
             from spack_kernel.spack.repos.repositories import SiteProviders
 
-            return SiteProviders.of_chain(chain, config, questions)
+            return SiteProviders.of_chain(chain, config, checks)
 
         return DeferredProviders(read)
 

@@ -87,30 +87,26 @@ class StoreCache:
             entry = self._entries.setdefault(key, _Entry())
         with entry.lock:
             store = entry.store
-            if store is not None and file_checks.unchanged(
-                _beside_databases(store, entry.questions)
-            ):
+            if store is not None and file_checks.unchanged(_beside_databases(store, entry.checks)):
                 # An upstream that can no longer be read may be left out; opening decides.
                 with contextlib.suppress(DatabaseError):
                     entry.store = store.refresh()
                     return entry.store
-            with file_checks.Listener() as heard:
+            with file_checks.Recorder() as recorder:
                 store = read()
-            entry.store, entry.questions = store, heard.questions
+            entry.store, entry.checks = store, recorder.checks
             return store
 
 
-def _beside_databases(
-    store: Store, questions: Sequence[file_checks.Question]
-) -> list[file_checks.Question]:
+def _beside_databases(store: Store, checks: Sequence[file_checks.Check]) -> list[file_checks.Check]:
     """Return the queries made to open and use a store, except those for databases it has read."""
     read = {("stamp", str(database.path)) for database in store.databases if database.stamp}
-    config = store.config.questions if store.config is not None else ()
-    return [each for each in (*questions, *config, *store.questions) if each[:2] not in read]
+    config = store.config.checks if store.config is not None else ()
+    return [each for each in (*checks, *config, *store.checks) if each[:2] not in read]
 
 
 class _Entry:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.store: Store | None = None
-        self.questions: list[file_checks.Question] = []
+        self.checks: list[file_checks.Check] = []

@@ -6,7 +6,7 @@ from spack_kernel._lazy import attach
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .file_checks import Question as Question
+    from .file_checks import Check as Check
     from .ownership import run_as as run_as
     from .processes import run as run
     from .text import printable as printable
@@ -15,7 +15,7 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "": "file_checks",
-        "file_checks": "Question",
+        "file_checks": "Check",
         "ownership": "run_as",
         "processes": "run",
         "text": "printable",

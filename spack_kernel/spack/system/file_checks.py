@@ -1,7 +1,7 @@
-"""Record the file system questions that a result depends on, so that it can be validated later.
+"""Record the file system checks that a result depends on, so that it can be validated later.
 
 A plan depends not only on a database but also on directories, links and files. Code that caches a
-plan records the questions during planning and asks them again before each use: as long as every
+plan records the checks during planning and asks them again before each use: as long as every
 answer is the same, the plan is valid. An answer such as "there is no such directory" is recorded
 like any other. Lightweight, because `exec` needs it at every kernel launch.
 """
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     Answer: TypeAlias = "bool | str | list[int] | list[str] | None"
 
     #: The kind of question, the path, and the answer.
-    Question: TypeAlias = "tuple[str, str, Answer]"
+    Check: TypeAlias = "tuple[str, str, Answer]"
 else:
-    Question = tuple
+    Check = tuple
 
-#: Thread → the lists to which its questions are added.
-_listeners: dict[int, list[list[Question]]] = {}
+#: Thread → the lists to which its checks are added.
+_recorders: dict[int, list[list[Check]]] = {}
 
-#: Number of questions asked one at a time before the rest are asked from several threads.
+#: Number of checks asked one at a time before the rest are asked from several threads.
 _SAMPLE = 16
 
 #: Seconds per question up to which asking one at a time is fastest.
@@ -42,29 +42,29 @@ _WORKERS = 16
 MAX_TEXT_SIZE = 64 * 1024 * 1024
 
 
-class Listener:
-    """Records the questions that this thread asks inside the ``with`` block.
+class Recorder:
+    """Records the checks that this thread asks inside the ``with`` block.
 
     Parameters
     ----------
-    questions : list of Question, optional
+    checks : list of Check, optional
         The list that they are added to; a new list by default.
     """
 
-    def __init__(self, questions: list[Question] | None = None) -> None:
-        self.questions: list[Question] = [] if questions is None else questions
+    def __init__(self, checks: list[Check] | None = None) -> None:
+        self.checks: list[Check] = [] if checks is None else checks
 
-    def __enter__(self) -> Listener:
-        _listeners.setdefault(get_ident(), []).append(self.questions)
+    def __enter__(self) -> Recorder:
+        _recorders.setdefault(get_ident(), []).append(self.checks)
         return self
 
     def __exit__(self, *_: object) -> None:
         thread = get_ident()
-        heard = _listeners[thread]
-        # By identity, because different listeners can have equal lists.
-        del heard[next(i for i in reversed(range(len(heard))) if heard[i] is self.questions)]
-        if not heard:
-            del _listeners[thread]
+        lists = _recorders[thread]
+        # By identity, because different recorders can have equal lists.
+        del lists[next(i for i in reversed(range(len(lists))) if lists[i] is self.checks)]
+        if not lists:
+            del _recorders[thread]
 
 
 def is_dir(path: str | os.PathLike[str]) -> bool:
@@ -96,7 +96,7 @@ def lexists(path: str | os.PathLike[str]) -> bool:
 def real(path: str | os.PathLike[str]) -> str:
     """Return `path` with symbolic links resolved."""
     answer = os.path.realpath(path)
-    note("real", path, answer)
+    record("real", path, answer)
     return answer
 
 
@@ -112,7 +112,7 @@ def stamp(path: str | os.PathLike[str]) -> list[int] | None:
         answer = None
     else:
         answer = stamp_of(status)
-    note("stamp", path, answer)
+    record("stamp", path, answer)
     return answer
 
 
@@ -128,7 +128,7 @@ def names_in(path: str | os.PathLike[str]) -> list[str] | None:
         answer = sorted(os.listdir(path))  # noqa: PTH208 - names are needed, not paths
     except (OSError, ValueError):
         answer = None
-    note("names", path, answer)
+    record("names", path, answer)
     return answer
 
 
@@ -150,7 +150,7 @@ def read_regular(path: str | os.PathLike[str], limit: int = MAX_TEXT_SIZE) -> by
         stamp(path)
         raise
     content, answer = _read(descriptor, path, limit)
-    note("stamp", path, answer)
+    record("stamp", path, answer)
     return content
 
 
@@ -212,15 +212,15 @@ def _read(descriptor: int, path: str | os.PathLike[str], limit: int) -> tuple[by
     return bytes(content), stamp_of(status)
 
 
-def note(kind: str, path: str | os.PathLike[str], answer: Answer) -> None:
+def record(kind: str, path: str | os.PathLike[str], answer: Answer) -> None:
     """Record a question that was answered in another way."""
-    for questions in _listeners.get(get_ident(), ()):
-        questions.append((kind, os.fspath(path), answer))
+    for checks in _recorders.get(get_ident(), ()):
+        checks.append((kind, os.fspath(path), answer))
 
 
-def noting() -> bool:
-    """Return whether this thread's questions are recorded."""
-    return get_ident() in _listeners
+def is_recording() -> bool:
+    """Return whether this thread's checks are recorded."""
+    return get_ident() in _recorders
 
 
 def are_dirs(paths: Iterable[str], isdir: Callable[[str], bool] = os.path.isdir) -> list[bool]:
@@ -230,9 +230,9 @@ def are_dirs(paths: Iterable[str], isdir: Callable[[str], bool] = os.path.isdir)
     """
     paths = list(paths)
     answers = _ask_all(paths, isdir)
-    if noting():
+    if is_recording():
         for path, answer in zip(paths, answers, strict=True):
-            note("dir", path, answer)
+            record("dir", path, answer)
     return answers
 
 
@@ -241,22 +241,22 @@ def ask(kind: str, path: str) -> Answer:
     return _ASK[kind](path)
 
 
-def distinct(questions: Iterable[Question]) -> list[Question]:
-    """Return `questions` without duplicates; one with two different answers stays twice."""
+def distinct(checks: Iterable[Check]) -> list[Check]:
+    """Return `checks` without duplicates; one with two different answers stays twice."""
     seen: dict[tuple[str, str], list[Answer]] = {}
-    for kind, path, answer in questions:
+    for kind, path, answer in checks:
         answers = seen.setdefault((kind, path), [])
         if answer not in answers:
             answers.append(answer)
     return [(*question, answer) for question, answers in seen.items() for answer in answers]
 
 
-def unchanged(questions: Iterable[Question]) -> bool:
-    """Return whether each of `questions` still has its recorded answer."""
-    return _ask_all(list(questions), _has_answer, stop=True)[-1:] != [False]
+def unchanged(checks: Iterable[Check]) -> bool:
+    """Return whether each of `checks` still has its recorded answer."""
+    return _ask_all(list(checks), _has_answer, stop=True)[-1:] != [False]
 
 
-def _has_answer(question: Question) -> bool:
+def _has_answer(question: Check) -> bool:
     kind, path, answer = question
     return ask(kind, path) == answer
 
@@ -289,7 +289,7 @@ def _ask_all(items: list, ask: Callable, *, stop: bool = False) -> list:  # type
 
 
 def _noted(kind: str, path: str | os.PathLike[str], answer: bool) -> bool:
-    note(kind, path, answer)
+    record(kind, path, answer)
     return answer
 
 

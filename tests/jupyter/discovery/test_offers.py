@@ -10,8 +10,8 @@ import pytest
 from spack_kernel.jupyter.discovery.offers import OfferFilter, Offers, offers_of
 from spack_kernel.jupyter.discovery.store_listing import (
     SlowStoreError,
+    list_in_subprocess,
     list_store,
-    list_store_apart,
 )
 from spack_kernel.spack import Store
 from spack_kernel.spack.errors import StoreNotFound
@@ -166,8 +166,8 @@ def test_specs_of_upstreams_are_offered_and_both_trees_named(tmp_path: Path) -> 
     assert names(offers) == ["py-mine", "py-numpy"]
     config = offers.offers[0].content["metadata"]["kernel_provisioner"]["config"]
     assert config["store"] == [str(tmp_path / "local"), str(tmp_path / "upstream")]
-    questions = list_store([str(tmp_path / "local"), str(tmp_path / "upstream")], OfferFilter())
-    stamped = {path for kind, path, _ in questions.questions if kind == "stamp"}
+    checks = list_store([str(tmp_path / "local"), str(tmp_path / "upstream")], OfferFilter())
+    stamped = {path for kind, path, _ in checks.checks if kind == "stamp"}
     assert {str(tmp_path / t / ".spack-db/index.json") for t in ("local", "upstream")} <= stamped
 
 
@@ -211,7 +211,7 @@ class TestEnvironments:
         assert config["environment"] == str(place)
         assert "specs" not in config, "its lock file says at each start which they are"
         selection = OfferFilter(environments=(str(place),))
-        asked = {path for _, path, _ in list_store([str(tmp_path / "store")], selection).questions}
+        asked = {path for _, path, _ in list_store([str(tmp_path / "store")], selection).checks}
         assert {str(place / "spack.lock"), str(place / "spack.yaml")} <= asked
 
     def test_one_that_is_not_installed_is_left_out_and_told(self, tmp_path: Path) -> None:
@@ -241,10 +241,10 @@ class TestApart:
         store.write()
         selection = OfferFilter(queries=("py-numpy", "py-nothing"), also=(python,))
         here = list_store([str(tmp_path)], selection)
-        apart = list_store_apart([str(tmp_path)], selection, 60)
+        apart = list_in_subprocess([str(tmp_path)], selection, 60)
         assert (apart.offers, apart.packages) == (here.offers, here.packages)
-        assert [tuple(question) for question in apart.questions] == here.questions
-        assert file_checks.unchanged(apart.questions)
+        assert [tuple(question) for question in apart.checks] == here.checks
+        assert file_checks.unchanged(apart.checks)
         assert here.find(key[:7]) == [(key, "py-numpy")]
         assert here.find("=") == []
         assert here.find(key) == [(key, "py-numpy")]
@@ -256,9 +256,9 @@ class TestApart:
 
     def test_an_error_has_the_words_of_the_store(self, tmp_path: Path) -> None:
         with pytest.raises(StoreNotFound, match="there is no directory") as told:
-            list_store_apart([str(tmp_path / "none")], OfferFilter(), 60)
+            list_in_subprocess([str(tmp_path / "none")], OfferFilter(), 60)
         assert "install tree" in told.value.hint
 
     def test_one_that_takes_too_long_is_ended(self, tmp_path: Path) -> None:
         with pytest.raises(SlowStoreError, match=r"reading the store timed out after 0\.01 s"):
-            list_store_apart([str(tmp_path)], OfferFilter(), 0.01)
+            list_in_subprocess([str(tmp_path)], OfferFilter(), 0.01)

@@ -11,10 +11,12 @@ from spack_kernel.jupyter.kernelspecs.names import (
     NAME_TEMPLATE,
     check_template,
     filled,
+    matches_package,
     parse_name,
-    says,
 )
 from tests.small_store import dag_hash
+
+pytestmark = pytest.mark.unit
 
 HASHES = st.text("abcdefghijklmnopqrstuvwxyz234567", min_size=32, max_size=32)
 PACKAGES = st.from_regex(r"[a-z0-9_][a-z0-9_-]{0,20}", fullmatch=True)
@@ -35,7 +37,7 @@ def test_a_default_name_is_valid_and_says_its_package_and_hash(
     parsed = parse_name(name)
     assert parsed is not None
     assert parsed.hash == key[:7]
-    assert says(parsed, package)
+    assert matches_package(parsed, package)
 
 
 @given(st.text(max_size=40))
@@ -76,9 +78,9 @@ def test_a_template_of_the_site_is_understood_beside_the_default() -> None:
 def test_a_name_means_only_its_own_package() -> None:
     parsed = parse_name("spack-py-numpy-2.2.6-abc2345")
     assert parsed is not None
-    assert says(parsed, "py-numpy")
-    assert not says(parsed, "py-numpydoc")
-    assert not says(parsed, "zlib")
+    assert matches_package(parsed, "py-numpy")
+    assert not matches_package(parsed, "py-numpydoc")
+    assert not matches_package(parsed, "zlib")
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.connect import write_connection_file
 
 from spack_kernel.jupyter.provisioner.fallback_kernel import MESSAGE_VARIABLE
-from spack_kernel.jupyter.provisioner.startup import listens
+from spack_kernel.jupyter.provisioner.startup import is_listening
 from spack_kernel.kernels.isolated import isolated_command
 
 TEXT = "py-x is gone\n  it finds nothing\nInstall it again."
@@ -33,7 +33,7 @@ def speak(path: str, **options: Any) -> Iterator[Speaking]:
         env={**os.environ, MESSAGE_VARIABLE: TEXT},
     )
     connection = json.loads(Path(path).read_text())
-    while not asyncio.run(listens(connection)):
+    while not asyncio.run(is_listening(connection)):
         assert process.poll() is None
         time.sleep(0.05)
     client = BlockingKernelClient(connection_file=path, **options)

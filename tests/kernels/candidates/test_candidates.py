@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from spack_kernel.demo import DemoStore
 
+pytestmark = pytest.mark.unit
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> SmallStore:

@@ -10,6 +10,8 @@ from spack_kernel.kernels.interpreters.environment_filter import (
     clean_environment,
 )
 
+pytestmark = pytest.mark.unit
+
 
 @pytest.mark.parametrize("name", [name for name in REMOVED_NAMES if "*" not in name])
 def test_every_listed_name_is_removed_with_its_reason(name: str) -> None:

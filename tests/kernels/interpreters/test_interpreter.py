@@ -277,7 +277,7 @@ def test_what_an_interpreter_says_is_kept_for_other_processes(
 
     monkeypatch.setattr(probing, "_answers", {})
     (kept,) = (tmp_path / "cache").glob("python-*.json")
-    for text in ('{"key": []}', kept.read_text().replace('"facts"', '"fact"')):
+    for text in ('{"key": []}', kept.read_text().replace('"info"', '"fact"')):
         kept.write_text(text)
         monkeypatch.setattr(probing, "_answers", {})
         assert probe(python) == changed

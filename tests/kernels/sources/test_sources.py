@@ -191,12 +191,12 @@ def test_roots_that_are_gone(store: Store, roots: list[Spec], tmp_path: Path) ->
 
 def test_a_change_is_noticed(store: Store, roots: list[Spec], tmp_path: Path) -> None:
     directory = make_environment(tmp_path / "env", roots, view=False)
-    with file_checks.Listener() as heard:
+    with file_checks.Recorder() as recorder:
         environment_source(store, str(directory))
-    assert file_checks.unchanged(heard.questions)
+    assert file_checks.unchanged(recorder.checks)
     time.sleep(0.01)
     (directory / "spack.lock").write_text((directory / "spack.lock").read_text() + "\n")
-    assert not file_checks.unchanged(heard.questions)
+    assert not file_checks.unchanged(recorder.checks)
 
 
 # -- recorded recipe variables ------------------------------------------------------------------

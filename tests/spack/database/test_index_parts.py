@@ -20,7 +20,7 @@ VERSIONS = sorted(path.parent.name for path in DATA.glob("*/index.json.xz"))
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index_parts, "PART", 2000)
+    monkeypatch.setattr(index_parts, "CHUNK", 2000)
     monkeypatch.setattr(index_json, "_LARGE", 1000)
 
 

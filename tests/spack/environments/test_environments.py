@@ -107,7 +107,7 @@ def test_activation_is_spacks(golden: Golden, tmp_path: Path) -> None:
         }
         assert set(spacks) - set(made) == RECIPE_VARIABLES[golden.version, name]
         assert set(made) <= set(spacks)
-        ours = {entry.path for entry in activation.pythonpath if entry.ours}
+        ours = {entry.path for entry in activation.pythonpath if entry.added_by_us}
         for variable, value in made.items():
             own = [path for path in told(value, golden.existing, tmp_path) if path not in ours]
             theirs = told(spacks[variable], golden.existing, tmp_path)
@@ -209,7 +209,7 @@ def test_a_view_that_shows_roots_only_leaves_the_rest_behind(store: Store, tmp_p
     make(tmp_path / "view", "lib/python3.11/site-packages")
     environment = open_environment(str(path))
     activation = activate(environment, store, environment.view())
-    assert [(entry.path, entry.ours) for entry in activation.pythonpath] == [
+    assert [(entry.path, entry.added_by_us) for entry in activation.pythonpath] == [
         (f"{tmp_path}/view/lib/python3.11/site-packages", False),
         (f"{tmp_path}/sw/py-b/lib/python3.11/site-packages", True),
     ]
@@ -413,7 +413,7 @@ def test_a_view_of_one_group_of_roots(store: Store, tmp_path: Path) -> None:
     make(path, "view/lib/python3.11/site-packages")
     environment = open_environment(str(path))
     activation = activate(environment, store, environment.view())
-    assert [(entry.spec.name, entry.ours) for entry in activation.pythonpath] == [
+    assert [(entry.spec.name, entry.added_by_us) for entry in activation.pythonpath] == [
         ("py-a", False),
         ("py-b", True),
     ]

@@ -133,7 +133,7 @@ def test_pythonpath_is_spacks(
             for path in dict.fromkeys(entries(answer.variables.get("PYTHONPATH")))
             if path in golden.existing
         ]
-        own = [entry.path for entry in environment.pythonpath if not entry.ours]
+        own = [entry.path for entry in environment.pythonpath if not entry.added_by_us]
         if golden.version in ORDERED:
             assert pairs(own) == pairs(spacks), answer.key
         else:
@@ -146,7 +146,7 @@ def test_what_spack_misses_stands_behind(
     golden: Golden, loaded: list[tuple[Environment, LoadEnvironment]]
 ) -> None:
     for answer, environment in loaded:
-        ours = [entry.ours for entry in environment.pythonpath]
+        ours = [entry.added_by_us for entry in environment.pythonpath]
         assert ours == sorted(ours), answer.key
         paths = [entry.path for entry in environment.pythonpath]
         assert len(set(paths)) == len(paths)
@@ -248,7 +248,7 @@ def test_an_external_inside_site_packages_is_found_behind(tmp_path: Path) -> Non
     assert own.reason.startswith("extends python@3.11.9/")
     assert " through python-venv@1.0/" in own.reason
     assert ours.path == str(conda)
-    assert ours.ours
+    assert ours.added_by_us
     assert ours.spec.name == "py-numpy"
     assert ours.reason == f"contains {conda / 'numpy'}"
 
@@ -284,7 +284,8 @@ def test_lib64_of_a_python_without_it_stands_behind(tmp_path: Path) -> None:
     make(tmp_path, "py-b/lib/python3.11/site-packages")
     environment = load(store, "py-a")
     assert [
-        (entry.path.removeprefix(f"{tmp_path}/"), entry.ours) for entry in environment.pythonpath
+        (entry.path.removeprefix(f"{tmp_path}/"), entry.added_by_us)
+        for entry in environment.pythonpath
     ] == [
         ("py-a/lib/python3.11/site-packages", False),
         ("py-b/lib/python3.11/site-packages", False),
@@ -304,7 +305,7 @@ def test_lib64_of_a_python_that_has_it_is_spacks(tmp_path: Path) -> None:
     )
     make(tmp_path, "python/lib64/python3.11/site-packages")
     make(tmp_path, "py-a/lib64/python3.11/site-packages", "py-b/lib/python3.11/site-packages")
-    assert [entry.ours for entry in load(store, "py-a").pythonpath] == [False, False]
+    assert [entry.added_by_us for entry in load(store, "py-a").pythonpath] == [False, False]
 
 
 def test_debians_own_layout_below_an_external_python(tmp_path: Path) -> None:
@@ -321,7 +322,7 @@ def test_debians_own_layout_below_an_external_python(tmp_path: Path) -> None:
     make(tmp_path, "python/lib/python3/dist-packages", "py-a/local/lib/python3.11/dist-packages")
     (entry,) = load(store, "py-a").pythonpath
     assert entry.path == str(tmp_path / "py-a/local/lib/python3.11/dist-packages")
-    assert not entry.ours
+    assert not entry.added_by_us
 
 
 def test_what_does_not_exist_is_left_out_and_told(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ modifications = st.builds(
     separator=texts.filter(bool),
     spec=st.none() | texts,
     reason=texts,
-    ours=st.booleans(),
+    added_by_us=st.booleans(),
 )
 
 

@@ -75,7 +75,7 @@ def test_with_recipes_every_variable_is_spacks(golden: Golden, tmp_path: Path) -
         for variable, value in made.items():
             spacks = answer.variables[variable]
             if variable == "PYTHONPATH":
-                paths = [entry.path for entry in environment.pythonpath if not entry.ours]
+                paths = [entry.path for entry in environment.pythonpath if not entry.added_by_us]
                 existing = [p for p in spacks.split(":") if p in golden.existing]
                 assert sorted(paths) == sorted(set(existing)), answer.key
             elif variable == "MANPATH" and golden.version == "0.16":
@@ -176,7 +176,7 @@ def test_a_recipes_own_python_packages(loaded: LoadEnvironment, tmp_path: Path) 
     asked = ask_spack(spack, loaded)
     environment = with_recipes(loaded, asked, Store.open(tmp_path / "sw"), Directories())
     (entry,) = environment.pythonpath
-    assert (entry.path, entry.spec.name, entry.ours) == (plugins, "tool", False)
+    assert (entry.path, entry.spec.name, entry.added_by_us) == (plugins, "tool", False)
     assert entry.reason == "reported by Spack 1.0"
     assert environment.apply({})["PYTHONPATH"] == plugins
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from spack_kernel.spack.errors import QuerySyntaxError
-from spack_kernel.spack.query.abstract_spec import Query
+from spack_kernel.spack.query.abstract_spec import AbstractSpec
 from spack_kernel.spack.query.dialects import SPACK_0_16, SPACK_0_19, SPACK_0_21, SPACK_1, Dialect
 from spack_kernel.spack.query.matcher import Matcher
 from spack_kernel.spack.query.parser import parse_queries, parse_query
@@ -82,23 +82,23 @@ def test_a_spec_satisfies_itself(store):
     dialect = store.index.dialect
     matcher = Matcher(store.by_hash, dialect, NO_PROVIDERS)
     for spec in store:
-        query = Query.of(spec, dialect)
+        query = AbstractSpec.of(spec, dialect)
         assert parse_query(str(query), dialect) == query, str(query)
         assert matcher.test(query)(spec), str(query)
-        assert query.intersects(Query.of(spec, dialect))
+        assert query.intersects(AbstractSpec.of(spec, dialect))
 
 
 def test_a_spec_is_found_by_what_it_says(store):
     dialect = store.index.dialect
     for spec in list(store)[::11]:
-        text = f"{Query.of(spec, dialect)} /{spec.hash}"
+        text = f"{AbstractSpec.of(spec, dialect)} /{spec.hash}"
         assert store.find(text, installed=None) == [spec]
-        assert store.find(f"{Query.of(spec, dialect)}", installed=None).count(spec) == 1
+        assert store.find(f"{AbstractSpec.of(spec, dialect)}", installed=None).count(spec) == 1
 
 
-def pairs(version: str, store: Store) -> list[tuple[Query, Query]]:
+def pairs(version: str, store: Store) -> list[tuple[AbstractSpec, AbstractSpec]]:
     """Return pairs of queries that may match the same package."""
-    by_name: dict[str | None, dict[str, Query]] = {}
+    by_name: dict[str | None, dict[str, AbstractSpec]] = {}
     for golden in read_queries(version, store):
         try:
             queries = parse_queries(golden.query, store.index.dialect)
@@ -127,7 +127,7 @@ def test_queries_that_do_not_intersect_share_no_spec(version, golden_store):
         if not one.intersects(other):
             apart += 1
             assert not any(ours(spec) and theirs(spec) for spec in named), (str(one), str(other))
-        if not any(one.intersects(Query.of(spec, dialect)) for spec in named):
+        if not any(one.intersects(AbstractSpec.of(spec, dialect)) for spec in named):
             assert not any(map(ours, named)), str(one)
     assert 10 < apart < 290
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from spack_kernel.spack.errors import DatabaseError
-from spack_kernel.spack.spec.traversal import reach, topological, use_order
+from spack_kernel.spack.spec.traversal import environment_order, reachable, topological
 from tests.spack.golden_environments import ORDERED, open_golden
 from tests.spack.small_stores import dag_hash, make_store, node
 
@@ -41,11 +41,11 @@ def test_breadth_and_depth_differ_where_they_should(tmp_path: Path) -> None:
     store = make_store(tmp_path, *records)
     root = store.by_hash(dag_hash("root"))
     assert root is not None
-    graph = reach([root], store.by_hash)
+    graph = reachable([root], store.by_hash)
     assert names(topological(graph, "breadth")) == "root a b c"
     assert names(topological(graph, "depth")) == "root b a c"
-    assert names(use_order(graph, "breadth")) == "root a b c"
-    assert names(use_order(graph, "depth")) == "root a b c"
+    assert names(environment_order(graph, "breadth")) == "root a b c"
+    assert names(environment_order(graph, "depth")) == "root a b c"
 
 
 def test_only_the_deptypes_asked_for_are_followed(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_an_edge_recorded_once_a_deptype_is_one_edge(tmp_path: Path) -> None:
     store = make_store(tmp_path, record, node("b"))
     a = store.by_hash(dag_hash("a"))
     assert a is not None
-    (edge,) = reach([a], store.by_hash).edges[a.hash]
+    (edge,) = reachable([a], store.by_hash).edges[a.hash]
     assert set(edge.deptypes) == {"link", "run"}
 
 

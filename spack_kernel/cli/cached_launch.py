@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from spack_kernel.spack.system import Question
+    from spack_kernel.spack.system import Check
 
 #: The kind of its cache entries.
 KIND = "exec"
@@ -39,7 +39,7 @@ KIND = "exec"
 _PINNED = re.compile(r"[\w.+-]*(@[\w.,:=-]+)?/[a-z0-9]+", re.ASCII)
 
 
-class Start(namedtuple("Start", ("command", "environment", "env", "python", "composition"))):
+class Launch(namedtuple("Launch", ("command", "environment", "env", "python", "composition"))):
     """What `exec` starts.
 
     Attributes
@@ -75,16 +75,16 @@ def is_pinned(args: argparse.Namespace) -> bool:
     )
 
 
-def remember(arguments: Sequence[str], start: Start, questions: Sequence[Question]) -> None:
+def cache_launch(arguments: Sequence[str], start: Launch, checks: Sequence[Check]) -> None:
     """Cache how to start `start` again; an unwritable cache directory is not an error.
 
     Parameters
     ----------
     arguments : sequence of str
         The arguments of the command.
-    start : Start
+    start : Launch
         What it starts.
-    questions : sequence of Question
+    checks : sequence of Check
         The file system state that was read for it.
     """
     modules = [m for name, m in sys.modules.items() if name.partition(".")[0] == "spack_kernel"]
@@ -105,7 +105,7 @@ def remember(arguments: Sequence[str], start: Start, questions: Sequence[Questio
         }
     changes, *rest = start.composition
     record = {
-        "questions": file_checks.distinct([*ours, *questions]),
+        "checks": file_checks.distinct([*ours, *checks]),
         "python": start.python,
         "env": start.env,
         "composition": [[[getattr(c, name) for name in Change._fields] for c in changes], *rest],
@@ -114,7 +114,7 @@ def remember(arguments: Sequence[str], start: Start, questions: Sequence[Questio
     user_cache.write(KIND, key, record)
 
 
-def replay(arguments: Sequence[str]) -> None:
+def run_cached(arguments: Sequence[str]) -> None:
     """Replace this process with what the same arguments started before.
 
     Returns if nothing is cached, if anything has changed since, or if the start fails: planning
@@ -154,7 +154,7 @@ def prepared(record: dict[str, Any], command: list[str]) -> tuple[list[str], dic
 
 def _prepare(record: dict[str, Any], command: list[str]) -> tuple[list[str], dict[str, str]] | None:
     """Return the command and its environment; None if it must be planned again."""
-    if not file_checks.unchanged(record["questions"]):
+    if not file_checks.unchanged(record["checks"]):
         return None
     cleaned, _ = clean_environment(os.environ)
     cleaned.setdefault("PATH", DEFAULT_PATH)

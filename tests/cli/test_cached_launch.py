@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import spack_kernel
-from spack_kernel.cli import replay
+from spack_kernel.cli import cached_launch
 from spack_kernel.demo import DemoStore
 from tests.cloned_store import ClonedStore
 
@@ -54,10 +54,10 @@ class Site:
         """Return whether the next start would use a cached plan."""
         words = words or ("true",)
         code = (
-            "import sys; from spack_kernel.cli import replay\n"
+            "import sys; from spack_kernel.cli import cached_launch\n"
             "def replaced(*_): print('replayed'); sys.exit()\n"
-            "replay.replace_process = replaced\n"
-            "replay.replay(sys.argv[1:])"
+            "cached_launch.replace_process = replaced\n"
+            "cached_launch.run_cached(sys.argv[1:])"
         )
         argv = [sys.executable, "-c", code, *self.argv(*words)]
         return "replayed" in subprocess.run(argv, capture_output=True, text=True, check=True).stdout
@@ -196,7 +196,7 @@ def test_a_broken_file_is_made_anew(site: Site, text: str) -> None:
     assert json.loads(kept.read_text())["key"]
 
 
-@pytest.mark.parametrize("lost", ["questions", "composition", "launch", "env", "python"])
+@pytest.mark.parametrize("lost", ["checks", "composition", "launch", "env", "python"])
 def test_a_record_of_another_version_is_made_anew(site: Site, lost: str) -> None:
     first = site.asked()
     (kept,) = site.kept()
@@ -221,8 +221,8 @@ def test_what_another_user_wrote_is_not_trusted(
 ) -> None:
     site.start("true")
     monkeypatch.setattr(os, "geteuid", lambda: 4711)
-    monkeypatch.setattr(replay, "replace_process", lambda *_: pytest.fail("it was trusted"))
-    replay.replay(site.argv("true"))
+    monkeypatch.setattr(cached_launch, "replace_process", lambda *_: pytest.fail("it was trusted"))
+    cached_launch.run_cached(site.argv("true"))
 
 
 def test_a_link_is_not_followed(site: Site, tmp_path: Path) -> None:
@@ -301,7 +301,7 @@ def test_every_look_at_the_disk_is_kept(site: Site, tmp_path: Path, words: tuple
         if looked or found[2].startswith(str(site.store.root)):
             looked[found[2]] = None
     (kept,) = site.kept()
-    known = {path for _, path, _ in json.loads(kept.read_text())["value"]["questions"]}
+    known = {path for _, path, _ in json.loads(kept.read_text())["value"]["checks"]}
     assert len([path for path in looked if path.startswith(str(site.store.root))]) > 50
     # The root and its parents are checked only for the database, which is stamped; the rest are
     # our own imports.

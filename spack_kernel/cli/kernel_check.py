@@ -77,7 +77,7 @@ class TimeoutExpiredError(SpackKernelError):
 
 @dataclass
 class Step:
-    """One step of a trial.
+    """One step of a check.
 
     Attributes
     ----------
@@ -107,7 +107,7 @@ class Step:
 
 
 @dataclass
-class Trial:
+class KernelCheck:
     """The steps completed so far.
 
     Parameters
@@ -136,18 +136,18 @@ class Trial:
             self.report(step)
 
 
-class _TrialManager(KernelManager):
+class _CheckManager(KernelManager):
     """A manager whose provisioner does not suggest running `check`."""
 
-    is_trial = True
+    is_check = True
 
 
-def try_kernel(trial: Trial, plan: KernelPlan, name: str | None, **made: Any) -> None:
+def check_kernel(check: KernelCheck, plan: KernelPlan, name: str | None, **made: Any) -> None:
     """Start a kernel, import its packages if it runs Python, and shut it down.
 
     Parameters
     ----------
-    trial : Trial
+    check : KernelCheck
         Records the steps.
     plan : KernelPlan
         The plan of the kernel.
@@ -162,11 +162,11 @@ def try_kernel(trial: Trial, plan: KernelPlan, name: str | None, **made: Any) ->
         When a step fails, with the reason.
     """
     with tempfile.TemporaryDirectory(prefix="spack-kernel-check-") as scratch:
-        manager = _TrialManager(
-            kernel_name=name or "trial",
+        manager = _CheckManager(
+            kernel_name=name or "check",
             # The error includes the kernel's output; the logger would show our own tracebacks.
             config=Config(
-                {"SpackProvisioner": {"echo_stderr": False, "start_timeout": trial.timeout}}
+                {"SpackProvisioner": {"echo_stderr": False, "start_timeout": check.timeout}}
             ),
             log=_silent_logger(),
         )
@@ -174,24 +174,24 @@ def try_kernel(trial: Trial, plan: KernelPlan, name: str | None, **made: Any) ->
         manager.connection_file = os.path.join(scratch, "connection.json")  # noqa: PTH118
         if name is None:
             kernels = Path(scratch, "kernels")
-            write_kernelspec(kernels, "trial", kernel_dict(plan, **made))
+            write_kernelspec(kernels, "check", kernel_dict(plan, **made))
             manager.kernel_spec_manager = KernelSpecManager(
                 kernel_dirs=[str(kernels)], ensure_native_kernel=False
             )
-        with trial.step("start"):
+        with check.step("start"):
             manager.start_kernel(cwd=scratch)
-        talk = _Talk(manager, trial.timeout)
+        talk = _Talk(manager, check.timeout)
         try:
-            with trial.step("answer") as step:
+            with check.step("answer") as step:
                 step.detail = talk.begin()
             command = kernel_command(manager.kernel_spec.argv)  # type: ignore[union-attr]
             if starts_ipykernel(command):
-                with trial.step("python") as step:
+                with check.step("python") as step:
                     step.detail = _ask_python(talk, plan)
             if talk.language == "python":
                 for spec in plan.specs:
-                    _import_all(trial, talk, plan, spec)
-            with trial.step("shutdown"):
+                    _import_all(check, talk, plan, spec)
+            with check.step("shutdown"):
                 talk.end()
                 manager.shutdown_kernel()
         finally:
@@ -327,7 +327,7 @@ def _ask_python(talk: _Talk, plan: KernelPlan) -> str:
     return f"Python {version}, ipykernel {ipykernel}, {executable}"
 
 
-def _import_all(trial: Trial, talk: _Talk, plan: KernelPlan, spec: Spec) -> None:
+def _import_all(check: KernelCheck, talk: _Talk, plan: KernelPlan, spec: Spec) -> None:
     """Import the modules of a spec, starting with the one that has its name.
 
     Packages have modules that use optional dependencies (a test runner, another library). If such
@@ -339,7 +339,7 @@ def _import_all(trial: Trial, talk: _Talk, plan: KernelPlan, spec: Spec) -> None
     works = False
     failure: ImportFailedError | None = None
     for module in modules:
-        with trial.step(f"import {module}") as step:
+        with check.step(f"import {module}") as step:
             try:
                 step.detail = _import(talk, plan, spec, module)
                 works = True
