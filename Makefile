@@ -14,6 +14,8 @@
 PYTHON ?= python3
 STORE ?= demo-store
 WORKERS ?= 2
+LOWEST := tests/spack tests/kernels tests/jupyter/provisioner/test_provisioner.py \
+	tests/jupyter/kernelspecs tests/jupyter/discovery/test_offers.py tests/jupyter/test_server.py
 BIN := .venv/bin
 
 .PHONY: demo test test-unit test-slow test-browser test-pythons test-lowest docs release clean
@@ -23,8 +25,8 @@ demo: .venv/demo
 	$(BIN)/spack-kernel demo $(STORE)
 	$(BIN)/python notebooks/quickstart.py $(STORE) --output quickstart-output
 
-# Two workers; what shares a server or a store stays on one of them.
-PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
+# Two workers; the tests of a file share servers and stores, and stay on one of them.
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 test: .venv/test
 	$(BIN)/ruff check .
@@ -34,11 +36,11 @@ test: .venv/test
 
 test-unit: .venv/test
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -m 'unit and not slow'
+	$(BIN)/coverage run -m pytest -m unit
 	$(BIN)/coverage report
 
 test-slow: .venv/test
-	$(PYTEST) -m slow
+	$(PYTEST) -m 'slow and not soak'
 
 test-browser: .venv/test
 	$(PYTEST) tests/browser
@@ -47,7 +49,7 @@ test-pythons:
 	tests/pythons.sh
 
 test-lowest: .venv/lowest/test
-	.venv/lowest/bin/python -m pytest -m 'not slow and not browser' tests/spack tests/kernels tests/jupyter
+	.venv/lowest/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(LOWEST)
 
 .venv/lowest/test: pyproject.toml tests/lowest.txt .venv/pyvenv.cfg
 	$(PYTHON) -m venv .venv/lowest

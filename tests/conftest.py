@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -45,6 +46,19 @@ def _nothing_kept() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _no_sockets_left() -> Iterator[None]:
+    """Close what a module's clients and managers left open.
+
+    The garbage collector would wait for unsent messages, for ever, in some later test.
+    """
+    yield
+    zmq = sys.modules.get("zmq")
+    for each in gc.get_objects() if zmq else ():
+        if isinstance(each, zmq.Context) and not each.closed:
+            each.destroy(linger=0)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     """Turn a skip for a missing component into a failure when ``CI`` is set."""
@@ -61,20 +75,13 @@ def pytest_runtest_makereport(item, call):
 LAYERS = {"spack": "unit", "browser": "browser"}
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each test its layer, and let one worker run what shares a server or a module's stores.
-
-    The tests of JupyterLab share one server, and those of JupyterHub share one hub.
-    """
+    """Give each test its layer."""
     for item in items:
-        if not item.path.is_relative_to(TESTS):
-            continue
-        parts = item.path.relative_to(TESTS).parts
-        if not any(item.get_closest_marker(layer) for layer in ("unit", "kernel", "browser")):
-            item.add_marker(LAYERS.get(parts[0], "kernel"))
-        group = "/".join(parts[:2]) if parts[0] == "browser" else "/".join(parts)
-        item.add_marker(pytest.mark.xdist_group(group))
+        marked = any(item.get_closest_marker(layer) for layer in ("unit", "kernel", "browser"))
+        if not marked and item.path.is_relative_to(TESTS):
+            room = item.path.relative_to(TESTS).parts[0]
+            item.add_marker(LAYERS.get(room, "kernel"))
 
 
 _STARTS = ("subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty", "os.exec", "os.system")

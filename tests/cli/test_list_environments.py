@@ -92,6 +92,7 @@ def test_json_says_what_is_missing(
     )
 
 
+@pytest.mark.kernel
 def test_what_is_listed_is_what_is_offered(run: Runner, instance: Path, environments: Path) -> None:
     able = [
         f"spack-env-{Path(each['name']).name}"

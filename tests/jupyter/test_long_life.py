@@ -43,7 +43,7 @@ def test_a_process_that_lives_on_answers_as_a_fresh_one(
     compare(World(tmp_path / "world", demo_store, SEED), STEPS)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("seed", range(4))
 def test_through_a_long_history(

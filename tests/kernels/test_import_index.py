@@ -11,9 +11,9 @@ import sys
 import sysconfig
 import textwrap
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from spack_kernel.kernels import import_index, launcher
@@ -450,10 +450,10 @@ def test_a_file_in_the_working_directory_is_not_taken_for_the_kernel(
 
 
 def test_a_python_too_old_for_the_launcher_is_started_without() -> None:
-    facts = replace(probe(sys.executable), version="2.7.18")
+    info = msgspec.structs.replace(probe(sys.executable), version="2.7.18")
     command = ["python", "-m", "ipykernel_launcher"]
     env = {"PYTHONPATH": "/a:/b"}
-    assert import_index.through_launcher(command, env, facts) == (command, env)
+    assert import_index.through_launcher(command, env, info) == (command, env)
 
 
 def test_the_launcher_is_python_3_6() -> None:

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 NUMPY = "py-numpy@2.1.3"
 
-#: The numpy tests that import the most, and some that compute; `-m slow` runs all 50,000.
+#: The numpy tests that import the most, and some that compute; `-m soak` runs all 50,000.
 PARTS = [
     "numpy.tests.test__all__",
     "numpy.tests.test_ctypeslib",
@@ -158,7 +158,7 @@ def outcomes(report: Path) -> dict[str, str]:
             ["numpy", "--continue-on-collection-errors"],
             40000,
             id="whole",
-            marks=[pytest.mark.slow, pytest.mark.timeout(3600)],
+            marks=[pytest.mark.soak, pytest.mark.timeout(3600)],
         ),
     ],
 )

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from spack_kernel.demo import DemoStore
 
-pytestmark = pytest.mark.unit
-
 
 @pytest.fixture
 def store(tmp_path: Path) -> SmallStore:

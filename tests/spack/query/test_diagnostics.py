@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 import pytest
 
 from spack_kernel.spack.errors import Ambiguous, NoMatch, QuerySyntaxError
 from spack_kernel.spack.query.parser import parse_queries
 from spack_kernel.spack.query.virtuals import NO_PROVIDERS, Providers
+from spack_kernel.spack.spec.targets import known_targets
 from spack_kernel.spack.store.store import Store
 from tests.spack.small_stores import dag_hash, make_store, node
+
+#: Which targets there are depends on the version of archspec.
+ZENS = "{}, {} or {}".format(*get_close_matches("zen9", known_targets(), n=3))
 
 
 def text(store: Store, query: str, **options) -> str:
@@ -151,7 +157,7 @@ def test_providers_fill_in(golden_store):
         (
             "zlib target=zen9:",
             "No installed zlib satisfies target=zen9:: no target is named zen9; "
-            "did you mean zen, zen6 or zen5?",
+            f"did you mean {ZENS}?",
         ),
         (
             "py-numpy ^python@3.9",

@@ -1,0 +1,106 @@
+"""The launcher and the probe run under the Python of any store: here, on each of this machine.
+
+Pythons are searched on PATH and among those of pyenv. Set PYTHONS to paths for others, such as a
+free-threaded build.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from spack_kernel.kernels import import_index, launcher
+from spack_kernel.kernels.interpreters.probe import probe
+
+OLDEST, NEWEST = (3, 6), (3, 15)
+
+
+def pythons() -> Iterator[str]:
+    """Yield the executables of different versions."""
+    seen = set()
+    pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser() / "versions"
+    found = [*os.environ.get("PYTHONS", "").split(os.pathsep), sys.executable]
+    for minor in range(OLDEST[1], NEWEST[1] + 1):
+        found += map(str, sorted(pyenv.glob(f"3.{minor}.*/bin/python")))
+        found += [shutil.which(f"python3.{minor}{suffix}") or "" for suffix in ("", "t")]
+    code = "import sys, sysconfig; print(sys.version, sysconfig.get_config_var('Py_GIL_DISABLED'))"
+    for python in filter(None, found):
+        try:
+            version = subprocess.run(
+                [python, "-c", code], capture_output=True, text=True, check=True, timeout=60
+            ).stdout
+        except (OSError, subprocess.SubprocessError):  # a shim of pyenv for a version that is off
+            continue
+        if version not in seen:
+            seen.add(version)
+            yield python
+
+
+FOUND = list(pythons())
+
+
+@pytest.mark.parametrize("python", FOUND)
+def test_the_probe(python: str) -> None:
+    info = probe(python)
+    code = "import json, sys; print(json.dumps([list(sys.version_info[:3]), sys.prefix]))"
+    answer = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout
+    version, prefix = json.loads(answer)
+    assert info.version == ".".join(map(str, version))
+    assert info.prefix == prefix
+    assert Path(info.purelib).name in ("site-packages", "dist-packages")
+    assert {"json", "sys", "asyncio"} <= info.modules
+    assert "numpy" not in info.modules
+
+
+@pytest.mark.parametrize("python", FOUND)
+def test_the_launcher(python: str, tmp_path: Path) -> None:
+    """It finds through the index what Python finds by searching, and keeps the order."""
+    entries = [tmp_path / f"prefix{number}" for number in range(3)]
+    for number, entry in enumerate(entries):
+        (entry / "package").mkdir(parents=True)
+        (entry / f"only{number}.py").write_text(f"WHERE = {number}\n")
+        (entry / "both.py").write_text(f"WHERE = {number}\n")
+        (entry / "package" / "__init__.py").write_text(f"WHERE = {number}\n")
+        (entry / "package" / f"sub{number}.py").write_text("")
+    program = tmp_path / "program"
+    program.mkdir()
+    (program / "prog_ram.py").write_text(
+        "import sys, os, json, both, only0, only2, package, package.sub0\n"
+        "try:\n    import no_such_module\nexcept ImportError as error:\n    missing = str(error)\n"
+        "print(json.dumps([both.WHERE, only0.WHERE, only2.WHERE, package.WHERE, missing,\n"
+        "                  os.environ['PYTHONPATH'].split(os.pathsep)[0]]))\n"
+    )
+    path = [*map(str, entries), str(program)]
+    index = import_index.build(path)
+    assert index is not None
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    plain = subprocess.run(
+        [python, "-m", "prog_ram"],
+        env={**clean, "PYTHONPATH": os.pathsep.join(path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    indexed = subprocess.run(
+        [python, launcher.__file__, "prog_ram"],
+        env={
+            **clean,
+            launcher.PATH_VARIABLE: os.pathsep.join(path),
+            launcher.INDEX_VARIABLE: index,
+        },
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert indexed.returncode == 0, indexed.stderr
+    assert indexed.stderr == ""
+    assert json.loads(indexed.stdout) == json.loads(plain.stdout)
