@@ -52,7 +52,7 @@ _DEBUGGER_STATE: dict[str, _Message] = {
 }
 
 
-class StandIn:
+class FallbackKernel:
     """The kernel's side of the messaging protocol, for one connection file.
 
     Parameters
@@ -231,7 +231,7 @@ def main(connection_file: str) -> None:
     # An interrupt is meant for a running cell, and there is none.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     connection = json.loads(Path(connection_file).read_text(encoding="utf-8"))
-    StandIn(connection, os.environ.get(MESSAGE_VARIABLE, "The kernel cannot start.")).run()
+    FallbackKernel(connection, os.environ.get(MESSAGE_VARIABLE, "The kernel cannot start.")).run()
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ class SpackProvisioner(KernelTraits):
         self._plan: KernelPlan | None = None
         self._started = False
         self._environment: dict[str, str] = {}
-        self._stands_in = False
+        self._is_fallback = False
         self._tail: StderrTail | None = None
         self._sockets: SocketDirectory | None = None
         try:
@@ -118,7 +118,7 @@ class SpackProvisioner(KernelTraits):
         told = kwargs.pop("env", None)
         base = told or dict(os.environ)
         directory = kwargs.get("cwd")
-        self._stands_in = False
+        self._is_fallback = False
         try:
             plan, environment = await _in_thread(
                 lambda: self._prepare(base, told=bool(told), directory=directory)
@@ -132,7 +132,7 @@ class SpackProvisioner(KernelTraits):
         except SpackKernelError as error:
             if not self._started:
                 raise self._start_error(error) from None
-            return await self._pre_launch_standin(error, env=base, **kwargs)
+            return await self._pre_launch_fallback(error, env=base, **kwargs)
         self._plan, self._environment = plan, environment
         for note in plan.notes:
             self.log.debug("spack kernel: %s: %s", note.topic, note.text)
@@ -216,15 +216,15 @@ class SpackProvisioner(KernelTraits):
         environment = dict(kwargs["env"])
         try:
             await self._launch(cmd, kwargs)
-            if not self._stands_in:
+            if not self._is_fallback:
                 await self._watch(cmd)
         except Exception as caught:
             error = self._defect(caught, "start")
-            if not self._started or self._stands_in:
+            if not self._started or self._is_fallback:
                 await self._leave_nothing()
                 raise self._start_error(error) from None
-            kwargs["env"] = self._standin_environment(error, environment)
-            await self._launch(self._standin_command(), kwargs)
+            kwargs["env"] = self._fallback_environment(error, environment)
+            await self._launch(self._fallback_command(), kwargs)
         self._started = True
         return self.connection_info
 
@@ -393,21 +393,21 @@ class SpackProvisioner(KernelTraits):
         await self.cleanup(restart=False)
         self.ports_cached = False
 
-    async def _pre_launch_standin(
+    async def _pre_launch_fallback(
         self, error: SpackKernelError, env: dict[str, str], **kwargs: Any
     ) -> dict[str, Any]:
-        self._stands_in = True
+        self._is_fallback = True
         self.log.error("spack kernel cannot restart: %s", error)
-        kwargs = await super().pre_launch(env=self._standin_environment(error, env), **kwargs)
-        kwargs["cmd"] = self._standin_command()
+        kwargs = await super().pre_launch(env=self._fallback_environment(error, env), **kwargs)
+        kwargs["cmd"] = self._fallback_command()
         return kwargs
 
-    def _standin_command(self) -> list[str]:
+    def _fallback_command(self) -> list[str]:
         assert self.parent is not None
         command = isolated_command("spack_kernel.jupyter.provisioner.fallback_kernel")
         return [*command, os.path.realpath(self.parent.connection_file)]
 
-    def _standin_environment(self, error: SpackKernelError, env: dict[str, str]) -> dict[str, str]:
+    def _fallback_environment(self, error: SpackKernelError, env: dict[str, str]) -> dict[str, str]:
         return {**env, MESSAGE_VARIABLE: str(self._start_error(error))}
 
     # -- persistence --

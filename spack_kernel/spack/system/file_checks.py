@@ -1,7 +1,7 @@
 """Record the file system checks that a result depends on, so that it can be validated later.
 
 A plan depends not only on a database but also on directories, links and files. Code that caches a
-plan records the checks during planning and asks them again before each use: as long as every
+plan records the checks during planning and repeats them before each use: as long as every
 answer is the same, the plan is valid. An answer such as "there is no such directory" is recorded
 like any other. Lightweight, because `exec` needs it at every kernel launch.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     #: An answer as JSON types.
     Answer: TypeAlias = "bool | str | list[int] | list[str] | None"
 
-    #: The kind of question, the path, and the answer.
+    #: The kind of check, the path, and the answer.
     Check: TypeAlias = "tuple[str, str, Answer]"
 else:
     Check = tuple
@@ -29,10 +29,10 @@ else:
 #: Thread → the lists to which its checks are added.
 _recorders: dict[int, list[list[Check]]] = {}
 
-#: Number of checks asked one at a time before the rest are asked from several threads.
+#: Number of checks made one at a time before the rest are made from several threads.
 _SAMPLE = 16
 
-#: Seconds per question up to which asking one at a time is fastest.
+#: Seconds per check up to which one at a time is fastest.
 _SLOW = 100e-6
 
 _WORKERS = 16
@@ -43,7 +43,7 @@ MAX_TEXT_SIZE = 64 * 1024 * 1024
 
 
 class Recorder:
-    """Records the checks that this thread asks inside the ``with`` block.
+    """Records the checks that this thread makes inside the ``with`` block.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ def _read(descriptor: int, path: str | os.PathLike[str], limit: int) -> tuple[by
 
 
 def record(kind: str, path: str | os.PathLike[str], answer: Answer) -> None:
-    """Record a question that was answered in another way."""
+    """Record a check that was made in another way."""
     for checks in _recorders.get(get_ident(), ()):
         checks.append((kind, os.fspath(path), answer))
 
@@ -237,18 +237,18 @@ def are_dirs(paths: Iterable[str], isdir: Callable[[str], bool] = os.path.isdir)
 
 
 def ask(kind: str, path: str) -> Answer:
-    """Return the current answer to a question of a kind."""
+    """Make a check of a kind, and return its answer."""
     return _ASK[kind](path)
 
 
 def distinct(checks: Iterable[Check]) -> list[Check]:
-    """Return `checks` without duplicates; one with two different answers stays twice."""
+    """Return `checks` without duplicates; a check with two different answers stays twice."""
     seen: dict[tuple[str, str], list[Answer]] = {}
     for kind, path, answer in checks:
         answers = seen.setdefault((kind, path), [])
         if answer not in answers:
             answers.append(answer)
-    return [(*question, answer) for question, answers in seen.items() for answer in answers]
+    return [(*check, answer) for check, answers in seen.items() for answer in answers]
 
 
 def unchanged(checks: Iterable[Check]) -> bool:
@@ -256,8 +256,8 @@ def unchanged(checks: Iterable[Check]) -> bool:
     return _ask_all(list(checks), _has_answer, stop=True)[-1:] != [False]
 
 
-def _has_answer(question: Check) -> bool:
-    kind, path, answer = question
+def _has_answer(check: Check) -> bool:
+    kind, path, answer = check
     return ask(kind, path) == answer
 
 

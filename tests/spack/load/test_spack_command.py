@@ -208,7 +208,7 @@ def test_spack_that_takes_too_long(loaded: LoadEnvironment, tmp_path: Path) -> N
     deadline = time.monotonic() + 10
     while alive(child) and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert not alive(child), "what Spack had started is stopped, too"
+    assert not alive(child), "what Spack had started is also stopped"
 
 
 def alive(pid: int) -> bool:
