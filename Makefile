@@ -1,6 +1,7 @@
 # make demo           everything once, without Spack: a store, a kernel, a notebook with a plot
-# make test           the checkers and the test suite, without the slow tests
-# make test-unit      the tests that start no process, with coverage
+# make test           the checkers and the test suite, without the slow tests; COVERAGE=1 also
+#                     measures which lines run, which takes twice as long
+# make test-unit      the tests that start no process
 # make test-slow      the slow tests: the import index, long runs
 # make test-browser   the tests in Chromium: JupyterLab and JupyterHub
 # make test-pythons   the unit tests on each Python of this machine
@@ -26,24 +27,29 @@ demo: .venv/demo
 	$(BIN)/python notebooks/quickstart.py $(STORE) --output quickstart-output
 
 # Two workers; the tests of a file share servers and stores, and stay on one of them.
-PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+PYTEST := pytest --numprocesses $(WORKERS) --dist loadfile
 
 test: .venv/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(PYTEST)
+ifeq ($(COVERAGE),)
+	$(BIN)/python -m $(PYTEST)
+else
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m $(PYTEST)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+endif
 
 test-unit: .venv/test
-	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -m unit
-	$(BIN)/coverage report
+	$(BIN)/python -m $(PYTEST) -m unit
 
 test-slow: .venv/test
-	$(PYTEST) -m 'slow and not soak'
+	$(BIN)/python -m $(PYTEST) -m 'slow and not soak'
 
 test-browser: .venv/test
-	$(PYTEST) tests/browser
+	$(BIN)/python -m $(PYTEST) tests/browser
 
 test-pythons:
 	tests/pythons.sh
