@@ -22,6 +22,10 @@ from spack_kernel.kernels.interpreters.probe import probe
 LAUNCHER = Path(launcher.__file__)
 
 
+#: The Python of which this one is a virtual environment.
+BASE_PYTHON = "{}/bin/python{}.{}".format(sys.base_prefix, *sys.version_info)
+
+
 class Site:
     """Directories for PYTHONPATH, and programs run with and without an index of them."""
 
@@ -138,7 +142,7 @@ def test_an_oddly_written_entry_is_the_one_that_python_makes_of_it(
 
 
 def test_what_is_imported_at_the_start_of_python_comes_from_the_path(site: Site) -> None:
-    site.python = sys._base_executable  # a virtual environment ignores the user's packages
+    site.python = BASE_PYTHON  # a virtual environment ignores the user's packages
     base = str(site.root / "user")
     scheme = "osx_framework_user" if sys.platform == "darwin" else "posix_user"
     user = Path(sysconfig.get_path("purelib", scheme, {"userbase": base}))
@@ -168,7 +172,7 @@ def test_what_is_imported_at_the_start_of_python_comes_from_the_path(site: Site)
 )
 def test_a_pth_line_that_imports_from_a_prefix(site: Site, line: str) -> None:
     """As in the .pth files of coverage and of namespace packages, before any of our code runs."""
-    site.python = sys._base_executable  # a virtual environment ignores the user's packages
+    site.python = BASE_PYTHON  # a virtual environment ignores the user's packages
     base = str(site.root / "user")
     scheme = "osx_framework_user" if sys.platform == "darwin" else "posix_user"
     packages = Path(sysconfig.get_path("purelib", scheme, {"userbase": base}))

@@ -138,11 +138,11 @@ def test_get(version, store, answers, providers):
             assert tuple(spec.hash for spec in specs) == wanted, golden.query
 
 
-@pytest.mark.parametrize("version", ["1.3", "1.3/chain"], scope="module")
-def test_errors(version, queries):
+@pytest.mark.parametrize("newest", ["1.3", "1.3/chain"])
+def test_errors(newest, golden_store):
     """Exactly those queries fail that fail in Spack 1.x, at the position that it underlines."""
     pointed = 0
-    for golden in queries:
+    for golden in read_queries(newest, golden_store(newest)):
         if golden.error == "ValueError":
             continue
         if not golden.error:
