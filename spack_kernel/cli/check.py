@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     check_source(args)
     request = request_of(args)
     if not 0 < args.timeout < math.inf:
-        args.parser.error("argument --timeout: give a number of seconds above 0")
+        args.parser.error("argument --timeout: it must be a number of seconds greater than 0")
     report = _Report(console)
     check = KernelCheck(args.timeout, report)
     failure: SpackKernelError | None = None

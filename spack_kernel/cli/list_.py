@@ -40,7 +40,7 @@ examples:
   spack-kernel list                          all specs that can be kernels
   spack-kernel list -x                       only explicitly installed specs
   spack-kernel list py-numpy ^python@3.11    numpy for Python 3.11
-  spack-kernel list --all zlib               also specs that cannot be kernels, and why
+  spack-kernel list --all zlib               include specs that cannot be kernels, with the reason
   spack-kernel list --loaded-by py-scipy     what `spack load py-scipy` loads
   spack-kernel list --environments           Spack environments instead of specs
   spack-kernel list --format '{name}{@version}{/hash:7} {prefix}'
@@ -78,7 +78,10 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         help="only specs installed as dependencies",
     )
     which.add_argument(
-        "-a", "--all", action="store_true", help="also specs that cannot be kernels, and why"
+        "-a",
+        "--all",
+        action="store_true",
+        help="include specs that cannot be kernels, with the reason",
     )
     which.add_argument(
         "--loaded", action="store_true", help="only specs that `spack load` loaded in this shell"
@@ -91,7 +94,8 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     which.add_argument(
         "--environments",
         action="store_true",
-        help="list managed Spack environments instead of specs, also those that cannot be kernels",
+        help="list managed Spack environments, including those that cannot be kernels, instead of "
+        "specs",
     )
     how = parser.add_argument_group("how to print them").add_mutually_exclusive_group()
     how.add_argument(

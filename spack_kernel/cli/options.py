@@ -142,7 +142,7 @@ def seconds(text: str) -> float:
     with contextlib.suppress(ValueError):
         if 0 <= float(text) < math.inf:
             return float(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 upwards")
 
 
 def join_env_pairs(argv: Sequence[str]) -> list[str]:

@@ -57,8 +57,8 @@ def ask_recipes(args: argparse.Namespace, source: KernelSource) -> RecipeVariabl
     known = load_environment(bare, specs, source.prefix_inspections)
     console = args.console
     console.note(
-        f"Running {spack} to get the variables that recipes set; this takes seconds, --no-spack "
-        "skips it."
+        f"Running {spack} to get the variables that recipes set; this takes a few seconds; use "
+        "--no-spack to skip it."
     )
     try:
         return ask_spack(spack, known)

@@ -12,6 +12,7 @@ import shlex
 import threading
 from typing import TYPE_CHECKING
 
+from spack_kernel import STORE_VARIABLE
 from spack_kernel.kernels.errors import RequestError
 from spack_kernel.kernels.plan.plan import KernelPlan, plan_source
 from spack_kernel.kernels.sources.kernel_source import environment_source, specs_source, view_source
@@ -78,13 +79,16 @@ class Planner:
         return plan
 
     def store(self, paths: tuple[str, ...]) -> Store:
-        """Return the store at `paths`, in the current state of its databases.
+        """Return the store at `paths`, else that of $SPACK_KERNEL_STORE, in its current state.
 
         Raises
         ------
         StoreNotFound, DatabaseError, ConfigError
             When there is none, or it cannot be read.
         """
+        if not paths:
+            named = os.environ.get(STORE_VARIABLE, "").split(os.pathsep)
+            paths = tuple(os.path.expanduser(path) for path in named if path)  # noqa: PTH111
         if not paths:
             return self._stores.discover(os.environ)
         try:

@@ -1,4 +1,4 @@
-"""What somebody wants a kernel of: one table of options.
+"""What a kernel is requested for: one table of options.
 
 The fields of `KernelRequest` are the table. From it come the traits of the provisioner, the keys
 of kernel.json, the options of the commands, the arguments of `spack-kernel exec`, and their help.
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import msgspec
 
-from spack_kernel import STORE_VARIABLE
 from spack_kernel.spack.load import RecipeVariables
 
 from .errors import RequestError
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "show": ("what to load", "the kernel"),
     "check": ("what to load", "the kernel"),
-    "exec": ("what to load", "the kernel", "what kernelspecs pass"),
+    "exec": ("what to load", "the kernel", "options used in kernelspecs"),
     "install": ("what to load", "the kernel", "how it is started"),
 }
 
@@ -57,7 +56,7 @@ class Option(NamedTuple):
 
 
 class KernelRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What somebody wants a kernel of: specs, a Spack environment, a view or modules, and options.
+    """What a kernel is requested for: specs, a Spack environment, a view or modules; and options.
 
     The help of each field's `Option` describes it. In a kernel.json, `stores` is called ``store``
     and may be one path; `kernel` is not an option, but follows from the command to start.
@@ -100,7 +99,7 @@ class KernelRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
             "Take `spec` and `hash`, or `specs`, from the metadata of the notebook for which the "
             "kernel is started. `spack-kernel pin` writes them there.",
             "--from-notebook",
-            group="what kernelspecs pass",
+            group="options used in kernelspecs",
             usage="instead of QUERY: the spec recorded in the notebook that "
             "$SPACK_KERNEL_NOTEBOOK or $JPY_SESSION_NAME names (see `spack-kernel pin`)",
         ),
@@ -161,7 +160,7 @@ class KernelRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
             "specs.",
             "--recipes",
             "JSON",
-            "what kernelspecs pass",
+            "options used in kernelspecs",
             "the variables of package recipes, as `install` records them in a kernelspec",
         ),
     ] = None
@@ -223,7 +222,7 @@ class KernelRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
             "Whether the kernel finds modules through an index of its PYTHONPATH instead of "
             "searching every directory at every import. Child processes get the plain PYTHONPATH.",
             "--no-import-index",
-            group="what kernelspecs pass",
+            group="options used in kernelspecs",
             usage="make a kernel search every directory of its PYTHONPATH at every import",
         ),
     ] = True
@@ -252,6 +251,11 @@ class KernelRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     ] = True
     kernel: bool = True
 
+    def __post_init__(self) -> None:
+        for name in ("stores", "specs", "modules", "keep_env"):
+            if isinstance(getattr(self, name), str):
+                raise TypeError(f"{name} must be a tuple of strings, not a string")
+
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> KernelRequest:
         """Return the request that a kernel.json describes.
@@ -259,8 +263,7 @@ class KernelRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         Parameters
         ----------
         config : mapping
-            ``metadata.kernel_provisioner.config``, or the values of all traits. Without a store,
-            $SPACK_KERNEL_STORE names it.
+            ``metadata.kernel_provisioner.config``, or the values of all traits.
 
         Raises
         ------
@@ -270,8 +273,6 @@ class KernelRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         values = dict(config)
         stores = values.pop("store", "")
         stores = [stores] if isinstance(stores, str) else stores
-        if not any(stores):
-            stores = os.environ.get(STORE_VARIABLE, "").split(os.pathsep)
         values["recipes"] = values.get("recipes") or None
         unknown = values.keys() - {field.key for field in fields()}
         if unknown:

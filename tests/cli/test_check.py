@@ -284,7 +284,10 @@ def test_a_timeout_that_is_none(run: Runner, demo: Path) -> None:
     for seconds in ("0", "-1", "nan"):
         result = run("check", "--store", demo, f"--timeout={seconds}", "py-libensemble")
         assert result.status == 2
-        assert "error: argument --timeout: give a number of seconds above 0\n" in result.err
+        assert (
+            "error: argument --timeout: it must be a number of seconds greater than 0\n"
+            in result.err
+        )
     assert "invalid float value" in run("check", "--timeout", "x", "a").err
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from jupyter_core.application import JupyterApp
 from traitlets import TraitError, default
 
@@ -64,8 +65,7 @@ class Wanted:
     complete: bool
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, omit_defaults=True):
     """What happened, or would happen, to one kernelspec.
 
     Attributes
@@ -91,13 +91,8 @@ class Change:
 
     def as_dict(self) -> dict[str, str]:
         """Return the attributes as JSON types."""
-        return {
-            "name": self.name,
-            "action": self.action,
-            "directory": self.directory,
-            "display_name": self.display_name,
-            **({"reason": self.reason} if self.reason else {}),
-        }
+        fields: dict[str, str] = msgspec.to_builtins(self)
+        return fields
 
 
 class _ConfigReader(JupyterApp):

@@ -127,7 +127,7 @@ class _Diagnosis:
         return [
             title,
             *candidate_table(near, self.chain.by_hash, versions=True),
-        ], f"If one of these will do: {near[0].name}/{short_hashes(near)[0]}"
+        ], f"To use one of these, name it: {near[0].name}/{short_hashes(near)[0]}"
 
     def _none_of_that_name(self) -> list[str]:
         """Return lines that report that nothing is installed, and what was installed before."""

@@ -283,7 +283,7 @@ class _Parser:
         if token := self._accept("version"):
             if node.versions is not None:
                 self._refuse(
-                    "a spec has one version, and this is the second",
+                    "only one version constraint is allowed, and this is the second",
                     "Alternatives are separated by commas: @1.2,1.4.",
                 )
             node.versions = self._versions(token)

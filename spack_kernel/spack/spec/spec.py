@@ -237,6 +237,7 @@ class DeferredSpecs:
                 self.external  # noqa: B018 - reads it, so that it is an ordinary spec
                 return self.__reduce_ex__(protocol)
 
+        Deferred.__qualname__ = "Spec"  # as its repr shows it
         self._class = Deferred
 
     def all(self, hashes: Iterable[str]) -> list[Spec]:

@@ -155,6 +155,9 @@ def _is_dir(path: Path) -> bool:
 
 
 def _absolute(path: str | os.PathLike[str]) -> Path:
+    if not os.fspath(path):
+        # An empty path would be the working directory, as of `--store "$UNSET"`.
+        raise StoreNotFound("the path of the store is empty", hint=_HINT)
     return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111 - Path's own may raise
 
 

@@ -115,7 +115,10 @@ class Store:
         StoreNotFound, DatabaseError
             When one of them is not an install tree or its database cannot be read.
         """
-        first, *others = trees
+        paths = list(trees)
+        if not paths:
+            raise ValueError("no install trees are given")
+        first, *others = paths
         return cls.open(first, upstreams=others)
 
     @classmethod

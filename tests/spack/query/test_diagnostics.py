@@ -191,7 +191,7 @@ def test_the_nearest(golden_store):
         "  v7jdidc  py-h5py@3.16.0  ^python@3.12.13",
         "  n77a53v  py-h5py@3.16.0  ^python@3.11.15  ^hdf5 ~threadsafe",
         "  3yq23t6  py-h5py@3.16.0  ^python@3.11.15  ^hdf5 +threadsafe",
-        "If one of these will do: py-h5py/v7jdidc",
+        "To use one of these, name it: py-h5py/v7jdidc",
     ]
 
 
@@ -272,7 +272,11 @@ def test_whatever_matches_nothing_says_what_there_is_and_what_to_type(golden_sto
     assert near or error.details[-1] == (
         f"Searched all recorded specs: {len(store.databases[0]):,} in {store.root}."
     )
-    typed = ("If one of these will do: ", "Install it with `spack install", "Choose from `spack-k")
+    typed = (
+        "To use one of these, name it: ",
+        "Install it with `spack install",
+        "Choose from `spack-k",
+    )
     assert error.hint.startswith(typed)
 
 
@@ -296,7 +300,7 @@ def test_a_dependency_that_is_like_no_other(golden_store):
     assert lines[3] == "No recorded package is named zzz-nothing."
     assert lines[5] == "The nearest installed specs:"
     assert "py-libensemble" in lines[6]
-    assert lines[-1].startswith("If one of these will do: py-libensemble/")
+    assert lines[-1].startswith("To use one of these, name it: py-libensemble/")
 
 
 @pytest.mark.parametrize(
@@ -349,7 +353,7 @@ def test_one_query_is_wanted(golden_store):
 
 REFUSED = [
     ("zlib@", 4, "unexpected character @ in the query"),
-    ("zlib@1 @2", 7, "a spec has one version, and this is the second"),
+    ("zlib@1 @2", 7, "only one version constraint is allowed, and this is the second"),
     ("zlib@2.1:1.9", 4, "the range of versions '2.1:1.9' is empty"),
     ("zlib@1:=2", 4, "'=2' cannot end a range of versions"),
     ("zlib+a~a", 6, "the variant a is given twice"),
