@@ -6,9 +6,10 @@ import importlib
 import os
 import signal
 import sys
+import threading
 import warnings
 from argparse import Namespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .console import Console
 from .options import join_env_pairs
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 EXIT_ERROR = 1
 EXIT_INTERRUPTED = 128 + signal.SIGINT
+EXIT_TERMINATED = 128 + signal.SIGTERM
 EXIT_BROKEN_PIPE = 128 + signal.SIGPIPE
 
 
@@ -48,7 +50,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         # Versions of argparse differ in how they treat `--`; here, it ends the query.
         cut = rest.index("--")
         rest, behind = rest[:cut], rest[cut + 1 :]
-    if name in ("install", "check", "exec"):
+    if name in ("install", "check", "exec", "show"):
         rest = join_env_pairs(rest)
     namespace = subparsers[name].parse_intermixed_args(rest, namespace)
     namespace.module = module_of(name)
@@ -74,6 +76,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         json=getattr(args, "json", False),
         verbose=args.verbose,
     )
+    before = _end_on_sigterm()
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_, **__: console.warn(str(message))
@@ -90,7 +93,24 @@ def run(argv: Sequence[str] | None = None) -> int:
         return stop.code if isinstance(stop.code, int) else EXIT_ERROR
     except Exception as error:
         return _report(error, console)
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
     return status
+
+
+def _end_on_sigterm() -> Any:
+    """Let SIGTERM end the command through its `finally` blocks, and return the former handler.
+
+    A batch system or `timeout` sends it; nothing must be left behind then.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return None
+
+    def end(*_: object) -> NoReturn:
+        raise SystemExit(EXIT_TERMINATED)
+
+    return signal.signal(signal.SIGTERM, end)
 
 
 def _report(error: Exception, console: Console) -> int:

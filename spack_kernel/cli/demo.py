@@ -58,8 +58,8 @@ def run(args: argparse.Namespace) -> int:
         from spack_kernel import demo
     except ModuleNotFoundError as error:
         raise SpackKernelError(
-            f"the package {error.name} is not installed, which only `demo` needs",
-            hint=f"{sys.executable} -m pip install 'spack-kernel[demo]'",
+            f"`demo` needs the Python package `{error.name}`, which is not installed",
+            hint=f"{sys.executable} -m pip install {error.name}",
         ) from None
 
     display = _Display(args.console, quiet=args.quiet)

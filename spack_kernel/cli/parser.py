@@ -67,7 +67,7 @@ class Parser(argparse.ArgumentParser):
             known = list(self._option_string_actions)
             close = difflib.get_close_matches(option.partition("=")[0], known, n=1)
             hint = f"Did you mean {close[0]}?" if close else hint
-        if stray and self.prog.endswith(" exec"):
+        if stray and self.prog.endswith(" exec") and option is None and variant is None:
             hint = "Write two dashes before the command: QUERY -- COMMAND."
         self.print_usage(sys.stderr)
         self.exit(EXIT_USAGE, f"error: {message}\nhint: {hint}\n")

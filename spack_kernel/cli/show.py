@@ -110,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
         installed = find_installed(args)
         if installed is None:
             raise instead_of_query(args, error) from None
-        refuse_options(args, installed)
+        refuse_options(args, installed, ["--store"] if args.store else [])
         plan = installed_plan(installed)
     else:
         if args.tree and specs:
@@ -162,7 +162,7 @@ def _print_removed(plan: KernelPlan, env: Mapping[str, str], console: Console) -
     if not removed:
         return
     console.print()
-    console.print(console.style("bold", "Left out, because it would not fit the kernel's Python"))
+    console.print(console.style("bold", "Left out, because it belongs to another Python"))
     for name, value, reason, source in removed:
         console.print(f"  {name}={value}")
         console.print(console.style("dim", f"    from {source or 'this shell'}: {reason}"))

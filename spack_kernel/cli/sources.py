@@ -242,10 +242,11 @@ def installed_plan(installed: InstalledKernelSpec) -> KernelPlan:
         notebook_path,
         read_notebook_spec,
     )
-    from spack_kernel.kernels.planner import Planner
+    from spack_kernel.kernels.planner import Planner, refuse_contradiction
     from spack_kernel.spack.errors import SpackKernelError
 
     request = installed_traits(installed).request()
+    refuse_contradiction(request)
     if request.from_notebook:
         if not os.environ.get(NOTEBOOK_VARIABLE):
             raise KernelSpecError(

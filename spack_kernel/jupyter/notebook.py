@@ -204,7 +204,7 @@ def write_notebook_spec(
     path : Path
         The notebook. A symbolic link is preserved.
     spec : NotebookSpec or None
-        The spec it needs; None removes the entry.
+        The spec it needs; None removes the entry, and the kernel that reads it.
     set_kernel : bool
         Whether the notebook is to open with the kernel that reads the entry.
 
@@ -216,6 +216,9 @@ def write_notebook_spec(
     metadata = notebook_metadata(path)
     changed = dict(metadata)
     changed.pop(KEY, None)
+    kernelspec = metadata.get("kernelspec")
+    if spec is None and isinstance(kernelspec, dict) and kernelspec.get("name") == NOTEBOOK_NAME:
+        del changed["kernelspec"]  # which reads what is removed here; front ends ask for another
     if spec is not None:
         changed[KEY] = spec.as_dict()
         if set_kernel:

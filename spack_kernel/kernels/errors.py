@@ -76,7 +76,7 @@ def gone(spec: Spec, role: str, store: Store | None = None) -> PrefixGoneError:
         details.append(f"  {empty} is empty: a file system or image might not be mounted there")
         hint = f"Mount what belongs on {empty}, or ask an administrator of this machine."
     return PrefixGoneError(
-        f"{spec.label}, which is {role}, is in the database, but its directory is gone",
+        f"{spec.label}, which is {role}, is recorded, but its prefix does not exist",
         details=details,
         hint=hint,
     )

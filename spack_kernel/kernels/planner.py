@@ -98,6 +98,16 @@ class Planner:
             raise StoreNotFound(error.summary, details=error.details, hint=hint) from error
 
 
+def refuse_contradiction(request: KernelRequest) -> None:
+    """Raise a `RequestError` if a request takes its specs from a notebook and also names some."""
+    also = [name for name in NAMING if getattr(request, name)]
+    if request.from_notebook and also:
+        raise RequestError(
+            f"the kernelspec has `from_notebook` and also `{'`, `'.join(also)}`",
+            hint="Keep one of them.",
+        )
+
+
 def plan_of(source: KernelSource, request: KernelRequest) -> KernelPlan:
     """Return a new plan for a source, with the options of a request.
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import msgspec
 
-from spack_kernel.spack.load import RecipeVariables
+from spack_kernel.spack.load import Inspections, RecipeVariables
 
 from .errors import RequestError
 from .interpreters import PROBE_TIMEOUT
@@ -165,7 +165,7 @@ class KernelRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         ),
     ] = None
     prefix_inspections: Annotated[
-        dict[str, tuple[str, ...]] | None,
+        Inspections | None,
         Option(
             "Which subdirectories of prefixes to add to which variables, as "
             "`modules:prefix_inspections` of the site's Spack; `./` is the prefix itself. Recorded "

@@ -83,6 +83,10 @@ class SpackKernelError(Exception):
         self.details = tuple(map(printable, details))
         self.hint = printable(hint)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Not by calling the class again, whose arguments differ: errors cross process borders.
+        return _copy_error, (type(self), self.args, self.__dict__)
+
     def __str__(self) -> str:
         return "\n".join([self.summary, *self.details, *([self.hint] if self.hint else [])])
 
@@ -106,6 +110,15 @@ class SpackKernelError(Exception):
             "details": list(self.details),
             "hint": self.hint,
         }
+
+
+def _copy_error(
+    kind: type[SpackKernelError], args: tuple[Any, ...], attributes: dict[str, Any]
+) -> SpackKernelError:
+    """Return an error as it was pickled."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(attributes)
+    return error
 
 
 def _subclasses(kind: type[SpackKernelError]) -> Iterator[type[SpackKernelError]]:

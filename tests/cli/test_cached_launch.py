@@ -177,7 +177,7 @@ def test_a_prefix_that_is_gone_is_told(site: Site) -> None:
     shutil.rmtree(site.store.records[site.store.hash("py-libensemble")]["path"])
     done = site.start("python", "-c", "")
     assert done.returncode == 1
-    assert "is in the database, but its directory is gone" in done.stderr
+    assert "is recorded, but its prefix does not exist" in done.stderr
 
 
 def test_a_command_that_is_not_there_is_told_as_ever(site: Site) -> None:

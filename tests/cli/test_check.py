@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
+import subprocess
+import sys
 import tempfile
+import time
 from pathlib import Path
 
 import psutil
@@ -328,3 +332,19 @@ def test_which_modules_a_spec_offers(demo: Path, beside: SmallStore) -> None:
             path.rename(packages.parent / path.name)
     plan = plan_kernel(store, [spec])
     assert modules_of(plan, spec) == ["tests"]
+
+
+def test_a_signal_of_the_batch_system_leaves_nothing(demo: Path, tmp_path: Path) -> None:
+    """SIGTERM while the kernel starts: neither its process nor the scratch directory stays."""
+    argv = [sys.executable, "-m", "spack_kernel", "check", "--store", str(demo), "py-libensemble"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("spack-kernel-check-*/connection.json")):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.terminate()
+        assert process.wait(60) == 128 + signal.SIGTERM
+    assert list(tmp_path.glob("spack-kernel-check-*")) == []
+    left = [p for p in psutil.process_iter(["cmdline"]) if str(tmp_path) in str(p.info["cmdline"])]
+    assert left == []

@@ -191,7 +191,7 @@ def test_a_prefix_that_is_gone(run: Runner, golden: Path) -> None:
     spec = Store.open(golden).find("py-scipy")[0]
     result = run("show", "--store", golden, f"/{spec.hash}")
     assert (result.status, result.out) == (1, "")
-    assert "is in the database, but its directory is gone" in result.err
+    assert "is recorded, but its prefix does not exist" in result.err
     assert spec.prefix is not None
     assert spec.prefix in result.err
     assert "hint: " in result.err

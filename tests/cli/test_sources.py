@@ -235,8 +235,8 @@ def test_what_recipes_set_is_asked_once_and_recorded(
     result = on("install", "--user", "--name", "made", "py-libensemble")
     assert result.status == 0
     assert result.err == (
-        f"Running {spack} to get the variables that recipes set; this takes seconds, --no-spack "
-        "skips it.\n"
+        f"Running {spack} to get the variables that recipes set; this takes a few seconds; use "
+        "--no-spack to skip it.\n"
     )
     told = "  recorded     ENSEMBLE_HOME, ENSEMBLE_PATH, as Spack 1.1.0 sets them"
     assert told in result.out.splitlines()

@@ -85,8 +85,8 @@ def test_without_the_extra(tmp_path):
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == (
-        "error: the package installer is not installed, which only `demo` needs\n"
-        f"hint: {sys.executable} -m pip install 'spack-kernel[demo]'\n"
+        "error: `demo` needs the Python package `installer`, which is not installed\n"
+        f"hint: {sys.executable} -m pip install installer\n"
     )
     assert not (tmp_path / "store").exists()
 

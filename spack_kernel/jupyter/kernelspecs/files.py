@@ -226,7 +226,11 @@ def update_kernelspec(directory: Path, name: str, content: Mapping[str, Any]) ->
 
 
 def _text(content: Mapping[str, Any]) -> bytes:
-    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+    """Return the text of a kernel.json, in which bytes that are not UTF-8 are escaped."""
+    try:
+        return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+    except UnicodeEncodeError:
+        return (json.dumps(content, indent=2) + "\n").encode()
 
 
 def _make_directory(path: Path) -> None:

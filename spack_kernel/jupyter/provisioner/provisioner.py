@@ -31,7 +31,7 @@ from spack_kernel.kernels.plan import (
     length_cause,
     too_long,
 )
-from spack_kernel.kernels.planner import NAMING, Planner
+from spack_kernel.kernels.planner import Planner, refuse_contradiction
 from spack_kernel.kernels.request import KernelRequest
 from spack_kernel.kernels.sockets import SocketDirectory, fits
 from spack_kernel.kernels.sources import SETTINGS
@@ -164,12 +164,7 @@ class SpackProvisioner(KernelTraits):
         base = {**base, **{name: settings[name] for name in SETTINGS if name in settings}}
         try:
             if request.from_notebook:
-                also = [name for name in NAMING if getattr(request, name)]
-                if also:
-                    raise KernelSpecError(
-                        f"the kernelspec has `from_notebook` and also `{'`, `'.join(also)}`",
-                        hint="Keep one of them.",
-                    )
+                refuse_contradiction(request)
                 notebook = notebook_path(base, told=told, directory=directory)
                 plan = self._plan_of(notebook)
             else:

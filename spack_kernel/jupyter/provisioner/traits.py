@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import reprlib
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,9 @@ from traitlets import Bool, Dict, Float, List, TraitError, Unicode, Union
 
 from spack_kernel.jupyter.errors import KernelSpecError
 from spack_kernel.jupyter.kernelspecs.content import kernel_command, starts_ipykernel
+from spack_kernel.kernels.errors import RequestError
 from spack_kernel.kernels.request import Field, KernelRequest, fields
-from spack_kernel.spack.load import InvalidModification, RecipeVariables
+from spack_kernel.spack.load import Inspections
 
 
 def _trait(field: Field) -> Any:
@@ -23,7 +25,7 @@ def _trait(field: Field) -> Any:
         return Union([Unicode(), List(Unicode())], default_value="", help=text)
     if field.type == dict[str, str]:
         return Dict(key_trait=Unicode(), value_trait=Unicode(), help=text)
-    if field.type == dict[str, tuple[str, ...]] | None:
+    if field.type == Inspections | None:
         mapping: Any = Dict  # whose stubs do not know `allow_none` together with traits of values
         return mapping(
             value_trait=List(Unicode()),
@@ -40,6 +42,17 @@ def _trait(field: Field) -> Any:
         return Float(default, min=0.0, help=text)
     simple = {bool: Bool, str: Unicode}.get(field.type)
     return simple(default, help=text) if simple else Dict(help=text)
+
+
+def _is_word(value: object) -> bool:
+    """Return whether a value can be in the environment of a process."""
+    if not isinstance(value, str) or "\0" in value:
+        return False
+    try:
+        os.fsencode(value)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 _TRAITS = {field.key: _trait(field).tag(config=True) for field in fields()}
@@ -77,6 +90,12 @@ class KernelTraits(_Configured):
                 details=[f"  {self.kernel_spec.argv!r}"],
                 hint="Write every argument of the command in quotes.",
             )
+        if not kernel_command(self.kernel_spec.argv):
+            raise KernelSpecError(
+                "the kernelspec has no command after the two dashes in `argv`",
+                details=[f"  {' '.join(self.kernel_spec.argv)}"],
+                hint="Write the command that starts the kernel after them.",
+            )
         known = sorted(type(self).class_trait_names(config=True))
         for name, value in options.items():
             if name not in known:
@@ -88,13 +107,12 @@ class KernelTraits(_Configured):
                 )
             try:
                 setattr(self, name, value)
-                if name == "recipes" and value:
-                    RecipeVariables.from_dict(value)
-            except (TraitError, InvalidModification) as error:
-                told = str(error).splitlines() if name == "recipes" else [f"  {error}"]
+                if name in _TRAITS:
+                    KernelRequest.from_config({name: value})
+            except (TraitError, RequestError) as error:
                 raise KernelSpecError(
                     f"the kernelspec has an invalid value for `{name}`: {reprlib.repr(value)}",
-                    details=told,
+                    details=[f"  {error}"],
                     hint=f"{type(self).class_traits()[name].help}",
                 ) from None
 
@@ -110,13 +128,14 @@ class KernelTraits(_Configured):
         wrong = [
             f"  {name!r}: {value!r}"
             for name, value in env.items()
-            if not (isinstance(name, str) and isinstance(value, str) and "\0" not in value)
+            if not (_is_word(name) and _is_word(value) and name and "=" not in name)
         ]
         if wrong:
             raise KernelSpecError(
-                "the kernelspec has a variable in `env` that is not a string",
+                "the kernelspec has a variable in `env` that no process can have",
                 details=wrong,
-                hint="Write numbers in quotes.",
+                hint="Names and values are strings without NUL characters; write numbers in "
+                "quotes. A name is not empty and has no `=`.",
             )
         return dict(env)
 

@@ -193,7 +193,7 @@ def _incomplete(store: Store, spec: Spec) -> str:
         # As with the specs' own packages, only Python packages are checked.
         extends = any(edge.name in ("python", "python-venv") for edge in node.dependencies)
         if extends and node.prefix and not node.external and not has_prefix(node):
-            return f"{node.label}, which it needs, is in the database, but its directory is gone"
+            return f"{node.label}, which it needs, is recorded, but its prefix does not exist"
     return ""
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     )
     from .directories import Directories as Directories
     from .inspections import (
+        Inspections as Inspections,
         read_inspections as read_inspections,
         site_inspections as site_inspections,
     )
@@ -43,7 +44,7 @@ __getattr__, __dir__, __all__ = attach(
     {
         "apply": "Change apply_modifications is_system_directory",
         "directories": "Directories",
-        "inspections": "read_inspections site_inspections",
+        "inspections": "Inspections read_inspections site_inspections",
         "load": "LoadEnvironment load_environment",
         "modifications": "InvalidModification Modification",
         "modules": "ModulesError external_modules load_modules",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import msgspec
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from spack_kernel.spack.store.store import Store
+
+#: Subdirectory of a prefix → names of variables, as they are recorded.
+Inspections: TypeAlias = dict[str, tuple[Annotated[str, msgspec.Meta(pattern=r"\A[^=\0]+\Z")], ...]]
 
 #: Spack's own prefix inspections: subdirectory of a prefix → variables it is prepended to.
 DEFAULT_INSPECTIONS: Mapping[str, Sequence[str]] = {
@@ -85,7 +88,7 @@ def read_inspections(text: str) -> dict[str, tuple[str, ...]] | None:
     if not text:
         return None
     try:
-        return msgspec.json.decode(text, type=dict[str, tuple[str, ...]])
+        return msgspec.json.decode(text, type=Inspections)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise ConfigError(
             f"recorded prefix inspections are invalid: {error}",

@@ -206,7 +206,7 @@ def _run(spack: Path, hashes: Sequence[str], timeout: float) -> tuple[str, list[
     raise SpackCommandError(
         f"{spack} could not report what these specs load"
         + (f" (exit status {output.status})" if output.status else ""),
-        details=output.tail(),
+        details=output.tail() or [f"  {line}" for line in output.stdout.splitlines()[-3:]],
         hint=_SKIP,
     )
 

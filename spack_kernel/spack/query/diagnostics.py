@@ -169,7 +169,9 @@ class _Diagnosis:
                 f"If {name} is a virtual package, this database does not record its providers."
             )
         elif f"py-{name}" not in close:
-            details.append(f"If {name} is a virtual package, no recorded spec uses its providers.")
+            details.append(
+                f"If {name} is a virtual package, no recorded spec depends on a provider of it."
+            )
         return details, f"Did you mean {_or(close)}?" if close else ""
 
     def _unknown_hash(self, dag_hash: str) -> tuple[list[str], str]:

@@ -192,7 +192,7 @@ class _Parser:
             token = self._accept("pair")
             if token is None:
                 self._refuse(
-                    "a dependency attribute or a ] is missing here",
+                    "expected a dependency attribute or ] here",
                     "Write ^[virtuals=mpi] openmpi or ^[deptypes=build] cmake.",
                     token=self._next or Token("end", "", len(self.text), len(self.text)),
                 )

@@ -365,3 +365,11 @@ def test_the_ready_argv_says_the_same_as_the_config(name: str) -> None:
     readme = (READY / name / "README.md").read_text()
     for key in ("spec", "store", *config):
         assert f"`metadata.kernel_provisioner.config.{key}`" in readme
+
+
+def test_bytes_that_are_not_utf_8_are_kept(install: Any) -> None:
+    """A path or a value can have them; JSON holds them as escapes."""
+    installed = install(env={"A": "a\udcffb"}, display_name="K\udcff")
+    again = find_kernelspec(installed.name)
+    assert again.env == {"A": "a\udcffb"}
+    assert again.display_name == "K\udcff"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
+import pickle
 import re
 import shlex
 import shutil
@@ -423,3 +425,18 @@ def test_errors_keep_type_and_hint_across_processes() -> None:
     assert type(SpackKernelError.from_dict(errors.StoreNotFound("x").as_dict())) is (
         errors.StoreNotFound
     )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.Ambiguous("two", ["a", "b"], details=["  x"], hint="y"),
+        errors.QuerySyntaxError("bad", "zlib@", 4, hint="y"),
+        errors.NoMatch("none", details=["  x"]),
+    ],
+)
+def test_errors_can_be_pickled_and_copied(error: errors.SpackKernelError) -> None:
+    for again in (pickle.loads(pickle.dumps(error)), copy.deepcopy(error), copy.copy(error)):
+        assert type(again) is type(error)
+        assert vars(again) == vars(error)
+        assert str(again) == str(error)

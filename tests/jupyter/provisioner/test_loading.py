@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jupyter_client.kernelspec import KernelSpec
 
 from spack_kernel.demo import DemoStore
+from spack_kernel.jupyter.errors import KernelSpecError
 from spack_kernel.jupyter.kernelspecs.content import kernel_dict
+from spack_kernel.jupyter.provisioner import KernelTraits
 from spack_kernel.kernels.plan.plan import plan_source
 from spack_kernel.kernels.sources.kernel_source import environment_source, specs_source
 from spack_kernel.spack import Spec, Store
@@ -93,6 +96,12 @@ def test_a_view_of_ones_own(
         ({"modules": [3]}, "has an invalid value for `modules`: [3]"),
         ({"recipes": {"a": 1}}, "has an invalid value for `recipes`: {'a': 1}"),
         ({"recipes": [1]}, "has an invalid value for `recipes`: [1]"),
+        ({"specs": "py-x"}, "has an invalid value for `specs`: 'py-x'"),
+        ({"start_timeout": -1}, "has an invalid value for `start_timeout`: -1"),
+        (
+            {"prefix_inspections": {"bin": ["A=B"]}},
+            "has an invalid value for `prefix_inspections`: {'bin': ['A=B']}",
+        ),
     ],
 )
 def test_what_a_kernelspec_may_say_wrong(
@@ -334,3 +343,23 @@ def test_a_module_of_something_else_is_no_kernel(
         start("vendor")
     assert f"the store is {demo_store.root}" in str(told.value)
     assert "PATH=/opt/vendor/bin" in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ({"argv": ["spack-kernel", "exec", "py-x", "--"]}, "no command after the two dashes"),
+        ({"argv": ["python"], "env": {"A": "\ud800"}}, "a variable in `env` that no process"),
+        ({"argv": ["python"], "env": {"A=B": "1"}}, "a variable in `env` that no process"),
+        ({"argv": ["python"], "env": {"A": "\0"}}, "a variable in `env` that no process"),
+    ],
+)
+def test_what_no_process_can_have(content: dict[str, Any], text: str) -> None:
+    traits = KernelTraits(kernel_spec=KernelSpec(**content))
+
+    def start() -> None:
+        traits.configure({})
+        traits.request()
+
+    with pytest.raises(KernelSpecError, match=text):
+        start()

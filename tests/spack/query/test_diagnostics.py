@@ -365,7 +365,7 @@ REFUSED = [
     ("zlib+cflags", 4, "cflags needs a value"),
     ("zlib os==a", 5, "os cannot be propagated to dependencies"),
     ("zlib]", 4, "unmatched closing bracket"),
-    ("zlib ^[", 7, "a dependency attribute or a ] is missing here"),
+    ("zlib ^[", 7, "expected a dependency attribute or ] here"),
     ("zlib ^[x=y] a", 7, "a dependency has no attribute x"),
     ("zlib ^[deptypes=all] a", 7, "there is no dependency type 'all'"),
     ("zlib ^[when='@'] a", 7, "the condition does not parse: unexpected character @ in the query"),
