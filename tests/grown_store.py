@@ -2,46 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 
 from tests.cloned_store import ClonedStore
-from tests.small_store import dag_hash
+from tests.records import dag_hash, edge, record
 
 #: The directory of Python modules, relative to a prefix.
 PURELIB = f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
 
 
-def record(store: ClonedStore, name: str, version: str, *needs: str, prefix: Path) -> str:
+def add_record(store: ClonedStore, name: str, version: str, *needs: str, prefix: Path) -> str:
     """Record a package with dependencies and return its hash."""
-    python = store.hash("python")
-    node = json.loads(json.dumps(store.records[store.hash("py-six")]["spec"]))
+    # Built for the machine of the demo store, like its other packages.
+    like = store.records[store.hash("py-six")]["spec"]
+    nodes = [store.records[key]["spec"] for key in (store.hash("python"), *needs)]
+    edges = [edge(node["name"], node["hash"], ("build", "run")) for node in nodes]
+    own = ("name", "version", "hash", "dependencies")
+    more = {field: value for field, value in like.items() if field not in own}
     key = dag_hash(f"{name}@{version}")
-    edges = [store.records[dag]["spec"] for dag in (python, *needs)]
-    node |= {
-        "name": name,
-        "version": version,
-        "hash": key,
-        "dependencies": [
-            {
-                "name": edge["name"],
-                "hash": edge["hash"],
-                "parameters": {"deptypes": ["build", "run"], "virtuals": []},
-            }
-            for edge in edges
-        ],
-    }
-    store.records[key] = {
-        "spec": node,
-        "path": str(prefix),
-        "installed": True,
-        "explicit": True,
-        "ref_count": 0,
-        "installation_time": 1.0,
-        "deprecated_for": None,
-    }
+    store.records[key] = record(name, version, key, *edges, prefix=prefix, **more)
     return key
 
 
@@ -53,4 +34,4 @@ def from_pypi(store: ClonedStore, requirement: str, *needs: str) -> str:
     command = [sys.executable, "-m", "pip", "install", "--no-deps", "--quiet"]
     options = ["--disable-pip-version-check", "--target", str(prefix / PURELIB)]
     subprocess.run([*command, *options, requirement], check=True)
-    return record(store, package, version, *needs, prefix=prefix)
+    return add_record(store, package, version, *needs, prefix=prefix)

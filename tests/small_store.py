@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from spack_kernel.spack import Spec, Store
-
-ARCH = {"platform": "linux", "platform_os": "debian12", "target": "x86_64_v3"}
-
-
-def dag_hash(text: str) -> str:
-    """Return 32 characters that look like a DAG hash."""
-    digest = hashlib.sha256(text.encode()).digest()
-    return "".join("abcdefghijklmnopqrstuvwxyz234567"[byte % 32] for byte in digest)
+from tests.records import ARCH, dag_hash, edge, record, write_database
 
 
 @dataclass
@@ -48,30 +39,15 @@ class SmallStore:
         edges = []
         for dependency in dependencies:
             if isinstance(dependency, str):
-                other, other_hash = self.records[dependency]["spec"]["name"], dependency
+                edges.append(edge(self.records[dependency]["spec"]["name"], dependency))
             else:
-                other, other_hash = dependency.name, dependency.hash
-            parameters = {"deptypes": ["build", "link", "run"], "virtuals": []}
-            edges.append({"name": other, "hash": other_hash, "parameters": parameters})
-        node = {
-            "name": name,
-            "version": version,
-            "arch": arch or ARCH,
-            "namespace": "builtin",
-            "parameters": variants or {},
-            "dependencies": edges,
-            "hash": key,
-        }
+                edges.append(edge(dependency.name, dependency.hash))
+        more: dict[str, Any] = {"parameters": variants or {}, "arch": arch or ARCH}
         if external:
-            node["external"] = {"path": str(prefix), "module": None, "extra_attributes": {}}
-        self.records[key] = {
-            "spec": node,
-            "path": str(prefix),
-            "installed": installed,
-            "ref_count": 0,
-            "explicit": True,
-            "installation_time": 1.0,
-        }
+            more["external"] = {"path": str(prefix), "module": None, "extra_attributes": {}}
+        self.records[key] = record(
+            name, version, key, *edges, prefix=prefix, installed=installed, **more
+        )
         if deprecated_for:
             self.records[key]["deprecated_for"] = deprecated_for
         return key
@@ -87,13 +63,7 @@ class SmallStore:
 
     def write(self) -> Path:
         """Write the database as Spack does, by rename, and return the install tree."""
-        database = self.root / ".spack-db"
-        database.mkdir(parents=True, exist_ok=True)
-        content = {"database": {"version": "8", "installs": self.records}}
-        new = database / "index.json.new"
-        new.write_text(json.dumps(content))
-        new.replace(database / "index.json")
-        return self.root
+        return write_database(self.root, self.records)
 
     def open(self) -> Store:
         """Write the database and open the store."""

@@ -18,7 +18,7 @@ import pytest
 from spack_kernel.demo import DemoStore
 from spack_kernel.spack import Store
 from tests.cloned_store import ClonedStore
-from tests.grown_store import PURELIB, record
+from tests.grown_store import PURELIB, add_record
 from tests.made_environment import link_view, make_environment
 from tests.test_documents import DOCUMENTS, blocks, identify
 
@@ -88,13 +88,13 @@ def place(tmp_path: Path, demo_store: DemoStore) -> Place:
     needs = [site.hash("py-numpy"), site.hash("python-venv")]
     prefix = site.root / "py-mpi4py-4"
     (prefix / PURELIB).mkdir(parents=True)
-    record(site, "py-mpi4py", "4.0.1", *needs, prefix=prefix)
+    add_record(site, "py-mpi4py", "4.0.1", *needs, prefix=prefix)
     prefix = site.root / "r-irkernel-1.3.2"
     kernel = prefix / "rlib/R/library/IRkernel/kernelspec"
     kernel.mkdir(parents=True)
     ir = {"argv": ["R", "{connection_file}"], "display_name": "R", "language": "R"}
     (kernel / "kernel.json").write_text(json.dumps(ir))
-    key = record(site, "r-irkernel", "1.3.2", prefix=prefix)
+    key = add_record(site, "r-irkernel", "1.3.2", prefix=prefix)
     site.records[key]["spec"]["dependencies"] = []
     site.save()
     spack = tmp_path / "spack"

@@ -42,7 +42,8 @@ from spack_kernel.spack.repos.repositories import Repository
 from spack_kernel.spack.store.install_tree import install_tree, upstream_trees
 from spack_kernel.spack.system.processes import Output
 from tests.mutations import mutate_bytes, mutate_tree
-from tests.small_store import SmallStore, dag_hash
+from tests.records import dag_hash
+from tests.small_store import SmallStore
 
 pytestmark = pytest.mark.unit
 

@@ -24,7 +24,7 @@ from spack_kernel.jupyter.kernelspecs.names import MAX_NAME_LENGTH, check_name
 from spack_kernel.kernels.candidates import logos
 from spack_kernel.spack.system.ownership import run_as
 from tests.cloned_store import ClonedStore
-from tests.grown_store import record
+from tests.grown_store import add_record
 
 SECRET = b"only the caller may read this"
 
@@ -58,7 +58,7 @@ def site(demo_store: DemoStore, tmp_path: Path) -> ClonedStore:
         "language": "x",
     }
     (kernel / "kernel.json").write_text(json.dumps(content))
-    key = record(store, "xeus-other", "1.0", prefix=prefix)
+    key = add_record(store, "xeus-other", "1.0", prefix=prefix)
     store.records[key]["spec"]["dependencies"] = []
     store.save()
     return store

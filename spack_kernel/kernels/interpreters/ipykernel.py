@@ -179,7 +179,7 @@ def _why_unsuitable(store: Store, spec: Spec, interpreter: Interpreter) -> str:
     if why_unfit:
         return why_unfit
     if not has_prefix(spec):
-        return f"its directory is gone ({spec.prefix})"
+        return f"its prefix does not exist ({spec.prefix})"
     return _incomplete(store, spec)
 
 

@@ -14,7 +14,7 @@ from spack_kernel.jupyter.kernelspecs.names import (
     matches_package,
     parse_name,
 )
-from tests.small_store import dag_hash
+from tests.records import dag_hash
 
 pytestmark = pytest.mark.unit
 

@@ -28,7 +28,7 @@ from spack_kernel.kernels.plan.plan import KernelPlan, plan_kernel
 from spack_kernel.spack import Store, errors
 from spack_kernel.spack.errors import SpackKernelError
 from tests.cloned_store import ClonedStore
-from tests.grown_store import PURELIB, record
+from tests.grown_store import PURELIB, add_record
 from tests.jupyter.conftest import Running, WriteKernel, execute
 from tests.small_store import SmallStore
 
@@ -182,7 +182,7 @@ def test_a_companion_that_cannot_work_with_the_specs_packages(
     packages = prefix / PURELIB
     (packages / "traitlets").mkdir(parents=True)
     (packages / "traitlets" / "__init__.py").write_text("__version__ = '4.3.3'\n")
-    old = record(site, "py-traitlets", "4.3.3", site.hash("python-venv"), prefix=prefix)
+    old = add_record(site, "py-traitlets", "4.3.3", site.hash("python-venv"), prefix=prefix)
     edge = {"name": "py-traitlets", "hash": old, "parameters": {"deptypes": ["run"]}}
     site.records[site.hash("py-libensemble")]["spec"]["dependencies"].append(edge)
     site.save()

@@ -28,7 +28,7 @@ from spack_kernel.kernels.candidates.shipped import (
 from spack_kernel.kernels.errors import ShippedKernelError
 from spack_kernel.spack import Spec
 from tests.cloned_store import ClonedStore
-from tests.grown_store import PURELIB, from_pypi, record
+from tests.grown_store import PURELIB, add_record, from_pypi
 from tests.jupyter.conftest import Running, execute
 from tests.small_store import SmallStore
 
@@ -62,12 +62,12 @@ def r_store(demo_store: DemoStore, tmp_path: Path) -> ClonedStore:
     if shutil.which("R") is None or not IRKERNEL.is_dir():
         pytest.skip("missing component: R with IRkernel (r-cran-irkernel)")
     store = ClonedStore(demo_store, tmp_path / "store")
-    r = record(store, "r", "4.2.2", prefix=Path("/usr"))
+    r = add_record(store, "r", "4.2.2", prefix=Path("/usr"))
     store.records[r]["spec"]["external"] = {"path": "/usr", "module": None, "extra_attributes": {}}
     store.records[r]["spec"]["dependencies"] = []
     prefix = store.root / "r-irkernel-1.3.2"
     shutil.copytree(IRKERNEL, prefix / R_LIBRARIES[0] / "IRkernel")
-    key = record(store, "r-irkernel", "1.3.2", r, prefix=prefix)
+    key = add_record(store, "r-irkernel", "1.3.2", r, prefix=prefix)
     store.records[key]["spec"]["dependencies"] = store.records[key]["spec"]["dependencies"][1:]
     store.save()
     return store

@@ -8,7 +8,8 @@ import pytest
 
 from spack_kernel.kernels.candidates.candidates import Candidate, Survey
 from spack_kernel.kernels.plan.plan import plan_kernel
-from tests.small_store import SmallStore, dag_hash
+from tests.records import dag_hash
+from tests.small_store import SmallStore
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -105,8 +105,8 @@ def test_the_prefix_is_gone(small: SmallStore) -> None:
     with pytest.raises(PrefixGoneError) as caught:
         find(small, tool)
     assert str(caught.value) == (
-        f"python@{VERSION}/{python[:7]}, which is the Python of the kernel, is in the database, "
-        "but its directory is gone\n"
+        f"python@{VERSION}/{python[:7]}, which is the Python of the kernel, is recorded, "
+        "but its prefix does not exist\n"
         "  /nowhere/python\n"
         "It is an external: correct or remove the entry of python in packages.yaml, "
         "and reinstall everything that depends on it."

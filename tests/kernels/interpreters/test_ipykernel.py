@@ -8,7 +8,8 @@ import pytest
 from spack_kernel.kernels.errors import KernelPackageError, PrefixGoneError
 from spack_kernel.kernels.interpreters.interpreter import find_interpreter
 from spack_kernel.kernels.interpreters.ipykernel import KernelPackage, find_ipykernel
-from tests.small_store import ARCH, SmallStore, python_prefix
+from tests.records import ARCH
+from tests.small_store import SmallStore, python_prefix
 
 VERSION = "{}.{}.{}".format(*sys.version_info[:3])
 SERIES = "{}.{}".format(*sys.version_info[:2])
@@ -60,7 +61,7 @@ def test_the_closures_own_comes_first(site: Site) -> None:
 def test_the_closures_own_is_gone(site: Site) -> None:
     own = site.kernel("6.0", prefix="/nowhere/ipykernel")
     app = site.small.add("py-app", "1.0", site.python, own)
-    with pytest.raises(PrefixGoneError, match="the closure's ipykernel, is in the database"):
+    with pytest.raises(PrefixGoneError, match="the closure's ipykernel, is recorded"):
         site.choose(app)
 
 
@@ -132,7 +133,7 @@ def test_a_python_of_the_same_series_will_do(site: Site, tmp_path: Path) -> None
         ({"variants": {"freethreading": True}}, {}, "which differs in `freethreading`"),
         ({}, {"arch": {**ARCH, "platform_os": "rhel8"}}, "built for linux-rhel8-x86_64_v3"),
         ({}, {"installed": False}, "not installed"),
-        ({}, {"prefix": "/nowhere/k"}, "its directory is gone (/nowhere/k)"),
+        ({}, {"prefix": "/nowhere/k"}, "its prefix does not exist (/nowhere/k)"),
     ],
 )
 def test_what_is_no_companion_and_why(

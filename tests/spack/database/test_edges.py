@@ -10,7 +10,7 @@ import pytest
 from spack_kernel.spack.errors import DatabaseError
 from spack_kernel.spack.spec.traversal import RUNTIME_DEPTYPES
 from spack_kernel.spack.store.store import Store
-from tests.spack.small_stores import dag_hash, make_store, node
+from tests.records import make_store, node, readable_hash
 
 
 @pytest.mark.parametrize("deptypes", [RUNTIME_DEPTYPES, ("build",), ("build", "test")])
@@ -40,7 +40,7 @@ def test_a_malformed_record_is_told(tmp_path: Path) -> None:
     store = make_store(tmp_path, node("zlib", ("gcc", "link")))
     index = tmp_path / ".spack-db" / "index.json"
     content = json.loads(index.read_text())
-    content["database"]["installs"][dag_hash("zlib")]["spec"]["dependencies"] = 7
+    content["database"]["installs"][readable_hash("zlib")]["spec"]["dependencies"] = 7
     index.write_text(json.dumps(content))
     with pytest.raises(DatabaseError, match="malformed"):
-        store.refresh().edges(dag_hash("zlib"))
+        store.refresh().edges(readable_hash("zlib"))

@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 from spack_kernel.spack.spec.spec import Spec
 from spack_kernel.spack.spec.traversal import depflag
 from spack_kernel.spack.store.store import Store
-from tests.spack.small_stores import make_store, node
+from tests.records import make_store, node
 
 #: So few choices that most specs have much in common.
 _NAMES = ("a", "b", "c")

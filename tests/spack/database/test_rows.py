@@ -14,7 +14,7 @@ from spack_kernel.spack.database.rows import Rows
 from spack_kernel.spack.errors import DatabaseError, DatabaseWarning
 from spack_kernel.spack.spec.spec import DeferredSpecs, Spec
 from spack_kernel.spack.store.store import Store
-from tests.spack.small_stores import dag_hash, make_store, node
+from tests.records import make_store, node, readable_hash
 
 
 @pytest.mark.parametrize("read", ["the records", "the specs"])
@@ -61,9 +61,9 @@ def test_the_order_is_the_same_for_a_part_and_for_all(store: Store) -> None:
 def test_a_spec_is_read_when_it_is_looked_at(store: Store) -> None:
     asked: list[str] = []
 
-    def lookup(dag_hash: str) -> Spec | None:
-        asked.append(dag_hash)
-        return store.by_hash(dag_hash)
+    def lookup(readable_hash: str) -> Spec | None:
+        asked.append(readable_hash)
+        return store.by_hash(readable_hash)
 
     make = DeferredSpecs(lookup).one
     for known in list(store)[::20]:
@@ -103,7 +103,7 @@ def test_what_is_not_recorded_has_no_row(store: Store) -> None:
     [
         {"arch": 5},
         {"parameters": {"mpi": 5}},
-        {"dependencies": [{"name": "zlib", "hash": dag_hash("zlib"), "parameters": []}]},
+        {"dependencies": [{"name": "zlib", "hash": readable_hash("zlib"), "parameters": []}]},
         {"version": 5},
         {"compiler": []},
     ],
@@ -113,12 +113,12 @@ def test_a_malformed_record_is_left_out_of_a_scan(tmp_path: Path, broken: dict) 
     make_store(tmp_path, node("zlib"), node("hdf5"))
     index = tmp_path / ".spack-db" / "index.json"
     content = json.loads(index.read_text())
-    content["database"]["installs"][dag_hash("hdf5")]["spec"].update(broken)
+    content["database"]["installs"][readable_hash("hdf5")]["spec"].update(broken)
     index.write_text(json.dumps(content))
     store = Store.open(tmp_path)
     rows = Rows(store.index.chain.record, store.by_hash)
     with pytest.raises(DatabaseError):
-        rows.edges(rows.row(dag_hash("hdf5")))
+        rows.edges(rows.row(readable_hash("hdf5")))
     with pytest.warns(DatabaseWarning, match="left out"):
         store.index.scan  # noqa: B018
     with warnings.catch_warnings():

@@ -25,8 +25,8 @@ from spack_kernel.spack.environments.manifest import (
 from spack_kernel.spack.errors import ConfigError, ConfigWarning, SpackKernelError, StoreNotFound
 from spack_kernel.spack.load.directories import Directories
 from spack_kernel.spack.store.store import Store
+from tests.records import make, make_store, node, readable_hash
 from tests.spack.golden_environments import Golden, open_golden, read
-from tests.spack.small_stores import dag_hash, make, make_store, node
 
 # Variables that only recipes set, by environment; everything else must match Spack exactly.
 MPI = {"LD_LIBRARY_PATH", "MPICC", "MPICXX", "MPIF77", "MPIF90"}
@@ -144,9 +144,9 @@ def lock(*names: str, version: int = 6, **more: Any) -> str:
     return json.dumps(
         {
             "_meta": {"file-type": "spack-lockfile", "lockfile-version": version},
-            "roots": [{"hash": dag_hash(name), "spec": name} for name in names],
+            "roots": [{"hash": readable_hash(name), "spec": name} for name in names],
             "concrete_specs": {
-                dag_hash(name): {"name": name, "version": "1.0", "hash": dag_hash(name)}
+                readable_hash(name): {"name": name, "version": "1.0", "hash": readable_hash(name)}
                 for name in names
             },
             **more,
@@ -383,13 +383,13 @@ def test_old_lock_files_key_specs_by_other_hashes(store: Store, tmp_path: Path) 
     content = json.loads(lock(version=3))
     content["roots"] = [{"hash": other, "spec": "tool"}]
     content["concrete_specs"] = {
-        other: {"name": "tool", "version": "1.0", "hash": dag_hash("tool")}
+        other: {"name": "tool", "version": "1.0", "hash": readable_hash("tool")}
     }
     path = make_environment(tmp_path / "v3", "", json.dumps(content))
     assert [spec.name for spec in open_environment(str(path)).specs(store)] == ["tool"]
     content["_meta"]["lockfile-version"] = 1
-    content["roots"] = [{"hash": dag_hash("tool"), "spec": "tool"}]
-    content["concrete_specs"] = {dag_hash("tool"): {"tool": {"version": "1.0"}}}
+    content["roots"] = [{"hash": readable_hash("tool"), "spec": "tool"}]
+    content["concrete_specs"] = {readable_hash("tool"): {"tool": {"version": "1.0"}}}
     path = make_environment(tmp_path / "v1", "", json.dumps(content))
     environment = open_environment(str(path))
     assert environment.roots[0].label == "tool@1.0/toolaaa"
@@ -490,7 +490,9 @@ def link_into(view: Path, spec_name: str, record: Any) -> None:
 
 
 def recorded(name: str) -> Any:
-    return {"spec": {"_meta": {"version": 5}, "nodes": [{"name": name, "hash": dag_hash(name)}]}}
+    return {
+        "spec": {"_meta": {"version": 5}, "nodes": [{"name": name, "hash": readable_hash(name)}]}
+    }
 
 
 def test_a_view_of_the_users_own_making(store: Store, tmp_path: Path) -> None:
@@ -526,7 +528,7 @@ def test_directories_that_are_no_views(store: Store, tmp_path: Path) -> None:
 
 
 def test_a_view_of_several_pythons(tmp_path: Path) -> None:
-    other = dag_hash("other")
+    other = readable_hash("other")
     store = make_store(
         tmp_path, node("python", version="3.11.9"), node("python", version="3.12.1", hash=other)
     )

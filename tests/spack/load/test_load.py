@@ -13,8 +13,8 @@ from spack_kernel.spack.load.directories import Directories
 from spack_kernel.spack.load.inspections import DEFAULT_INSPECTIONS
 from spack_kernel.spack.load.load import LoadEnvironment, load_environment
 from spack_kernel.spack.store.store import Store
+from tests.records import make, make_store, node, readable_hash
 from tests.spack.golden_environments import ORDERED, VERSIONS, Environment, Golden, open_golden
-from tests.spack.small_stores import dag_hash, make, make_store, node
 
 # Differences from Spack's answers, by name. The answers were recorded while packages were still
 # being installed, so some prefixes existed when Spack checked them but not when the directories
@@ -213,7 +213,7 @@ def test_every_modification_knows_its_spec_and_reason(
 
 
 def load(store: Store, *names: str, **options: Any) -> LoadEnvironment:
-    specs = [store.by_hash(dag_hash(name)) for name in names]
+    specs = [store.by_hash(readable_hash(name)) for name in names]
     return load_environment(store, [spec for spec in specs if spec], **options)
 
 
@@ -410,7 +410,7 @@ def test_the_environment_of_an_external_is_taken_in(tmp_path: Path) -> None:
         "TOOL_LEVEL": "3",
         "TOOL_PATH": "/opt/tool/plugins:/mine:/opt/tool/more",
         "OTHER": "/kept:/kept2",
-        "SPACK_LOADED_HASHES": dag_hash("tool"),
+        "SPACK_LOADED_HASHES": readable_hash("tool"),
     }
 
 
@@ -423,7 +423,10 @@ def test_system_prefixes_stay_out_but_for_what_lies_below(tmp_path: Path) -> Non
     )
     existing = {"/usr", "/usr/bin", "/usr/share", "/usr/share/man", "/usr/lib"}
     environment = load(store, "perl", directories=Directories(existing.__contains__)).apply({})
-    assert environment == {"MANPATH": "/usr/share/man:", "SPACK_LOADED_HASHES": dag_hash("perl")}
+    assert environment == {
+        "MANPATH": "/usr/share/man:",
+        "SPACK_LOADED_HASHES": readable_hash("perl"),
+    }
 
 
 def test_the_sites_own_inspections(tmp_path: Path) -> None:
@@ -436,7 +439,7 @@ def test_the_sites_own_inspections(tmp_path: Path) -> None:
         "LIBRARY_PATH": f"{tmp_path / 'tool/lib'}:/mine",
         "TOOLS": str(tmp_path / "tool"),
         "PATH": str(tmp_path / "tool/bin"),
-        "SPACK_LOADED_HASHES": dag_hash("tool"),
+        "SPACK_LOADED_HASHES": readable_hash("tool"),
     }
 
 
@@ -455,7 +458,9 @@ def test_several_specs_are_loaded_as_one(tmp_path: Path) -> None:
     assert [spec.name for spec in environment.closure] == ["a", "b", "c"]
     path = dict.fromkeys(environment.apply({})["PATH"].split(":"))
     assert list(path) == [str(tmp_path / name / "bin") for name in "abc"]
-    assert environment.apply({})["SPACK_LOADED_HASHES"] == f"{dag_hash('b')}:{dag_hash('a')}"
+    assert (
+        environment.apply({})["SPACK_LOADED_HASHES"] == f"{readable_hash('b')}:{readable_hash('a')}"
+    )
 
 
 def test_externals_stand_behind_what_the_store_has(tmp_path: Path) -> None:
@@ -469,7 +474,7 @@ def test_externals_stand_behind_what_the_store_has(tmp_path: Path) -> None:
 
 
 def test_dependents_of_one_name_sort_by_deptype(tmp_path: Path) -> None:
-    first, second = dag_hash("first"), dag_hash("second")
+    first, second = readable_hash("first"), readable_hash("second")
     venv = "python-venv"
     store = make_store(
         tmp_path,

@@ -16,7 +16,7 @@ from spack_kernel.spack.load.modules import (
     load_modules,
 )
 from tests.module_systems import debian_module_system
-from tests.spack.small_stores import dag_hash, make_store, node
+from tests.records import make_store, node, readable_hash
 
 pytestmark = pytest.mark.kernel
 
@@ -233,7 +233,7 @@ def test_modules_of_externals(tmp_path: Path) -> None:
         node("mpi", ("slurm", "link"), external=external("openmpi/4.1", "ucx")),
         node("slurm", external=external("slurm", "ucx")),
     )
-    app = store.by_hash(dag_hash("app"))
+    app = store.by_hash(readable_hash("app"))
     assert app is not None
     assert external_modules(store.closure(app)) == ("slurm", "ucx", "openmpi/4.1")
 

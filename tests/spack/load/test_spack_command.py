@@ -21,8 +21,8 @@ from spack_kernel.spack.load.recipe_variables import RecipeVariables, with_recip
 from spack_kernel.spack.load.spack_command import SpackCommandError, ask_spack, find_spack
 from spack_kernel.spack.store.store import Store
 from tests.places import TESTS
+from tests.records import make, make_store, node, readable_hash
 from tests.spack.golden_environments import ORDERED, Golden, materialise, open_golden, read
-from tests.spack.small_stores import dag_hash, make, make_store, node
 
 pytestmark = pytest.mark.kernel
 
@@ -112,13 +112,13 @@ def test_little_is_recorded_where_recipes_add_little(tmp_path: Path) -> None:
 def loaded(tmp_path: Path) -> LoadEnvironment:
     store = make_store(tmp_path / "sw", node("tool"))
     make(tmp_path / "sw", "tool/bin", "tool/plugins")
-    spec = store.by_hash(dag_hash("tool"))
+    spec = store.by_hash(readable_hash("tool"))
     assert spec is not None
     return load_environment(store, [spec])
 
 
 def answering(directory: Path, *modifications: list[str | None], **behaviour: Any) -> Path:
-    answers = [{"hashes": [dag_hash("tool")], "modifications": modifications}]
+    answers = [{"hashes": [readable_hash("tool")], "modifications": modifications}]
     return fake_spack(directory, version="1.0", age="new", answers=answers, **behaviour)
 
 
@@ -158,7 +158,7 @@ def test_what_is_mixed_with_ours_replaces_it(loaded: LoadEnvironment, tmp_path: 
         ("set", "LEVEL", "2"),
         ("unset", "OLD", ""),
     ]
-    assert asked.modifications[0].spec == dag_hash("tool")
+    assert asked.modifications[0].spec == readable_hash("tool")
     assert asked.modifications[2].spec is None
     environment = with_recipes(loaded, asked, Store.open(tmp_path / "sw"), Directories())
     made = environment.apply({"OLD": "x", "PATH": "/bin"})
@@ -187,7 +187,7 @@ def test_the_error_of_spack_is_shown(loaded: LoadEnvironment, tmp_path: Path) ->
         ask_spack(spack, loaded)
     assert error.value.summary == f"{spack} could not report what these specs load (exit status 1)"
     assert error.value.details[-1] == (
-        f"  ==> Error: Spec '/{dag_hash('tool')}' matches no installed packages."
+        f"  ==> Error: Spec '/{readable_hash('tool')}' matches no installed packages."
     )
     assert "--no-spack" in error.value.hint
 

@@ -18,7 +18,7 @@ from spack_kernel.spack.output.format import (
     format_flags,
     format_variants,
 )
-from tests.spack.small_stores import make_store, node
+from tests.records import make_store, node
 from tests.spack.trees import DATA, unpack
 
 #: Template → DAG hash → text, or null if Spack raised an error.
@@ -35,13 +35,13 @@ def test_what_is_printed_is_what_spack_prints(template: str, store: Store) -> No
     expected = ANSWERS[template]
     assert len(expected) > 100
     ours: dict[str, str | None] = {}
-    for dag_hash in expected:
-        spec = store.by_hash(dag_hash)
+    for readable_hash in expected:
+        spec = store.by_hash(readable_hash)
         assert spec is not None
         try:
-            ours[dag_hash] = SpecFormat(template).format(spec, store)
+            ours[readable_hash] = SpecFormat(template).format(spec, store)
         except NoMatch:
-            ours[dag_hash] = None
+            ours[readable_hash] = None
     assert ours == expected
 
 

@@ -12,7 +12,7 @@ import pytest
 from spack_kernel.spack import Store
 from spack_kernel.spack.output.format import SpecFormat
 from spack_kernel.spack.output.tree import MARKS, TreeNode, dependency_tree, install_status
-from tests.spack.small_stores import dag_hash, make_store, node
+from tests.records import make_store, node, readable_hash
 from tests.spack.trees import DATA, unpack
 
 FIND = SpecFormat("{name}{@version}{variants}")
@@ -56,8 +56,8 @@ def printed(version: str) -> list[Printed]:
     return found
 
 
-def tree_of(store: Store, dag_hash: str) -> list[TreeNode]:
-    root = store.by_hash(dag_hash)
+def tree_of(store: Store, readable_hash: str) -> list[TreeNode]:
+    root = store.by_hash(readable_hash)
     assert root is not None
     return list(dependency_tree(store, [root]))
 
@@ -119,7 +119,7 @@ def test_what_the_marks_mean(tmp_path: Path) -> None:
         gone,
     )
     store = Store.open_all([local.root, tmp_path / "up"])
-    app = store.by_hash(dag_hash("app"))
+    app = store.by_hash(readable_hash("app"))
     assert app is not None
     marks = [(MARKS[n.status], n.name, n.depth, n.deptypes) for n in dependency_tree(store, [app])]
     assert marks == [
@@ -140,7 +140,7 @@ def test_each_spec_stands_once_at_its_shallowest_place(tmp_path: Path) -> None:
         node("c", ("d", "run")),
         node("d"),
     )
-    a = store.by_hash(dag_hash("a"))
+    a = store.by_hash(readable_hash("a"))
     assert a is not None
     assert [(n.name, n.depth) for n in dependency_tree(store, [a])] == [
         ("a", 0),

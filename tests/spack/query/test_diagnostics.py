@@ -11,7 +11,7 @@ from spack_kernel.spack.query.parser import parse_queries
 from spack_kernel.spack.query.virtuals import NO_PROVIDERS, Providers
 from spack_kernel.spack.spec.targets import known_targets
 from spack_kernel.spack.store.store import Store
-from tests.spack.small_stores import dag_hash, make_store, node
+from tests.records import make_store, node, readable_hash
 
 #: Which targets there are depends on the version of archspec.
 ZENS = "{}, {} or {}".format(*get_close_matches("zen9", known_targets(), n=3))
@@ -109,7 +109,7 @@ def test_the_name_of_a_dependency(golden_store):
         "  py-numpy ^opnblas\n"
         "            ^^^^^^^\n"
         "No recorded package is named opnblas.\n"
-        "If opnblas is a virtual package, no recorded spec uses its providers.\n"
+        "If opnblas is a virtual package, no recorded spec depends on a provider of it.\n"
         "Did you mean openblas or blas?"
     )
 
@@ -287,7 +287,7 @@ def test_a_name_that_is_like_no_other(golden_store):
         "  zzz-nothing@2:\n"
         "  ^^^^^^^^^^^\n"
         "No recorded package is named zzz-nothing.\n"
-        "If zzz-nothing is a virtual package, no recorded spec uses its providers.\n"
+        "If zzz-nothing is a virtual package, no recorded spec depends on a provider of it.\n"
         f"Searched all recorded specs: {len(store.databases[0]):,} in {store.root}.\n"
         "Install it with `spack install zzz-nothing@2:`, choose from `spack-kernel list --all`,\n"
         "or name another store (--store)."
@@ -426,4 +426,4 @@ def test_a_chain_prefers_its_own(tmp_path):
     store = Store([*local.databases, *upstream.databases])
     assert [spec.name for spec in store.find("*")] == ["lib", "mine", "tool"]
     assert store.get("tool").prefix.startswith(str(tmp_path / "down"))
-    assert store.get("^lib").hash == dag_hash("mine")
+    assert store.get("^lib").hash == readable_hash("mine")

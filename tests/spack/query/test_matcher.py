@@ -8,7 +8,7 @@ import pytest
 
 from spack_kernel.spack.query.parser import parse_query
 from spack_kernel.spack.query.virtuals import NO_PROVIDERS, Providers
-from tests.spack.small_stores import dag_hash, make_store, node
+from tests.records import make_store, node, readable_hash
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ def edges(*recorded: tuple[str, str, str]) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
-            "hash": dag_hash(name),
+            "hash": readable_hash(name),
             "parameters": {"deptypes": deptypes.split(), "virtuals": virtuals.split()},
         }
         for name, deptypes, virtuals in recorded
@@ -129,7 +129,8 @@ def test_old_edges_do_not_say_what_they_stand_for(tmp_path):
     """A possible provider of a virtual package counts as its provider if that is known."""
     library = node("openmpi", version="4.1.6", parameters={"cuda": True})
     app = node(
-        "app", dependencies=[{"name": "openmpi", "hash": dag_hash("openmpi"), "type": ["link"]}]
+        "app",
+        dependencies=[{"name": "openmpi", "hash": readable_hash("openmpi"), "type": ["link"]}],
     )
     store = make_store(tmp_path, library, app, version="6")
     assert store.index.dialect.name == "Spack 0.19 and 0.20"

@@ -12,7 +12,7 @@ from spack_kernel.spack.query import store_index
 from spack_kernel.spack.query.virtuals import Providers
 from spack_kernel.spack.spec.spec import Spec
 from spack_kernel.spack.store.store import Store
-from tests.spack.small_stores import dag_hash, make_store, node
+from tests.records import make_store, node, readable_hash
 
 QUERIES = ("zlib", "zlib@1:", "hdf5 ^zlib", "^zlib", "%gcc", "", "/ab", "mpi", "python py-numpy@1:")
 
@@ -64,9 +64,9 @@ def test_the_room_for_answers_is_limited(store: Store, monkeypatch: pytest.Monke
 def test_a_hash_with_a_name_reads_no_other_spec_of_the_package(tmp_path: Path) -> None:
     make_store(tmp_path, node("zlib"), node("hdf5", ("zlib", "link")))
     store = Store.open(tmp_path)
-    assert store.get(f"hdf5/{dag_hash('hdf5')[:6]}").name == "hdf5"
-    assert store.find(f"zlib/{dag_hash('hdf5')[:6]}") == []
-    assert store.find(f"hdf5@2/{dag_hash('hdf5')[:6]}") == []
+    assert store.get(f"hdf5/{readable_hash('hdf5')[:6]}").name == "hdf5"
+    assert store.find(f"zlib/{readable_hash('hdf5')[:6]}") == []
+    assert store.find(f"hdf5@2/{readable_hash('hdf5')[:6]}") == []
 
 
 @pytest.mark.parametrize("text", ["", "zlib hdf5"])

@@ -25,6 +25,7 @@ from spack_kernel.spack.repos.repositories import (
     preferred_providers,
 )
 from spack_kernel.spack.store.store import Store
+from tests import records
 from tests.spack.trees import write
 
 
@@ -253,15 +254,7 @@ repos:
 
 
 def record(name: str, prefix: Path, **more: Any) -> dict[str, Any]:
-    node = {
-        "name": name,
-        "version": "4.1",
-        "namespace": "builtin",
-        "arch": {"platform": "linux", "platform_os": "debian12", "target": "x86_64"},
-        "parameters": {},
-        **more,
-    }
-    return {"spec": node, "path": str(prefix), "installed": True}
+    return records.record(name, "4.1", records.dag_hash(name), prefix=prefix, **more)
 
 
 class TestSiteProviders:

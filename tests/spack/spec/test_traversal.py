@@ -8,8 +8,8 @@ import pytest
 
 from spack_kernel.spack.errors import DatabaseError
 from spack_kernel.spack.spec.traversal import environment_order, reachable, topological
+from tests.records import make_store, node, readable_hash
 from tests.spack.golden_environments import ORDERED, open_golden
-from tests.spack.small_stores import dag_hash, make_store, node
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +39,7 @@ def test_breadth_and_depth_differ_where_they_should(tmp_path: Path) -> None:
         node("c"),
     )
     store = make_store(tmp_path, *records)
-    root = store.by_hash(dag_hash("root"))
+    root = store.by_hash(readable_hash("root"))
     assert root is not None
     graph = reachable([root], store.by_hash)
     assert names(topological(graph, "breadth")) == "root a b c"
@@ -52,7 +52,7 @@ def test_only_the_deptypes_asked_for_are_followed(tmp_path: Path) -> None:
     store = make_store(
         tmp_path, node("root", ("a", "build"), ("b", "test link")), node("a"), node("b")
     )
-    root = store.by_hash(dag_hash("root"))
+    root = store.by_hash(readable_hash("root"))
     assert root is not None
     assert names(store.closure(root)) == "root b"
     assert names(store.closure(root, deptypes=("build",))) == "root a"
@@ -61,7 +61,7 @@ def test_only_the_deptypes_asked_for_are_followed(tmp_path: Path) -> None:
 
 def test_roots_below_each_other_and_twice(tmp_path: Path) -> None:
     store = make_store(tmp_path, node("a", ("b", "link")), node("b"))
-    a, b = store.by_hash(dag_hash("a")), store.by_hash(dag_hash("b"))
+    a, b = store.by_hash(readable_hash("a")), store.by_hash(readable_hash("b"))
     assert a is not None
     assert b is not None
     assert names(store.closure(b, a, b, a)) == "a b"
@@ -70,7 +70,7 @@ def test_roots_below_each_other_and_twice(tmp_path: Path) -> None:
 def test_an_edge_recorded_once_a_deptype_is_one_edge(tmp_path: Path) -> None:
     record = node("a", ("b", "build"), ("b", "run"), ("b", "link"))
     store = make_store(tmp_path, record, node("b"))
-    a = store.by_hash(dag_hash("a"))
+    a = store.by_hash(readable_hash("a"))
     assert a is not None
     (edge,) = reachable([a], store.by_hash).edges[a.hash]
     assert set(edge.deptypes) == {"link", "run"}
@@ -85,7 +85,7 @@ def test_a_cycle_is_refused(tmp_path: Path, version: str) -> None:
         node("b", ("a", "run")),
         version=version,
     )
-    root = store.by_hash(dag_hash("root"))
+    root = store.by_hash(readable_hash("root"))
     assert root is not None
     with pytest.raises(DatabaseError) as caught:
         store.closure(root)
