@@ -120,7 +120,7 @@ def beside(
     unit: str = "s",
     budget: float = BUDGET,
 ) -> list[Comparison]:
-    """Measure several functions of ours, each against the same other one, as `in_turns` does."""
+    """Measure several implementations against the same other one, as `in_turns` does."""
     values = in_turns({**ours, other: measure_other}, rounds=rounds, budget=budget)
     return [
         Comparison(section, name, other, values[name], values[other], unit=unit) for name in ours

@@ -325,11 +325,6 @@ class KernelRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         """Return text that is equal for equal requests and can be hashed, unlike requests."""
         return json.dumps(msgspec.to_builtins(self), sort_keys=True)
 
-    @property
-    def loads_specs(self) -> bool:
-        """Whether specs are named in the request, and not an environment, a view or modules."""
-        return not (self.environment or self.view) and bool(self.spec or self.hash or self.specs)
-
 
 class Field(NamedTuple):
     """One field of `KernelRequest` that can be set.

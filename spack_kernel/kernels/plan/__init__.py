@@ -19,7 +19,6 @@ if TYPE_CHECKING:
         KERNEL_COMMAND as KERNEL_COMMAND,
         KernelPlan as KernelPlan,
         plan_kernel as plan_kernel,
-        plan_source as plan_source,
     )
     from .plan_json import plan_dict as plan_dict
     from .process_environment import (
@@ -32,7 +31,7 @@ __getattr__, __dir__, __all__ = attach(
     {
         "diagnosis": "diagnose ipython_directory",
         "length_limits": "is_too_long length_cause too_long",
-        "plan": "KERNEL_COMMAND KernelPlan plan_kernel plan_source",
+        "plan": "KERNEL_COMMAND KernelPlan plan_kernel",
         "plan_json": "plan_dict",
         "process_environment": "ProcessEnvironment is_python",
     },

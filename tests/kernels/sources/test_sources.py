@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from spack_kernel.demo import DemoStore
-from spack_kernel.kernels.plan import KernelPlan, plan_dict, plan_source
+from spack_kernel.kernels.plan import KernelPlan, plan_dict
+from spack_kernel.kernels.plan.plan import plan_source
 from spack_kernel.kernels.sources.kernel_source import environment_source, specs_source, view_source
 from spack_kernel.spack import Spec, Store
 from spack_kernel.spack.environments.activation import ViewNotFound
