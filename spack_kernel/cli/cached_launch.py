@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 #: The kind of its cache entries.
 KIND = "exec"
 
-_PINNED = re.compile(r"[\w.+-]*(@[\w.,:=-]+)?/[a-z0-9]+", re.ASCII)
+#: Compiled when a launch is cached, not when a cached one runs.
+_PINNED = r"[\w.+-]*(@[\w.,:=-]+)?/[a-z0-9]+"
 
 
 class Launch(namedtuple("Launch", ("command", "environment", "env", "python", "composition"))):
@@ -71,7 +72,7 @@ def is_pinned(args: argparse.Namespace) -> bool:
         and bool(stores)
         and all(os.path.isabs(path) for path in stores)  # noqa: PTH117
         and bool(args.query)
-        and all(_PINNED.fullmatch(word) for word in args.query)
+        and all(re.fullmatch(_PINNED, word, re.ASCII) for word in args.query)
     )
 
 

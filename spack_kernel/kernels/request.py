@@ -377,12 +377,12 @@ class Field(NamedTuple):
 def fields() -> tuple[Field, ...]:
     """Return the fields of `KernelRequest` that can be set, in order."""
     hints = typing.get_type_hints(KernelRequest, include_extras=True)
+    empty = KernelRequest()
     found = []
-    for info in msgspec.structs.fields(KernelRequest):
-        kind, *extras = typing.get_args(hints[info.name]) or (info.type,)
+    for name in KernelRequest.__struct_fields__:
+        kind, *extras = typing.get_args(hints[name]) or (hints[name],)
         option = next((extra for extra in extras if isinstance(extra, Option)), None)
         if option is not None:
-            default = {} if info.default is msgspec.NODEFAULT else info.default
-            key = "store" if info.name == "stores" else info.name
-            found.append(Field(info.name, key, kind, default, option))
+            key = "store" if name == "stores" else name
+            found.append(Field(name, key, kind, getattr(empty, name), option))
     return tuple(found)

@@ -23,7 +23,8 @@ UNNEEDED = ("MANPATH", "INFOPATH", "ACLOCAL_PATH", "PKG_CONFIG_PATH", "CMAKE_PRE
 #: Slightly below the limit of Linux, see `MAX_VARIABLE` in length_limits.py.
 _LONGEST = 131_000
 
-_REFERENCE = re.compile(r"\$(PYTHONPATH\b|\{PYTHONPATH\})")
+#: Compiled when it is needed, which is seldom.
+_REFERENCE = r"\$(PYTHONPATH\b|\{PYTHONPATH\})"
 _PYTHON_NAME = re.compile(r"python(\d+(\.\d+)?)?")
 
 
@@ -84,7 +85,7 @@ class ProcessEnvironment(
             for name, value in env.items():
                 filled = Template(value).safe_substitute(result)
                 # Replacing PYTHONPATH would hide the packages of the specs from the kernel.
-                if name == "PYTHONPATH" and not _REFERENCE.search(value) and result.get(name):
+                if name == "PYTHONPATH" and not re.search(_REFERENCE, value) and result.get(name):
                     filled = os.pathsep.join(filter(None, [filled, result[name]]))
                 result[name] = filled
         for name in UNNEEDED:

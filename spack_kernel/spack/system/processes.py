@@ -7,7 +7,6 @@ import os
 import selectors
 import signal
 import subprocess
-import tempfile
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -119,6 +118,8 @@ def _readable(text: bytes) -> Iterator[int]:
     if not text:
         yield subprocess.DEVNULL
         return
+    import tempfile  # brings `random` along, which no kernel start needs
+
     with tempfile.TemporaryFile() as file:
         file.write(text)
         file.seek(0)
