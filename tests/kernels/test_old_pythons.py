@@ -104,3 +104,28 @@ def test_the_launcher(python: str, tmp_path: Path) -> None:
     assert indexed.returncode == 0, indexed.stderr
     assert indexed.stderr == ""
     assert json.loads(indexed.stdout) == json.loads(plain.stdout)
+
+
+def test_the_layout_of_a_free_threaded_python(tmp_path: Path) -> None:
+    """Its packages are in lib/python3.14t: the probe says what that Python says, not a guess."""
+    packages = tmp_path / "lib" / "python3.14t" / "site-packages"
+    (packages / "ipykernel").mkdir(parents=True)
+    (packages / "ipykernel" / "__init__.py").touch()
+    (packages / "ipykernel-7.3.0.dist-info").mkdir()
+    reported = {name: str(packages) for name in ("purelib", "platlib")}
+    code = (
+        "import sys, sysconfig\n"
+        "paths = sysconfig.get_paths()\n"
+        f"sysconfig.get_paths = lambda: {{**paths, **{reported!r}}}\n"
+        f"sys.path.insert(0, {str(packages)!r})\n"
+        "exec(sys.argv[-1])\n"
+    )
+    python = tmp_path / "bin" / "python3.14t"
+    python.parent.mkdir()
+    (tmp_path / "bin" / "code.py").write_text(code)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "{tmp_path}/bin/code.py" "$@"\n')
+    python.chmod(0o755)
+    info = probe(str(python))
+    assert info.purelib == info.platlib == str(packages)
+    assert info.ipykernel is not None
+    assert (info.ipykernel.version, info.ipykernel.location) == ("7.3.0", str(packages))
