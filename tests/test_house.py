@@ -38,6 +38,8 @@ ROOMS = (
     "demo",
     "jupyter.discovery",
     "jupyter.provisioner",
+    "jupyter.helper",
+    "jupyter.offers",
     "jupyter.notebook",
     "jupyter.kernelspecs",
     "jupyter.failure",

@@ -24,7 +24,37 @@ class NotebookError(SpackKernelError):
     code = "notebook"
 
 
+class HelperError(SpackKernelError):
+    """A helper process that cannot be started, or that ended without an answer."""
+
+    code = "helper"
+
+
+class SlowStoreError(SpackKernelError):
+    """A store that could not be read in time."""
+
+    code = "store-slow"
+
+
 class KernelDiedError(SpackKernelError):
     """A kernel whose process could not be executed, or ended before it answered."""
 
     code = "kernel-died"
+
+
+class KernelSilentError(SpackKernelError):
+    """A kernel whose process runs, but has not listened in time."""
+
+    code = "kernel-silent"
+
+
+class PortTakenError(SpackKernelError):
+    """A kernel that could not use a port because another program has it."""
+
+    code = "port-taken"
+
+
+class ServerStopsError(SpackKernelError):
+    """A start that was given up because the server is stopping."""
+
+    code = "server-stops"

@@ -113,6 +113,11 @@ def describe_exit(status: int) -> str:
         return f"killed by signal {-status}"
 
 
+def ipython_directory(environment: Mapping[str, str]) -> str:
+    """Return where IPython keeps the user's startup files."""
+    return environment.get("IPYTHONDIR") or f"{environment.get('HOME') or '~'}/.ipython"
+
+
 def last_lines(text: str, count: int = 12) -> list[str]:
     """Return the last lines of a program's output, indented, without trailing empty lines."""
     return [f"  | {line}" for line in text.rstrip().splitlines()[-count:]]

@@ -230,18 +230,26 @@ class KernelRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         float,
         Option("Seconds that the kernel's Python may take to report its version."),
     ] = PROBE_TIMEOUT
+    plan_timeout: Annotated[
+        float,
+        Option(
+            "Seconds that reading the store and planning the kernel may take. Then the start fails "
+            "with a message, and the process that reads the store is ended.",
+        ),
+    ] = 60.0
     start_timeout: Annotated[
         float,
         Option(
-            "A kernel that exits within this many seconds and before it answers counts as failed "
-            "to start; its last stderr lines are shown. The start is complete as soon as it "
-            "answers. 0 disables this check.",
+            "Seconds in which the kernel must listen on its ports. A kernel that exits earlier, or "
+            "does not listen in time, counts as failed to start; its last stderr lines are shown. "
+            "The start is complete as soon as it answers. 0 disables this check.",
             "--start-timeout",
             "SECONDS",
             "how it is started",
-            "a kernel that exits within this many seconds counts as failed to start (default: 30)",
+            "a kernel that exits or does not listen within this many seconds counts as failed to "
+            "start (default: 60)",
         ),
-    ] = 30.0
+    ] = 60.0
     echo_stderr: Annotated[
         bool,
         Option(

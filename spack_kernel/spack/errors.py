@@ -29,8 +29,10 @@ The tree; each class is defined where it is raised::
     ├── PrefixGoneError                       … a recorded prefix that does not exist
     ├── KernelStartError, KernelDiedError     jupyter: a kernel that does not start, or exits
     │   └── UnknownKernelError                … no kernel has this name
+    ├── KernelSilentError, PortTakenError     … a kernel that does not listen, or cannot
+    ├── ServerStopsError                      … a start that a server's end has cut short
     ├── EncryptionError, NotebookError        … a connection, a notebook
-    ├── SlowStoreError                        … a store that cannot be read in time
+    ├── HelperError, SlowStoreError           … a helper that fails, a store that takes too long
     ├── ImportFailedError                     cli: a module that `check` cannot import
     ├── TimeoutExpiredError                   … a kernel that does not answer in time
     └── DemoError                             demo: a store that cannot be built

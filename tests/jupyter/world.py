@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from spack_kernel.demo import DemoStore
-from spack_kernel.jupyter.discovery.offers import OfferFilter
-from spack_kernel.jupyter.discovery.store_listing import Listing, list_store
 from spack_kernel.jupyter.discovery.watch import StoreWatcher
+from spack_kernel.jupyter.offers.listing import Listing, list_store, look_at
+from spack_kernel.jupyter.offers.offers import OfferFilter
 from spack_kernel.kernels.plan import KernelPlan, plan_dict
 from spack_kernel.kernels.planner import Planner
 from spack_kernel.kernels.request import KernelRequest
@@ -118,7 +118,7 @@ class LongLived:
             log=logging.getLogger("test-long-life"),
             interval=0.0,
             timeout=60.0,
-            reader=lambda paths, selection, _: list_store(paths, selection),
+            reader=lambda paths, selection, checks, _: look_at(paths, selection, checks),
         )
 
     def answers(self) -> dict[str, Any]:

@@ -32,9 +32,9 @@ from spack_kernel.jupyter.kernelspecs.names import (
     matches_package,
     parse_name,
 )
+from spack_kernel.jupyter.offers import LIMIT, Offer, OfferFilter
 from spack_kernel.kernels.candidates import PACKAGES
 
-from .offers import LIMIT, Offer, OfferFilter
 from .watch import StoreWatcher
 
 if TYPE_CHECKING:

@@ -25,11 +25,10 @@ from spack_kernel.jupyter.kernelspecs.files import (
     write_kernelspec,
 )
 from spack_kernel.jupyter.kernelspecs.names import NOTEBOOK_DISPLAY_NAME, NOTEBOOK_NAME
+from spack_kernel.jupyter.offers import Offer, list_store
 from spack_kernel.spack.errors import SpackKernelError
 
 from .manager import SpackKernelSpecManager
-from .offers import Offer
-from .store_listing import list_store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,21 +11,21 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from spack_kernel.jupyter.errors import SlowStoreError
+from spack_kernel.jupyter.helper import look_through_helper
+from spack_kernel.jupyter.offers import Listing, Offers
 from spack_kernel.kernels.request import KernelRequest
-from spack_kernel.spack.database import INDEX_PATH
 from spack_kernel.spack.errors import SpackKernelError, one_line
-from spack_kernel.spack.system import file_checks, printable
-
-from .offers import Offers
-from .store_listing import Listing, SlowStoreError, list_in_subprocess
+from spack_kernel.spack.system import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
-    from .offers import OfferFilter
+    from spack_kernel.jupyter.offers import Look, OfferFilter
+    from spack_kernel.spack.system.file_checks import Check
 
-    Reader = Callable[[tuple[str, ...], OfferFilter, float], Listing]
+    Reader = Callable[[tuple[str, ...], OfferFilter, Sequence[Check], float], Look]
 
 #: Seconds after which an unreadable store is read again even if nothing has changed.
 _RETRY = 60.0
@@ -47,7 +47,7 @@ class StoreWatcher:
     timeout : float
         Time limit in seconds for reading the store.
     reader : callable
-        Reads the listing; by default `list_in_subprocess`.
+        Looks at the store; by default `look_through_helper`.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class StoreWatcher:
         log: logging.Logger | logging.LoggerAdapter[Any],
         interval: float,
         timeout: float,
-        reader: Reader = list_in_subprocess,
+        reader: Reader = look_through_helper,
     ) -> None:
         self.paths = paths
         self.selection = selection
@@ -72,7 +72,7 @@ class StoreWatcher:
         self._rounds = 0
         self._listing: Listing | None = None
         self._read_with: OfferFilter | None = None
-        self._checks: list[file_checks.Check] = []
+        self._checks: list[Check] = []
         self._retry_at = float("-inf")
         self._said = ""
 
@@ -127,8 +127,7 @@ class StoreWatcher:
 
     def _run(self) -> None:
         try:
-            if self._is_due():
-                self._read()
+            self._read()
         except Exception:
             self._log.exception("spack-kernel failed to list %s", self._place)
         finally:
@@ -138,33 +137,35 @@ class StoreWatcher:
                 self._rounds += 1
                 self._changed.notify_all()
 
-    def _is_due(self) -> bool:
-        if self._read_with != self.selection or time.monotonic() >= self._retry_at:
-            return True
-        return not file_checks.unchanged(self._checks)
-
     def _read(self) -> None:
         selection = self.selection
-        asked = [(kind, path) for kind, path, _ in self._checks] or self._guesses()
-        before = [(kind, path, file_checks.ask(kind, path)) for kind, path in asked]
+        due = self._read_with != selection or time.monotonic() >= self._retry_at
+        checks = [] if due else self._checks
+        if not due and not checks:
+            return  # it could not be read, and nothing that changes would show that it can be
+        error: SpackKernelError | OSError | None
         try:
-            listing = self._reader(self.paths, selection, self._timeout)
+            listing, error, checks = self._reader(self.paths, selection, checks, self._timeout)
         except SlowStoreError:
             # The kernels offered before most likely still exist.
             self._say_slow()
-            self._failed(selection, before)
+            self._failed(selection, [])
             return
-        except (SpackKernelError, OSError) as error:
+        except (SpackKernelError, OSError) as raised:
+            listing, error, checks = None, raised, []
+        if error is not None:
             self._say(f"no kernels of {self._place}: {one_line(error)}")
-            self._failed(selection, before)
+            self._failed(selection, checks)
             packages = self._listing.packages if self._listing else "\n"
             known = self._listing.offers.request if self._listing else None
             request = known or KernelRequest(stores=self.paths)
             self._listing = Listing(Offers((), request, (), 0), packages)
             return
+        if listing is None:
+            return  # nothing has changed
         self._listing = listing
         self._read_with = selection
-        self._checks = listing.checks
+        self._checks = checks
         self._retry_at = float("inf")
         offers = listing.offers
         parts = list(offers.problems[:3])
@@ -175,15 +176,10 @@ class StoreWatcher:
         text = f"kernels of {self._place}: {'; '.join(parts)}" if parts else ""
         self._say(text, logging.WARNING if offers.problems else logging.INFO)
 
-    def _failed(self, selection: OfferFilter, checks: list[file_checks.Check]) -> None:
+    def _failed(self, selection: OfferFilter, checks: list[Check]) -> None:
         self._read_with = selection
         self._retry_at = time.monotonic() + _RETRY
         self._checks = checks
-
-    def _guesses(self) -> list[tuple[str, str]]:
-        """Return what will change when a store that has never been read becomes readable."""
-        places = [path.rstrip("/") for path in self.paths]
-        return [("stamp", path) for each in places for path in (each, f"{each}/{INDEX_PATH}")]
 
     @property
     def _place(self) -> str:

@@ -3,69 +3,53 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
-import shlex
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from jupyter_client.launcher import launch_kernel
 from traitlets import TraitError
 
-from spack_kernel.jupyter.errors import KernelDiedError, KernelSpecError
-from spack_kernel.jupyter.kernelspecs.content import (
-    kernel_command,
-    starts_ipykernel,
-    store_paths,
+from spack_kernel.jupyter.errors import (
+    KernelDiedError,
+    KernelSilentError,
+    KernelSpecError,
+    PortTakenError,
 )
-from spack_kernel.jupyter.notebook import notebook_error, notebook_path, read_notebook_spec
-from spack_kernel.kernels.exits import describe_exit
-from spack_kernel.kernels.import_index import through_launcher
+from spack_kernel.jupyter.helper import Prepare, Prepared, ask
+from spack_kernel.jupyter.kernelspecs import kernel_command, starts_ipykernel
 from spack_kernel.kernels.isolated import isolated_command
 from spack_kernel.kernels.kernel_json import KERNEL_FILE
-from spack_kernel.kernels.plan import (
-    diagnose,
-    ipython_directory,
-    is_too_long,
-    length_cause,
-    too_long,
-)
-from spack_kernel.kernels.planner import Planner, refuse_contradiction
-from spack_kernel.kernels.request import KernelRequest
-from spack_kernel.kernels.sockets import SocketDirectory, fits
-from spack_kernel.kernels.sources import SETTINGS
+from spack_kernel.kernels.plan import is_too_long, length_cause, too_long
 from spack_kernel.spack.errors import SpackKernelError
 
+from . import spawn
+from .deaths import Death, check_command, explain, shown
 from .encryption import encryption_options
 from .fallback_kernel import MESSAGE_VARIABLE
-from .startup import FirstReply, StderrTail, is_listening
-from .traits import KernelTraits
+from .iopub import IopubWatch, tell_notebook
+from .reports import Report
+from .resources import KernelResources
+from .startup import FirstReply, StderrTail, is_listening, is_port_taken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from jupyter_client.connect import KernelConnectionInfo
-
-    from spack_kernel.kernels.plan import KernelPlan
-
-_T = TypeVar("_T")
 
 #: The arguments that jupyter_client itself passes to a provisioner.
 _JUPYTER_ARGUMENTS = frozenset({"kernel_id", "kernel_spec", "parent", "config", "log"})
 
-#: How many lines of a failed kernel's standard error are shown.
-_SHOWN_LINES = 15
-
 #: Seconds between two checks of a starting kernel.
 _WATCH_INTERVAL = 0.025
 
-_planner = Planner()
-# Our own, so that a store on a hanging file system does not block the server's other work.
-_threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="spack-kernel")
+#: How often a kernel is started if one of its ports was taken before it could use it.
+_PORT_ATTEMPTS = 5
+
+#: Seconds in which Jupyter completes a start after the last call of a provisioner.
+_COMPLETION = 0.5
 
 
-class SpackProvisioner(KernelTraits):
+class SpackProvisioner(KernelResources):
     """Starts a kernel in the environment of installed Spack specs.
 
     The traits are set in a kernel.json, under ``metadata.kernel_provisioner.config``, and for a
@@ -86,13 +70,13 @@ class SpackProvisioner(KernelTraits):
                     "--show-config` shows.",
                 )
             ) from None
-        self._request = KernelRequest()
-        self._plan: KernelPlan | None = None
-        self._started = False
-        self._environment: dict[str, str] = {}
+        self._prepared: Prepared | None = None
+        self._question: Prepare | None = None
+        self._arguments: dict[str, Any] = {}
+        self._report = Report(self.log, self.parent, str(self.kernel_id or ""))
         self._is_fallback = False
-        self._tail: StderrTail | None = None
-        self._sockets: SocketDirectory | None = None
+        #: Whether the kernel answers, and nobody has asked for its end.
+        self._is_up = False
         try:
             self.configure(options)
         except SpackKernelError as error:
@@ -115,89 +99,62 @@ class SpackProvisioner(KernelTraits):
         KernelStartError
             When a first start fails; on a restart, the fallback kernel is launched instead.
         """
+        self._report.begin()
+        self._is_fallback = self._is_up = False
+        self._leave_pending_kernels()
+        spawn.unfinished(self, self._abandon)
+        try:
+            return await self._pre_launch(kwargs)
+        except BaseException:
+            self._abandon()
+            raise
+
+    async def _pre_launch(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         told = kwargs.pop("env", None)
         base = told or dict(os.environ)
-        directory = kwargs.get("cwd")
-        self._is_fallback = False
         try:
-            plan, environment = await _in_thread(
-                lambda: self._prepare(base, told=bool(told), directory=directory)
-            )
+            prepared = await self._prepare(base, bool(told), kwargs)
             # jupyter_client encrypts since 8.9. We know only of ipykernel whether it can.
             policy = getattr(self.parent, "transport_encryption", "disabled")
             own = starts_ipykernel(kernel_command(self.kernel_spec.argv))
-            encryption = encryption_options(plan, policy) if own else {}
+            encryption = encryption_options(prepared, policy) if own else {}
             if getattr(self.parent, "transport", "tcp") == "ipc":
                 await self._place_sockets()
         except SpackKernelError as error:
+            self._report.refused(error)
             if not self._started:
                 raise self._start_error(error) from None
             return await self._pre_launch_fallback(error, env=base, **kwargs)
-        self._plan, self._environment = plan, environment
-        for note in plan.notes:
-            self.log.debug("spack kernel: %s: %s", note.topic, note.text)
-        try:
-            kwargs = await super().pre_launch(env=environment, **encryption, **kwargs)
-            # The base class has set the kernelspec's variables again, without merging PYTHONPATH.
-            kwargs["env"] = environment
-            command = plan.command(kernel_command(kwargs["cmd"]))
-            if plan.interpreter is not None:
-                facts, environment = plan.interpreter.info, kwargs["env"]
-                command, kwargs["env"] = await _in_thread(
-                    lambda: through_launcher(
-                        command, environment, facts, index=self._request.import_index
-                    )
-                )
-            kwargs["cmd"] = command
-        except Exception:
-            if not self._started:
-                await self._leave_nothing()
-            raise
+        self._prepared = prepared
+        self._report.planned(prepared)
+        for topic, text in prepared.notes:
+            self.log.debug("spack kernel: %s: %s", topic, text)
+        self._arguments = {"env": prepared.environment, **encryption, **kwargs}
+        kwargs = await super().pre_launch(**self._arguments)
+        # The base class has set the kernelspec's variables again, without merging PYTHONPATH.
+        kwargs["env"] = prepared.environment
+        command = kernel_command(kwargs["cmd"])
+        kwargs["cmd"] = [*prepared.head, *command[prepared.replaced :]]
         return kwargs
 
-    def _prepare(
-        self, base: dict[str, str], *, told: bool, directory: str | None
-    ) -> tuple[KernelPlan, dict[str, str]]:
-        """Return the plan and the environment to start with. Runs in a thread."""
+    async def _prepare(self, base: dict[str, str], told: bool, kwargs: dict[str, Any]) -> Prepared:
+        """Return what the helper of the store says is needed for the start."""
         request = self._request = self.request()
-        settings = request.env
-        base = {**base, **{name: settings[name] for name in SETTINGS if name in settings}}
-        try:
-            if request.from_notebook:
-                refuse_contradiction(request)
-                notebook = notebook_path(base, told=told, directory=directory)
-                plan = self._plan_of(notebook)
-            else:
-                plan = _planner.plan(request, base)
-            environment = plan.environment(
-                base,
-                env=settings,
-                keep=request.keep_env,
-                user_site=request.user_site,
-            )
-        except SpackKernelError:
-            raise
-        except Exception as error:
-            raise self._defect(error, "plan") from error
-        return plan, environment
-
-    def _defect(self, error: Exception, doing: str) -> SpackKernelError:
-        """Return an unexpected exception as a SpackKernelError, and log its traceback."""
-        if isinstance(error, SpackKernelError):
-            return error
-        self.log.error("spack-kernel failed to %s a kernel", doing, exc_info=error)
-        return SpackKernelError(
-            f"spack-kernel failed: {type(error).__name__}: {error}",
-            hint="This is a defect in spack-kernel; the server's log has the details.",
+        self._report.requested(request)
+        argv = [*self.kernel_spec.argv, *kwargs.get("extra_arguments", ())]
+        self._question = Prepare(
+            request=request,
+            base=base,
+            told=told,
+            directory=os.fspath(kwargs.get("cwd") or ""),
+            command=kernel_command(argv),
+            debug=self.log.isEnabledFor(logging.DEBUG)
+            or logging.getLogger("spack_kernel").isEnabledFor(logging.DEBUG),
         )
-
-    def _plan_of(self, notebook: Path) -> KernelPlan:
-        """Return the plan for the specs that a notebook needs."""
-        wanted = read_notebook_spec(notebook)
-        try:
-            return _planner.plan(wanted.request(self._request))
-        except SpackKernelError as error:
-            raise notebook_error(error, notebook, wanted) from error
+        answer = asyncio.wrap_future(ask(request.stores, self._question, request.plan_timeout))
+        prepared, _ = await spawn.unless_stopping(answer, self._is_server_stopping)
+        assert isinstance(prepared, Prepared)
+        return prepared
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Start the process, and wait until the kernel answers.
@@ -205,33 +162,54 @@ class SpackProvisioner(KernelTraits):
         Raises
         ------
         KernelStartError
-            When it cannot be executed or ends before it answers; on a restart, the fallback
-            kernel is launched instead.
+            When it cannot be executed, ends before it answers, or does not listen in time; on a
+            restart, the fallback kernel is launched instead.
         """
         environment = dict(kwargs["env"])
         try:
-            await self._launch(cmd, kwargs)
-            if not self._is_fallback:
-                await self._watch(cmd)
+            await spawn.unless_stopping(self._launch(cmd, kwargs), self._is_server_stopping)
         except Exception as caught:
-            error = self._defect(caught, "start")
+            error = self._defect(caught)
+            self._report.refused(error)
+            await self._end_process()
             if not self._started or self._is_fallback:
-                await self._leave_nothing()
+                self._abandon()
                 raise self._start_error(error) from None
+            self._is_fallback = True
             kwargs["env"] = self._fallback_environment(error, environment)
             await self._launch(self._fallback_command(), kwargs)
+        except BaseException:
+            self._abandon()
+            raise
+        self._is_up = not self._is_fallback
+        if self._is_up:
+            self._report.started(again=self._started)
         self._started = True
         return self.connection_info
 
     async def _launch(self, cmd: list[str], kwargs: dict[str, Any]) -> None:
+        """Start the process, and return when it answers; if a port is taken, try others."""
+        for attempt in range(1, _PORT_ATTEMPTS + 1):
+            await self._spawn(cmd, kwargs)
+            try:
+                return None if self._is_fallback else await self._watch(cmd)
+            except PortTakenError as error:
+                await self._end_process()
+                may_change = not self._started and attempt < _PORT_ATTEMPTS
+                if not may_change or not await self._change_ports(self._arguments):
+                    raise
+                self.log.warning("spack-kernel: %s; trying others", error.summary)
+        return None
+
+    async def _spawn(self, cmd: list[str], kwargs: dict[str, Any]) -> None:
         options = self._scrub_kwargs(kwargs)
         self._tail = None
         if options.get("stderr") is None and not options.get("independent"):
             self._tail = StderrTail(echo=self._request.echo_stderr)
             options["stderr"] = self._tail.write_end
+        timeout = self._request.start_timeout or None
         try:
-            # In a thread: execve(2) returns only after reading the executable, which may be slow.
-            self.process = await _in_thread(lambda: launch_kernel(cmd, **options))
+            self.process = await spawn.Spawn(cmd, options, self._tail).process(timeout)
         except ValueError as error:
             raise KernelSpecError(
                 f"the kernel cannot be started: {error}",
@@ -239,6 +217,13 @@ class SpackProvisioner(KernelTraits):
                 hint="Check the kernelspec's `argv` and `env`: no value can contain a NUL "
                 "character, and no variable name a `=`.",
             ) from error
+        except asyncio.TimeoutError:
+            raise KernelSilentError(
+                f"the kernel's program could not be executed within {timeout:g} s",
+                details=[f"  {cmd[0]}"],
+                hint="Its file system may hang: ask the administrators whether it is available on "
+                "this machine.\n`start_timeout` in the kernel.json sets the time limit.",
+            ) from None
         except OSError as error:
             long = too_long(kwargs["env"]) if is_too_long(error) else None
             cause = length_cause(*long) if long else None
@@ -251,85 +236,103 @@ class SpackProvisioner(KernelTraits):
                 ],
                 hint=cause.hint if cause else "",
             ) from error
-        finally:
-            if self._tail is not None:
-                self._tail.opened()
         self.pid = self.process.pid
         # launch_kernel makes the process the leader of a session, hence of a group.
         self.pgid = self.process.pid
         self.cwd = kwargs.get("cwd") or Path.cwd()
 
     async def _watch(self, cmd: list[str]) -> None:
-        """Return when the kernel answers or `start_timeout` expires; raise if it ends earlier."""
-        connection = {"transport": getattr(self.parent, "transport", "tcp"), **self.connection_info}
-        deadline = time.monotonic() + self._request.start_timeout
+        """Return when the kernel answers, or if it listens when `start_timeout` expires."""
+        connection, timeout = self._connection(), self._request.start_timeout
+        deadline = time.monotonic() + timeout
         reply: FirstReply | None = None
         try:
             while time.monotonic() < deadline:
                 if reply is not None and reply.came():
                     return
                 status = await self.poll()
+                lines = await self.last_words() if status is not None else self._lines()
+                if is_port_taken(connection, lines, has_ended=status is not None):
+                    # ipykernel may go on running then, without ever listening.
+                    raise PortTakenError(
+                        f"a port of the kernel of {self._name} is used by another program",
+                        details=shown(lines),
+                        hint="Start it again.",
+                    )
                 if status is not None:
-                    lines = await self.last_words()
                     await self.wait()
-                    raise self._died(cmd, status, lines, listened=reply is not None)
+                    death = Death(status, lines, reply is not None)
+                    raise await self._died(death, "during startup", cmd)
                 if reply is None and self.parent is not None and await is_listening(connection):
                     reply = FirstReply(self.parent.context, connection)
                 await asyncio.sleep(_WATCH_INTERVAL)
         finally:
             if reply is not None:
                 reply.close()
-
-    def _died(
-        self,
-        cmd: list[str],
-        status: int,
-        lines: list[str],
-        *,
-        listened: bool = False,
-        when: str = "during startup",
-    ) -> KernelDiedError:
-        """Return the error for a kernel whose process ended."""
-        plan = self._plan
-        assert plan is not None
-        while lines and not lines[-1].strip():
-            lines.pop()
-        # `check` already does that.
-        again = "" if getattr(self.parent, "is_check", False) else self._check_command(plan)
-        hint = f"`{again}` starts it step by step." if again else ""
-        details = [f"  {' '.join(cmd[:3])} …"] if cmd else []
-        details += [f"  | {line}" for line in lines[-_SHOWN_LINES:]]
-        cause = diagnose(plan, status, lines, self._environment)
-        if cause is not None:
-            details += cause.details
-            hint = f"{cause.hint}\n{hint}".strip()
-        if listened and (cause is None or not cause.details):
-            directory = f"{ipython_directory(self._environment)}/profile_default"
-            details.append(
-                "  it was already listening: IPython then runs its startup files and extensions"
-            )
-            hint = f"Check the files in {directory}/startup, or move it away.\n{hint}".strip()
-        return KernelDiedError(
-            f"the kernel of {plan.source.name} ended {when}: {describe_exit(status)}",
-            details=details,
-            hint=hint,
+        if reply is not None or self.parent is None or not timeout:
+            return
+        raise KernelSilentError(
+            f"the kernel of {self._name} did not listen on its ports within {timeout:g} s",
+            details=[f"  {' '.join(cmd[:3])} …", *shown(self._lines())],
+            hint="It was killed. If its file system is slow, set `start_timeout` in the "
+            "kernel.json, or\nc.SpackProvisioner.start_timeout in the server's configuration, to "
+            "a longer time.",
         )
 
-    def _check_command(self, plan: KernelPlan) -> str:
-        """Return the command that starts this kernel again, with the same settings."""
-        file = self._kernel_file
-        if file:
-            return f"spack-kernel check {shlex.quote(Path(file).parent.name)}"
-        if self._request.from_notebook:
-            words = [word for path in store_paths(plan.store) for word in ("--store", path)]
-        else:
-            words = KernelRequest.from_config(self.given).to_words("check")
-        queries = (
-            []
-            if self._request.environment or self._request.view
-            else [f"/{s.hash[:7]}" for s in plan.specs]
-        )
-        return shlex.join(["spack-kernel", "check", *words, *queries])
+    def _connection(self) -> dict[str, Any]:
+        return {"transport": getattr(self.parent, "transport", "tcp"), **self.connection_info}
+
+    async def post_launch(self, **kwargs: Any) -> None:
+        """Make sure that a start that is cancelled from now on leaves no kernel."""
+        await super().post_launch(**kwargs)
+        if self._is_up and self.parent is not None:
+            self._iopub = IopubWatch(self._connection())
+        loop, task, process = asyncio.get_running_loop(), asyncio.current_task(), self.process
+        if task is not None:
+            task.add_done_callback(lambda task: self._abandon(process) if task.cancelled() else 0)
+        # After a last pause, jupyter_client's managers note that the kernel is ready.
+        ready = getattr(self.parent, "_ready", None)
+
+        def look(*, again: bool) -> None:
+            if ready is None or ready.done():
+                spawn.finished(self)
+            elif again:
+                loop.call_later(_COMPLETION, lambda: look(again=False))
+            else:
+                self._abandon(process)
+
+        loop.call_later(_COMPLETION, lambda: look(again=True))
+
+    # -- dying --
+
+    async def poll(self) -> int | None:
+        """Return the exit status, None while the kernel runs; report an end nobody asked for."""
+        status = await super().poll()
+        if self._is_up and self._iopub is not None:
+            self._iopub.running()
+        if status is not None and self._is_up and self.process is not None:
+            self._is_up = False
+            if not getattr(self.parent, "shutting_down", False):
+                await self._report_death(status)
+        return status
+
+    async def send_signal(self, signum: int) -> None:
+        """Send a signal to the kernel's process group."""
+        self._is_up &= signum not in spawn.ENDING
+        await super().send_signal(signum)
+
+    async def shutdown_requested(self, restart: bool = False) -> None:
+        """Note that the kernel was asked to end."""
+        self._is_up = False
+        await super().shutdown_requested(restart=restart)
+
+    async def _report_death(self, status: int) -> None:
+        death = Death(status, await self.last_words())
+        error = await self._died(death, "while it was running")
+        self._report.died(status, error)
+        if status and self._iopub is not None:
+            await tell_notebook(self._iopub, str(error))
+        self._close_iopub()
 
     async def died(self, when: str) -> KernelDiedError:
         """Return the error for a kernel whose process has ended, with the cause if it is known.
@@ -339,60 +342,59 @@ class SpackProvisioner(KernelTraits):
         when : str
             When it ended, such as "before it answered".
         """
-        status = await self.poll()
-        lines = await self.last_words()
-        return self._died([], status or 0, lines, when=when)
+        return await self._died(Death(await self.poll() or 0, await self.last_words()), when)
+
+    async def _died(
+        self, death: Death, when: str, command: list[str] | None = None
+    ) -> KernelDiedError:
+        assert self._question is not None
+        assert self._prepared is not None
+        # `check` already does that.
+        is_check = getattr(self.parent, "is_check", False)
+        again = (self._kernel_file, self._request, self.given, self._prepared)
+        return await explain(
+            death,
+            when,
+            self._question,
+            self._prepared,
+            command=command or (),
+            again="" if is_check else check_command(*again),
+        )
+
+    def _lines(self) -> list[str]:
+        return self._tail.lines() if self._tail else []
 
     async def last_words(self) -> list[str]:
         """Return the last lines of the kernel's standard error, if we captured it."""
-        tail = self._tail
-        return await _in_thread(lambda: tail.lines(wait=0.5)) if tail else []
+        return await self._tail.last_lines() if self._tail else []
 
     # -- failing --
+
+    @property
+    def _name(self) -> str:
+        return self._prepared.name if self._prepared is not None else "the spec"
+
+    def _defect(self, error: Exception) -> SpackKernelError:
+        """Return an unexpected exception as a SpackKernelError, and log its traceback."""
+        if isinstance(error, SpackKernelError):
+            return error
+        self.log.error("spack-kernel failed to start a kernel", exc_info=error)
+        return SpackKernelError(
+            f"spack-kernel failed: {type(error).__name__}: {error}",
+            hint="This is a defect in spack-kernel; the server's log has the details.",
+        )
 
     def _start_error(self, error: SpackKernelError) -> Exception:
         # Imported late: tornado is slow to import, and only a server has it loaded already.
         from spack_kernel.jupyter.failure import KernelStartError
 
-        # jupyter_client keeps a failed start in its pending kernels, and a server that is then
-        # stopped fails on it and never exits.
-        pending = getattr(getattr(self.parent, "parent", None), "_pending_kernels", {})
-        if not getattr(self, "_started", False):
-            pending.pop(getattr(self.parent, "kernel_id", None), None)
         is_check = getattr(self.parent, "is_check", False)
         return KernelStartError(error, "" if is_check else self._kernel_file)
-
-    async def _place_sockets(self) -> None:
-        """Place the sockets in a directory where their paths are short enough."""
-        manager = self.parent
-        if manager is not None and not fits(manager.ip):
-            self._sockets = await _in_thread(lambda: SocketDirectory(os.environ))
-            self._former_ip, manager.ip = manager.ip, self._sockets.ip
-            self.log.debug("spack kernel: its sockets are in %s", self._sockets.path)
-
-    async def cleanup(self, restart: bool = False) -> None:
-        """Release the ports and the sockets' directory, unless the kernel restarts."""
-        await super().cleanup(restart=restart)
-        if self._sockets is not None and self.parent is not None and not restart:
-            self._sockets.remove()
-            self._sockets, self.parent.ip = None, self._former_ip
-
-    async def _leave_nothing(self) -> None:
-        """Release everything that a failed start has acquired."""
-        if self.parent is not None:
-            self.parent.cleanup_connection_file()
-            self.parent.cleanup_ipc_files()
-        if self.process is not None:
-            await self.kill()
-            await self.wait()
-        await self.cleanup(restart=False)
-        self.ports_cached = False
 
     async def _pre_launch_fallback(
         self, error: SpackKernelError, env: dict[str, str], **kwargs: Any
     ) -> dict[str, Any]:
         self._is_fallback = True
-        self.log.error("spack kernel cannot restart: %s", error)
         kwargs = await super().pre_launch(env=self._fallback_environment(error, env), **kwargs)
         kwargs["cmd"] = self._fallback_command()
         return kwargs
@@ -410,9 +412,5 @@ class SpackProvisioner(KernelTraits):
     async def get_provisioner_info(self) -> dict[str, Any]:
         """Return what another process needs to take over: the base class's data and our hashes."""
         info = await super().get_provisioner_info()
-        info["spack_hashes"] = [spec.hash for spec in self._plan.specs] if self._plan else []
+        info["spack_hashes"] = [h for _, h in self._prepared.specs] if self._prepared else []
         return info
-
-
-async def _in_thread(function: Callable[[], _T]) -> _T:
-    return await asyncio.get_running_loop().run_in_executor(_threads, function)

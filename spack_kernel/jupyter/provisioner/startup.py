@@ -8,22 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import selectors
 import socket
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import zmq
-from jupyter_client.session import Session
+from jupyter_client.connect import port_names
+
+from .connections import address_of, encrypt, session_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _KEPT_LINES = 40
 _KEPT_CHARACTERS = 1000
 _CHUNK = 65536
+
+#: Seconds to wait for the rest of what a process has printed that has ended.
+_CLOSING = 0.5
 
 
 class StderrTail:
@@ -55,11 +62,18 @@ class StderrTail:
             self._closed_write_end = True
             os.close(self.write_end)
 
-    def lines(self, wait: float = 0.0) -> list[str]:
-        """Return the last lines, after waiting at most `wait` seconds for the pipe to close."""
-        self._closed.wait(wait)
+    def lines(self) -> list[str]:
+        """Return the last lines so far."""
         rest = [self._decode(self._rest)] if self._rest else []
         return [*self._lines, *rest][-_KEPT_LINES:]
+
+    async def last_lines(self) -> list[str]:
+        """Return the last lines of a process that has ended."""
+        deadline = time.monotonic() + _CLOSING
+        # A child of the process may keep the pipe open.
+        while not self._closed.is_set() and time.monotonic() < deadline:
+            await asyncio.sleep(0.005)
+        return self.lines()
 
     def take(self, data: bytes) -> None:
         """Add data that was read from the pipe; no data means that it was closed."""
@@ -148,19 +162,9 @@ class FirstReply:
         own: zmq.Context[zmq.Socket[bytes]] = zmq.Context.shadow(context.underlying)
         self._socket = own.socket(zmq.DEALER)
         self._socket.linger = 0
-        public, secret = connection.get("curve_publickey"), connection.get("curve_secretkey")
-        if public and secret:
-            # As in jupyter_client: both ends use the key pair of the connection.
-            self._socket.curve_publickey = self._socket.curve_serverkey = _bytes(public)
-            self._socket.curve_secretkey = _bytes(secret)
-        separator = "-" if connection["transport"] == "ipc" else ":"
-        address = f"{connection['ip']}{separator}{connection['shell_port']}"
-        self._socket.connect(f"{connection['transport']}://{address}")
-        session = Session(
-            key=_bytes(connection.get("key", b"")),
-            signature_scheme=connection.get("signature_scheme") or "hmac-sha256",
-        )
-        session.send(self._socket, "kernel_info_request", {})
+        encrypt(self._socket, connection)
+        self._socket.connect(address_of(connection, "shell_port"))
+        session_of(connection).send(self._socket, "kernel_info_request", {})
 
     def came(self) -> bool:
         """Return whether the kernel has answered."""
@@ -171,8 +175,34 @@ class FirstReply:
         self._socket.close(linger=0)
 
 
-def _bytes(value: str | bytes) -> bytes:
-    return value.encode() if isinstance(value, str) else value
+def is_port_taken(connection: Mapping[str, Any], lines: Sequence[str], *, has_ended: bool) -> bool:
+    """Return whether a kernel cannot start because another program has one of its ports.
+
+    Parameters
+    ----------
+    connection : mapping
+        The connection information, with ``transport``.
+    lines : sequence of str
+        The last lines that it printed.
+    has_ended : bool
+        Whether it has ended; while it runs, only what it printed counts.
+    """
+    if connection["transport"] != "tcp":
+        return False
+    if any(os.strerror(errno.EADDRINUSE) in line for line in lines):
+        return True
+    if not has_ended:
+        return False
+    family = socket.AF_INET6 if ":" in str(connection["ip"]) else socket.AF_INET
+    for name in port_names:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((connection["ip"], connection[name]))
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    return True
+    return False
 
 
 async def is_listening(connection: Mapping[str, Any]) -> bool:

@@ -8,7 +8,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .diagnosis import (
         diagnose as diagnose,
-        ipython_directory as ipython_directory,
     )
     from .length_limits import (
         is_too_long as is_too_long,
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "diagnosis": "diagnose ipython_directory",
+        "diagnosis": "diagnose",
         "length_limits": "is_too_long length_cause too_long",
         "plan": "KERNEL_COMMAND KernelPlan plan_kernel",
         "plan_json": "plan_dict",

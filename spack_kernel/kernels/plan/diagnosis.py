@@ -219,13 +219,5 @@ def _killed(status: int | None) -> Cause | None:
     return Cause((), "It was killed, often by a memory limit of the machine or the batch system.")
 
 
-# -- the environment -----------------------------------------------------------------------------
-
-
-def ipython_directory(environment: Mapping[str, str]) -> str:
-    """Return where IPython keeps the user's startup files."""
-    return environment.get("IPYTHONDIR") or f"{environment.get('HOME') or '~'}/.ipython"
-
-
 def _label(spec: Spec | None) -> str:
     return spec.label if spec is not None else "py-ipykernel"

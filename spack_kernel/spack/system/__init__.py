@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .file_checks import Check as Check
     from .ownership import run_as as run_as
-    from .processes import run as run
+    from .processes import kill_running as kill_running, run as run
     from .text import printable as printable
 
 __getattr__, __dir__, __all__ = attach(
@@ -17,7 +17,7 @@ __getattr__, __dir__, __all__ = attach(
         "": "file_checks",
         "file_checks": "Check",
         "ownership": "run_as",
-        "processes": "run",
+        "processes": "kill_running run",
         "text": "printable",
     },
 )

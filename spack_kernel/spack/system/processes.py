@@ -23,6 +23,9 @@ _CHUNK = 65536
 #: Seconds to wait until a killed program is gone; one that waits for a disk might never be.
 _GRACE = 1.0
 
+#: The programs that are running now; each is the leader of a process group.
+_running: set[int] = set()
+
 
 class Output(NamedTuple):
     """What a program printed, and its exit status (negative: the signal that ended it)."""
@@ -96,6 +99,7 @@ def run(
     assert process.stdout is not None
     assert process.stderr is not None
     lines = _Lines(on_line)
+    _running.add(process.pid)
     try:
         stdout, stderr = _read_all(process, time.monotonic() + timeout, limit, lines)
     except _LateError:
@@ -103,6 +107,7 @@ def run(
     finally:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
+        _running.discard(process.pid)
         process.stdout.close()
         process.stderr.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -110,6 +115,13 @@ def run(
     return Output(
         stdout.decode(errors="replace"), stderr.decode(errors="replace"), process.returncode
     )
+
+
+def kill_running() -> None:
+    """Kill all programs that threads of this process run now, before it ends without them."""
+    for pid in tuple(_running):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
 
 
 @contextlib.contextmanager

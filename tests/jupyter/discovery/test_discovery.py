@@ -7,7 +7,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,13 @@ from traitlets import TraitError
 from spack_kernel.demo import DemoStore
 from spack_kernel.jupyter.discovery import watch
 from spack_kernel.jupyter.discovery.manager import SpackKernelSpecManager, UnknownKernelError
-from spack_kernel.jupyter.discovery.offers import OfferFilter
-from spack_kernel.jupyter.discovery.store_listing import Listing, list_store
 from spack_kernel.jupyter.errors import KernelSpecError
 from spack_kernel.jupyter.failure import KernelStartError
 from spack_kernel.jupyter.kernelspecs.files import RESOURCES
+from spack_kernel.jupyter.offers.listing import Look, look_at
+from spack_kernel.jupyter.offers.offers import OfferFilter
 from spack_kernel.spack import Store
+from spack_kernel.spack.system import Check, file_checks
 from tests.demo_versions import NUMPY
 from tests.jupyter.conftest import Running, WriteKernel, execute
 from tests.jupyter.discovery.test_offers import implicit, site
@@ -73,10 +74,18 @@ class Held:
         self.go = threading.Event()
         self.calls = 0
 
-    def __call__(self, paths: tuple[str, ...], selection: OfferFilter, timeout: float) -> Listing:
+    def __call__(
+        self,
+        paths: tuple[str, ...],
+        selection: OfferFilter,
+        checks: Sequence[Check],
+        timeout: float,
+    ) -> Look:
+        if checks and file_checks.unchanged(checks):
+            return Look(None, None, list(checks))
         self.calls += 1
         self.go.wait(60)
-        return list_store(paths, selection)
+        return look_at(paths, selection, checks)
 
 
 @pytest.fixture

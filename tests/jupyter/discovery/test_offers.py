@@ -7,12 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from spack_kernel.jupyter.discovery.offers import OfferFilter, Offers, offers_of
-from spack_kernel.jupyter.discovery.store_listing import (
-    SlowStoreError,
-    list_in_subprocess,
-    list_store,
-)
+from spack_kernel.jupyter.errors import SlowStoreError
+from spack_kernel.jupyter.helper import look_through_helper
+from spack_kernel.jupyter.offers.listing import list_store
+from spack_kernel.jupyter.offers.offers import OfferFilter, Offers, offers_of
 from spack_kernel.spack import Store
 from spack_kernel.spack.errors import StoreNotFound
 from spack_kernel.spack.system import file_checks
@@ -241,7 +239,9 @@ class TestApart:
         store.write()
         selection = OfferFilter(queries=("py-numpy", "py-nothing"), also=(python,))
         here = list_store([str(tmp_path)], selection)
-        apart = list_in_subprocess([str(tmp_path)], selection, 60)
+        look = look_through_helper([str(tmp_path)], selection, [], 60)
+        apart = look.listing
+        assert apart is not None
         assert (apart.offers, apart.packages) == (here.offers, here.packages)
         assert [tuple(question) for question in apart.checks] == here.checks
         assert file_checks.unchanged(apart.checks)
@@ -255,10 +255,11 @@ class TestApart:
         assert sorted(key for key, _ in listing.find("")) == sorted(store.records)
 
     def test_an_error_has_the_words_of_the_store(self, tmp_path: Path) -> None:
-        with pytest.raises(StoreNotFound, match="there is no directory") as told:
-            list_in_subprocess([str(tmp_path / "none")], OfferFilter(), 60)
-        assert "install tree" in told.value.hint
+        look = look_through_helper([str(tmp_path / "none")], OfferFilter(), [], 60)
+        assert isinstance(look.error, StoreNotFound)
+        assert "there is no directory" in look.error.summary
+        assert "install tree" in look.error.hint
 
     def test_one_that_takes_too_long_is_ended(self, tmp_path: Path) -> None:
         with pytest.raises(SlowStoreError, match=r"reading the store timed out after 0\.01 s"):
-            list_in_subprocess([str(tmp_path)], OfferFilter(), 0.01)
+            look_through_helper([str(tmp_path)], OfferFilter(), [], 0.01)

@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -265,37 +264,6 @@ def test_many_kernels_in_a_row_leave_nothing(
     from jupyter_client.connect import LocalPortCache
 
     assert LocalPortCache.instance().currently_used_ports == set()
-
-
-def test_the_event_loop_is_free_while_a_slow_store_is_read(
-    libensemble: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A real delay makes reading the store slow; the event loop must not block meanwhile."""
-    from spack_kernel.jupyter.provisioner import provisioner as module
-    from spack_kernel.spack.database.database import Database
-
-    read = Database.read
-
-    def slow(*args: Any, **options: Any) -> Database:
-        time.sleep(1.0)
-        return read(*args, **options)
-
-    monkeypatch.setattr(Database, "read", slow)
-    monkeypatch.setattr(module, "_planner", type(module._planner)())
-
-    async def longest_pause() -> float:
-        manager = AsyncKernelManager(kernel_name=libensemble)
-        task = asyncio.create_task(manager.start_kernel())
-        longest, last = 0.0, time.perf_counter()
-        while not task.done():
-            await asyncio.sleep(0.005)
-            now = time.perf_counter()
-            longest, last = max(longest, now - last), now
-        await task
-        await manager.shutdown_kernel(now=True)
-        return longest
-
-    assert asyncio.run(longest_pause()) < 0.9
 
 
 def test_connection_files_are_private(libensemble: str, start: Start) -> None:

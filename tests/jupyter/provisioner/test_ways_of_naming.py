@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +15,8 @@ from jupyter_client.manager import KernelManager
 from spack_kernel.demo import DemoStore
 from spack_kernel.jupyter.discovery.manager import SpackKernelSpecManager
 from spack_kernel.jupyter.failure import KernelStartError
+from spack_kernel.jupyter.helper import Prepared
 from spack_kernel.jupyter.provisioner.provisioner import SpackProvisioner
-from spack_kernel.kernels.plan.plan import KernelPlan
 from tests.jupyter.conftest import WriteKernel
 from tests.spack_instance import make_instance
 
@@ -65,9 +66,9 @@ WAYS: dict[str, Way] = {
 }
 
 
-def prepared(config: dict[str, Any]) -> tuple[KernelPlan, dict[str, str]]:
+def prepared(config: dict[str, Any]) -> Prepared:
     provisioner = SpackProvisioner(kernel_spec=KernelSpec(argv=["python"]), **config)
-    return provisioner._prepare(dict(os.environ), told=False, directory=None)
+    return asyncio.run(provisioner._prepare(dict(os.environ), False, {}))
 
 
 @pytest.mark.parametrize("optional", [False, True], ids=["alone", "with other traits"])
@@ -81,7 +82,7 @@ def test_the_provisioner(
     monkeypatch: Patch,
 ) -> None:
     given = {"spec": "py-libensemble", "store": str(demo_store.root)}
-    plain, _ = prepared(given)
+    plain = prepared(given)
     trait, around = WAYS[way]
     value = trait(demo_store.root, instance)
     config: dict[str, Any] = {"spec": "py-libensemble"}
@@ -92,11 +93,11 @@ def test_the_provisioner(
         config |= {"env": {"A": "1"}, "user_site": False, "load_modules": False, "modules": []}
     with pytest.MonkeyPatch.context() as patch:
         around(demo_store.root, instance, patch)
-        plan, environment = prepared(config)
-    assert [spec.hash for spec in plan.specs] == [demo_store.hash("py-libensemble")]
-    assert environment["PYTHONPATH"].startswith(f"{demo_store.root}/")
-    assert environment.get("A") == ("1" if optional else None)
-    assert plan.pythonpath == plain.pythonpath
+        found = prepared(config)
+    assert [dag_hash for _, dag_hash in found.specs] == [demo_store.hash("py-libensemble")]
+    assert found.environment["PYTHONPATH"].startswith(f"{demo_store.root}/")
+    assert found.environment.get("A") == ("1" if optional else None)
+    assert found.environment["PYTHONPATH"] == plain.environment["PYTHONPATH"]
 
 
 def test_a_kernel_of_no_store_says_where_it_looked(

@@ -1,0 +1,30 @@
+"""The helper: a process of its own that answers a server's questions about one store.
+
+The server itself never touches a store, so a file system that hangs cannot hold it up. `client` is
+the server's side, `process` the helper's, `messages` what they say to each other, and `answers`
+how the helper finds its answers.
+"""
+
+from __future__ import annotations
+
+from spack_kernel._lazy import attach
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .client import ask as ask, close as close, look_through_helper as look_through_helper
+    from .messages import (
+        Diagnose as Diagnose,
+        Diagnosis as Diagnosis,
+        Prepare as Prepare,
+        Prepared as Prepared,
+        Survey as Survey,
+        Surveyed as Surveyed,
+    )
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "client": "ask close look_through_helper",
+        "messages": "Diagnose Diagnosis Prepare Prepared Survey Surveyed",
+    },
+)

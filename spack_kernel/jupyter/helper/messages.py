@@ -1,0 +1,258 @@
+"""What a server asks a helper, what the helper answers, and how both are written.
+
+A frame is two lengths in bytes, a JSON text, and data that is not JSON: decoding a listing of
+50,000 packages as JSON would take the server longer than reading it.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import Any, ClassVar
+
+import msgspec
+
+from spack_kernel.jupyter.offers import OfferFilter, Offers
+from spack_kernel.kernels.request import KernelRequest
+
+_LENGTHS = struct.Struct(">II")
+
+#: The longest frame that is accepted; a listing of 50,000 specs has some megabytes.
+MAX_FRAME = 1 << 30
+
+
+class Prepare(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Ask for what a kernel's process needs; the answer is `Prepared`.
+
+    Attributes
+    ----------
+    request : KernelRequest
+        What the kernel is requested for.
+    base : dict of str to str
+        The environment of the server, or the one that it passes for this kernel.
+    told : bool
+        Whether the server passed that environment for this kernel.
+    directory : str
+        The kernel's working directory; empty if unknown.
+    command : list of str
+        The kernel's command, before the connection file is filled in.
+    debug : bool
+        Whether to also return the log of the planning at level DEBUG.
+    """
+
+    doing: ClassVar[str] = "planning the kernel"
+    #: Seconds for which a helper that has answered this is kept, because the next may be as warm.
+    keep: ClassVar[float] = 600.0
+
+    request: KernelRequest
+    base: dict[str, str]
+    told: bool = False
+    directory: str = ""
+    command: list[str] = []
+    debug: bool = False
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """What a kernel's process needs.
+
+    Attributes
+    ----------
+    head : list of str
+        The words that replace the first `replaced` words of the command.
+    replaced : int
+        Their number.
+    environment : dict of str to str
+        All variables of the process.
+    name : str
+        What the kernel is loaded from, for messages.
+    specs : list of (str, str)
+        Label and DAG hash of each root.
+    stores : list of str
+        The install trees: the local one, then its upstreams.
+    unencrypted : str
+        Why the connection to its ipykernel cannot be encrypted; empty when it can.
+    python_hash : str
+        The DAG hash of the Python that an ipykernel must be installed for; empty without one.
+    notes : list of (str, str)
+        Topic and text of each note of the plan.
+    log : list of (str, int, str)
+        Logger, level and text of what was logged.
+    """
+
+    head: list[str]
+    replaced: int
+    environment: dict[str, str]
+    name: str
+    specs: list[tuple[str, str]]
+    stores: list[str]
+    unencrypted: str = ""
+    python_hash: str = ""
+    notes: list[tuple[str, str]] = []
+    log: list[tuple[str, int, str]] = []
+
+
+class Diagnose(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Ask why a kernel ended; the answer is `Diagnosis`.
+
+    Attributes
+    ----------
+    prepare : Prepare
+        What it was started for.
+    status : int
+        Its exit status; negative: the signal that ended it.
+    lines : list of str
+        The last lines that it printed.
+    environment : dict of str to str
+        The environment it was started with.
+    """
+
+    doing: ClassVar[str] = "looking for the cause"
+    keep: ClassVar[float] = 10.0
+
+    prepare: Prepare
+    status: int
+    lines: list[str]
+    environment: dict[str, str]
+
+
+class Diagnosis(msgspec.Struct, frozen=True, tag=True):
+    """Why a kernel ended; both are empty if the cause is unknown.
+
+    Attributes
+    ----------
+    details : list of str
+        What was found.
+    hint : str
+        What to do.
+    """
+
+    details: list[str] = []
+    hint: str = ""
+
+
+class Survey(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Ask what a store offers; the answer is `Surveyed`, with the packages as data.
+
+    Attributes
+    ----------
+    stores : list of str
+        The local store, then its upstreams; if empty, it is discovered.
+    selection : OfferFilter
+        What to offer.
+    checks : list of Check
+        Those of an earlier answer: if all of them hold, nothing has changed. If empty, the store
+        is read in any case.
+    """
+
+    doing: ClassVar[str] = "reading the store"
+    keep: ClassVar[float] = 10.0
+
+    stores: list[str]
+    selection: OfferFilter
+    checks: list[Any] = []
+
+
+class Surveyed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """What a store offers; see `spack_kernel.jupyter.offers.Look`.
+
+    Attributes
+    ----------
+    offers : Offers or None
+        The kernels; None if nothing has changed, or the store cannot be read.
+    error : dict or None
+        Why it cannot be read; see `SpackKernelError.as_dict`.
+    checks : list of Check
+        What to check the next time.
+    """
+
+    offers: Offers | None = None
+    error: dict[str, Any] | None = None
+    checks: list[Any] = []
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """The answer to a question that ended in an error.
+
+    Attributes
+    ----------
+    error : dict
+        See `SpackKernelError.as_dict`.
+    traceback : str
+        That of an exception that is a defect; otherwise empty.
+    log : list of (str, int, str)
+        As in `Prepared`.
+    """
+
+    error: dict[str, Any]
+    traceback: str = ""
+    log: list[tuple[str, int, str]] = []
+
+
+class Hello(msgspec.Struct, frozen=True, tag=True):
+    """The first thing a helper says.
+
+    Attributes
+    ----------
+    pid : int
+        Its process number.
+    """
+
+    pid: int
+
+
+class Message(msgspec.Struct, frozen=True):
+    """A question or an answer.
+
+    Attributes
+    ----------
+    number : int
+        The question's number, which its answer repeats.
+    body : struct
+        The question or the answer.
+    """
+
+    number: int
+    body: Prepare | Diagnose | Survey | Prepared | Diagnosis | Surveyed | Failed | Hello
+
+
+def frame_of(message: Message, data: bytes = b"") -> bytes:
+    """Return a message, and data that belongs to it, as bytes."""
+    # A path may hold bytes that are not UTF-8, which json escapes and msgspec refuses.
+    text = json.dumps(msgspec.to_builtins(message), separators=(",", ":")).encode("ascii")
+    return b"".join((_LENGTHS.pack(len(text), len(data)), text, data))
+
+
+def take_frame(received: bytearray) -> tuple[Any, bytes] | None:
+    """Remove the first frame from what was received: a message as JSON types, and its data.
+
+    None if it is not complete yet. `message_of` reads the message.
+
+    Raises
+    ------
+    ValueError
+        When it is not JSON, or too long.
+    """
+    if len(received) < _LENGTHS.size:
+        return None
+    text, data = _LENGTHS.unpack_from(received)
+    end = _LENGTHS.size + text + data
+    if end > MAX_FRAME:
+        raise ValueError(f"a message of {end:,} bytes is too long")
+    if len(received) < end:
+        return None
+    start = _LENGTHS.size
+    content = json.loads(bytes(received[start : start + text]))
+    rest = bytes(received[start + text : end])
+    del received[:end]
+    return content, rest
+
+
+def message_of(content: object) -> Message:
+    """Return the message that `take_frame` returned as JSON types.
+
+    Raises
+    ------
+    msgspec.ValidationError
+        When it is not a message.
+    """
+    return msgspec.convert(content, Message)

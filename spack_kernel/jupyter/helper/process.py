@@ -1,0 +1,141 @@
+"""The helper's side: read questions from the server, and answer each in a thread.
+
+A question that waits for a file system waits alone. The process ends with its server, which it
+notices by the end of the connection.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import traceback
+import warnings
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from spack_kernel.jupyter.helper.messages import Diagnosis, Failed, Prepared, Surveyed
+
+_CHUNK = 1 << 18
+
+_sending = threading.Lock()
+
+
+class _Notes(threading.local):
+    """What came up while this thread answers."""
+
+    def __init__(self) -> None:
+        self.warned: list[str] = []
+        self.log: list[tuple[str, int, str]] = []
+        self.level = logging.WARNING
+
+
+_notes = _Notes()
+
+
+class _Collector(logging.Handler):
+    """Collects what a thread logs, for the log of the server."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno >= _notes.level:
+            _notes.log.append((record.name, record.levelno, record.getMessage()))
+
+
+def main(descriptor: int) -> None:
+    """Answer the questions that arrive on a socket until the server closes it.
+
+    Parameters
+    ----------
+    descriptor : int
+        The file descriptor of the socket.
+    """
+    # Not a child of the server: nothing that counts its children or waits for them meets it.
+    if os.fork():
+        os._exit(0)
+    from spack_kernel.jupyter.helper.messages import Hello, Message, frame_of, take_frame
+
+    signal.signal(signal.SIGTERM, lambda *_: _end())
+    # A store that is read again warns again, and the thread that reads it gets its warnings.
+    warnings.simplefilter("always")
+    warnings.showwarning = lambda message, *_, **__: _note_warning(str(message))
+    logger = logging.getLogger("spack_kernel")
+    logger.addHandler(_Collector())
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+    connection = socket.socket(fileno=descriptor)
+    connection.sendall(frame_of(Message(0, Hello(os.getpid()))))
+    received = bytearray()
+    while True:
+        data = connection.recv(_CHUNK)
+        if not data:
+            _end()
+        received += data
+        while (frame := take_frame(received)) is not None:
+            threading.Thread(target=_serve, args=(connection, frame[0]), daemon=True).start()
+
+
+def _serve(connection: socket.socket, content: Any) -> None:
+    """Answer one question."""
+    from spack_kernel.jupyter.helper.messages import Failed, Message, frame_of
+    from spack_kernel.spack.errors import SpackKernelError
+
+    data = b""
+    body: Prepared | Diagnosis | Surveyed | Failed
+    try:
+        body, data = _answer(content)
+    except SpackKernelError as error:
+        body = Failed(error.as_dict(), log=_notes.log)
+    except Exception as error:
+        defect = SpackKernelError(
+            f"spack-kernel failed: {type(error).__name__}: {error}",
+            hint="This is a defect in spack-kernel; the server's log has the details.",
+        )
+        body = Failed(defect.as_dict(), traceback.format_exc(), _notes.log)
+    frame = frame_of(Message(content["number"], body), data)
+    try:
+        with _sending:
+            connection.sendall(frame)
+    except OSError:
+        _end()
+
+
+def _answer(content: Any) -> tuple[Prepared | Diagnosis | Surveyed, bytes]:
+    from msgspec.structs import replace
+
+    from spack_kernel.jupyter.helper.answers import answer
+    from spack_kernel.jupyter.helper.messages import (
+        Diagnose,
+        Prepare,
+        Prepared,
+        Survey,
+        message_of,
+    )
+
+    question = message_of(content).body
+    assert isinstance(question, Prepare | Diagnose | Survey)
+    if isinstance(question, Prepare) and question.debug:
+        _notes.level = logging.DEBUG
+    body, data = answer(question, _notes.warned)
+    if isinstance(body, Prepared):
+        body = replace(body, log=_notes.log)
+    return body, data
+
+
+def _note_warning(text: str) -> None:
+    _notes.warned.append(text)
+    _notes.log.append((__name__, logging.WARNING, text))
+
+
+def _end() -> NoReturn:
+    """End at once, with everything that was started, whatever other threads wait for."""
+    from spack_kernel.spack.system import kill_running
+
+    kill_running()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[-1]))

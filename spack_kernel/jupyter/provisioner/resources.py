@@ -1,0 +1,146 @@
+"""What a kernel holds in the server: its process, ports, sockets and files; and their release."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from typing import TYPE_CHECKING, Any
+
+from jupyter_client.connect import LocalPortCache, port_names
+
+from spack_kernel.kernels.request import KernelRequest
+from spack_kernel.kernels.sockets import SocketDirectory, fits
+
+from . import spawn
+from .traits import KernelTraits
+
+if TYPE_CHECKING:
+    from .iopub import IopubWatch
+    from .startup import StderrTail
+
+#: Seconds to wait for a killed process; one that waits for a file system may never end.
+_KILL_TIMEOUT = 5.0
+
+
+class KernelResources(KernelTraits):
+    """Acquires what a kernel needs in the server, and releases it however a start ends."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._request = KernelRequest()
+        #: Whether a start has succeeded; then a failure is a failed restart.
+        self._started = False
+        self._tail: StderrTail | None = None
+        self._iopub: IopubWatch | None = None
+        self._sockets: SocketDirectory | None = None
+
+    # -- the server --
+
+    def _leave_pending_kernels(self) -> None:
+        """Remove this start from the manager's pending kernels.
+
+        jupyter_server waits for them when it stops, or fails on them and never exits.
+        """
+        managers = getattr(self.parent, "parent", None)
+        using = getattr(managers, "_using_pending_kernels", bool)
+        if not self._started and not using():
+            pending = getattr(managers, "_pending_kernels", {})
+            pending.pop(getattr(self.parent, "kernel_id", None), None)
+
+    def _is_server_stopping(self) -> bool:
+        server = getattr(getattr(self.parent, "parent", None), "parent", None)
+        return getattr(server, "_stopping", False) is True
+
+    # -- sockets and ports --
+
+    async def _place_sockets(self) -> None:
+        """Place the sockets in a directory where their paths are short enough."""
+        manager = self.parent
+        if manager is not None and not fits(manager.ip):
+            self._sockets = await asyncio.to_thread(SocketDirectory, os.environ)
+            self._former_ip, manager.ip = manager.ip, self._sockets.ip
+            self.log.debug("spack kernel: its sockets are in %s", self._sockets.path)
+
+    def _remove_sockets(self) -> None:
+        if self._sockets is not None and self.parent is not None:
+            self._sockets.remove()
+            self._sockets, self.parent.ip = None, self._former_ip
+
+    def _return_ports(self) -> None:
+        if self.ports_cached and self.parent is not None:
+            for port in self.parent.ports:
+                LocalPortCache.instance().return_port(port)
+        self.ports_cached = False
+
+    async def _change_ports(self, arguments: dict[str, Any]) -> bool:
+        """Choose new ports and write the connection file again.
+
+        Parameters
+        ----------
+        arguments : dict
+            Those of the base class's `pre_launch`.
+
+        Returns
+        -------
+        bool
+            False, and nothing changes, if the ports are not ours to choose.
+        """
+        manager = self.parent
+        if manager is None or manager.transport != "tcp":
+            return False
+        names = port_names if self.ports_cached else [*manager._random_port_names]
+        if not names:
+            return False
+        self._return_ports()
+        for name in names:
+            setattr(manager, name, 0)
+        manager.cleanup_connection_file()
+        await super().pre_launch(**arguments)
+        return True
+
+    # -- the end --
+
+    async def cleanup(self, restart: bool = False) -> None:
+        """Release the ports and the sockets' directory, unless the kernel restarts."""
+        self._close_iopub()
+        await super().cleanup(restart=restart)
+        if not restart:
+            self._remove_sockets()
+
+    def _close_iopub(self) -> None:
+        if self._iopub is not None:
+            self._iopub.close()
+            self._iopub = None
+
+    async def _end_process(self) -> None:
+        """Kill the process, and wait until it has ended."""
+        if self.process is not None:
+            await self.kill()
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self.wait(), _KILL_TIMEOUT)
+
+    def _abandon(self, process: object = None) -> None:
+        """Leave nothing of a start that nobody waits for any more.
+
+        Parameters
+        ----------
+        process : Popen, optional
+            The process that the start has led to: nothing happens if there is another by now.
+        """
+        if process is not None and process is not self.process:
+            return
+        spawn.finished(self)
+        if self.process is not None:
+            spawn.kill(self.process)
+        if process is not None or not self._started:
+            self._release()
+
+    def _release(self) -> None:
+        """Release everything that a start has acquired, apart from its process."""
+        self._close_iopub()
+        self._return_ports()
+        if self.parent is not None:
+            self.parent.cleanup_connection_file()
+            self.parent.cleanup_ipc_files()
+        self._remove_sockets()
