@@ -56,7 +56,9 @@ def main(descriptor: int) -> None:
     if os.fork():
         os._exit(0)
     from spack_kernel.jupyter.helper.messages import Hello, Message, frame_of, take_frame
+    from spack_kernel.spack.system import never_suspend
 
+    never_suspend()
     signal.signal(signal.SIGTERM, lambda *_: _end())
     # A store that is read again warns again, and the thread that reads it gets its warnings.
     warnings.simplefilter("always")

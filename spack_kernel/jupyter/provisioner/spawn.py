@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from jupyter_client.launcher import launch_kernel
 
 from spack_kernel.jupyter.errors import ServerStopsError
+from spack_kernel.spack.system import never_suspend
 
 if TYPE_CHECKING:
     import subprocess
@@ -57,6 +58,7 @@ class Spawn:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._is_given_up = False
+        never_suspend()
         threading.Thread(
             target=self._run, args=(command, options), name="spack-kernel-start", daemon=True
         ).start()

@@ -15,7 +15,7 @@ import msgspec
 from spack_kernel.kernels import user_cache
 from spack_kernel.kernels.errors import InterpreterError, repair_hint
 from spack_kernel.kernels.exits import describe_exit, last_lines, library_clash
-from spack_kernel.spack.system import file_checks, run, run_as
+from spack_kernel.spack.system import TooMuchOutputError, file_checks, run, run_as
 
 from .environment_filter import clean_environment
 
@@ -222,6 +222,12 @@ def _ask(
         user = run_as(path, *_code_beside(path))
         # -E, -s and a cleaned sys.path have the effect of -I, also in a Python without that option.
         output = run([path, "-E", "-s", "-c", _PROBE], environment, timeout, user=user)
+    except TooMuchOutputError as error:
+        raise InterpreterError(
+            f"{whose} was stopped: {error.strerror}",
+            details=[f"  {path}"],
+            hint="Start it in a terminal to see what it prints.",
+        ) from error
     except OSError as error:
         raise InterpreterError(
             f"{whose} cannot be started: {error.strerror}",
@@ -234,7 +240,8 @@ def _ask(
             details=[f"  {path}"],
             hint="Start it in a terminal to see what it is waiting for.",
         ) from None
-    answer = output.stdout.rpartition(_MARK)[2] if _MARK in output.stdout else ""
+    # What a daemon of it prints may follow.
+    answer = output.stdout.rpartition(_MARK)[2].partition("\n")[0] if _MARK in output.stdout else ""
     try:
         facts: dict[str, Any] = json.loads(answer) if not output.status else {}
     except (ValueError, RecursionError):

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -229,20 +230,30 @@ def _common(
 def _normalised(
     items: Iterable[Version | VersionRange],
 ) -> tuple[Version | VersionRange, ...]:
-    ranges: list[VersionRange] = []
-    versions: list[Version] = []
+    versions: dict[Version, None] = {}
+    given: list[VersionRange] = []
     for item in items:
         if isinstance(item, Version):
-            versions.append(item)
-            continue
-        merged = item
-        for other in list(ranges):
-            union = merged.union(other)
-            if union is not None:
-                merged = union
-                ranges.remove(other)
-        ranges.append(merged)
-    distinct = {v: v for v in versions if not any(v in each for each in ranges)}
+            versions[item] = None
+        else:
+            given.append(item)
+    ranges: list[VersionRange] = []
+    for item in sorted(given, key=lambda each: each.bounds[0]):
+        union = ranges[-1].union(item) if ranges else None
+        if union is None:
+            ranges.append(item)
+        else:
+            ranges[-1] = union
+    lows = [each.bounds[0] for each in ranges]
+
+    def is_covered(version: Version) -> bool:
+        if not version.is_placed:
+            return len(ranges) == 1 and version in ranges[0]
+        key = version.key if ranges[0].prereleases else version.plain_key
+        index = bisect_right(lows, key) - 1
+        return index >= 0 and version in ranges[index]
+
+    distinct = [version for version in versions if not ranges or not is_covered(version)]
     return tuple(sorted([*distinct, *ranges], key=_position))
 
 

@@ -8,7 +8,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .file_checks import Check as Check
     from .ownership import run_as as run_as
-    from .processes import kill_running as kill_running, run as run
+    from .processes import (
+        TooMuchOutputError as TooMuchOutputError,
+        kill_running as kill_running,
+        never_suspend as never_suspend,
+        run as run,
+    )
     from .text import printable as printable
 
 __getattr__, __dir__, __all__ = attach(
@@ -17,7 +22,7 @@ __getattr__, __dir__, __all__ = attach(
         "": "file_checks",
         "file_checks": "Check",
         "ownership": "run_as",
-        "processes": "kill_running run",
+        "processes": "TooMuchOutputError kill_running never_suspend run",
         "text": "printable",
     },
 )

@@ -117,6 +117,16 @@ def run(
     )
 
 
+def never_suspend() -> None:
+    """Let no thread of this process start a program by vfork(2), from now on.
+
+    It suspends the thread, together with the interpreter's lock, until execve(2) has read the
+    program. If that is on a file system that hangs, so do all other threads. The switch is
+    described under "Performance" in the documentation of Python's `subprocess`.
+    """
+    subprocess._USE_VFORK = False  # type: ignore[attr-defined]
+
+
 def kill_running() -> None:
     """Kill all programs that threads of this process run now, before it ends without them."""
     for pid in tuple(_running):

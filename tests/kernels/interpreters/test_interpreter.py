@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 import venv
@@ -176,6 +177,38 @@ def test_a_hang_is_ended_with_its_children(small: SmallStore, tmp_path: Path) ->
             return
         time.sleep(0.1)
     pytest.fail("the sleep was left behind")
+
+
+def test_one_that_prints_without_end_is_stopped(small: SmallStore, tmp_path: Path) -> None:
+    marker = tmp_path / "pid"
+    text = f"#!/bin/sh\nyes spam &\necho $! > {marker}\nwait\n"
+    _, tool = with_python(small, prefix=script(tmp_path, text))
+    assert "was stopped: it printed more than 16 MiB" in failure(small, tool, timeout=30)
+    child = int(marker.read_text())
+    for _ in range(50):
+        if not Path(f"/proc/{child}").exists() or "(zombie)" in status(child):
+            return
+        time.sleep(0.1)
+    pytest.fail("what it started was left behind")
+
+
+@pytest.mark.parametrize("command", ["sleep 60", "while sleep 0.01; do echo spam; done"])
+def test_a_daemon_that_keeps_its_output_open_is_not_waited_for(
+    small: SmallStore, tmp_path: Path, command: str
+) -> None:
+    marker = tmp_path / "pid"
+    prefix = script(
+        tmp_path,
+        f"#!/bin/sh\nsetsid sh -c 'echo $$ > {marker}; {command}' &\n"
+        f'exec {sys.executable} "$@"\n',
+    )
+    _, tool = with_python(small, prefix=prefix)
+    began = time.monotonic()
+    try:
+        assert find(small, tool, timeout=30).info.version == VERSION
+        assert time.monotonic() - began < 20
+    finally:
+        os.killpg(int(marker.read_text()), signal.SIGKILL)
 
 
 def status(pid: int) -> str:

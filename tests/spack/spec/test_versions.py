@@ -270,3 +270,18 @@ def test_lists_are_printed_as_they_are_read(versions, version):
 def test_any_text_is_a_version_to_a_database(text):
     assert Version(text) == Version(text)
     assert str(Version(text)) == text
+
+
+def test_ranges_are_merged_in_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    union = VersionRange.union
+
+    def counted(self: VersionRange, other: VersionRange) -> VersionRange | None:
+        calls.append(self)
+        return union(self, other)
+
+    monkeypatch.setattr(VersionRange, "union", counted)
+    apart = VersionList.parse(",".join(f"{i}.1:{i}.5,={i}.3,={i}.7" for i in range(2000)))
+    assert len(calls) < 2000
+    assert len(apart.items) == 4000
+    assert str(VersionList.parse(",".join(f"{i}:{i + 1}" for i in range(2000)))) == "0:2000"
