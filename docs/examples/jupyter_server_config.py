@@ -13,8 +13,9 @@ c.SpackKernelSpecManager.environments = []
 # Packages from `pip install --user` for one Python must not break the kernels of another.
 c.SpackProvisioner.user_site = False
 
-# File systems are slow while nothing is cached; the default is 30 seconds.
-c.SpackProvisioner.start_timeout = 60.0
+# File systems are slow while nothing is cached; both defaults are 60 seconds.
+c.SpackProvisioner.plan_timeout = 120.0
+c.SpackProvisioner.start_timeout = 120.0
 
 # With plain TCP, every user of the node can read the outputs of other users. Kernels that support
 # encryption use it; the others use Unix domain sockets that only their owner can access.

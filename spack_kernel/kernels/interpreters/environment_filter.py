@@ -2,8 +2,10 @@
 
 A Jupyter server runs in a Python of its own, often in a virtual or Conda environment, sometimes
 under an activated Spack environment. Each of these leaves variables behind that would make
-another Python find the wrong modules or not start at all. They are removed here, by name and by
-path, before the load environment is applied. All other variables pass, as with `spack load`.
+another Python find the wrong modules or not start at all. If the server runs in a Slurm job, others
+would keep the kernel's variables from the tasks that it starts with srun. They are removed here, by
+name and by path, before the load environment is applied. All other variables pass, as with `spack
+load`.
 
 The other sources of variables go through the same step. They are applied in this order: the
 starting process, the site's modules, the load environment including what recipes set, the
@@ -48,6 +50,11 @@ REMOVED_NAMES: Mapping[str, str] = {
     "SPACK_LOADED_HASHES": "lists what `spack load` loaded for the server, not for the kernel",
     "SPACK_OLD_PROMPT": "belongs to an activated Spack environment",
     "SPACK_OLD_PS1": "belongs to an activated Spack environment",
+    "SLURM_EXPORT_ENV": "srun in the kernel would pass on only the variables that it lists",
+    "SRUN_EXPORT_ENV": "srun in the kernel would pass on only the variables that it lists",
+    "SBATCH_EXPORT": "sbatch in the kernel would pass on only the variables that it lists",
+    "SLURM_GET_USER_ENV": "jobs of the kernel would get the variables of a login shell instead",
+    "SBATCH_GET_USER_ENV": "jobs of the kernel would get the variables of a login shell instead",
 }
 
 #: Those of them that are always wrong for a kernel, even if they are set for it on purpose.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 import subprocess
@@ -15,19 +14,17 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-import spack_kernel
 from spack_kernel import demo
 from spack_kernel.jupyter.kernelspecs.files import install_kernelspec
 from spack_kernel.kernels.plan.plan import plan_kernel
 from spack_kernel.spack import Store
+from tests.accounts import Account, need_accounts, remove_account
 from tests.browser.conftest import keep_failure, keep_pictures, new_context
 from tests.browser.desktop import HIDE_KERNELS, Lab, ask_nothing
 from tests.browser.processes import ServerProcess, free_port
 from tests.cloned_store import ClonedStore
 from tests.demo_versions import OTHER_NUMPY
 from tests.places import DOCS
-
-from .accounts import Account, closed_to_others, remove_account
 
 EXAMPLES = DOCS / "examples"
 
@@ -61,14 +58,7 @@ def public_directory() -> Iterator[Path]:
 @pytest.fixture(scope="package")
 def users(public_directory: Path) -> Iterator[tuple[Account, Account]]:
     """Return alice and bob."""
-    if os.geteuid() != 0:
-        pytest.skip("missing component: root, who can make users and run servers as them")
-    closed = closed_to_others(Path(sys.executable))
-    if closed is not None:
-        pytest.skip(f"missing component: a Python for all users; only root can enter {closed}")
-    closed = closed_to_others(Path(spack_kernel.__file__))
-    if closed is not None:  # Not a missing component: only root can reach the checkout.
-        pytest.skip(f"other users cannot run this checkout: only root can enter {closed}")
+    need_accounts()
     subprocess.run(["groupadd", "--force", GROUP], check=True)
     homes = public_directory / "home"
     homes.mkdir()

@@ -11,6 +11,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
+import spack_kernel
+
 #: Marks an account as created by these tests, in case a test run was killed.
 _COMMENT = "made by the tests of spack-kernel"
 
@@ -63,6 +67,18 @@ class Account:
     def spack_kernel(self, *arguments: str) -> str:
         """Run ``spack-kernel`` as the user."""
         return self.run(sys.executable, "-m", "spack_kernel", *arguments)
+
+
+def need_accounts() -> None:
+    """Skip the test if this machine cannot have users who run this checkout."""
+    if os.geteuid() != 0:
+        pytest.skip("missing component: root, who can make users and run servers as them")
+    closed = closed_to_others(Path(sys.executable))
+    if closed is not None:
+        pytest.skip(f"missing component: a Python for all users; only root can enter {closed}")
+    closed = closed_to_others(Path(spack_kernel.__file__))
+    if closed is not None:  # Not a missing component: only root can reach the checkout.
+        pytest.skip(f"other users cannot run this checkout: only root can enter {closed}")
 
 
 def remove_account(name: str) -> None:
