@@ -43,6 +43,7 @@ ROOMS = (
     "jupyter.notebook",
     "jupyter.kernelspecs",
     "jupyter.failure",
+    "jupyter.logs",
     "jupyter.errors",
     "kernels.planner",
     "kernels.plan",
@@ -70,6 +71,7 @@ ROOMS = (
     "spack.errors",
     "spack.system",
     "_lazy",
+    "_log",
 )
 
 #: What a layer must not import, although it is below: a demo store is Spack's business alone.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import signal
@@ -17,7 +18,7 @@ from .parser import COMMANDS, EXIT_USAGE, build_parser, module_of
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 EXIT_ERROR = 1
 EXIT_INTERRUPTED = 128 + signal.SIGINT
@@ -78,7 +79,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     )
     before = _end_on_sigterm()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _log_shown(console):
             warnings.showwarning = lambda message, *_, **__: console.warn(str(message))
             status: int = importlib.import_module(args.module).run(args)
         console.out.flush()
@@ -111,6 +112,29 @@ def _end_on_sigterm() -> Any:
         raise SystemExit(EXIT_TERMINATED)
 
     return signal.signal(signal.SIGTERM, end)
+
+
+@contextlib.contextmanager
+def _log_shown(console: Console) -> Iterator[None]:
+    """With ``--verbose``, print what the package logs inside."""
+    if not console.verbose:
+        yield
+        return
+    import logging
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            console.note(f"{console.style('dim', record.name, console.err)}: {record.getMessage()}")
+
+    logger, handler = logging.getLogger("spack_kernel"), Handler()
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 def _report(error: Exception, console: Console) -> int:

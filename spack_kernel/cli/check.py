@@ -19,6 +19,7 @@ from .sources import (
     instead_of_query,
     refuse_options,
     request_of,
+    request_options,
 )
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from spack_kernel.kernels.request import KernelRequest
 
     from .console import Console
-    from .kernel_check import KernelCheck, Step
+    from .steps import KernelCheck, Step
 
 _DESCRIPTION = """\
 Start a kernel, check which Python it runs, import the package's modules in it, and shut it down.
@@ -36,12 +37,18 @@ Each step is printed, with the time that it took. Give the name of an installed 
 to test a temporary kernel for a spec. Kernels for other languages are started and must answer.
 Nothing is left behind.
 
-If a step fails, `check` prints the reason and exits with status 1."""
+If a step fails, `check` prints the reason and exits with status 1.
+
+With --site, check what a user's server does: read Jupyter's configuration files as a server does,
+check all options of the provisioner and of discovery, read each store, look for py-ipykernel, and
+start one kernel: NAME, else the first that is offered. All that has to be mended is printed."""
 
 _EPILOG = """\
 examples:
   spack-kernel check spack-py-libensemble-1.5.0-j4zmggq     an installed kernel
   spack-kernel check py-libensemble/j4zmggq                 before installing a kernel
+  spack-kernel check --site                                 all that a server needs
+  sudo spack-kernel check --site --as-user alice            as alice's server would find it
   spack-kernel check --timeout 300 py-tensorflow            on a slow file system
   spack-kernel check --json py-scipy | jq '.steps[] | {name, seconds}'"""
 
@@ -68,6 +75,12 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         help="the time limit for each step (default: 60)",
     )
     parser.add_argument(
+        "--site", action="store_true", help="check the configuration and the stores of a server"
+    )
+    parser.add_argument(
+        "--as-user", metavar="USER", help="for --site, as root: check what this user's server finds"
+    )
+    parser.add_argument(
         "--kernel", metavar="NAME", help="for a QUERY: which kernel to start, as for `install`"
     )
     add_request_options(parser, "check")
@@ -80,13 +93,18 @@ def run(args: argparse.Namespace) -> int:
     """Test the kernel and print each step."""
     from spack_kernel.spack.errors import SpackKernelError
 
-    from .kernel_check import KernelCheck, check_kernel
+    from .kernel_check import check_kernel, refuse_root
+    from .steps import KernelCheck
 
     console: Console = args.console
-    check_source(args)
-    request = request_of(args)
     if not 0 < args.timeout < math.inf:
         args.parser.error("argument --timeout: it must be a number of seconds greater than 0")
+    if args.site:
+        return _check_site(args)
+    if args.as_user:
+        args.parser.error("--as-user is only for --site")
+    check_source(args)
+    request = request_of(args)
     report = _Report(console)
     check = KernelCheck(args.timeout, report)
     failure: SpackKernelError | None = None
@@ -97,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
             facts["kernel"] = name
             facts["specs"] = [{"spec": s.label, "hash": s.hash} for s in plan.specs]
             step.detail = plan.source.describe()
-            _raise_as_root(plan)
+            refuse_root(plan, "`sudo -u '#{uid}' spack-kernel check ...`")
             facts["encryption"] = {"curve": not plan.unencrypted, "reason": plan.unencrypted}
         check_kernel(check, plan, name, **made)
     except SpackKernelError as error:
@@ -111,6 +129,43 @@ def run(args: argparse.Namespace) -> int:
     if not console.json:
         _print_end(check, plan, console)
     return 0
+
+
+def _check_site(args: argparse.Namespace) -> int:
+    """Check what a server does; return 1 if something has to be mended."""
+    given = request_options(args)
+    given += ["--store"] if args.store else ["--kernel"] if args.kernel else []
+    if given or len(args.query) > 1:
+        args.parser.error(
+            "--site takes everything from Jupyter's configuration; it can be given only with the "
+            "NAME of one kernel, --timeout and --json"
+        )
+    if args.as_user:
+        from .as_user import run_as_user
+
+        words = [word for word in args.arguments if word != f"--as-user={args.as_user}"]
+        if "--as-user" in words:
+            at = words.index("--as-user")
+            del words[at : at + 2]
+        return run_as_user(args.as_user, words)
+    from .site_check import SiteCheck
+    from .steps import KernelCheck
+
+    console: Console = args.console
+    check = KernelCheck(args.timeout, _Report(console, width=9))
+    site = SiteCheck(check)
+    site.run(*args.query)
+    if console.json:
+        steps = [step.as_dict() for step in check.steps]
+        errors = [error.as_dict() for error in site.errors]
+        console.print_json(
+            {"ok": not errors, "kernel": site.kernel, "steps": steps, "errors": errors}
+        )
+    for error in site.errors:
+        console.error(error, json=False)
+    if not site.errors and not console.json:
+        console.print("Users' servers can start kernels.")
+    return 1 if site.errors else 0
 
 
 def _plan(
@@ -143,8 +198,9 @@ def _plan(
 class _Report:
     """Prints each step when it ends."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, width: int = 8) -> None:
         self._console = console
+        self._width = width
         encoding = (console.out.encoding or "ascii").lower()
         self._marks = ("✓", "✗") if encoding.startswith("utf") else ("ok", "FAILED")
 
@@ -156,22 +212,8 @@ class _Report:
         mark = console.style("green", good) if step.ok else console.style("red", bad)
         name, _, module = step.name.partition(" ")
         detail = f"{module}  {step.detail}" if module else step.detail
-        console.print(f"{mark} {_duration(step.seconds)}  {name:<8}  {detail}".rstrip())
+        console.print(f"{mark} {_duration(step.seconds)}  {name:<{self._width}}  {detail}".rstrip())
         console.out.flush()
-
-
-def _raise_as_root(plan: KernelPlan) -> None:
-    """Refuse to run, as root, a Python that another user can change."""
-    from spack_kernel.kernels.errors import InterpreterError
-    from spack_kernel.spack.system import run_as
-
-    user = run_as(plan.interpreter.path) if plan.interpreter is not None else None
-    if user is not None:
-        raise InterpreterError(
-            f"root must not start the Python of {plan.specs[0].label}: other users can change it",
-            details=[f"  {plan.interpreter.path}" if plan.interpreter else ""],
-            hint=f"Run the check as another user: `sudo -u '#{user.uid}' spack-kernel check ...`.",
-        )
 
 
 def _print_end(check: KernelCheck, plan: KernelPlan, console: Console) -> None:

@@ -107,6 +107,18 @@ def find_installed(args: argparse.Namespace) -> InstalledKernelSpec | None:
     return next((spec for spec in list_kernelspecs() if spec.name == wanted), None)
 
 
+def request_options(args: argparse.Namespace) -> list[str]:
+    """Return the options of a request that are given."""
+    from spack_kernel.kernels.request import fields
+
+    request = request_of(args)
+    return [
+        field.option.flag
+        for field in fields()
+        if field.option.group and getattr(request, field.name) != field.default
+    ]
+
+
 def refuse_options(
     args: argparse.Namespace, installed: InstalledKernelSpec, also: Sequence[str] = ()
 ) -> None:
@@ -121,14 +133,7 @@ def refuse_options(
     also : sequence of str
         Other options that are given and that apply only to a query.
     """
-    from spack_kernel.kernels.request import fields
-
-    request = request_of(args)
-    given = [
-        field.option.flag
-        for field in fields()
-        if field.option.group and getattr(request, field.name) != field.default
-    ]
+    given = request_options(args)
     if given or also:
         args.parser.error(
             f"{installed.name} is an installed kernel, which has its own settings: "

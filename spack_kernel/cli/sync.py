@@ -114,11 +114,11 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Write and prune kernelspecs; return 1 if something could not be read or written."""
-    from spack_kernel.jupyter.discovery import configured_manager, synchronize, wanted_kernels
+    from spack_kernel.jupyter.discovery import SiteConfiguration, synchronize, wanted_kernels
     from spack_kernel.jupyter.kernelspecs import kernels_directory
 
     console: Console = args.console
-    manager = configured_manager(args.config, use_config=not args.no_config, **_traits(args))
+    manager = SiteConfiguration(args.config, use_config=not args.no_config).manager(**_traits(args))
     wanted = wanted_kernels(manager)
     directory = kernels_directory(user=args.user, prefix=args.prefix)
     changes = synchronize(

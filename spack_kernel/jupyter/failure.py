@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from jupyter_client.kernelspec import NoSuchKernel
 from tornado.web import HTTPError
 
+from spack_kernel.jupyter.errors import KernelSpecError
 from spack_kernel.spack.errors import SpackKernelError
 
 
@@ -77,3 +79,26 @@ class KernelStartError(SpackKernelError, HTTPError):
     def get_message(self) -> str:
         """Return the full text, for tornado's own log."""
         return str(self)
+
+
+class UnknownKernelError(KernelStartError, NoSuchKernel):
+    """A kernel name that does not exist, as an error that a server can show.
+
+    Parameters
+    ----------
+    name : str
+        The kernel's name.
+    reason : str
+        Why no kernel has this name.
+    hint : str
+        What the user can do.
+    """
+
+    def __init__(self, name: str, reason: str, hint: str = "") -> None:
+        cause = KernelSpecError(f"No such kernel named {name}: {reason}", hint=hint)
+        cause.code = "no-such-kernel"
+        KernelStartError.__init__(self, cause, status=404)
+        self.name = name
+
+    # NoSuchKernel is a KeyError, whose text would omit the details and the hint.
+    __str__ = KernelStartError.__str__

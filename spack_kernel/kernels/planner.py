@@ -13,6 +13,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from spack_kernel import STORE_VARIABLE
+from spack_kernel._log import debugger
 from spack_kernel.kernels.errors import RequestError
 from spack_kernel.kernels.plan.plan import KernelPlan, plan_source
 from spack_kernel.kernels.sources.kernel_source import environment_source, specs_source, view_source
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from spack_kernel.kernels.sources.kernel_source import KernelSource
     from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
+
+_debug = debugger(__name__)
 
 #: Matches the hash in a query. Without it, the query also matches other builds.
 _WITHOUT_HASH = re.compile(r"\s*/[a-z0-9]+")
@@ -66,6 +69,7 @@ class Planner:
         key = request.key()
         known = self._plans.get(key)
         if known is not None and known[0] is store and file_checks.unchanged(known[2]):
+            _debug("the plan for %s is still valid", request.spec or request.hash)
             return known[1]
         with file_checks.Recorder() as recorder:
             plan = plan_of(source_of(store, request, environ), request)
@@ -194,11 +198,17 @@ def resolve(store: Store, request: KernelRequest) -> list[Spec]:
             hint="Keep `specs` for several, or `spec` and `hash` for one.",
         )
     if request.specs:
-        return [store.get(query) for query in request.specs]
+        specs = [store.get(query) for query in request.specs]
+        _debug("the specs of the request are %s", [spec.label for spec in specs])
+        return specs
     if request.hash:
-        return [_pinned(store, request)]
+        spec = _pinned(store, request)
+        _debug("the request is pinned to %s", spec.label)
+        return [spec]
     if request.spec:
-        return [store.get(request.spec)]
+        spec = store.get(request.spec)
+        _debug("the query %r of the request names %s", request.spec, spec.label)
+        return [spec]
     raise RequestError(
         "the kernelspec does not name a spec to load",
         hint='Add one to metadata.kernel_provisioner.config, such as "spec": "py-numpy", '

@@ -35,6 +35,7 @@ The tree; each class is defined where it is raised::
     ├── HelperError, SlowStoreError           … a helper that fails, a store that takes too long
     ├── ImportFailedError                     cli: a module that `check` cannot import
     ├── TimeoutExpiredError                   … a kernel that does not answer in time
+    ├── SiteError, OtherUserError             … a site, a user that cannot be checked
     └── DemoError                             demo: a store that cannot be built
 """
 

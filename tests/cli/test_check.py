@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from spack_kernel.cli.kernel_check import modules_of
+from spack_kernel.cli.import_check import modules_of
 from spack_kernel.kernels.plan.plan import plan_kernel
 from spack_kernel.spack import Store
 from tests.small_store import SmallStore

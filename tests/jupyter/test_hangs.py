@@ -29,6 +29,7 @@ from spack_kernel.jupyter.failure import KernelStartError
 from spack_kernel.jupyter.helper import Prepare, Prepared
 from spack_kernel.jupyter.provisioner.spawn import Spawn
 from spack_kernel.kernels.request import KernelRequest
+from tests.cloned_store import ClonedStore
 from tests.hanging_store import HangingStore
 from tests.jupyter.conftest import WriteKernel, execute
 from tests.jupyter.server import Server
@@ -83,17 +84,20 @@ def question(store: Path, **options: Any) -> Prepare:
 
 
 class TestHelper:
-    def test_it_answers_and_stays_the_same_process(self, demo_store: DemoStore) -> None:
-        stores = [str(demo_store.root)]
+    def test_it_answers_and_stays_the_same_process(
+        self, demo_store: DemoStore, tmp_path: Path
+    ) -> None:
+        root = ClonedStore(demo_store, tmp_path / "sw").root
+        stores = [str(root)]
         for _ in range(3):
-            answer, _ = helper.ask(stores, question(demo_store.root), 60).result()
+            answer, _ = helper.ask(stores, question(root), 60).result()
             assert isinstance(answer, Prepared)
             assert answer.head[0].endswith(("python3", f"python3.{sys.version_info[1]}"))
-            assert len(helpers(demo_store.root)) == 1
-        (process,) = helpers(demo_store.root)
+            assert len(helpers(root)) == 1
+        (process,) = helpers(root)
         assert process.ppid() != os.getpid()  # nothing that counts our children meets it
         helper.close()
-        until(lambda: not helpers(demo_store.root))
+        until(lambda: not helpers(root))
 
     def test_one_that_is_killed_is_asked_again(self, hanging: HangingStore) -> None:
         hanging.hang()
@@ -150,7 +154,10 @@ class TestHelper:
         assert isinstance(long.result(30)[0], Prepared)
         assert isinstance(helper.ask(stores, question(hanging.root), 30).result()[0], Prepared)
 
-    def test_it_ends_with_its_server_however_that_ends(self, demo_store: DemoStore) -> None:
+    def test_it_ends_with_its_server_however_that_ends(
+        self, demo_store: DemoStore, tmp_path: Path
+    ) -> None:
+        root = ClonedStore(demo_store, tmp_path / "sw").root
         code = (
             "import os, signal, sys\n"
             "from spack_kernel.jupyter import helper\n"
@@ -158,9 +165,9 @@ class TestHelper:
             "helper.ask([sys.argv[1]], question(sys.argv[1]), 60).result()\n"
             "os.kill(os.getpid(), signal.SIGKILL)"
         )
-        ended = subprocess.run([sys.executable, "-c", code, str(demo_store.root)], timeout=60)
+        ended = subprocess.run([sys.executable, "-c", code, str(root)], timeout=60)
         assert ended.returncode == -signal.SIGKILL
-        until(lambda: not helpers(demo_store.root))
+        until(lambda: not helpers(root))
 
 
 class TestServer:
@@ -230,6 +237,44 @@ class TestServer:
         server.process.send_signal(signal.SIGTERM)
         server.process.wait(20)
         assert time.monotonic() - began < 5, server.log.read_text()
+        thread.join(10)
+        until(lambda: not helpers(hanging.root))
+        assert list(server.runtime.glob("kernel-*.json")) == []
+
+    @pytest.mark.parametrize("end", ["server", "kernel"])
+    @pytest.mark.parametrize("moment", [0.3, 3.5])
+    def test_a_restart_that_hangs_can_be_ended(
+        self,
+        hanging: HangingStore,
+        write_kernel: WriteKernel,
+        jupyter_home: Path,
+        end: str,
+        moment: float,
+    ) -> None:
+        write_kernel("hangs", hash=hanging.hash("py-libensemble"), store=str(hanging.root))
+        server = Server(jupyter_home, DISCOVERY)
+        status, kernel = server.request("POST", "api/kernels", {"name": "hangs"})
+        assert status == 201, kernel
+        hanging.hang()
+
+        def restart() -> None:
+            with contextlib.suppress(OSError, ValueError):
+                server.request("POST", f"api/kernels/{kernel['id']}/restart")
+
+        thread = threading.Thread(target=restart)
+        thread.start()
+        time.sleep(moment)  # the old kernel is ending, or the new one is being planned
+        began = time.monotonic()
+        if end == "kernel":
+            status, _ = server.request("DELETE", f"api/kernels/{kernel['id']}")
+            assert status == 204, server.log.read_text()
+            assert server.request("GET", "api/kernels")[1] == []
+            assert time.monotonic() - began < 7
+            began = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        server.process.wait(20)
+        assert time.monotonic() - began < 7, server.log.read_text()
+        hanging.recover()
         thread.join(10)
         until(lambda: not helpers(hanging.root))
         assert list(server.runtime.glob("kernel-*.json")) == []

@@ -6,11 +6,15 @@ from spack_kernel._lazy import attach
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .configuration import (
+        Mistake as Mistake,
+        SiteConfiguration as SiteConfiguration,
+        manager_path as manager_path,
+    )
     from .manager import SpackKernelSpecManager as SpackKernelSpecManager
     from .sync import (
         Change as Change,
         Wanted as Wanted,
-        configured_manager as configured_manager,
         synchronize as synchronize,
         wanted_kernels as wanted_kernels,
     )
@@ -18,7 +22,8 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "configuration": "Mistake SiteConfiguration manager_path",
         "manager": "SpackKernelSpecManager",
-        "sync": "Change Wanted configured_manager synchronize wanted_kernels",
+        "sync": "Change Wanted synchronize wanted_kernels",
     },
 )

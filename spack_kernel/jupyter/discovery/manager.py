@@ -16,7 +16,7 @@ from traitlets import Bool, Float, Integer, List, TraitError, Unicode, validate
 
 from spack_kernel import STORE_VARIABLE
 from spack_kernel.jupyter.errors import KernelSpecError
-from spack_kernel.jupyter.failure import KernelStartError
+from spack_kernel.jupyter.failure import UnknownKernelError
 from spack_kernel.jupyter.kernelspecs.content import (
     default_display_name,
     kernel_content,
@@ -32,6 +32,7 @@ from spack_kernel.jupyter.kernelspecs.names import (
     matches_package,
     parse_name,
 )
+from spack_kernel.jupyter.logs import join_log
 from spack_kernel.jupyter.offers import LIMIT, Offer, OfferFilter
 from spack_kernel.kernels.candidates import PACKAGES
 
@@ -47,29 +48,6 @@ _KEPT_NAMES = 32
 _PATIENCE = 10.0
 
 _LOGOS = tuple(sorted(path.name for path in RESOURCES.glob("logo-*")))
-
-
-class UnknownKernelError(KernelStartError, NoSuchKernel):
-    """A kernel name that does not exist, as an error that a server can show.
-
-    Parameters
-    ----------
-    name : str
-        The kernel's name.
-    reason : str
-        Why no kernel has this name.
-    hint : str
-        What the user can do.
-    """
-
-    def __init__(self, name: str, reason: str, hint: str = "") -> None:
-        cause = KernelSpecError(f"No such kernel named {name}: {reason}", hint=hint)
-        cause.code = "no-such-kernel"
-        KernelStartError.__init__(self, cause, status=404)
-        self.name = name
-
-    # NoSuchKernel is a KeyError, whose text would omit the details and the hint.
-    __str__ = KernelStartError.__str__
 
 
 class _Known(NamedTuple):
@@ -154,6 +132,7 @@ class SpackKernelSpecManager(KernelSpecManager):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        join_log(self.log)
         self._watchers: list[StoreWatcher] | None = None
         self._seen: OrderedDict[str, _Known] = OrderedDict()
         self._also: OrderedDict[str, StoreWatcher] = OrderedDict()

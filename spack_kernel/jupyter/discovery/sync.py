@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from jupyter_core.application import JupyterApp
-from traitlets import TraitError, default
 
 from spack_kernel.jupyter.errors import KernelSpecError
 from spack_kernel.jupyter.kernelspecs.content import notebook_content
@@ -28,10 +25,11 @@ from spack_kernel.jupyter.kernelspecs.names import NOTEBOOK_DISPLAY_NAME, NOTEBO
 from spack_kernel.jupyter.offers import Offer, list_store
 from spack_kernel.spack.errors import SpackKernelError
 
-from .manager import SpackKernelSpecManager
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from .manager import SpackKernelSpecManager
 
 #: The default group of kernelspecs.
 GROUP = "default"
@@ -92,65 +90,6 @@ class Change(msgspec.Struct, frozen=True, omit_defaults=True):
         """Return the attributes as JSON types."""
         fields: dict[str, str] = msgspec.to_builtins(self)
         return fields
-
-
-class _ConfigReader(JupyterApp):
-    """Reads Jupyter's configuration as a server does."""
-
-    name = "spack-kernel"
-
-    @property
-    def config_file_paths(self) -> list[str]:
-        """The directories to search for configuration: Jupyter's, without the working directory."""
-        first, *others = super().config_file_paths
-        return others if first == str(Path.cwd()) else [first, *others]
-
-    @default("config_file_name")
-    def _server_config(self) -> str:
-        return "jupyter_server_config"
-
-
-def configured_manager(
-    config_file: str | None = None, *, use_config: bool = True, **traits: Any
-) -> SpackKernelSpecManager:
-    """Return a manager with the traits that a server of this user on this machine would set.
-
-    Parameters
-    ----------
-    config_file : str, optional
-        A configuration file instead of those that Jupyter finds.
-    use_config : bool
-        Whether to read the configuration files that Jupyter finds.
-    **traits
-        Traits that override the configuration.
-
-    Raises
-    ------
-    KernelSpecError
-        When a configuration file cannot be read, or a trait has an invalid value.
-    """
-    reader = _ConfigReader(raise_config_file_errors=True)
-    if config_file is not None:
-        path = Path(config_file).absolute()
-        if not path.is_file():
-            raise KernelSpecError(f"there is no configuration file {path}")
-        reader.config_file = str(path)
-    try:
-        if use_config or config_file is not None:
-            reader.load_config_file(suppress_errors=False)
-        return SpackKernelSpecManager(config=reader.config, log=reader.log, **traits)
-    except TraitError as error:
-        raise KernelSpecError(
-            f"a trait of SpackKernelSpecManager has an invalid value: {error}"
-        ) from error
-    except Exception as error:
-        if isinstance(error, RuntimeError) and "home directory" in str(error):
-            raise  # the configuration files are not the cause
-        # A configuration file is a program, so it can raise any exception.
-        raise KernelSpecError(
-            f"Jupyter's configuration cannot be read: {type(error).__name__}: {error}",
-            hint="`jupyter --paths` shows its location; --no-config ignores it.",
-        ) from error
 
 
 def wanted_kernels(manager: SpackKernelSpecManager) -> Wanted:

@@ -109,6 +109,13 @@ def look_through_helper(
     )
 
 
+def _working_directory() -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109 - asks no file system
+    except FileNotFoundError:
+        return ""
+
+
 def close() -> None:
     """End all helpers; the next question starts another."""
     _Helpers.instance().close()
@@ -186,8 +193,8 @@ class _Helpers:
     def ask(
         self, stores: tuple[str, ...], question: Prepare | Diagnose | Survey, timeout: float
     ) -> Future[tuple[Answer, bytes]]:
-        # What a helper knows depends on the environment in which it was started.
-        key = stores, hash(frozenset(os.environ.items()))
+        # What a helper finds depends on where, and in which environment, it was started.
+        key = stores, hash((frozenset(os.environ.items()), _working_directory()))
         asked = _Asked(next(self._numbers), key, question, timeout)
         self._put(asked)
         return asked.future
@@ -209,8 +216,9 @@ class _Helpers:
             try:
                 self._step()
             except Exception:  # noqa: PERF203 - or nothing would be answered any more
-                _log.exception("spack-kernel: the thread that asks helpers failed")
-                time.sleep(1)
+                with contextlib.suppress(Exception):  # a handler that fails
+                    _log.exception("spack-kernel: the thread that asks helpers failed")
+                time.sleep(0.1)
 
     def _step(self) -> None:
         for key, events in self._selector.select(self._pause()):
@@ -226,7 +234,11 @@ class _Helpers:
         while self._inbox:
             item = self._inbox.popleft()
             if isinstance(item, _Asked):
-                self._dispatch(item)
+                try:
+                    self._dispatch(item)
+                except BaseException as error:
+                    item.finish(HelperError(f"the store could not be asked: {error!r}"))
+                    raise
             else:
                 for helper in list(self._helpers):
                     self._end(helper)

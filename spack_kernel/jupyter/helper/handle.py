@@ -50,7 +50,6 @@ class HelperProcess:
                 [*command, f"spack-kernel helper of {name}", str(descriptor)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                cwd="/",
                 pass_fds=[descriptor],
                 start_new_session=True,
             )

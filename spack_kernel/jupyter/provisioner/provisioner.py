@@ -16,9 +16,11 @@ from spack_kernel.jupyter.errors import (
     KernelSilentError,
     KernelSpecError,
     PortTakenError,
+    ServerStopsError,
 )
 from spack_kernel.jupyter.helper import Prepare, Prepared, ask
 from spack_kernel.jupyter.kernelspecs import kernel_command, starts_ipykernel
+from spack_kernel.jupyter.logs import join_log
 from spack_kernel.kernels.isolated import isolated_command
 from spack_kernel.kernels.kernel_json import KERNEL_FILE
 from spack_kernel.kernels.plan import is_too_long, length_cause, too_long
@@ -31,6 +33,7 @@ from .fallback_kernel import MESSAGE_VARIABLE
 from .iopub import IopubWatch, tell_notebook
 from .reports import Report
 from .resources import KernelResources
+from .restarts import Restart
 from .startup import FirstReply, StderrTail, is_listening, is_port_taken
 
 if TYPE_CHECKING:
@@ -70,6 +73,7 @@ class SpackProvisioner(KernelResources):
                     "--show-config` shows.",
                 )
             ) from None
+        join_log(self.log)
         self._prepared: Prepared | None = None
         self._question: Prepare | None = None
         self._arguments: dict[str, Any] = {}
@@ -101,11 +105,16 @@ class SpackProvisioner(KernelResources):
         """
         self._report.begin()
         self._is_fallback = self._is_up = False
+        if self._restart is not None and not self._restart.is_complete():
+            self._restart.begin_phase()
+        else:
+            self._restart = Restart(self.parent) if self._started else None
         self._leave_pending_kernels()
         spawn.unfinished(self, self._abandon)
         try:
             return await self._pre_launch(kwargs)
         except BaseException:
+            self._start_over()
             self._abandon()
             raise
 
@@ -122,7 +131,7 @@ class SpackProvisioner(KernelResources):
                 await self._place_sockets()
         except SpackKernelError as error:
             self._report.refused(error)
-            if not self._started:
+            if not self._started or isinstance(error, ServerStopsError):
                 raise self._start_error(error) from None
             return await self._pre_launch_fallback(error, env=base, **kwargs)
         self._prepared = prepared
@@ -148,11 +157,10 @@ class SpackProvisioner(KernelResources):
             told=told,
             directory=os.fspath(kwargs.get("cwd") or ""),
             command=kernel_command(argv),
-            debug=self.log.isEnabledFor(logging.DEBUG)
-            or logging.getLogger("spack_kernel").isEnabledFor(logging.DEBUG),
+            debug=logging.getLogger("spack_kernel").isEnabledFor(logging.DEBUG),
         )
         answer = asyncio.wrap_future(ask(request.stores, self._question, request.plan_timeout))
-        prepared, _ = await spawn.unless_stopping(answer, self._is_server_stopping)
+        prepared, _ = await spawn.unless_given_up(answer, self._is_given_up)
         assert isinstance(prepared, Prepared)
         return prepared
 
@@ -167,18 +175,20 @@ class SpackProvisioner(KernelResources):
         """
         environment = dict(kwargs["env"])
         try:
-            await spawn.unless_stopping(self._launch(cmd, kwargs), self._is_server_stopping)
+            await spawn.unless_given_up(self._launch(cmd, kwargs), self._is_given_up)
         except Exception as caught:
             error = self._defect(caught)
             self._report.refused(error)
             await self._end_process()
-            if not self._started or self._is_fallback:
+            if not self._started or self._is_fallback or isinstance(error, ServerStopsError):
+                self._start_over()
                 self._abandon()
                 raise self._start_error(error) from None
             self._is_fallback = True
             kwargs["env"] = self._fallback_environment(error, environment)
             await self._launch(self._fallback_command(), kwargs)
         except BaseException:
+            self._start_over()
             self._abandon()
             raise
         self._is_up = not self._is_fallback
@@ -285,6 +295,7 @@ class SpackProvisioner(KernelResources):
     async def post_launch(self, **kwargs: Any) -> None:
         """Make sure that a start that is cancelled from now on leaves no kernel."""
         await super().post_launch(**kwargs)
+        self._start_over()
         if self._is_up and self.parent is not None:
             self._iopub = IopubWatch(self._connection())
         loop, task, process = asyncio.get_running_loop(), asyncio.current_task(), self.process
@@ -324,6 +335,10 @@ class SpackProvisioner(KernelResources):
     async def shutdown_requested(self, restart: bool = False) -> None:
         """Note that the kernel was asked to end."""
         self._is_up = False
+        if self._restart is not None:
+            await self._restart.give_up()
+        if restart:
+            self._restart = Restart(self.parent)
         await super().shutdown_requested(restart=restart)
 
     async def _report_death(self, status: int) -> None:

@@ -17,6 +17,7 @@ from .traits import KernelTraits
 
 if TYPE_CHECKING:
     from .iopub import IopubWatch
+    from .restarts import Restart
     from .startup import StderrTail
 
 #: Seconds to wait for a killed process; one that waits for a file system may never end.
@@ -31,6 +32,7 @@ class KernelResources(KernelTraits):
         self._request = KernelRequest()
         #: Whether a start has succeeded; then a failure is a failed restart.
         self._started = False
+        self._restart: Restart | None = None
         self._tail: StderrTail | None = None
         self._iopub: IopubWatch | None = None
         self._sockets: SocketDirectory | None = None
@@ -48,9 +50,16 @@ class KernelResources(KernelTraits):
             pending = getattr(managers, "_pending_kernels", {})
             pending.pop(getattr(self.parent, "kernel_id", None), None)
 
-    def _is_server_stopping(self) -> bool:
+    def _is_given_up(self) -> bool:
+        """Return whether nobody wants the kernel that is being started."""
         server = getattr(getattr(self.parent, "parent", None), "parent", None)
-        return getattr(server, "_stopping", False) is True
+        is_unwanted = self._restart is not None and self._restart.is_given_up
+        return is_unwanted or getattr(server, "_stopping", False) is True
+
+    def _start_over(self) -> None:
+        """Note that a start has succeeded or failed."""
+        if self._restart is not None:
+            self._restart.over()
 
     # -- sockets and ports --
 

@@ -161,26 +161,26 @@ def _forget() -> None:
 os.register_at_fork(after_in_child=_forget)
 
 
-async def unless_stopping(awaitable: Awaitable[_T], is_stopping: Callable[[], bool]) -> _T:
-    """Return the result of an awaitable, unless the server stops meanwhile.
+async def unless_given_up(awaitable: Awaitable[_T], is_given_up: Callable[[], bool]) -> _T:
+    """Return the result of an awaitable, unless nobody wants it any more.
 
     Parameters
     ----------
     awaitable : awaitable
-        What to wait for. It is cancelled if the caller is, or if the server stops.
-    is_stopping : callable
-        Returns whether the server is stopping.
+        What to wait for. It is cancelled if the caller is, or if it is given up.
+    is_given_up : callable
+        Returns whether the start is given up.
 
     Raises
     ------
     ServerStopsError
-        When the server is stopping.
+        When the start is given up.
     """
     future = asyncio.ensure_future(awaitable)
     try:
         while not future.done():
-            if is_stopping():
-                raise ServerStopsError("the server is stopping, so no kernel is started")
+            if is_given_up():
+                raise ServerStopsError("the server, or the kernel, was stopped during the start")
             await asyncio.wait({future}, timeout=_STOP_INTERVAL)
         return future.result()
     finally:

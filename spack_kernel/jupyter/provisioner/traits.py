@@ -106,15 +106,25 @@ class KernelTraits(_Configured):
                     hint=f"Did you mean `{close[0]}`?" if close else "Remove it.",
                 )
             try:
-                setattr(self, name, value)
-                if name in _TRAITS:
-                    KernelRequest.from_config({name: value})
+                self.set_option(name, value)
             except (TraitError, RequestError) as error:
                 raise KernelSpecError(
                     f"the kernelspec has an invalid value for `{name}`: {reprlib.repr(value)}",
                     details=[f"  {error}"],
                     hint=f"{type(self).class_traits()[name].help}",
                 ) from None
+
+    def set_option(self, name: str, value: Any) -> None:
+        """Set a trait to a value from a kernelspec or a configuration file.
+
+        Raises
+        ------
+        TraitError, RequestError
+            When the value is not valid.
+        """
+        setattr(self, name, value)
+        if name in _TRAITS:
+            KernelRequest.from_config({name: value})
 
     def kernelspec_env(self) -> dict[str, str]:
         """Return the kernelspec's own ``env``, validated.

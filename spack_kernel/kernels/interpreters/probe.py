@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from spack_kernel._log import debugger
 from spack_kernel.kernels import user_cache
 from spack_kernel.kernels.errors import InterpreterError, repair_hint
 from spack_kernel.kernels.exits import describe_exit, last_lines, library_clash
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from spack_kernel.spack.spec import Spec
+
+_debug = debugger(__name__)
 
 #: Seconds a Python may take to answer. Generous, because a cold parallel file system is slow.
 PROBE_TIMEOUT = 30.0
@@ -167,6 +170,7 @@ def probe(
         return known[1]
     facts = _remembered(path, user_cache.read(KIND, key))
     if facts is None:
+        _debug("asking %s for its version and directories", path)
         before = file_checks.stamp(path)
         answer = _ask(path, timeout, owner, environment)
         facts = _facts_of(path, answer, owner)

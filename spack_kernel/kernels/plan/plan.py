@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from spack_kernel._log import debugger
 from spack_kernel.kernels.candidates.shipped import r_variables
 from spack_kernel.kernels.errors import (
     EnvironmentTooLongError,
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from spack_kernel.spack.load import LoadEnvironment, PythonPathEntry
     from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
+
+_debug = debugger(__name__)
 
 #: The command for ipykernel; Jupyter replaces the braces with the path of the connection file.
 KERNEL_COMMAND = ("python", "-m", "ipykernel_launcher", "-f", "{connection_file}")
@@ -337,6 +340,10 @@ def plan_source(
             store=store,
         )
         ipykernel = find_ipykernel(store, closure, interpreter, companion=companion)
+        _debug("the Python is %s: %s", interpreter.path, interpreter.reason)
+        _debug("ipykernel %s is from %s: %s", ipykernel.version, ipykernel.source, ipykernel.reason)
+        for other in ipykernel.others:
+            _debug("not chosen as companion: %s", other)
     except (InterpreterError, KernelPackageError) as error:
         if kernel:
             raise
@@ -384,6 +391,8 @@ def plan_source(
         conflicts=tuple(unsuitable),
         no_kernel=no_kernel,
     )
+    for note in plan.notes:
+        _debug("note on %s: %s", note.topic, note.text)
     long = too_long(plan.variables())
     if long is not None:
         text = f"{long[0]} has {long[1]:,} bytes, which is too long for a process to start"

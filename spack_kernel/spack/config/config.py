@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spack_kernel._log import debugger
 from spack_kernel.spack.errors import ConfigError
 from spack_kernel.spack.system import file_checks
 
@@ -18,6 +19,9 @@ from .yaml_reader import Text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+
+_debug = debugger(__name__)
 
 
 class Config:
@@ -74,6 +78,7 @@ class Config:
         with file_checks.Recorder() as recorder:
             scopes = scope_stack(initial_scopes(root, substitution), substitution)
         config = cls(scopes, substitution)
+        _debug("configuration scopes, lowest first: %s", [str(scope.path) for scope in scopes])
         config.checks += recorder.checks
         return config
 

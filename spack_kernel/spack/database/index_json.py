@@ -20,11 +20,14 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import msgspec
 
+from spack_kernel._log import debugger
 from spack_kernel.spack.errors import DatabaseError
 from spack_kernel.spack.system import file_checks
 
 if TYPE_CHECKING:
     from io import FileIO
+
+_debug = debugger(__name__)
 
 #: The path of the database in an install tree.
 INDEX_PATH = Path(".spack-db", "index.json")
@@ -114,6 +117,7 @@ def read_index(root: Path) -> tuple[str, dict[str, msgspec.Raw], Stamp]:
                     _raise_undecodable(path, bytes(data), error)
             else:
                 file_checks.record("stamp", path, list(stamp))
+                _debug("read %s: %d bytes, version %s", path, len(data), body.version)
                 return str(body.version), body.installs, stamp
         time.sleep(RETRY_PAUSE * 2 ** (attempt - 1))
     raise AssertionError("unreachable")

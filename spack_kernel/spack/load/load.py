@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from spack_kernel._log import debugger
 from spack_kernel.spack.spec.traversal import (
     ALL_DEPTYPES,
     environment_order,
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from spack_kernel.spack.store.store import Store
 
     from .pythonpath import Extension, PythonPath, PythonPathEntry
+
+_debug = debugger(__name__)
 
 #: The variable in which Spack records the loaded specs.
 LOADED_HASHES = "SPACK_LOADED_HASHES"
@@ -138,6 +141,13 @@ def load_environment(
         Modification("prepend", LOADED_HASHES, spec.hash, ":", spec.hash, "loaded by name")
         for spec in specs
     ]
+    _debug(
+        "loading %s: %d specs in the closure, %d entries on PYTHONPATH, %d changes",
+        [spec.label for spec in specs],
+        len(closure),
+        len(path.entries),
+        len(modifications),
+    )
     return LoadEnvironment(
         tuple(specs),
         tuple(closure),

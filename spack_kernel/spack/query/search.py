@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from spack_kernel._log import debugger
 from spack_kernel.spack.spec.version_ranges import ANY_VERSION
 
 from .abstract_spec import AbstractSpec
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from .matcher import Matcher
     from .store_index import StoreIndex
     from .virtuals import Providers
+
+
+_debug = debugger(__name__)
 
 
 def select(
@@ -69,6 +73,8 @@ def _selections(
             selections = [everything._replace(query=None)]
         if providers is None:
             index.keep(text, installed, selections)
+        for selection in selections:
+            _debug("the query %r matches %d specs", text, len(selection.specs))
     return selections
 
 

@@ -7,6 +7,7 @@ import warnings
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from spack_kernel._log import debugger
 from spack_kernel.spack.database.chain import Chain
 from spack_kernel.spack.database.database import Database
 from spack_kernel.spack.database.index_json import INDEX_PATH
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from spack_kernel.spack.query.selection import Selection
     from spack_kernel.spack.query.virtuals import Providers
     from spack_kernel.spack.spec.spec import Spec
+
+
+_debug = debugger(__name__)
 
 
 class Store:
@@ -171,6 +175,12 @@ class Store:
                 f"{place.config.spack_root}",
                 hint="Run `spack install` first; `spack config get config` shows install_tree.",
             )
+        _debug(
+            "opened the store %s%s; upstreams: %s",
+            place.tree,
+            f" of the Spack at {place.config.spack_root}" if place.config else "",
+            [str(database.root) for database in databases.values()],
+        )
         return cls([local, *databases.values()], place.config, left_out)
 
     @property

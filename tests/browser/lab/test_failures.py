@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from spack_kernel.jupyter.kernelspecs.files import InstalledKernelSpec
 from tests.browser.desktop import Lab
@@ -63,6 +63,27 @@ def test_a_spec_that_was_uninstalled_under_a_notebook_is_told_after_the_restart(
     lab.wait_for_status(kernel.display_name, "Idle")
     assert stripped_lines(lab.compute("numpy.arange(10)")) == gone(clone, kernel)
     picture(lab.page, "stand-in")
+
+
+def test_why_a_kernel_died_is_told_under_its_cell(
+    lab: Lab, clone: ClonedStore, install: Install, picture: Picture
+):
+    kernel = install(clone.root, "py-numpy", query="py-numpy")
+    lab.open()
+    lab.open_notebook(kernel.display_name)
+    assert lab.compute("6 * 7") == "42"
+    cell = lab.run(
+        "import os, signal\n"
+        "os.write(2, b'slurmstepd: error: Detected 1 oom_kill event\\n')\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert "appears to have died" in lab.error_dialog("Kernel Restarting")
+    lab.answer_dialog("Kernel Restarting", "Ok")
+    expect(cell.locator(".jp-OutputArea-output").last).to_contain_text("killed by SIGKILL")
+    text = lab.output(cell)
+    assert "py-numpy" in text
+    assert lab.compute("1 + 1") == "2"
+    picture(lab.page, "death")
 
 
 def test_a_kernel_that_dies_and_cannot_start_again_is_told_in_the_notebook(

@@ -18,9 +18,9 @@ from traitlets import TraitError
 
 from spack_kernel.demo import DemoStore
 from spack_kernel.jupyter.discovery import watch
-from spack_kernel.jupyter.discovery.manager import SpackKernelSpecManager, UnknownKernelError
+from spack_kernel.jupyter.discovery.manager import SpackKernelSpecManager
 from spack_kernel.jupyter.errors import KernelSpecError
-from spack_kernel.jupyter.failure import KernelStartError
+from spack_kernel.jupyter.failure import KernelStartError, UnknownKernelError
 from spack_kernel.jupyter.kernelspecs.files import RESOURCES
 from spack_kernel.jupyter.offers.listing import Look, look_at
 from spack_kernel.jupyter.offers.offers import OfferFilter
