@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     Adder = argparse._ActionsContainer
 
 _VARIABLE = re.compile(r"[^\W\d]\w*")
-_KEY_VALUE = re.compile(r"([^\s=:'\"]+)(:?==?)(.*)", re.DOTALL)
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:
@@ -186,24 +185,10 @@ def given_stores(args: argparse.Namespace) -> list[str]:
 
 
 def query_text(words: Sequence[str]) -> str:
-    """Return the query that command line arguments form.
+    """Return the query that command line arguments form."""
+    from spack_kernel.spack.query import join_words
 
-    The shell has removed the quotes from ``cflags="-O2 -g"``; values that need quotes are quoted
-    again, as in Spack.
-    """
-    return " ".join(_requoted(word) for word in words)
-
-
-def _requoted(word: str) -> str:
-    match = _KEY_VALUE.fullmatch(word)
-    if match is None:
-        return word
-    from spack_kernel.spack.query import quoted
-
-    key, delimiter, value = match.groups()
-    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
-        return word
-    return f"{key}{delimiter}{quoted(value)}" if value else word
+    return join_words(words)
 
 
 def open_store(args: argparse.Namespace) -> Store:

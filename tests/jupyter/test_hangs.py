@@ -154,6 +154,18 @@ class TestHelper:
         assert isinstance(long.result(30)[0], Prepared)
         assert isinstance(helper.ask(stores, question(hanging.root), 30).result()[0], Prepared)
 
+    def test_it_ends_when_it_is_idle(
+        self, demo_store: DemoStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        root = ClonedStore(demo_store, tmp_path / "sw").root
+        monkeypatch.setattr(Prepare, "keep", 0.4)
+        answers = [helper.ask([str(root)], question(root), 60) for _ in range(3)]
+        for answer in answers:
+            answer.result()
+        assert len(helpers(root)) == 1
+        until(lambda: not helpers(root), 5)
+        assert isinstance(helper.ask([str(root)], question(root), 60).result()[0], Prepared)
+
     def test_it_ends_with_its_server_however_that_ends(
         self, demo_store: DemoStore, tmp_path: Path
     ) -> None:
@@ -240,6 +252,18 @@ class TestServer:
         thread.join(10)
         until(lambda: not helpers(hanging.root))
         assert list(server.runtime.glob("kernel-*.json")) == []
+
+    def test_a_server_ends_at_once_after_a_start_that_failed(
+        self, demo_store: DemoStore, write_kernel: WriteKernel, jupyter_home: Path
+    ) -> None:
+        write_kernel("gone", hash="zzzzzzz", store=str(demo_store.root))
+        server = Server(jupyter_home, DISCOVERY)
+        for _ in range(2):
+            assert server.request("POST", "api/kernels", {"name": "gone"})[0] == 500
+        began = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        server.process.wait(20)
+        assert time.monotonic() - began < 5, server.log.read_text()
 
     @pytest.mark.parametrize("end", ["server", "kernel"])
     @pytest.mark.parametrize("moment", [0.3, 3.5])

@@ -12,11 +12,12 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
-from traitlets import Bool, Float, Integer, List, TraitError, Unicode, validate
+from traitlets import Bool, Float, Integer, List, TraitError, Unicode, default, validate
 
 from spack_kernel import STORE_VARIABLE
 from spack_kernel.jupyter.errors import KernelSpecError
 from spack_kernel.jupyter.failure import UnknownKernelError
+from spack_kernel.jupyter.kernelspecs.bounded import BoundedKernelSpec
 from spack_kernel.jupyter.kernelspecs.content import (
     default_display_name,
     kernel_content,
@@ -140,6 +141,10 @@ class SpackKernelSpecManager(KernelSpecManager):
         if self.parent is not None:
             # In a server: start reading the stores before the first request arrives.
             self._refresh()
+
+    @default("kernel_spec_class")
+    def _bounded(self) -> type[KernelSpec]:
+        return BoundedKernelSpec
 
     @validate("name_template", "display_name_template")
     def _is_template(self, proposal: Any) -> str:

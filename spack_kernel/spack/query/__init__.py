@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .abstract_spec import AbstractSpec as AbstractSpec
     from .parser import parse_queries as parse_queries, parse_query as parse_query
-    from .quoting import quoted as quoted
+    from .quoting import join_words as join_words
     from .selection import Selection as Selection
     from .virtuals import Providers as Providers
 
@@ -17,7 +17,7 @@ __getattr__, __dir__, __all__ = attach(
     {
         "abstract_spec": "AbstractSpec",
         "parser": "parse_queries parse_query",
-        "quoting": "quoted",
+        "quoting": "join_words",
         "selection": "Selection",
         "virtuals": "Providers",
     },

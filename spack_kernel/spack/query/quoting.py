@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
 
 #: A compiler flag, and whether it also applies to the dependencies.
 Flag = tuple[str, bool]
+
+#: An argument with a value, and values that Spack does not quote; both are Spack's own.
+_KEY_VALUE = re.compile(r"^([a-zA-Z_0-9][a-zA-Z_0-9\-.]*)(:?==?)(.*)$")
+_NEEDS_NO_QUOTES = re.compile(r"^[a-zA-Z0-9,/_.\-\[\]]+$")
 
 _is_bare = re.compile(SHORT_BARE).fullmatch
 _is_bare_with_sigils = re.compile(BARE).fullmatch
@@ -55,6 +60,31 @@ def quoted(value: str) -> str:
         return value
     quote = "'" if "'" not in value and '"' in value else '"'
     return quote + value.replace(quote, f"\\{quote}") + quote
+
+
+def join_words(words: Iterable[str]) -> str:
+    """Return the text of the queries that the arguments of a command form.
+
+    The shell has removed the quotes from ``cflags="-O2 -g"``. As in Spack (`quote_kvp` in
+    ``spack.cmd``), what follows the ``=`` of an argument is its value, and is quoted if it needs to
+    be.
+
+    Examples
+    --------
+    >>> join_words(["py-numpy", "cflags=-O2 -g", "^[virtuals=blas]", "openblas"])
+    "py-numpy cflags='-O2 -g' ^[virtuals=blas] openblas"
+    """
+    return " ".join(map(_requoted, words))
+
+
+def _requoted(word: str) -> str:
+    match = _KEY_VALUE.match(word)
+    if match is None:
+        return word
+    key, delimiter, value = match.groups()
+    if not _NEEDS_NO_QUOTES.match(value):
+        value = json.dumps(value) if "'" in value else f"'{value}'"
+    return f"{key}{delimiter}{value}"
 
 
 def is_spellable(value: str) -> bool:

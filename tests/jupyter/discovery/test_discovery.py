@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -139,6 +140,21 @@ class TestList:
             model["spec"].clear()
             model.clear()
         assert json.dumps(manager.get_all_specs()) == before
+
+    def test_a_kernel_json_that_is_a_giant_costs_only_itself(
+        self, demo_store: DemoStore, jupyter_home: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        for name in ("giant", "list", "fine"):
+            directory = jupyter_home / "data" / "kernels" / name
+            directory.mkdir(parents=True)
+            text = "[]" if name == "list" else '{"argv": ["x"], "display_name": "x"}'
+            (directory / "kernel.json").write_text(text)
+        os.truncate(jupyter_home / "data" / "kernels" / "giant" / "kernel.json", 1 << 40)
+        manager = SpackKernelSpecManager(stores=[str(demo_store.root)])
+        specs = manager.get_all_specs()
+        assert "fine" in specs
+        assert not {"giant", "list"} & set(specs)
+        assert "larger than 1 MiB" in caplog.text
 
     def test_only_allowed_ones_are_there(
         self, manager: SpackKernelSpecManager, demo_store: DemoStore
