@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import warnings
 from bisect import bisect_left
 from collections import defaultdict
 from functools import cached_property
@@ -17,18 +16,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from spack_kernel.spack.errors import DatabaseError, DatabaseWarning, warn_left_out
+from spack_kernel.spack.errors import DatabaseError, warn_left_out
 from spack_kernel.spack.spec.spec import Spec
 
 from .edges import edges_in, virtuals_in
-from .index_json import INDEX_PATH, REBUILD, Stamp, differs, read_index
+from .formats import REBUILD, check_format
+from .index_json import INDEX_PATH, Stamp, differs, read_index
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-#: The oldest and the newest database format whose records are known.
-KNOWN_FORMATS = (5, 8)
 
 #: How many records are read to tell which Spack wrote a database of format 6.
 _SAMPLE = 64
@@ -110,7 +107,7 @@ class Database:
         root = Path(root)
         version, records, stamp = read_index(root)
         database = cls(root, version, records, stamp)
-        database._check_format()
+        check_format(database.path, version, records)
         return database
 
     @classmethod
@@ -288,34 +285,3 @@ class Database:
             raise DatabaseError(
                 f"the record of /{dag_hash} in {self.path} is malformed: {error}", hint=REBUILD
             ) from error
-
-    def _check_format(self) -> None:
-        oldest, newest = KNOWN_FORMATS
-        number = self.version.partition(".")[0]
-        if not number.isdecimal():
-            raise DatabaseError(
-                f"{self.path} has an unknown database format: {self.version!r}", hint=REBUILD
-            )
-        if int(number) < oldest:
-            raise DatabaseError(
-                f"{self.path} has database format {self.version}; the oldest that can be read "
-                f"is {oldest}",
-                hint="Update it with `spack reindex`, using your current version of Spack.",
-            )
-        if self.version.isdecimal() and int(number) <= newest:
-            return
-        formats = f"database format {self.version}, newer than {newest}, the newest known here"
-        for dag_hash in list(self._records)[:: max(1, len(self._records) // 64)]:
-            try:
-                self.get(dag_hash)
-            except DatabaseError as error:  # noqa: PERF203
-                raise DatabaseError(
-                    f"{self.path} has {formats}, and its records look different",
-                    details=(error.summary,),
-                    hint="Update spack-kernel to a version that knows this format.",
-                ) from error
-        warnings.warn(
-            f"{self.path} has {formats}; it is read because its records look the same",
-            DatabaseWarning,
-            stacklevel=3,
-        )

@@ -24,6 +24,8 @@ from spack_kernel._log import debugger
 from spack_kernel.spack.errors import DatabaseError
 from spack_kernel.spack.system import file_checks
 
+from .formats import REBUILD, UPDATE, is_newer, newer
+
 if TYPE_CHECKING:
     from io import FileIO
 
@@ -36,8 +38,6 @@ INDEX_PATH = Path(".spack-db", "index.json")
 MAX_DATABASE_SIZE = 4 << 30
 
 #: The hint for a broken database.
-REBUILD = "`spack reindex` rebuilds the database from what is installed."
-
 #: Maximum number of reads of a file that changes in the meantime, and the first pause in seconds.
 READ_ATTEMPTS = 5
 RETRY_PAUSE = 0.02
@@ -63,6 +63,15 @@ class _File(msgspec.Struct):
     database: _Body
 
 
+class _Versioned(msgspec.Struct):
+    version: str | int
+
+
+class _VersionedFile(msgspec.Struct):
+    database: _Versioned
+
+
+_decode_version = msgspec.json.Decoder(_VersionedFile).decode
 _decode_file = msgspec.json.Decoder(_File).decode
 
 
@@ -241,8 +250,20 @@ def _raise_unreadable(root: Path, path: Path, error: OSError) -> NoReturn:
     raise DatabaseError(summary, hint=hint) from error
 
 
+def _version_in(data: bytes) -> str:
+    """Return the database format, whatever else the file contains; empty if there is none."""
+    with contextlib.suppress(msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return str(_decode_version(data).database.version)
+    return ""
+
+
 def _raise_undecodable(path: Path, data: bytes, error: ValueError) -> NoReturn:
     reason = str(error)
+    version = _version_in(data)
+    if is_newer(version):
+        raise DatabaseError(
+            f"{path} has {newer(version)}, and looks different: {reason}", hint=UPDATE
+        ) from error
     if not data.strip():
         summary = f"{path} is empty"
     elif "truncated" in reason:

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import errno
 import json
+import lzma
 import os
 import random
 import sys
@@ -24,6 +25,7 @@ from spack_kernel.spack.spec.spec import FLAG_NAMES, Compiler, Dependency, Exter
 from spack_kernel.spack.spec.versions import Version
 from spack_kernel.spack.store.store import Store
 from tests.mutations import mutate_bytes, mutate_tree
+from tests.places import DATA
 from tests.spack.trees import FORMATS, recorded, unpack, write
 
 
@@ -485,6 +487,35 @@ class TestFormats:
         )
         assert f"/{HASH}" in caught.value.details[0]
         assert "Update spack-kernel" in caught.value.hint
+
+    @pytest.mark.parametrize("change", ["edges", "deptypes", "prefix", "records"])
+    def test_newer_in_which_something_moved(self, tmp_path: Path, change: str) -> None:
+        text = lzma.decompress((DATA / "1.3" / "index.json.xz").read_bytes())
+        database = json.loads(text)["database"]
+        for record in database["installs"].values():
+            node = record["spec"]
+            if change == "edges" and "dependencies" in node:
+                node["deps"] = node.pop("dependencies")
+            if change == "deptypes":
+                for edge in node.get("dependencies", ()):
+                    edge["deptypes"] = edge["parameters"].pop("deptypes")
+            if change == "prefix":
+                record["prefix"] = record.pop("path")
+        if change == "records":
+            database["records"] = database.pop("installs")
+        database["version"] = "9"
+        root = write(tmp_path, json.dumps({"database": database}))
+        with pytest.raises(DatabaseError) as caught:
+            Database.read(root)
+        assert "database format 9, newer than 8, the newest known here" in caught.value.summary
+        assert caught.value.hint == "Update spack-kernel to a version that knows this format."
+
+    def test_newer_and_whole(self, tmp_path: Path) -> None:
+        text = lzma.decompress((DATA / "1.3" / "index.json.xz").read_bytes())
+        content = json.loads(text)
+        content["database"]["version"] = "9"
+        with pytest.warns(DatabaseWarning, match="its records look the same"):
+            Database.read(write(tmp_path, json.dumps(content)))
 
 
 class TestChanges:
