@@ -23,4 +23,6 @@ c.Spawner.http_timeout = 120
 c.Spawner.environment = {
     "JUPYTER_CONFIG_PATH": "/sw/jupyter/etc",
     "JUPYTER_PATH": "/sw/jupyter/share/jupyter",
+    # For `spack-kernel` in a JupyterLab terminal.
+    "SPACK_KERNEL_STORE": "/sw/spack/opt/spack",
 }

@@ -34,8 +34,11 @@ c.SlurmSpawner.req_runtime = "8:00:00"
 c.SlurmSpawner.req_options = "--nodes=2 --ntasks=4"
 
 # Shell code that the job runs before the server. The kernels get the variables as well, but for the
-# directories of the server's own Python.
+# directories of the server's own Python. The first line undoes what a user's shell startup files do
+# to every Python; with the second, `srun` in a JupyterLab terminal passes on all variables.
 c.SlurmSpawner.req_prologue = """
+unset PYTHONPATH PYTHONHOME
+unset SLURM_EXPORT_ENV SLURM_GET_USER_ENV
 export PATH=/sw/jupyter/bin:$PATH
 export OMP_NUM_THREADS=${SLURM_CPUS_PER_TASK:-1}
 """

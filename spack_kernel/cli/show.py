@@ -162,7 +162,7 @@ def _print_removed(plan: KernelPlan, env: Mapping[str, str], console: Console) -
     if not removed:
         return
     console.print()
-    console.print(console.style("bold", "Left out, because it belongs to another Python"))
+    console.print(console.style("bold", "Left out of the environment"))
     for name, value, reason, source in removed:
         console.print(f"  {name}={value}")
         console.print(console.style("dim", f"    from {source or 'this shell'}: {reason}"))
@@ -175,7 +175,7 @@ def _plan(args: argparse.Namespace, store: Store, specs: Sequence[Spec]) -> Kern
 
     kernel = not (args.tree or args.variables or args.paths)
     request = msgspec.structs.replace(request_of(args), kernel=kernel)
-    return plan_of(get_source(args, store, request, specs=specs), request)
+    return plan_of(get_source(args, store, request, specs=specs), request, is_complete=False)
 
 
 def _show_tree(
@@ -232,6 +232,9 @@ def _print_plan(plan: KernelPlan, env: Mapping[str, str], console: Console) -> N
     if plan.source.view:
         console.print(f"  view         {plan.source.view}")
     console.print(f"  store        {plan.store.root}")
+    for number, missing in enumerate(plan.missing):
+        line = f"  {'' if number else 'incomplete':<11}  {missing.why}"
+        console.print(console.style("red", line))
     if interpreter is not None:
         console.print(f"  interpreter  {interpreter.path}")
         console.print(f"               Python {interpreter.version}: {interpreter.reason}")

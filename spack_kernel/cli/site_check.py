@@ -156,13 +156,15 @@ class SiteCheck:
         raise SiteError(
             "there is no kernel to start: nothing is offered, and none is installed",
             hint="Set c.SpackKernelSpecManager.stores and queries, or install a kernel with "
-            "`spack-kernel install`.",
+            "`spack-kernel install`.\nIf the servers get JUPYTER_CONFIG_PATH or JUPYTER_PATH, set "
+            "them here as well.",
         )
 
 
 def _read_configuration(step: Step) -> SiteConfiguration:
     configuration = SiteConfiguration()
-    step.detail = ", ".join(configuration.files) or "no files"
+    searched = ", ".join(configuration.searched)
+    step.detail = ", ".join(configuration.files) or f"no files in {searched}"
     return configuration
 
 

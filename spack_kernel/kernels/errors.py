@@ -49,6 +49,12 @@ class PrefixGoneError(SpackKernelError):
     code = "prefix-gone"
 
 
+class IncompleteError(SpackKernelError):
+    """A closure in which a spec is not installed, or recorded nowhere."""
+
+    code = "incomplete"
+
+
 def gone(spec: Spec, role: str, store: Store | None = None) -> PrefixGoneError:
     """Return the error for a spec whose install directory does not exist.
 

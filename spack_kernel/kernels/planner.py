@@ -112,12 +112,21 @@ def refuse_contradiction(request: KernelRequest) -> None:
         )
 
 
-def plan_of(source: KernelSource, request: KernelRequest) -> KernelPlan:
+def plan_of(
+    source: KernelSource, request: KernelRequest, *, is_complete: bool = True
+) -> KernelPlan:
     """Return a new plan for a source, with the options of a request.
+
+    Parameters
+    ----------
+    source, is_complete
+        As for `plan_source`.
+    request : KernelRequest
+        The request.
 
     Raises
     ------
-    InterpreterError, KernelPackageError, PrefixGoneError
+    InterpreterError, KernelPackageError, PrefixGoneError, IncompleteError
         As `plan_source`.
     """
     return plan_source(
@@ -127,6 +136,7 @@ def plan_of(source: KernelSource, request: KernelRequest) -> KernelPlan:
         modules=request.modules,
         modules_of_externals=request.load_modules,
         probe_timeout=request.probe_timeout,
+        is_complete=is_complete,
     )
 
 

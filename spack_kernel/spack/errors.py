@@ -27,6 +27,7 @@ The tree; each class is defined where it is raised::
     ├── ModuleContentError                    … a module that does not lead to specs
     ├── EnvironmentTooLongError               … variables too long for a process
     ├── PrefixGoneError                       … a recorded prefix that does not exist
+    ├── IncompleteError                       … a closure of which not all is installed
     ├── KernelStartError, KernelDiedError     jupyter: a kernel that does not start, or exits
     │   └── UnknownKernelError                … no kernel has this name
     ├── KernelSilentError, PortTakenError     … a kernel that does not listen, or cannot

@@ -201,3 +201,25 @@ def test_errors_of_a_plan_are_objects_with_json(run: Runner, golden: Path) -> No
     spec = Store.open(golden).find("py-scipy")[0]
     result = run("show", "--json", "--store", golden, f"/{spec.hash}")
     assert json.loads(result.out)["error"]["code"] == "prefix-gone"
+
+
+def test_what_is_not_installed_is_shown_and_refused(run: Runner, tmp_path: Path) -> None:
+    small = SmallStore(tmp_path / "store")
+    lost = small.add("py-lost", "1.0")
+    tool = small.add("py-tool", "1.0", lost)
+    small.records[lost]["installed"] = False
+    store = small.write()
+    reason = f"py-lost@1.0/{lost[:7]} is not installed; needed by py-tool@1.0/{tool[:7]}"
+    result = run("show", "--store", store, "py-tool")
+    assert result.status == 0
+    assert f"  incomplete   {reason}\n" in result.out
+    (missing,) = run("show", "--store", store, "--json", "py-tool").json["missing"]
+    assert (missing["hash"], missing["recorded"]) == (lost, True)
+    listed = run("list", "--store", store, "--all", "py-tool").out
+    assert f"incomplete: py-lost@1.0/{lost[:7]} is not installed" in listed
+    for words in (["exec"], ["check"], ["install", "--user", "--no-spack"]):
+        end = ["--", "true"] if words == ["exec"] else []
+        result = run(words[0], "--store", store, *words[1:], "py-tool", *end)
+        assert result.status == 1, words
+        assert f"is incomplete: py-lost@1.0/{lost[:7]} is not installed" in result.err
+        assert f"`spack install /{lost[:7]}`" in result.err

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tornado.httpclient import HTTPRequest
-from tornado.websocket import websocket_connect
+from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from tests.accounts import Account
 from tests.browser.processes import ServerProcess, free_port, wait_until
@@ -34,6 +34,9 @@ c.JupyterHub.services = [{{"name": "tests", "api_token": {token!r}}}]
 scopes = ["admin:users", "admin:servers", "access:servers"]
 c.JupyterHub.load_roles = [{{"name": "tests", "scopes": scopes, "services": ["tests"]}}]
 """
+
+
+_UNSET = "unset SLURM_EXPORT_ENV SLURM_GET_USER_ENV\n"
 
 
 class Hub:
@@ -58,6 +61,8 @@ class Hub:
         self._token = secrets.token_hex(16)
         self._ports = [free_port() for _ in range(3)]
         self._crypt_key = secrets.token_hex(32)
+        self._loop = asyncio.new_event_loop()
+        self._connections: dict[str, WebSocketClientConnection] = {}
         self.url = f"http://127.0.0.1:{self._ports[0]}/"
         srv.mkdir(mode=0o700)
         programs = Path(sys.executable).parent
@@ -77,7 +82,9 @@ class Hub:
             assert '"/sw/' in text
             text = text.replace("/sw/", f"{sw}/").replace("hub.cluster", cluster.address)
             if path.name == "jupyterhub_slurm_config.py":
-                text += extra
+                # Left to the kernels, which must do without.
+                assert _UNSET in text
+                text = text.replace(_UNSET, "") + extra
             (directory / path.name).write_text(text, encoding="utf-8")
 
     def start(self) -> None:
@@ -110,6 +117,10 @@ class Hub:
 
     def stop(self) -> list[str]:
         """Stop the hub; return the command lines of what outlived it."""
+        for connection in self._connections.values():
+            connection.close()
+        self._connections.clear()
+        self._loop.run_until_complete(asyncio.sleep(0.2))
         return self._process.stop()
 
     def logs(self) -> str:
@@ -164,14 +175,10 @@ class Hub:
 
     def execute(self, kernel: str, code: str) -> str:
         """Run code in a kernel, and return what it prints."""
-        return asyncio.run(asyncio.wait_for(self._execute(kernel, code), 90))
+        return self._loop.run_until_complete(asyncio.wait_for(self._execute(kernel, code), 90))
 
     async def _execute(self, kernel: str, code: str) -> str:
-        url = f"{self.url}user/{self.account.name}/api/kernels/{kernel}/channels"
-        headers = {"Authorization": f"token {self._token}"}
-        connection = await websocket_connect(
-            HTTPRequest(url.replace("http:", "ws:"), headers=headers)
-        )
+        connection = await self._connect(kernel)
         number = uuid.uuid4().hex
         header = {"msg_id": number, "msg_type": "execute_request", "version": "5.3"}
         header |= {"username": "", "session": number}
@@ -190,5 +197,14 @@ class Hub:
             elif got["msg_type"] == "error":
                 printed += "\n".join(got["content"]["traceback"])
             elif got["msg_type"] == "status" and got["content"]["execution_state"] == "idle":
-                connection.close()
                 return printed
+
+    async def _connect(self, kernel: str) -> WebSocketClientConnection:
+        """Return the one connection to a kernel, as a notebook has it."""
+        connection = self._connections.get(kernel)
+        if connection is None:
+            url = f"{self.url}user/{self.account.name}/api/kernels/{kernel}/channels"
+            headers = {"Authorization": f"token {self._token}"}
+            request = HTTPRequest(url.replace("http:", "ws:"), headers=headers)
+            connection = self._connections[kernel] = await websocket_connect(request)
+        return connection

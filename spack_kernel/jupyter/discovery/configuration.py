@@ -114,6 +114,8 @@ class SiteConfiguration:
             ) from error
         self.config: Config = reader.config
         self.files: list[str] = [os.fspath(file) for file in reader.loaded_config_files]
+        #: The directories in which Jupyter looks for them.
+        self.searched: list[str] = reader.config_file_paths
         self._log = reader.log
 
     def manager(self, **traits: Any) -> SpackKernelSpecManager:

@@ -99,6 +99,8 @@ class Survey:
             for name in names
             for dag_hash in database.names().get(name, ())
         }
+        self._absent = store.absent()
+        self._telling |= self._absent
         self._reached: dict[str, frozenset[str]] = {}
         self._offers: dict[str, _Own] = {}
         self._companions: dict[str, Spec | None] = {}
@@ -112,9 +114,15 @@ class Survey:
         shippers = tuple(node for node in reached if node.name not in _TELLING)
         pythons = [node for node in reached if node.name == _PYTHON]
         if len(pythons) != 1:
+            incomplete = self._incomplete(spec)
+            if incomplete:
+                return Candidate(spec, None, None, None, "", incomplete)
             why_not = "its closure has two pythons" if pythons else "no python in its closure"
             return Candidate(spec, None, None, None, "", why_not, shippers=shippers)
         python = pythons[0]
+        incomplete = self._incomplete(spec)
+        if incomplete:
+            return Candidate(spec, python, None, None, "", incomplete)
         offered = self._offered(python, [node for node in reached if node.name == _VENV])
         used, nodes, version, source = self._kernel(reached, python, offered)
         if used is not None and not (used.external or self._is_there(used)):
@@ -134,6 +142,18 @@ class Survey:
             encryption=not why_not_encrypted(version, nodes),
             shippers=shippers,
         )
+
+    def _incomplete(self, spec: Spec) -> str:
+        """Return what the closure of a spec lacks; empty if nothing."""
+        reached = self._reach(spec.hash)
+        lost = sorted(h for h in reached if h in self._absent or h not in self._store)
+        if not lost:
+            return ""
+        recorded = self._store.by_hash(lost[0])
+        label = recorded.label if recorded is not None else f"/{lost[0][:7]}"
+        reason = "is not installed" if recorded is not None else "is in no database"
+        more = f", and {len(lost) - 1} more" if len(lost) > 1 else ""
+        return f"incomplete: {label} {reason}{more}"
 
     def _kernel(
         self, reached: list[Spec], python: Spec, offered: _Own
@@ -184,7 +204,7 @@ class Survey:
                 continue
             stack.pop()
             parts = {known[child] for child in children[node] if child in known}
-            if node in self._telling:
+            if node in self._telling or node not in self._store:
                 parts.add(frozenset((node,)))
             # Most nodes reach exactly what one of their dependencies reaches, so share its set.
             known[node] = next(iter(parts)) if len(parts) == 1 else frozenset().union(*parts)

@@ -29,6 +29,7 @@ from spack_kernel.kernels.sources.kernel_source import specs_source
 from spack_kernel.kernels.sources.site_modules import with_modules
 from spack_kernel.spack.load import apply_modifications, external_modules, load_environment
 
+from .incomplete import Missing, incomplete, missing_in
 from .length_limits import length_cause, too_long
 from .notes import Note, notes_of
 from .process_environment import ProcessEnvironment, is_python
@@ -81,6 +82,8 @@ class KernelPlan:
         Requirements of the companion's packages that the specs' versions do not meet.
     no_kernel : SpackKernelError or None
         Why there is no kernel, in a plan without one.
+    missing : tuple of Missing
+        What the closure lacks; empty unless an incomplete plan was requested.
     """
 
     source: KernelSource
@@ -95,6 +98,7 @@ class KernelPlan:
     beside: LoadEnvironment | None = None
     conflicts: tuple[str, ...] = ()
     no_kernel: SpackKernelError | None = None
+    missing: tuple[Missing, ...] = ()
 
     @property
     def store(self) -> Store:
@@ -306,6 +310,7 @@ def plan_source(
     modules: Sequence[str] = (),
     modules_of_externals: bool = True,
     probe_timeout: float = PROBE_TIMEOUT,
+    is_complete: bool = True,
 ) -> KernelPlan:
     """Plan a kernel for a source: specs, a Spack environment or a view.
 
@@ -320,12 +325,19 @@ def plan_source(
     modules_of_externals : bool
         Whether to load the modules that externals of the closure name as well, before the others.
 
+    is_complete : bool
+        Whether a closure that lacks something is an error; otherwise, `missing` of the plan has it.
+
     Raises
     ------
-    InterpreterError, KernelPackageError, PrefixGoneError
+    InterpreterError, KernelPackageError, PrefixGoneError, IncompleteError
         When no kernel can be started; the hint of each error is what to do.
     """
     store, load, closure = source.store, source.load, source.load.closure
+    missing = missing_in(load)
+    if missing and is_complete:
+        raise incomplete(missing, load.specs[0].label, store)
+    kernel = kernel and not missing
     interpreter: Interpreter | None = None
     ipykernel: KernelPackage | None = None
     no_kernel: SpackKernelError | None = None
@@ -368,12 +380,7 @@ def plan_source(
             if entry.spec.name not in ("python", "python-venv")
         ]
     notes += notes_of(interpreter, ipykernel, overrides)
-    notes += [
-        Note(
-            "closure", f"{spec.label} needs {edge.name}/{edge.hash[:7]}, which no database records"
-        )
-        for spec, edge in load.unrecorded
-    ]
+    notes += [Note("closure", each.why) for each in missing]
     notes += [Note("closure", f"the upstream {tree} could not be read") for tree in store.left_out]
     wanted = [*(external_modules(closure) if modules_of_externals else ())]
     wanted += [*source.modules, *modules]
@@ -390,6 +397,7 @@ def plan_source(
         beside=beside,
         conflicts=tuple(unsuitable),
         no_kernel=no_kernel,
+        missing=missing,
     )
     for note in plan.notes:
         _debug("note on %s: %s", note.topic, note.text)

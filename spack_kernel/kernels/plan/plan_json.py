@@ -75,6 +75,7 @@ def plan_dict(plan: KernelPlan) -> dict[str, Any]:
         "debugger": plan.debugger,
         "encryption": {"curve": not plan.unencrypted, "reason": plan.unencrypted},
         "closure": [_spec_dict(spec) for spec in plan.closure],
+        "missing": [{**each._asdict(), "needed_by": [*each.needed_by]} for each in plan.missing],
         "notes": [note._asdict() for note in plan.notes],
     }
 

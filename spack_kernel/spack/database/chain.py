@@ -160,6 +160,20 @@ class Chain:
                 return database.edges(dag_hash, deptypes)
         return ()
 
+    def absent(self) -> set[str]:
+        """Return the DAG hashes that are recorded, but of which no database has an installed spec.
+
+        Deprecated specs are not among them: Spack has put a link to the replacement in their place.
+        """
+        absent = {h for database in self.databases for h in database.absent()}
+        if len(self.databases) > 1:
+            absent = {h for h in absent if (spec := self.by_hash(h)) and not spec.installed}
+        return absent
+
+    def __contains__(self, dag_hash: object) -> bool:
+        """Return whether a DAG hash is recorded, installed or not."""
+        return any(dag_hash in database for database in self.databases)
+
     def explicit(self) -> list[Spec]:
         """Return the explicitly installed specs, local ones first.
 

@@ -51,6 +51,7 @@ class _Record(msgspec.Struct, gc=False):
 
 _decode_record = msgspec.json.Decoder(_Record).decode
 
+_says_installed = re.compile(rb'"installed"\s*:\s*true').search
 _says_explicit = re.compile(rb'"explicit"\s*:\s*true').search
 
 
@@ -186,6 +187,15 @@ class Database:
         """Return the DAG hashes of the specs that were installed explicitly, in recorded order."""
         says = [key for key, raw in self._records.items() if _says_explicit(raw)]
         return [spec.hash for spec in self.specs(says) if spec.explicit and spec.installed]
+
+    def absent(self) -> list[str]:
+        """Return the DAG hashes that are recorded as not installed, without deprecated ones."""
+        unsure = [key for key, raw in self._records.items() if not _says_installed(raw)]
+        return [
+            spec.hash
+            for spec in self.specs(unsure)
+            if not spec.installed and not spec.deprecated_for
+        ]
 
     def mentions(self, dag_hash: str, other: str) -> bool:
         """Return whether the record of `dag_hash` contains the text `other`; does not decode it."""

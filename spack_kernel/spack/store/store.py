@@ -356,6 +356,14 @@ class Store:
         """
         return self._chain.edges(dag_hash, deptypes)
 
+    def absent(self) -> set[str]:
+        """Return the DAG hashes that are recorded as not installed, without deprecated ones."""
+        return self._chain.absent()
+
+    def __contains__(self, dag_hash: object) -> bool:
+        """Return whether a DAG hash is recorded, installed or not."""
+        return dag_hash in self._chain
+
     def explicit(self) -> list[Spec]:
         """Return the explicitly installed specs, local ones first."""
         return self._chain.explicit()

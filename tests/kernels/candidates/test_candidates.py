@@ -132,6 +132,23 @@ def test_unrecorded_dependencies_and_cycles_do_no_harm(store: SmallStore) -> Non
     found = look(store, a)
     assert found.python is not None
     assert found.python.hash == python
+    lost = dag_hash("nowhere")[:7]
+    assert (found.source, found.why_not) == (None, f"incomplete: /{lost} is in no database")
+
+
+def test_what_is_not_installed_is_told_of_all_that_need_it(store: SmallStore) -> None:
+    python = store.add("python", "3.11.9")
+    kernel = store.add("py-ipykernel", "6.29", python)
+    numpy = store.add("py-numpy", "1.26", python)
+    tool = store.add("py-tool", "1.0", python, numpy, kernel)
+    old = store.add("py-old", "1.0", python, kernel)
+    uses_old = store.add("py-new", "2.0", python, kernel, old)
+    store.records[numpy]["installed"] = False
+    store.records[old] |= {"installed": False, "deprecated_for": tool}
+    reason = f"incomplete: py-numpy@1.26/{numpy[:7]} is not installed"
+    assert look(store, tool).why_not == reason
+    # Spack puts a link to the replacement in the place of a deprecated spec.
+    assert "incomplete" not in look(store, uses_old).why_not
 
 
 def test_the_survey_says_what_plans_say(demo_store: DemoStore) -> None:

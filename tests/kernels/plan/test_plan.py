@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from spack_kernel.demo import DemoStore
-from spack_kernel.kernels.errors import InterpreterError, PrefixGoneError
+from spack_kernel.kernels.errors import IncompleteError, InterpreterError, PrefixGoneError
 from spack_kernel.kernels.plan import KernelPlan, plan_dict, plan_kernel
+from spack_kernel.kernels.plan.plan import plan_source
 from spack_kernel.kernels.plan.process_environment import is_python
+from spack_kernel.kernels.sources.kernel_source import specs_source
 from spack_kernel.spack import Spec, Store
 from tests.small_store import SmallStore, python_prefix
 
@@ -292,8 +294,30 @@ def test_a_dependency_that_no_database_has_is_told(site: Site) -> None:
     lost = site.add("py-lost", "1.0")
     tool = site.add("py-tool", "1.0", lost)
     del site.small.records[lost]
-    (note,) = site.plan(tool).notes
-    assert note.topic == "closure"
-    assert (
-        note.text == f"py-tool@1.0/{tool[:7]} needs py-lost/{lost[:7]}, which no database records"
+    with pytest.raises(IncompleteError) as caught:
+        site.plan(tool)
+    assert caught.value.summary == (
+        f"py-tool@1.0/{tool[:7]} is incomplete: py-lost/{lost[:7]} is in no database"
     )
+    (detail,) = caught.value.details
+    assert detail.endswith(f"is in no database; needed by py-tool@1.0/{tool[:7]}")
+    assert "--store" in caught.value.hint
+    assert f"`spack install --only dependencies /{tool[:7]}`" in caught.value.hint
+
+
+def test_a_dependency_that_is_not_installed_is_told(site: Site) -> None:
+    site.add("py-ipykernel", "6.29")
+    lost = site.add("py-lost", "1.0")
+    tool = site.add("py-tool", "1.0", lost)
+    site.small.records[lost] |= {"installed": False, "path": None}
+    with pytest.raises(IncompleteError) as caught:
+        site.plan(tool)
+    assert caught.value.hint == f"Install what is missing with `spack install /{lost[:7]}`."
+    store = site.small.open()
+    source = specs_source(store, [store.get(f"/{tool}")])
+    plan = plan_source(source, is_complete=False)
+    (missing,) = plan.missing
+    assert (missing.label, missing.recorded) == (f"py-lost@1.0/{lost[:7]}", True)
+    assert missing.needed_by == (f"py-tool@1.0/{tool[:7]}",)
+    assert [note.text for note in plan.notes if note.topic == "closure"] == [missing.why]
+    assert plan.ipykernel is not None

@@ -71,7 +71,7 @@ def test_a_module_beside_a_kernel_that_runs(
     assert main(["check", *words]) == 0, capsys.readouterr().err
     capsys.readouterr()
     assert main(["show", *words]) == 0
-    left_out = capsys.readouterr().out.partition("Left out, ")[2].partition("Dependency tree")[0]
+    left_out = capsys.readouterr().out.partition("Left out ")[2].partition("Dependency tree")[0]
     assert "  PYTHONHOME=/opt/python27\n    from the modules vendor/1: points Python at" in left_out
 
 
