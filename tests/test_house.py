@@ -44,6 +44,7 @@ ROOMS = (
     "jupyter.kernelspecs",
     "jupyter.failure",
     "jupyter.logs",
+    "jupyter.pending",
     "jupyter.errors",
     "kernels.planner",
     "kernels.plan",

@@ -77,41 +77,55 @@ def run(argv: Sequence[str] | None = None) -> int:
         json=getattr(args, "json", False),
         verbose=args.verbose,
     )
-    before = _end_on_sigterm()
+    termination = _Termination()
+    status = EXIT_ERROR
     try:
         with warnings.catch_warnings(), _log_shown(console):
             warnings.showwarning = lambda message, *_, **__: console.warn(str(message))
-            status: int = importlib.import_module(args.module).run(args)
+            status = importlib.import_module(args.module).run(args)
         console.out.flush()
     except KeyboardInterrupt:
         console.note("interrupted")
-        return EXIT_INTERRUPTED
+        status = EXIT_INTERRUPTED
     except BrokenPipeError:
         # What is left in the buffer must not raise again while Python shuts down.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_BROKEN_PIPE
+        status = EXIT_BROKEN_PIPE
     except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else EXIT_ERROR
+        status = stop.code if isinstance(stop.code, int) else EXIT_ERROR
     except Exception as error:
-        return _report(error, console)
+        # In the middle of a lock, the exception for a signal becomes another one.
+        status = EXIT_ERROR if termination.came else _report(error, console)
     finally:
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)
-    return status
+        termination.restore()
+    return EXIT_TERMINATED if termination.came else status
 
 
-def _end_on_sigterm() -> Any:
-    """Let SIGTERM end the command through its `finally` blocks, and return the former handler.
+class _Termination:
+    """Lets SIGTERM end the command through its `finally` blocks.
 
     A batch system or `timeout` sends it; nothing must be left behind then.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        return None
 
-    def end(*_: object) -> NoReturn:
+    Attributes
+    ----------
+    came : bool
+        Whether it came.
+    """
+
+    def __init__(self) -> None:
+        self.came = False
+        self._before: Any = None
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGTERM, self._end)
+
+    def _end(self, *_: object) -> NoReturn:
+        self.came = True
         raise SystemExit(EXIT_TERMINATED)
 
-    return signal.signal(signal.SIGTERM, end)
+    def restore(self) -> None:
+        """Restore what SIGTERM did before."""
+        if self._before is not None:
+            signal.signal(signal.SIGTERM, self._before)
 
 
 @contextlib.contextmanager

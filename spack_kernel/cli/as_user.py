@@ -41,6 +41,8 @@ def run_as_user(name: str, arguments: Sequence[str]) -> int:
         When this process does not run as root, when there is no such user, and when the user
         cannot run this Python.
     """
+    if not name:
+        raise OtherUserError("--as-user names no user", hint="Name one: --as-user alice")
     if os.geteuid() != 0:
         raise OtherUserError(
             f"only root can check what the user {name} gets",

@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
         args.parser.error("argument --timeout: it must be a number of seconds greater than 0")
     if args.site:
         return _check_site(args)
-    if args.as_user:
+    if args.as_user is not None:
         args.parser.error("--as-user is only for --site")
     check_source(args)
     request = request_of(args)
@@ -140,7 +140,7 @@ def _check_site(args: argparse.Namespace) -> int:
             "--site takes everything from Jupyter's configuration; it can be given only with the "
             "NAME of one kernel, --timeout and --json"
         )
-    if args.as_user:
+    if args.as_user is not None:
         from .as_user import run_as_user
 
         words = [word for word in args.arguments if word != f"--as-user={args.as_user}"]

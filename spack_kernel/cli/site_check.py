@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from jupyter_client.kernelspec import NoSuchKernel
+from jupyter_core.paths import jupyter_runtime_dir
+from traitlets import TraitError
 
 from spack_kernel.jupyter.discovery import SiteConfiguration, manager_path
 from spack_kernel.jupyter.errors import KernelSpecError
@@ -75,16 +77,22 @@ class SiteCheck:
         name : str
             The kernel to start; by default the first that is offered, else one that is installed.
         """
+        self._part("home", _check_home)
         configuration = self._part("config", _read_configuration)
         if configuration is None:
             return
+        self._part("paths", lambda step: _check_directories(configuration, step))
         is_on = self._part("discovery", lambda step: _describe_discovery(configuration, step))
-        manager = self._part("options", lambda step: _make_manager(configuration, step))
-        if manager is None:
-            return
+        self._part("options", lambda step: _check_options(configuration, step))
+        try:
+            manager = configuration.manager()
+        except SpackKernelError:
+            return  # a server would not start either; the option is among the mistakes
         try:
             for paths in manager.store_lists() if is_on else ():
-                self._check_store(manager, paths)
+                self._check_store(configuration, manager, paths)
+            if self.errors and not (name or self._offers):
+                return  # there is no kernel to start, and why has been said
             self._check_a_kernel(configuration, manager, name)
         finally:
             close()
@@ -98,10 +106,24 @@ class SiteCheck:
             self.errors.append(error)
             return None
 
-    def _check_store(self, manager: SpackKernelSpecManager, paths: Sequence[str]) -> None:
+    def _check_store(
+        self,
+        configuration: SiteConfiguration,
+        manager: SpackKernelSpecManager,
+        paths: Sequence[str],
+    ) -> None:
+        limit = min(manager.read_timeout, self._check.timeout)
+        file = configuration.origin("SpackKernelSpecManager", "stores")
+        source = [f"  named in {file}"] if file else []
+
         def read(step: Step) -> Listing:
-            found = look_through_helper(paths, manager.selection(), [], manager.read_timeout)
+            try:
+                found = look_through_helper(paths, manager.selection(), [], limit)
+            except SpackKernelError as error:
+                error.details = (*error.details, *source)
+                raise
             if found.error is not None:
+                found.error.details = (*found.error.details, *source)
                 raise found.error
             assert found.listing is not None
             offers = found.listing.offers
@@ -117,9 +139,9 @@ class SiteCheck:
         if listing is None:
             return
         self._part("kernels", lambda step: _check_offers(manager, listing, step))
-        if manager.companion == "auto":
-            stores = listing.offers.request.stores
-            self._part("companion", lambda step: _describe_companions(stores, step))
+        companion = _companion(configuration, manager)
+        stores = listing.offers.request.stores
+        self._part("companion", lambda step: _describe_companions(stores, companion, step))
 
     def _check_a_kernel(
         self, configuration: SiteConfiguration, manager: SpackKernelSpecManager, name: str
@@ -146,9 +168,22 @@ class SiteCheck:
                 pass
         except SpackKernelError as error:
             self.errors.append(error)
+        except (TraitError, RuntimeError, ValueError) as error:
+            text = str(error).replace("_CheckManager", "KernelManager")
+            self.errors.append(
+                SiteError(
+                    f"no kernel can be started with this configuration: {text}",
+                    hint="Correct the option of c.KernelManager.",
+                )
+            )
 
     def _first_kernel(self) -> str:
-        ipython = [offer.name for offer in self._offers if not offer.shipped]
+        # One that needs a companion tells more than an ipykernel itself.
+        ipython = [
+            offer.name
+            for offer in self._offers
+            if not offer.shipped and offer.content["metadata"].get("spack_package") != _IPYKERNEL
+        ]
         others = [offer.name for offer in self._offers]
         installed = [spec.name for spec in list_kernelspecs()]
         for name in (*ipython, *others, *installed):
@@ -168,6 +203,17 @@ def _read_configuration(step: Step) -> SiteConfiguration:
     return configuration
 
 
+def _check_directories(configuration: SiteConfiguration, step: Step) -> None:
+    unreadable = configuration.unreadable()
+    if unreadable:
+        raise SiteError(
+            "directories of Jupyter's configuration cannot be read, so a server ignores them",
+            details=unreadable,
+            hint="Let all users read them, or correct JUPYTER_CONFIG_PATH.",
+        )
+    step.detail = "all directories can be read"
+
+
 def _describe_discovery(configuration: SiteConfiguration, step: Step) -> bool:
     is_on = configuration.offers_specs()
     if not is_on and configuration.selects_specs():
@@ -179,7 +225,22 @@ def _describe_discovery(configuration: SiteConfiguration, step: Step) -> bool:
     return is_on
 
 
-def _make_manager(configuration: SiteConfiguration, step: Step) -> SpackKernelSpecManager:
+def _check_home(step: Step) -> None:
+    """Check that a server could write what it must write."""
+    step.detail = os.environ.get("JUPYTER_RUNTIME_DIR") or jupyter_runtime_dir()
+    place = Path(step.detail)
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        raise SiteError(
+            f"a server cannot write its runtime files: {place} is not a directory that "
+            "this user can write to",
+            details=[f"  they belong in {step.detail}"],
+            hint="Make the home directory, or set JUPYTER_RUNTIME_DIR to a directory of the user.",
+        )
+
+
+def _check_options(configuration: SiteConfiguration, step: Step) -> None:
     mistakes = [f"  {mistake}" for mistake in configuration.mistakes()]
     if mistakes:
         raise SiteError(
@@ -189,7 +250,6 @@ def _make_manager(configuration: SiteConfiguration, step: Step) -> SpackKernelSp
             "documentation list all options.",
         )
     step.detail = ", ".join(_set_options(configuration)) or "all defaults"
-    return configuration.manager()
 
 
 def _check_offers(manager: SpackKernelSpecManager, listing: Listing, step: Step) -> None:
@@ -204,7 +264,8 @@ def _check_offers(manager: SpackKernelSpecManager, listing: Listing, step: Step)
         raise SiteError(
             f"the store {offers.request.stores[0]} cannot offer all that is selected",
             details=problems,
-            hint="`spack-kernel list --all` shows its specs and what they lack.",
+            hint=f"`spack-kernel list --store {offers.request.stores[0]} --all` shows what specs "
+            "lack;\nwith --environments, it shows Spack environments.",
         )
 
 
@@ -225,10 +286,26 @@ def _set_options(configuration: SiteConfiguration) -> list[str]:
     ]
 
 
-def _describe_companions(stores: Sequence[str], step: Step) -> None:
+def _companion(configuration: SiteConfiguration, manager: SpackKernelSpecManager) -> str:
+    """Return the companion with which offered kernels start."""
+    chosen = configuration.config.get("SpackProvisioner", {}).get("companion")
+    return manager.companion if manager.companion != "auto" or not chosen else str(chosen)
+
+
+def _describe_companions(stores: Sequence[str], companion: str, step: Step) -> None:
     """Say which py-ipykernel a spec without one can get."""
+    if companion == "none":
+        step.detail = "switched off: only specs that depend on an ipykernel can start"
+        return
     store = Store.open(stores[0], upstreams=stores[1:])
-    found = store.find(_IPYKERNEL)
+    found = store.find(_IPYKERNEL if companion == "auto" else companion)
+    wrong = [spec.label for spec in found if spec.name != _IPYKERNEL]
+    if companion != "auto" and (wrong or len(found) != 1):
+        raise SiteError(
+            f"the companion `{companion}` is not one {_IPYKERNEL}",
+            details=[f"  it matches {', '.join(spec.label for spec in found) or 'nothing'}"],
+            hint=f"`spack-kernel list --store {stores[0]} --all {_IPYKERNEL}` shows them.",
+        )
     if not found:
         step.detail = f"no {_IPYKERNEL}, so only specs that depend on an ipykernel are offered"
     described = []

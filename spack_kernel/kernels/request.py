@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import os
 import typing
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -287,6 +288,12 @@ class KernelRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
             raise RequestError(f"unknown keys in the configuration: {', '.join(sorted(unknown))}")
         try:
             request = msgspec.convert(values, cls)
+            for name in ("plan_timeout", "probe_timeout", "start_timeout"):
+                seconds = getattr(request, name)
+                if not 0 <= seconds < math.inf or (not seconds and name != "start_timeout"):
+                    raise TypeError(
+                        f"`{name}` is not a number of seconds greater than 0: {seconds}"
+                    )
             expanded = tuple(os.path.expanduser(path) for path in stores if path)  # noqa: PTH111
             return msgspec.structs.replace(request, stores=expanded)
         except (msgspec.ValidationError, TypeError, UnicodeError) as error:

@@ -48,8 +48,8 @@ def test_a_site_that_works(run: Runner, configure: Configure, demo_store: DemoSt
     found = result.json
     details = {step["name"]: step["detail"] for step in found["steps"]}
     assert list(details) == [
-        *("config", "discovery", "options", "store", "kernels", "companion", "kernel"),
-        *("start", "answer", "shutdown"),
+        *("home", "config", "paths", "discovery", "options", "store", "kernels", "companion"),
+        *("kernel", "start", "answer", "shutdown"),
     ]
     assert details["config"] == str(file)
     assert details["store"].startswith(f"{demo_store.root}: ")
@@ -103,6 +103,8 @@ def test_every_mistake_is_named_with_its_file(run: Runner, configure: Configure)
 
 
 def test_json_configuration_is_checked_as_well(run: Runner, configure: Configure) -> None:
+    configure('{"SpackProvisioner": 3}', name="jupyter_server_config.json")
+    assert "c.SpackProvisioner: it must have options, and is 3" in run("check", "--site").err
     file = configure(
         '{"SpackProvisioner": {"plan_timeout": []}}', name="jupyter_server_config.json"
     )
@@ -115,6 +117,100 @@ def test_a_file_that_cannot_be_read(run: Runner, configure: Configure) -> None:
     assert result.status == 1
     assert "Jupyter's configuration cannot be read: NameError: name 'undefined'" in result.err
     assert f"  {file}, line 4" in result.err
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("jupyter_server_config.py", "import sys\nsys.exit(3)", "SystemExit: 3\n  {}, line 2"),
+        ("jupyter_server_config.py", "def f(:", "SyntaxError"),
+        (
+            "jupyter_server_config.py",
+            "import os\nos.environ['NOPE']",
+            "KeyError: 'NOPE'\n  {}, line 2",
+        ),
+        ("jupyter_server_config.json", "", "  {}, line 2"),
+        ("jupyter_server_config.json", '{\n"a": }', "  {}, line 2"),
+        ("jupyter_config.json", "[1]", "  {}"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(
+    run: Runner, configure: Configure, name: str, text: str, told: str
+) -> None:
+    file = configure(text, name=name)
+    result = run("check", "--site", "--json")
+    assert result.status == 1
+    assert str(file) in result.err
+    assert told.format(file) in result.err
+    assert not result.json["ok"]
+
+
+def test_what_a_file_prints_is_not_our_output(run: Runner, configure: Configure) -> None:
+    configure("print('hello')", "c = get_config()")
+    result = run("check", "--site", "--json")
+    assert not result.json["ok"]
+    assert "hello" in result.err
+
+
+def test_a_directory_that_is_not_there(
+    run: Runner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", str(tmp_path / "nowhere"))
+    result = run("check", "--site")
+    assert "directories of Jupyter's configuration cannot be read" in result.err
+    assert f"  {tmp_path / 'nowhere'}: No such file or directory" in result.err
+
+
+def test_a_mistake_leaves_the_rest_to_be_checked(
+    run: Runner, configure: Configure, demo_store: DemoStore
+) -> None:
+    configure(
+        DISCOVERY,
+        f"c.SpackKernelSpecManager.stores = [{str(demo_store.root)!r}]",
+        "c.SpackKernelSpecManager.querys = ['py-numpy']",
+    )
+    result = run("check", "--site", "--json")
+    assert result.status == 1
+    failed = [step["name"] for step in result.json["steps"] if not step["ok"]]
+    assert failed == ["options"]
+    assert result.json["steps"][-1]["name"] == "shutdown"
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("c.SpackProvisioner.companion = 'py-ipykernel@99'", "is not one py-ipykernel"),
+        ("c.SpackKernelSpecManager.companion = 'py-numpy@2.1.3'", "is not one py-ipykernel"),
+        ("c.KernelManager.transport = 'icp'", "no kernel can be started with this configuration"),
+        ("c.KernelManager.transport_encryption = 'required'", "encrypt"),
+        ("c.SpackProvisioner.plan_timeout = float('inf')", "not a number of seconds"),
+        ("c.SpackProvisioner.start_timeout = float('nan')", "not a number of seconds"),
+        ("c.SpackProvisioner.plan_timeout = 0", "not a number of seconds"),
+        ("c.SpackKernelSpecManager.upstreams = ['sw']", "'sw' is relative to wherever"),
+    ],
+)
+def test_mistakes_that_only_a_start_would_show(
+    run: Runner, configure: Configure, demo_store: DemoStore, line: str, told: str
+) -> None:
+    configure(DISCOVERY, f"c.SpackKernelSpecManager.stores = [{str(demo_store.root)!r}]", line)
+    result = run("check", "--site")
+    assert result.status == 1
+    assert told in result.err
+    assert "defect" not in result.err
+
+
+def test_without_companions_nothing_that_needs_one_is_offered(
+    run: Runner, configure: Configure, demo_store: DemoStore
+) -> None:
+    configure(
+        DISCOVERY,
+        f"c.SpackKernelSpecManager.stores = [{str(demo_store.root)!r}]",
+        "c.SpackKernelSpecManager.companion = 'none'",
+    )
+    found = {step["name"]: step for step in run("check", "--site", "--json").json["steps"]}
+    assert found["kernels"]["detail"].startswith("spack-py-ipykernel-")
+    assert "," not in found["kernels"]["detail"]
+    assert found["companion"]["detail"].startswith("switched off")
 
 
 def test_discovery_that_is_configured_but_off(
@@ -145,7 +241,7 @@ def test_a_store_that_fails_leaves_the_others_alone(
     result = run("check", "--site", "--json")
     assert result.status == 1
     steps = [(step["name"], step["ok"]) for step in result.json["steps"]]
-    assert steps[3:8] == [
+    assert steps[5:10] == [
         *(("store", False), ("store", True), ("kernels", False), ("companion", True)),
         ("kernel", True),
     ]
@@ -196,10 +292,19 @@ def test_as_another_user(run: Runner, user: Account, demo_store: DemoStore) -> N
     store.chmod(0o755)
 
 
+def test_a_home_that_is_missing(
+    run: Runner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "file" / "runtime"))
+    assert "a server cannot write its runtime files" in run("check", "--site").err
+
+
 def test_who_cannot_be_checked(run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert "there is no user nobdy" in run("check", "--site", "--as-user=nobdy").err
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert "--as-user names no user" in run("check", "--site", "--as-user", "").err
     assert "only root can check what the user root gets" in (
         run("check", "--site", "--as-user", "root").err
     )

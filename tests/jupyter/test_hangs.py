@@ -257,9 +257,11 @@ class TestServer:
         self, demo_store: DemoStore, write_kernel: WriteKernel, jupyter_home: Path
     ) -> None:
         write_kernel("gone", hash="zzzzzzz", store=str(demo_store.root))
+        write_kernel("bad", spec="py-numpy", plan_timeout="x")
         server = Server(jupyter_home, DISCOVERY)
-        for _ in range(2):
-            assert server.request("POST", "api/kernels", {"name": "gone"})[0] == 500
+        for name, expected in (("gone", 500), ("bad", 500), ("spack-py-nope-abcdefg", 404)):
+            assert server.request("POST", "api/kernels", {"name": name})[0] == expected
+        time.sleep(0.5)
         began = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
         server.process.wait(20)

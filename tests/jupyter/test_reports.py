@@ -89,7 +89,7 @@ def test_a_start_and_a_death(demo_store: DemoStore, libensemble: str, jupyter_ho
         os.kill(pid, signal.SIGKILL)
         died = site.event("die")
         assert (died["exit_status"], died["signal"]) == (-9, "SIGKILL")
-        assert "killed by SIGKILL" in died["message"]
+        assert "killed by SIGKILL" in died["reason"]
         (line,) = site.lines("die")
         assert "signal=SIGKILL" in line
         text = server.log.read_text()
@@ -120,7 +120,7 @@ def test_an_exit_status_is_told(libensemble: str, jupyter_home: Path) -> None:
         died = site.event("die")
         assert died["exit_status"] == 3
         assert "signal" not in died
-        assert "exit status 3" in died["message"]
+        assert "exit status 3" in died["reason"]
         client.stop_channels()
     finally:
         site.server.stop()
@@ -128,6 +128,7 @@ def test_an_exit_status_is_told(libensemble: str, jupyter_home: Path) -> None:
 
 def test_a_refusal(write_kernel: WriteKernel, demo_store: DemoStore, jupyter_home: Path) -> None:
     write_kernel("gone", spec="py-nonesuch", store=str(demo_store.root))
+    write_kernel("bad", spec="py-numpy", plan_timeout="x")
     site = Site(jupyter_home)
     try:
         status, _ = site.server.request("POST", "api/kernels", {"name": "gone"})
@@ -135,8 +136,11 @@ def test_a_refusal(write_kernel: WriteKernel, demo_store: DemoStore, jupyter_hom
         refused = site.event("refuse")
         assert (refused["spec"], refused["hash"]) == (["py-nonesuch"], [])
         assert refused["store"] == str(demo_store.root)
-        assert "no installed spec" in refused["message"] or "py-nonesuch" in refused["message"]
+        assert "no installed spec" in refused["reason"] or "py-nonesuch" in refused["reason"]
         assert len(site.lines("refuse")) == 1
+        assert site.server.request("POST", "api/kernels", {"name": "bad"})[0] == 500
+        assert len(site.lines("refuse")) == 2
+        assert "`plan_timeout`" in site.events()[-1]["reason"]
     finally:
         site.server.stop()
 

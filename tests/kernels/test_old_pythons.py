@@ -116,7 +116,7 @@ def test_the_layout_of_a_free_threaded_python(tmp_path: Path) -> None:
     code = (
         "import sys, sysconfig\n"
         "paths = sysconfig.get_paths()\n"
-        f"sysconfig.get_paths = lambda: {{**paths, **{reported!r}}}\n"
+        f"sysconfig.get_paths = lambda *_: {{**paths, **{reported!r}}}\n"
         f"sys.path.insert(0, {str(packages)!r})\n"
         "exec(sys.argv[-1])\n"
     )

@@ -117,10 +117,7 @@ class Hub:
 
     def stop(self) -> list[str]:
         """Stop the hub; return the command lines of what outlived it."""
-        for connection in self._connections.values():
-            connection.close()
-        self._connections.clear()
-        self._loop.run_until_complete(asyncio.sleep(0.2))
+        self._loop.run_until_complete(self._disconnect())
         return self._process.stop()
 
     def logs(self) -> str:
@@ -198,6 +195,12 @@ class Hub:
                 printed += "\n".join(got["content"]["traceback"])
             elif got["msg_type"] == "status" and got["content"]["execution_state"] == "idle":
                 return printed
+
+    async def _disconnect(self) -> None:
+        for connection in self._connections.values():
+            connection.close()
+        self._connections.clear()
+        await asyncio.sleep(0.2)
 
     async def _connect(self, kernel: str) -> WebSocketClientConnection:
         """Return the one connection to a kernel, as a notebook has it."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import json
+import logging
 import os
 import reprlib
+import sys
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +31,9 @@ _CHECKERS: dict[type[HasTraits], type[HasTraits]] = {
     SpackKernelSpecManager: SpackKernelSpecManager,
     SpackProvisioner: KernelTraits,
 }
+
+#: The names of the files that a server reads, without their ends.
+_BASES = ("jupyter_config", "jupyter_server_config")
 
 #: How similar the name of a class must be to ours to be a typing error.
 _CUTOFF = 0.8
@@ -94,29 +102,33 @@ class SiteConfiguration:
     """
 
     def __init__(self, config_file: str | None = None, *, use_config: bool = True) -> None:
-        reader = _ConfigReader(raise_config_file_errors=True)
+        # What it warns of is an error here.
+        reader = _ConfigReader(raise_config_file_errors=True, log=_silent_logger())
         if config_file is not None:
             path = Path(config_file).absolute()
             if not path.is_file():
                 raise KernelSpecError(f"there is no configuration file {path}")
             reader.config_file = str(path)
+        #: The directories in which Jupyter looks for them.
+        self.searched: list[str] = reader.config_file_paths
         try:
-            if use_config or config_file is not None:
-                reader.load_config_file(suppress_errors=False)
-        except Exception as error:
+            # What a file prints must not become part of our output.
+            with contextlib.redirect_stdout(sys.stderr):
+                if use_config or config_file is not None:
+                    reader.load_config_file(suppress_errors=False)
+        except (Exception, SystemExit) as error:
             if isinstance(error, RuntimeError) and "home directory" in str(error):
                 raise  # the configuration files are not the cause
             # A configuration file is a program, so it can raise any exception.
             raise KernelSpecError(
                 f"Jupyter's configuration cannot be read: {type(error).__name__}: {error}",
-                details=_place(error),
-                hint="`jupyter --paths` shows its location; --no-config ignores it.",
+                details=self._culprits(config_file),
+                hint="Correct the file. `jupyter --paths` shows where Jupyter looks for it.",
             ) from error
         self.config: Config = reader.config
         self.files: list[str] = [os.fspath(file) for file in reader.loaded_config_files]
-        #: The directories in which Jupyter looks for them.
-        self.searched: list[str] = reader.config_file_paths
-        self._log = reader.log
+        # An earlier answer to the question of which file sets an option.
+        self._known_origins: dict[tuple[str, str], str] | None = None
 
     def manager(self, **traits: Any) -> SpackKernelSpecManager:
         """Return a manager with the traits that a server of this user on this machine would set.
@@ -132,7 +144,7 @@ class SiteConfiguration:
             When a trait has an invalid value.
         """
         try:
-            return SpackKernelSpecManager(config=self.config, log=self._log, **traits)
+            return SpackKernelSpecManager(config=self.config, **traits)
         except TraitError as error:
             raise KernelSpecError(
                 f"a trait of SpackKernelSpecManager has an invalid value: {error}"
@@ -169,6 +181,10 @@ class SiteConfiguration:
         found = []
         for section, options in self.config.items():
             if not isinstance(options, Config):
+                if section in known:
+                    file = next((f for (s, _), f in origins.items() if s == section), "")
+                    reason = f"it must have options, and is {reprlib.repr(options)}"
+                    found.append(Mistake(f"c.{section}", file, reason))
                 continue
             if section not in known:
                 names = [ours.__name__ for ours in _CHECKERS]
@@ -189,16 +205,37 @@ class SiteConfiguration:
                         found.append(Mistake(f"c.{section}.{name}", origin, reason))
         return list(dict.fromkeys(found))
 
+    def origin(self, section: str, option: str) -> str:
+        """Return the file that sets an option; empty if none does."""
+        return self._origins().get((section, option), "")
+
+    def unreadable(self) -> list[str]:
+        """Return the directories that should have configuration files, but cannot be read."""
+        reasons = {directory: _why_unreadable(directory) for directory in self.searched}
+        return [f"  {directory}: {reason}" for directory, reason in reasons.items() if reason]
+
     def _origins(self) -> dict[tuple[str, str], str]:
         """Return the file that sets each option, by section and name."""
-        origins: dict[tuple[str, str], str] = {}
-        for file in self.files:
-            directory, name = os.path.split(file)
-            loader = JSONFileConfigLoader if name.endswith(".json") else PyFileConfigLoader
-            for section, options in loader(name, path=directory).load_config().items():
-                if isinstance(options, Config):
-                    origins |= {(section, option): file for option in options}
-        return origins
+        if self._known_origins is None:
+            self._known_origins = {}
+            for file in self.files:
+                for section, options in _load(file).items():
+                    names = options if isinstance(options, Config) else ("",)
+                    self._known_origins |= {(section, option): file for option in names}
+        return self._known_origins
+
+    def _culprits(self, config_file: str | None) -> list[str]:
+        """Return the file that cannot be read, with the line if it is known, as details."""
+        names = [f"{base}{end}" for base in _BASES for end in (".py", ".json")]
+        files = [os.path.join(path, name) for path in self.searched for name in names]  # noqa: PTH118
+        for file in [config_file] if config_file is not None else files:
+            if not os.path.lexists(file):
+                continue
+            try:
+                _load(file)
+            except (Exception, SystemExit) as again:
+                return [f"  {file}{_line(again, file)}"]
+        return []
 
 
 def manager_path() -> str:
@@ -224,6 +261,10 @@ def _mistake(
             checked.set_option(name, value)
         else:
             setattr(checked, name, value)
+        if name in ("stores", "upstreams"):
+            relative = [path for path in value if path[:1] not in ("/", "~", "$")]
+            if relative:
+                return f"{relative[0]!r} is relative to wherever a server is started"
     except (TraitError, RequestError) as error:
         text = str(error).replace(checker.__name__, ours.__name__)
         return f"{reprlib.repr(value)} is not valid: {text}"
@@ -234,13 +275,44 @@ def _suggestion(close: list[str], known: list[str]) -> str:
     return f"did you mean `{close[0]}`?" if close else f"the options are {', '.join(known)}"
 
 
-def _place(error: BaseException) -> list[str]:
-    """Return the file and line in which an exception was raised last, as a detail."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return [f"  {error.filename}, line {error.lineno}"]
-    place = error.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    if place is None:
-        return []
-    return [f"  {place.tb_frame.f_code.co_filename}, line {place.tb_lineno}"]
+def _why_unreadable(directory: str) -> str:
+    """Return why a directory of configuration files cannot be read; empty if it can."""
+    try:
+        os.listdir(directory)  # noqa: PTH208
+    except (FileNotFoundError, NotADirectoryError) as error:
+        # Of the usual ones, not all exist.
+        named = os.environ.get("JUPYTER_CONFIG_PATH", "").split(os.pathsep)
+        return str(error.strerror) if directory in named else ""
+    except OSError as error:
+        return str(error.strerror)
+    return ""
+
+
+def _load(file: str) -> Config:
+    """Return what one configuration file sets."""
+    directory, name = os.path.split(file)
+    loader = JSONFileConfigLoader if name.endswith(".json") else PyFileConfigLoader
+    with contextlib.redirect_stdout(sys.stderr):
+        config: Config = loader(name, path=directory, log=_silent_logger()).load_config()
+    return config
+
+
+def _line(error: BaseException, file: str) -> str:
+    """Return the last line of a file that took part in an exception, as text behind its path."""
+    if isinstance(error, SyntaxError) and error.filename == file:
+        return f", line {error.lineno}"
+    if isinstance(error, json.JSONDecodeError):
+        return f", line {error.lineno}"
+    lines = [
+        frame.lineno
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename == file
+    ]
+    return f", line {lines[-1]}" if lines else ""
+
+
+def _silent_logger() -> logging.Logger:
+    logger = logging.getLogger(f"{__name__}.silent")
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = False
+    return logger

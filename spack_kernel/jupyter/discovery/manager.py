@@ -35,6 +35,7 @@ from spack_kernel.jupyter.kernelspecs.names import (
 )
 from spack_kernel.jupyter.logs import join_log
 from spack_kernel.jupyter.offers import LIMIT, Offer, OfferFilter
+from spack_kernel.jupyter.pending import forget_failed_starts
 from spack_kernel.kernels.candidates import PACKAGES
 
 from .watch import StoreWatcher
@@ -190,7 +191,11 @@ class SpackKernelSpecManager(KernelSpecManager):
         try:
             return super().get_kernel_spec(kernel_name)
         except NoSuchKernel:
-            offer = self._by_name(kernel_name)
+            try:
+                offer = self._by_name(kernel_name)
+            except NoSuchKernel:
+                forget_failed_starts(getattr(self.parent, "kernel_manager", None))
+                raise
             content = dict(offer.content)
             resource_dir = str(logo_directory(offer.images()))
             return self.kernel_spec_class(resource_dir=resource_dir, **content)

@@ -57,6 +57,9 @@ _MAX_STUCK = 3
 #: Seconds between two looks at what has been killed.
 _REAP = 0.2
 
+#: The longest wait that the system calls for it accept, in seconds.
+_LONGEST_PAUSE = 3600.0
+
 #: How often a question is asked again of another helper, if its helper has ended.
 _ATTEMPTS = 2
 
@@ -248,7 +251,7 @@ class _Helpers:
     def _pause(self) -> float | None:
         times = [asked.deadline for helper in self._helpers for asked in helper.asked.values()]
         times += [helper.expires for helper in self._helpers if not helper.asked]
-        pause = max(0.0, min(times) - time.monotonic()) if times else None
+        pause = min(max(0.0, min(times) - time.monotonic()), _LONGEST_PAUSE) if times else None
         if self._killed:
             return _REAP if pause is None else min(pause, _REAP)
         return pause
@@ -385,12 +388,12 @@ def _named(asked: _Asked) -> list[str]:
 
 
 def _too_late(asked: _Asked, reason: str = "") -> SlowStoreError:
-    place = asked.key[0][0] if asked.key[0] else "the store"
+    tried = " or ".join(f"`ls {place}`" for place in asked.key[0]) or "`ls` of its directory"
     return SlowStoreError(
         f"{asked.doing} timed out after {asked.timeout:g} s" + (f": {reason}" if reason else ""),
         details=_named(asked),
-        hint=f"Its file system may hang. If `ls {place}` in a terminal does not answer either,\n"
-        "ask the administrators whether that file system is available on this machine.",
+        hint=f"A file system may hang. If {tried} in a terminal does not answer either,\nask the "
+        "administrators whether that file system is available on this machine.",
     )
 
 

@@ -159,7 +159,7 @@ class _Gatherer:
             prefix_inspections=site_inspections(store),
             companion=chosen.companion,
         )
-        self._survey = Survey(store, chosen.kernel_packages)
+        self._survey = Survey(store, chosen.kernel_packages, chosen.companion)
         self._shipped: dict[str, list[ShippedKernel]] = {}
         self._problems: list[str] = []
         self._complete = True

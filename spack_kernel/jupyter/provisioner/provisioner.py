@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from traitlets import TraitError
+from traitlets.config import Config
 
 from spack_kernel.jupyter.errors import (
     KernelDiedError,
@@ -21,6 +22,7 @@ from spack_kernel.jupyter.errors import (
 from spack_kernel.jupyter.helper import Prepare, Prepared, ask
 from spack_kernel.jupyter.kernelspecs import kernel_command, starts_ipykernel
 from spack_kernel.jupyter.logs import join_log
+from spack_kernel.jupyter.pending import leave_pending_kernels
 from spack_kernel.kernels.isolated import isolated_command
 from spack_kernel.kernels.kernel_json import KERNEL_FILE
 from spack_kernel.kernels.plan import is_too_long, length_cause, too_long
@@ -62,17 +64,18 @@ class SpackProvisioner(KernelResources):
 
     def __init__(self, **kwargs: Any) -> None:
         options = {name: kwargs.pop(name) for name in set(kwargs) - _JUPYTER_ARGUMENTS}
+        #: What is wrong with the options. Raised by `pre_launch`: only then does a manager, and the
+        #: log, take it for a start that has failed.
+        self._mistake: SpackKernelError | None = None
         try:
             super().__init__(**kwargs)
         except TraitError as error:
-            raise self._start_error(
-                KernelSpecError(
-                    "this server's configuration has a value of the wrong type",
-                    details=[f"  {error}"],
-                    hint="Correct it in the configuration file, whose path `jupyter server "
-                    "--show-config` shows.",
-                )
-            ) from None
+            self._mistake = KernelSpecError(
+                "this server's configuration has a value of the wrong type",
+                details=[f"  {error}"],
+                hint="Correct it in the configuration file: `spack-kernel check --site` names it.",
+            )
+            super().__init__(**{**kwargs, "config": Config()})
         join_log(self.log)
         self._prepared: Prepared | None = None
         self._question: Prepare | None = None
@@ -84,7 +87,7 @@ class SpackProvisioner(KernelResources):
         try:
             self.configure(options)
         except SpackKernelError as error:
-            raise self._start_error(error) from None
+            self._mistake = self._mistake or error
 
     @property
     def _kernel_file(self) -> str:
@@ -109,7 +112,9 @@ class SpackProvisioner(KernelResources):
             self._restart.begin_phase()
         else:
             self._restart = Restart(self.parent) if self._started else None
-        self._leave_pending_kernels()
+        if not self._started:
+            managers = getattr(self.parent, "parent", None)
+            leave_pending_kernels(managers, getattr(self.parent, "kernel_id", None))
         spawn.unfinished(self, self._abandon)
         try:
             return await self._pre_launch(kwargs)
@@ -122,6 +127,8 @@ class SpackProvisioner(KernelResources):
         told = kwargs.pop("env", None)
         base = told or dict(os.environ)
         try:
+            if self._mistake is not None:
+                raise self._mistake
             prepared = await self._prepare(base, bool(told), kwargs)
             # jupyter_client encrypts since 8.9. We know only of ipykernel whether it can.
             policy = getattr(self.parent, "transport_encryption", "disabled")

@@ -79,7 +79,7 @@ class Report:
         if error is None:
             self._log.info("spack-kernel: %s", line)
         else:
-            facts["message"] = str(error)
+            facts["reason"] = str(error)
             self._log.error("spack-kernel: %s\n%s", line, error)
         self._emit(facts)
 

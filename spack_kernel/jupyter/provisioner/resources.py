@@ -39,17 +39,6 @@ class KernelResources(KernelTraits):
 
     # -- the server --
 
-    def _leave_pending_kernels(self) -> None:
-        """Remove this start from the manager's pending kernels.
-
-        jupyter_server waits for them when it stops, or fails on them and never exits.
-        """
-        managers = getattr(self.parent, "parent", None)
-        using = getattr(managers, "_using_pending_kernels", bool)
-        if not self._started and not using():
-            pending = getattr(managers, "_pending_kernels", {})
-            pending.pop(getattr(self.parent, "kernel_id", None), None)
-
     def _is_given_up(self) -> bool:
         """Return whether nobody wants the kernel that is being started."""
         server = getattr(getattr(self.parent, "parent", None), "parent", None)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from spack_kernel.kernels.interpreters.encryption import CLIENT, ZMQ, why_not_encrypted
 from spack_kernel.kernels.interpreters.interpreter import series
 from spack_kernel.kernels.interpreters.ipykernel import PACKAGE, mismatch
-from spack_kernel.spack.errors import ITEM_ERRORS, DatabaseError, reason_of
+from spack_kernel.spack.errors import ITEM_ERRORS, DatabaseError, QuerySyntaxError, reason_of
 from spack_kernel.spack.system import file_checks
 
 from .shipped import PACKAGES, may_ship
@@ -88,10 +88,15 @@ class Survey:
         The store; its contents must not change while the survey is in use.
     shippers : sequence of str
         Name patterns of the packages that may ship a kernel.
+    companion : str
+        As for `find_ipykernel`.
     """
 
-    def __init__(self, store: Store, shippers: Sequence[str] = PACKAGES) -> None:
+    def __init__(
+        self, store: Store, shippers: Sequence[str] = PACKAGES, companion: str = "auto"
+    ) -> None:
         self._store = store
+        self._companion_query = companion
         names = {name for name in store.names() if name in _TELLING or may_ship(name, shippers)}
         self._telling = {
             dag_hash
@@ -236,6 +241,16 @@ class Survey:
             self._companions[python.hash] = fitting[0][0] if fitting else None
         return self._companions[python.hash]
 
+    def _possible_companions(self) -> list[Spec]:
+        if self._companion_query == "none":
+            return []
+        if self._companion_query == "auto":
+            return self._store.named(PACKAGE)
+        try:
+            return [s for s in self._store.find(self._companion_query) if s.name == PACKAGE]
+        except QuerySyntaxError:
+            return []  # reported once, by whoever asks for the survey
+
     def _is_there(self, spec: Spec) -> bool:
         """Return whether the prefix of an ipykernel exists; if not, add the spec to `gone`."""
         if spec in self.gone:
@@ -249,7 +264,7 @@ class Survey:
         """Return the installed ipykernels, each with the python it is built for."""
         if self._builds is None:
             self._builds = []
-            for spec in self._store.named(PACKAGE):
+            for spec in self._possible_companions():
                 if not spec.installed or not spec.prefix or not self._is_there(spec):
                     continue
                 try:

@@ -403,5 +403,5 @@ def test_a_wrong_value_in_the_servers_configuration_is_named(
     assert first == "this server's configuration has a value of the wrong type"
     assert f"The '{trait}' trait" in second
     assert expected in second
-    assert "jupyter server --show-config" in last
+    assert "`spack-kernel check --site`" in last
     assert not manager.has_kernel
