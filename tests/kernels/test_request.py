@@ -33,12 +33,13 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "recipes": st.none() | RECIPES,
     "prefix_inspections": st.none() | st.dictionaries(WORDS, st.tuples(NAMES), max_size=2),
     "env": st.dictionaries(NAMES, WORDS, max_size=2),
+    "start_timeout": st.sampled_from([0.0, 0.5, 30.0]),  # 0 is for no limit
     "user_site": st.sampled_from([None, True, False]),
 }
 BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     bool: st.booleans(),
     str: st.just("") | WORDS,
-    float: st.sampled_from([0.0, 0.5, 30.0]),
+    float: st.sampled_from([0.5, 30.0]),
     tuple[str, ...]: st.lists(WORDS, max_size=2).map(tuple),
 }
 REQUESTS = st.builds(
@@ -98,6 +99,9 @@ def test_a_key_is_that_of_equal_requests_only(one: KernelRequest, other: KernelR
         ({"env": {"A": 1}}, "env"),
         ({"recipes": {"spack_version": 1}}, "spack_version"),
         ({"start_timeout": "soon"}, "start_timeout"),
+        ({"start_timeout": float("nan")}, "start_timeout"),
+        ({"plan_timeout": 0}, "plan_timeout"),
+        ({"probe_timeout": float("inf")}, "probe_timeout"),
     ],
 )
 def test_a_wrong_value_is_named(config: dict[str, Any], named: str) -> None:

@@ -21,6 +21,7 @@ from spack_kernel.spack.spec.traversal import (
 from .apply import apply_modifications, is_system_directory
 from .directories import Directories
 from .inspections import inspections_of
+from .linked import LinkedRecords
 from .modifications import Modification, configured_modifications
 from .pythonpath import PYTHON_VENV, candidate_directories, find_extensions, python_path
 
@@ -108,7 +109,8 @@ def load_environment(
     directories = directories or Directories()
     inspected = inspections_of(store, inspections)
     rule = rule_for(store.databases[0].version)
-    graph = reachable(specs, store.by_hash)
+    records = LinkedRecords(reachable(specs, store.by_hash), store, rule)
+    graph = records.graph
     closure = topological(graph, rule)
     wider, build_only = graph, []
     if _loads_build_dependencies(store):
@@ -117,11 +119,12 @@ def load_environment(
 
     _prefetch(directories, [*closure, *build_only], inspected)
     order = _externals_first(reversed(environment_order(graph, rule)))
-    extensions = find_extensions(graph, order, store)
+    extensions = find_extensions(records, order, store)
     path = python_path(extensions, order, directories)
     if build_only:
         wider_order = _externals_first(reversed(environment_order(wider, rule)))
-        wider_extensions = find_extensions(wider, wider_order, store)
+        wider_records = LinkedRecords(wider, store, rule)
+        wider_extensions = find_extensions(wider_records, wider_order, store)
         path = _behind(path, python_path(wider_extensions, wider_order, directories))
 
     modifications: list[Modification] = []

@@ -11,8 +11,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from spack_kernel.spack.errors import DatabaseError
-from spack_kernel.spack.spec.traversal import depflag
 from spack_kernel.spack.system import file_checks
 
 from .directories import join
@@ -21,10 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from spack_kernel.spack.spec.spec import Dependency, Spec
-    from spack_kernel.spack.spec.traversal import Graph
     from spack_kernel.spack.store.store import Store
 
     from .directories import Directories
+    from .linked import LinkedRecords
 
 PYTHON = "python"
 PYTHON_VENV = "python-venv"
@@ -81,25 +79,29 @@ class Extension(NamedTuple):
         The ``python`` it extends.
     through : Spec
         The spec whose recipe adds it to PYTHONPATH: that python, or a ``python-venv``.
+    is_linked : bool
+        False if Spack overlooks it, because it depends on another database's record of `through`.
     """
 
     spec: Spec
     python: Spec
     through: Spec
+    is_linked: bool
 
 
-def find_extensions(graph: Graph, order: Sequence[Spec], store: Store) -> list[Extension]:
+def find_extensions(records: LinkedRecords, order: Sequence[Spec], store: Store) -> list[Extension]:
     """Return the specs of a closure that extend Python, in the order in which Spack prepends.
 
     Parameters
     ----------
-    graph : Graph
+    records : LinkedRecords
         The closure.
     order : sequence of Spec
         Its specs in the order in which Spack applies their environment, first to last.
     store : Store
         Where the specs are recorded; the order of its records matters.
     """
+    graph = records.graph
     knows_venv = store.has_package(PYTHON_VENV)
     extensions = []
     for interpreter in order:
@@ -112,8 +114,8 @@ def find_extensions(graph: Graph, order: Sequence[Spec], store: Store) -> list[E
                 continue
             python = graph.nodes[found[0].hash]
         extensions += [
-            Extension(spec, python, interpreter)
-            for spec, edge in _dependents(graph, interpreter, store)
+            Extension(spec, python, interpreter, is_linked)
+            for spec, edge, is_linked in records.dependents(interpreter)
             if interpreter.name == PYTHON_VENV or _extends(spec, edge, knows_venv)
         ]
     return extensions
@@ -135,6 +137,7 @@ def python_path(
     """
     entries: list[PythonPathEntry] = []
     behind: list[PythonPathEntry] = []
+    overlooked: list[PythonPathEntry] = []
     missing: list[PythonPathEntry] = []
     layouts = {
         python: (library_directories(python, directories), _libraries(python))
@@ -149,6 +152,14 @@ def python_path(
         if extension.through != extension.python:
             reason += f" through {extension.through.label}"
         found = [path for library in known if (path := directories.below(spec.prefix, library))]
+        if not extension.is_linked:
+            known_at = (path for each in possible if (path := directories.below(spec.prefix, each)))
+            why = f"{reason}, which Spack overlooks: two databases have {extension.through.label}"
+            overlooked += [
+                PythonPathEntry(path, spec, why, added_by_us=True)
+                for path in dict.fromkeys([*found, *known_at])
+            ]
+            continue
         entries += [PythonPathEntry(path, spec, reason) for path in found]
         # In a virtual environment lib64 is a link to lib.
         others = () if spec.name == PYTHON_VENV else possible
@@ -183,7 +194,7 @@ def python_path(
             behind.append(entry)
         else:
             missing.append(entry._replace(reason=f"{entry.reason}; no such directory"))
-    return PythonPath(_unique([*entries, *behind]), _unique(missing))
+    return PythonPath(_unique([*entries, *behind, *overlooked]), _unique(missing))
 
 
 def library_directories(python: Spec, directories: Directories) -> tuple[str, ...]:
@@ -279,60 +290,3 @@ def _extends(spec: Spec, edge: Dependency, knows_venv: bool) -> bool:
     if spec.name == PYTHON_VENV or spec.name.startswith("py-"):
         return True
     return not knows_venv and "run" in edge.deptypes
-
-
-def _dependents(graph: Graph, node: Spec, store: Store) -> list[tuple[Spec, Dependency]]:
-    """Return the dependents of `node` in the closure, as Spack's database lists them.
-
-    Spack groups the dependents of a spec by package name. The position of a name is that of its
-    first record, in the closure or not, that depends on `node`. Within a name, edges are sorted
-    by deptype.
-    """
-    dependents = [
-        (graph.nodes[parent], edge)
-        for parent, edges in graph.edges.items()
-        for edge in edges
-        if edge.hash == node.hash
-    ]
-    first = {
-        spec.name: _first_dependent(store, spec.name, node.hash) or spec.hash
-        for spec, _ in dependents
-    }
-    position = _positions(store, {*first.values(), *(spec.hash for spec, _ in dependents)})
-    last = len(position)
-
-    def key(dependent: tuple[Spec, Dependency]) -> tuple[int, str, int, int]:
-        spec, edge = dependent
-        return (
-            position.get(first[spec.name], last),
-            spec.name,
-            depflag(edge.deptypes),
-            position.get(spec.hash, last),
-        )
-
-    return sorted(dependents, key=key)
-
-
-def _first_dependent(store: Store, name: str, dependency: str) -> str | None:
-    """Return the first record of the package `name` that depends on `dependency`."""
-    for database in reversed(store.databases):  # Spack reads upstreams first
-        for dag_hash in database.named(name):
-            if not database.mentions(dag_hash, dependency):
-                continue
-            try:
-                spec = database.get(dag_hash)
-            except DatabaseError:  # a damaged record does not matter here
-                continue
-            if spec is not None and dependency in [edge.hash for edge in spec.dependencies]:
-                return dag_hash
-    return None
-
-
-def _positions(store: Store, hashes: set[str]) -> dict[str, int]:
-    """Return the positions of `hashes` in the databases, in the order in which Spack reads them."""
-    found: dict[str, int] = {}
-    for database in reversed(store.databases):
-        for dag_hash in database:
-            if dag_hash in hashes:
-                found.setdefault(dag_hash, len(found))
-    return found
