@@ -158,6 +158,9 @@ class SpackEnvironment:
         manifest = Config(self.config.scopes[-1:], self.config.substitution)
         if manifest.get("config:install_tree") is None:
             return store
+        merged = self.config.get("config:install_tree")
+        if isinstance(merged, dict) and not merged.get("root"):
+            return store  # only padding or projections, of a tree that other scopes name
         tree = install_tree(self.config)
         if tree == Path(store.root):
             return store

@@ -139,15 +139,17 @@ def python_path(
     behind: list[PythonPathEntry] = []
     overlooked: list[PythonPathEntry] = []
     missing: list[PythonPathEntry] = []
-    layouts = {
-        python: (library_directories(python, directories), _libraries(python))
-        for python in {extension.python for extension in extensions}
-    }
+    layouts: dict[tuple[Spec, bool], tuple[tuple[str, ...], tuple[str, ...]]] = {}
+    for _, python, through, _ in extensions:
+        is_venv = through.name == PYTHON_VENV
+        if (python, is_venv) not in layouts:
+            known = library_directories(python, directories, is_venv=is_venv)
+            layouts[python, is_venv] = known, _libraries(python)
     for extension in reversed(extensions):
         spec = extension.spec
         if spec.prefix is None:
             continue
-        known, possible = layouts[extension.python]
+        known, possible = layouts[extension.python, extension.through.name == PYTHON_VENV]
         reason = f"extends {extension.python.label}"
         if extension.through != extension.python:
             reason += f" through {extension.through.label}"
@@ -197,18 +199,29 @@ def python_path(
     return PythonPath(_unique([*entries, *behind, *overlooked]), _unique(missing))
 
 
-def library_directories(python: Spec, directories: Directories) -> tuple[str, ...]:
+def library_directories(
+    python: Spec, directories: Directories, *, is_venv: bool = False
+) -> tuple[str, ...]:
     """Return where packages for `python` are installed, relative to their own prefix.
 
     This is the interpreter's ``purelib`` and, if it differs, its ``platlib``, determined without
     running it: an interpreter whose own prefix has packages below ``lib64`` also installs there,
-    and Debian's interpreter installs below ``local``.
+    and Debian's interpreter installs below ``local``, but not from a virtual environment.
+
+    Parameters
+    ----------
+    python : Spec
+        The interpreter.
+    directories : Directories
+        Reports which directories exist.
+    is_venv : bool
+        Whether the packages are installed through a ``python-venv``.
     """
     lib, lib64, debian = _libraries(python)
     if python.prefix is None:
         return (lib,)
     if python.external and directories.below(python.prefix, "lib/python3/dist-packages"):
-        return (debian,)
+        return (lib,) if is_venv else (debian,)
     # Spack up to 0.17 used one directory; later versions record each package's build system.
     both = "build_system" in python.variants and directories.below(python.prefix, lib64)
     return (lib, lib64) if both else (lib,)
@@ -216,6 +229,8 @@ def library_directories(python: Spec, directories: Directories) -> tuple[str, ..
 
 def _libraries(python: Spec) -> tuple[str, str, str]:
     name = f"python{_series(python)}"
+    if python.variants.get("freethreading") in (True, "True"):
+        name += "t"  # its packages are in directories of their own
     return (
         f"lib/{name}/site-packages",
         f"lib64/{name}/site-packages",

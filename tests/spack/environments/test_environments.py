@@ -260,6 +260,17 @@ def test_an_environment_with_an_install_tree_of_its_own(store: Store, tmp_path: 
 
 
 @pytest.mark.parametrize(
+    "tree", ["{projections: {all: '{name}/{hash:4}'}}", "{padded_length: 128}", "{}"]
+)
+def test_an_install_tree_without_a_root_is_the_sites(
+    store: Store, tmp_path: Path, tree: str
+) -> None:
+    manifest = f"  config: {{install_tree: {tree}}}\n"
+    path = make_environment(tmp_path / "env", manifest, lock("tool"))
+    assert open_environment(str(path)).store(store) is store
+
+
+@pytest.mark.parametrize(
     ("manifest", "expected"),
     [
         ("", {"default": ".spack-env/view"}),

@@ -308,21 +308,36 @@ def test_lib64_of_a_python_that_has_it_is_spacks(tmp_path: Path) -> None:
     assert [entry.added_by_us for entry in load(store, "py-a").pythonpath] == [False, False]
 
 
-def test_debians_own_layout_below_an_external_python(tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_venv", [False, True])
+def test_debians_own_layout_below_an_external_python(tmp_path: Path, has_venv: bool) -> None:
+    external = {"path": str(tmp_path / "python"), "module": None, "extra_attributes": {}}
+    nodes = [node("python", version="3.11.2", external=external)]
+    edges = [("python", "build run")]
+    if has_venv:  # a virtual environment has Python's own layout, on Debian as well
+        nodes.append(node("python-venv", ("python", "build run")))
+        edges.append(("python-venv", "build run"))
+    store = make_store(tmp_path, *nodes, node("py-a", *edges))
+    debian = "py-a/local/lib/python3.11/dist-packages"
+    pythons = "py-a/lib/python3.11/site-packages"
+    make(tmp_path, "python/lib/python3/dist-packages", debian, pythons)
+    entries = load(store, "py-a").pythonpath
+    first, second = (pythons, debian) if has_venv else (debian, pythons)
+    assert [(entry.path, entry.added_by_us) for entry in entries] == [
+        (str(tmp_path / first), False),
+        (str(tmp_path / second), True),
+    ]
+
+
+def test_a_free_threaded_python_has_directories_of_its_own(tmp_path: Path) -> None:
     store = make_store(
         tmp_path,
-        node(
-            "python",
-            version="3.11.2",
-            external={"path": str(tmp_path / "python"), "module": None, "extra_attributes": {}},
-        ),
+        node("python", version="3.14.2", parameters={"freethreading": True}),
         node("python-venv", ("python", "build run")),
         node("py-a", ("python-venv", "build run"), ("python", "build run")),
     )
-    make(tmp_path, "python/lib/python3/dist-packages", "py-a/local/lib/python3.11/dist-packages")
+    make(tmp_path, "py-a/lib/python3.14t/site-packages", "py-a/lib/python3.14/site-packages")
     (entry,) = load(store, "py-a").pythonpath
-    assert entry.path == str(tmp_path / "py-a/local/lib/python3.11/dist-packages")
-    assert not entry.added_by_us
+    assert entry.path == str(tmp_path / "py-a/lib/python3.14t/site-packages")
 
 
 def test_what_does_not_exist_is_left_out_and_told(tmp_path: Path) -> None:
