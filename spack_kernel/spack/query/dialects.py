@@ -38,6 +38,8 @@ class Dialect:
         it is required like any other variant.
     partial_flags : bool
         Whether a spec can have more compiler flags than the query names.
+    ordered_flags : bool
+        Whether the flags must be in the order in which the query names them.
     partial_patches : bool
         Whether the checksums of patches can be abbreviated.
     any_target : bool
@@ -62,6 +64,7 @@ class Dialect:
     propagation: bool = True
     weak_propagation: bool = True
     partial_flags: bool = True
+    ordered_flags: bool = False
     partial_patches: bool = True
     any_target: bool = True
     namespace_key: bool = True
@@ -80,7 +83,6 @@ SPACK_0_21 = replace(
     compiler_nodes=False,
     all_edges=True,
     edge_types=False,
-    partial_flags=False,
     any_target=False,
 )
 
@@ -88,6 +90,8 @@ SPACK_0_21 = replace(
 SPACK_0_19 = replace(
     SPACK_0_21,
     name="Spack 0.19 and 0.20",
+    partial_flags=False,
+    ordered_flags=True,
     edge_virtuals=False,
     prereleases=False,
     weak_propagation=False,
@@ -101,6 +105,7 @@ SPACK_0_16 = replace(
     SPACK_0_19,
     name="Spack 0.18 and older",
     propagation=False,
+    ordered_flags=False,
     partial_patches=False,
     blank_ranges=False,
     loose_words=True,

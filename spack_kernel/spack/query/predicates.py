@@ -173,8 +173,10 @@ def _has_patches(patches: VariantValue | None, values: tuple[bool | str, ...]) -
 
 
 def _flag_test(kind: str, flags: tuple[Flag, ...], dialect: Dialect) -> Callable[[Flags], bool]:
-    exactly = tuple(flag for flag, _ in flags)
+    named = tuple(flag for flag, _ in flags)
+    needed = set(named)
+    if dialect.ordered_flags:
+        return lambda recorded: recorded.get(kind, ()) == named
     if not dialect.partial_flags:
-        return lambda recorded: recorded.get(kind, ()) == exactly
-    needed = set(exactly)
+        return lambda recorded: set(recorded.get(kind, ())) == needed
     return lambda recorded: needed.issubset(recorded.get(kind, ()))

@@ -8,12 +8,11 @@ import pytest
 
 from spack_kernel.spack.query.parser import parse_query
 from spack_kernel.spack.query.virtuals import NO_PROVIDERS, Providers
-from tests.records import make_store, node, readable_hash
+from spack_kernel.spack.store.store import Store
+from tests.records import make_store, node, readable_hash, write_database
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from spack_kernel.spack.store.store import Store
 
 
 def edges(*recorded: tuple[str, str, str]) -> list[dict[str, Any]]:
@@ -177,3 +176,23 @@ def test_providers():
         "mpich@4:",
     ]
     assert providers.of("blas") == ()
+
+
+@pytest.mark.parametrize(
+    ("version", "parameters", "expected"),
+    [
+        ("8", {}, (True, True, True, False)),
+        ("7", {}, (True, True, True, False)),
+        ("6", {"build_system": "generic"}, (True, False, False, False)),
+        ("6", {}, (True, False, True, False)),
+    ],
+)
+def test_compiler_flags_in_databases_of_each_age(
+    tmp_path: Path, version: str, parameters: dict[str, str], expected: tuple[bool, ...]
+) -> None:
+    flags = {**parameters, "cflags": ["-O3", "-g"]}
+    key = readable_hash("hdf5")
+    root = write_database(tmp_path, {key: node("hdf5", parameters=flags)}, version)
+    store = Store.open(root)
+    queries = ('cflags="-O3 -g"', "cflags=-O3", 'cflags="-g -O3"', 'cflags="-O3 -g -Wall"')
+    assert tuple(bool(store.find(query)) for query in queries) == expected
