@@ -61,7 +61,7 @@ def ask_recipes(args: argparse.Namespace, source: KernelSource) -> RecipeVariabl
         "--no-spack to skip it."
     )
     try:
-        return ask_spack(spack, known)
+        return ask_spack(spack, known, store_paths(source.store))
     except SpackCommandError as error:
         if args.spack:
             raise

@@ -81,7 +81,14 @@ def main() -> int:
     here = Path(__file__).resolve().parent
     behaviour = json.loads((here / "behaviour.json").read_text())
     (here / "seen.json").write_text(
-        json.dumps({"argv": sys.argv[1:4], "env": dict(os.environ), "cwd": str(Path.cwd())})
+        json.dumps(
+            {
+                "argv": sys.argv[1:6],
+                "env": dict(os.environ),
+                "cwd": str(Path.cwd()),
+                "scope": {path.name: path.read_text() for path in Path(sys.argv[2]).iterdir()},
+            }
+        )
     )
     if "sleep" in behaviour:
         child = os.fork()

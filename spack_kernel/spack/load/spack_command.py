@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,6 @@ PASSED_VARIABLES = (
     "SPACK_DISABLE_LOCAL_CONFIG",
     "SPACK_PYTHON",
     "SPACK_SYSTEM_CONFIG_PATH",
-    "SPACK_USER_CACHE_PATH",
     "SPACK_USER_CONFIG_PATH",
     "TMPDIR",
     "USER",
@@ -123,6 +123,7 @@ def find_spack(store: Store) -> Path | None:
 def ask_spack(
     spack: Path,
     loaded: LoadEnvironment,
+    trees: Sequence[str],
     *,
     timeout: float = DEFAULT_TIMEOUT,
     directories: Directories | None = None,
@@ -130,7 +131,9 @@ def ask_spack(
     """Run `spack` to list the changes of loading the same specs; return those not in `loaded`.
 
     Spack runs in ``/`` and without a shell. Of the caller's environment, it gets only
-    `PASSED_VARIABLES`. It executes the package recipes, as `spack load` does.
+    `PASSED_VARIABLES`. It executes the package recipes, as `spack load` does. It is told which
+    install trees to read, since its own configuration may name them by variables that it does not
+    get, and it writes only into a temporary directory.
 
     Parameters
     ----------
@@ -138,6 +141,8 @@ def ask_spack(
         The ``spack`` executable.
     loaded : LoadEnvironment
         The load environment of these specs according to the database.
+    trees : sequence of str
+        The install trees that record the specs: the local one, then its upstreams.
     timeout : float
         Seconds to wait.
     directories : Directories, optional
@@ -149,7 +154,7 @@ def ask_spack(
         When it cannot be run, fails, times out, or prints unexpected output.
     """
     directories = directories or Directories()
-    version, answer = _run(spack, [spec.hash for spec in loaded.specs], timeout)
+    version, answer = _run(spack, [spec.hash for spec in loaded.specs], trees, timeout)
     asked = [modification for each in answer if (modification := _read(each, spack))]
     owners = _Owners(loaded.closure)
     known = by_variable(loaded.modifications)
@@ -179,17 +184,46 @@ def ask_spack(
     )
 
 
-def _run(spack: Path, hashes: Sequence[str], timeout: float) -> tuple[str, list[Any]]:
+def _write_scope(scope: Path, cache: Path, trees: Sequence[str]) -> None:
+    """Write a configuration scope that names the install trees and where to cache.
+
+    All of them are upstreams of an empty tree: Spack neither writes to upstreams nor locks them.
+    """
+    scope.mkdir()
+    quoted = [json.dumps(str(tree)) for tree in trees]
+    (scope / "config.yaml").write_text(
+        f"config:\n  install_tree::\n    root: {json.dumps(str(cache / 'tree'))}\n"
+        f"  misc_cache: {json.dumps(str(cache / 'misc'))}\n",
+        encoding="utf-8",
+    )
+    (scope / "upstreams.yaml").write_text(
+        "upstreams::\n"
+        + "".join(f"  tree{n}:\n    install_tree: {tree}\n" for n, tree in enumerate(quoted)),
+        encoding="utf-8",
+    )
+
+
+def _run(
+    spack: Path, hashes: Sequence[str], trees: Sequence[str], timeout: float
+) -> tuple[str, list[Any]]:
     if not all(_HASH.fullmatch(dag_hash) for dag_hash in hashes):
         raise ValueError("not DAG hashes")
     # `spack python -c` accepts only one statement.
     script = f"exec({_SCRIPT!r}, {{'HASHES': {list(hashes)!r}, 'MARK': {_MARK!r}}})"
     environment = {name: os.environ[name] for name in PASSED_VARIABLES if name in os.environ}
     environment |= {"PATH": _SYSTEM_PATH, "LC_ALL": "C.UTF-8"}
-    argv = [os.fspath(spack), "--color", "never", "python", "-c", script]
     try:
         user = run_as(spack, spack.parent.parent / "lib" / "spack")
-        output = run(argv, environment, timeout, user=user)
+        with tempfile.TemporaryDirectory(prefix="spack-kernel-ask-") as scratch:
+            scope, cache = Path(scratch, "scope"), Path(scratch, "cache")
+            cache.mkdir()
+            _write_scope(scope, cache, trees)
+            if user is not None:
+                os.chmod(scratch, 0o755)  # noqa: S103, PTH101 - nothing in it is secret
+                os.chown(cache, user.uid, user.gid)
+            environment["SPACK_USER_CACHE_PATH"] = str(cache)
+            argv = [os.fspath(spack), "--config-scope", str(scope), "--color", "never"]
+            output = run([*argv, "python", "-c", script], environment, timeout, user=user)
     except OSError as error:
         raise SpackCommandError(f"cannot run {spack}: {error.strerror}", hint=_SKIP) from error
     except subprocess.TimeoutExpired as error:

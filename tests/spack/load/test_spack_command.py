@@ -64,7 +64,7 @@ def test_with_recipes_every_variable_is_spacks(golden: Golden, tmp_path: Path) -
         loaded = load_environment(
             golden.store, answer.specs, golden.inspections, directories=directories
         )
-        asked = ask_spack(spack, loaded, directories=directories)
+        asked = ask_spack(spack, loaded, TREES, directories=directories)
         kept = RecipeVariables.from_dict(json.loads(json.dumps(asked.as_dict())))
         assert kept == asked
         environment = with_recipes(loaded, kept, golden.store, directories)
@@ -93,7 +93,7 @@ def test_little_is_recorded_where_recipes_add_little(tmp_path: Path) -> None:
         if specs[0].name != "py-libensemble":
             continue
         loaded = load_environment(golden.store, specs, directories=golden.directories)
-        asked = ask_spack(spack, loaded, directories=golden.directories)
+        asked = ask_spack(spack, loaded, TREES, directories=golden.directories)
         assert asked.replaces == ()
         assert {m.variable for m in asked.modifications}.isdisjoint({"PATH", "PYTHONPATH"})
         assert all(m.reason == "reported by Spack 1.3.0" for m in asked.modifications)
@@ -117,6 +117,10 @@ def loaded(tmp_path: Path) -> LoadEnvironment:
     return load_environment(store, [spec])
 
 
+#: The install trees that Spack is told of.
+TREES = ("/sw/tree", "/sw/upstream")
+
+
 def answering(directory: Path, *modifications: list[str | None], **behaviour: Any) -> Path:
     answers = [{"hashes": [readable_hash("tool")], "modifications": modifications}]
     return fake_spack(directory, version="1.0", age="new", answers=answers, **behaviour)
@@ -129,9 +133,17 @@ def test_spack_gets_a_clean_environment(
     monkeypatch.setenv("SPACK_USER_CONFIG_PATH", "/config")
     for name in ("PYTHONPATH", "SPACK_ENV", "LD_LIBRARY_PATH", "VIRTUAL_ENV"):
         monkeypatch.setenv(name, "/leaked")
-    ask_spack(answering(tmp_path / "spack"), loaded)
+    ask_spack(answering(tmp_path / "spack"), loaded, TREES)
     seen = json.loads((tmp_path / "spack/seen.json").read_text())
-    assert seen["argv"] == ["--color", "never", "python"]
+    assert seen["argv"][0] == "--config-scope"
+    assert seen["argv"][2:] == ["--color", "never", "python"]
+    assert not Path(seen["argv"][1]).exists()
+    assert seen["scope"]["upstreams.yaml"] == (
+        'upstreams::\n  tree0:\n    install_tree: "/sw/tree"\n'
+        '  tree1:\n    install_tree: "/sw/upstream"\n'
+    )
+    assert str(Path(seen["argv"][1]).parent) in seen["scope"]["config.yaml"]
+    assert seen["env"]["SPACK_USER_CACHE_PATH"].startswith(str(Path(seen["argv"][1]).parent))
     assert seen["cwd"] == "/"
     assert "/leaked" not in seen["env"].values()
     assert seen["env"]["HOME"] == "/nonexistent"
@@ -150,7 +162,7 @@ def test_what_is_mixed_with_ours_replaces_it(loaded: LoadEnvironment, tmp_path: 
         ["Unheard", "LEVEL", "3", ":"],
         ["UnsetEnv", "OLD", None, None],
     )
-    asked = ask_spack(spack, loaded)
+    asked = ask_spack(spack, loaded, TREES)
     assert asked.replaces == ("PATH",)
     assert [(m.operation, m.variable, m.value) for m in asked.modifications] == [
         ("prepend", "PATH", f"{prefix}/plugins"),
@@ -173,7 +185,7 @@ def test_a_recipes_own_python_packages(loaded: LoadEnvironment, tmp_path: Path) 
         ["PrependPath", "PYTHONPATH", plugins, ":"],
         ["PrependPath", "PYTHONPATH", "/gone", ":"],
     )
-    asked = ask_spack(spack, loaded)
+    asked = ask_spack(spack, loaded, TREES)
     environment = with_recipes(loaded, asked, Store.open(tmp_path / "sw"), Directories())
     (entry,) = environment.pythonpath
     assert (entry.path, entry.spec.name, entry.added_by_us) == (plugins, "tool", False)
@@ -184,7 +196,7 @@ def test_a_recipes_own_python_packages(loaded: LoadEnvironment, tmp_path: Path) 
 def test_the_error_of_spack_is_shown(loaded: LoadEnvironment, tmp_path: Path) -> None:
     spack = fake_spack(tmp_path / "spack", version="1.0", age="new", answers=[])
     with pytest.raises(SpackCommandError) as error:
-        ask_spack(spack, loaded)
+        ask_spack(spack, loaded, TREES)
     assert error.value.summary == f"{spack} could not report what these specs load (exit status 1)"
     assert error.value.details[-1] == (
         f"  ==> Error: Spec '/{readable_hash('tool')}' matches no installed packages."
@@ -195,14 +207,14 @@ def test_the_error_of_spack_is_shown(loaded: LoadEnvironment, tmp_path: Path) ->
 def test_spack_that_fails_at_once(loaded: LoadEnvironment, tmp_path: Path) -> None:
     spack = answering(tmp_path / "spack", status=3, stderr="boom\n" * 20)
     with pytest.raises(SpackCommandError, match="exit status 3") as error:
-        ask_spack(spack, loaded)
+        ask_spack(spack, loaded, TREES)
     assert error.value.details == ("  boom",) * 8
 
 
 def test_spack_that_takes_too_long(loaded: LoadEnvironment, tmp_path: Path) -> None:
     spack = answering(tmp_path / "spack", sleep=60)
     with pytest.raises(SpackCommandError) as error:
-        ask_spack(spack, loaded, timeout=1.5)
+        ask_spack(spack, loaded, TREES, timeout=1.5)
     assert error.value.summary == f"{spack} did not answer within 1.5 seconds"
     child = int((tmp_path / "spack/child.pid").read_text())
     deadline = time.monotonic() + 10
@@ -220,7 +232,7 @@ def alive(pid: int) -> bool:
 
 def test_spack_that_cannot_be_run(loaded: LoadEnvironment, tmp_path: Path) -> None:
     with pytest.raises(SpackCommandError) as error:
-        ask_spack(tmp_path / "gone", loaded)
+        ask_spack(tmp_path / "gone", loaded, TREES)
     assert error.value.summary == f"cannot run {tmp_path}/gone: No such file or directory"
 
 
@@ -238,7 +250,7 @@ def test_answers_that_make_no_sense(
     loaded: LoadEnvironment, tmp_path: Path, line: str, text: str
 ) -> None:
     with pytest.raises(SpackCommandError) as error:
-        ask_spack(answering(tmp_path / "spack", stdout=line, status=0), loaded)
+        ask_spack(answering(tmp_path / "spack", stdout=line, status=0), loaded, TREES)
     assert text in error.value.summary
 
 
@@ -295,18 +307,34 @@ def test_a_real_spack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if repository:
         (config / "repos.yaml").write_text(f"repos: {{builtin: {repository}}}\n")
     monkeypatch.setenv("SPACK_USER_CONFIG_PATH", str(config))
+    # As on a site: in a server, where the tree is found, the variable is not set.
+    (config / "config.yaml").write_text("config: {install_tree: {root: $MYSW/opt}}\n")
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
     store = Store.open(root)
     spack = Path(os.environ["SPACK_ROOT"]) / "bin" / "spack"
+    before = listing(tmp_path)
     for name, expected in (
         ("py-ipykernel", {"JUPYTER_PATH"}),
         ("osu-micro-benchmarks", {"MPICC", "PATH"}),
     ):
         spec = next(spec for spec in store.named(name) if spec.installed)
         loaded = load_environment(store, [spec])
-        asked = ask_spack(spack, loaded)
+        asked = ask_spack(spack, loaded, [str(root)])
         variables = {m.variable for m in asked.modifications}
         assert variables >= expected
         assert not asked.replaces, "what we know comes first and in Spack's order"
         assert asked.spack_version[0].isdigit()
         if name == "py-ipykernel":
             assert variables == expected
+    assert listing(tmp_path) == before, "asking changes nothing"
+
+
+def listing(directory: Path) -> list[tuple[str, int, int]]:
+    """Return all that is below a directory, files with size and the time of their last change."""
+    found = {path: path.lstat() for path in directory.rglob("*")}
+    return sorted(
+        (str(path), -1, -1) if path.is_dir() else (str(path), status.st_size, status.st_mtime_ns)
+        for path, status in found.items()
+    )
