@@ -660,6 +660,7 @@ def test_malformed_sections(site: Site, files: dict[str, str], said: str) -> Non
     assert caught.value.summary.startswith(said.format(root=site.root))
 
 
+@pytest.mark.kernel
 @pytest.mark.skipif("SPACK_ROOT" not in os.environ, reason="runs a real Spack: set SPACK_ROOT")
 def test_a_real_spack_agrees(tmp_path: Path) -> None:
     """`spack config get` of the Spack in $SPACK_ROOT, with custom scopes, gives the same result."""
