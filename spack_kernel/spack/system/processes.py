@@ -20,6 +20,9 @@ MAX_OUTPUT = 16 * 1024 * 1024
 
 _CHUNK = 65536
 
+#: The most that a pipe holds if nobody has enlarged it (pipe(7)), in bytes.
+_PIPE_SIZE = 65536
+
 #: Seconds to wait until a killed program is gone; one that waits for a disk might never be.
 _GRACE = 1.0
 
@@ -182,18 +185,22 @@ def _read_all(
             selector.register(pipe, selectors.EVENT_READ)
             read[pipe.fileno()] = bytearray()
         pause, ended = 0.001, False
+        after: dict[int, int] = dict.fromkeys(read, 0)
         while selector.get_map():
             left = deadline - time.monotonic()
             if left <= 0:
                 raise _LateError
             # Pipes can stay open after the process has exited, so poll for its exit.
+            ended = ended or process.poll() is not None
             ready = selector.select(0 if ended else min(pause, left))
             for key, _ in ready:
                 data = os.read(key.fd, _CHUNK)
                 read[key.fd] += data
+                after[key.fd] += len(data) if ended else 0
                 if key.fileobj is process.stdout:
                     lines.add(data)
-                if not data:
+                # What it printed itself is in the pipe; the rest is of its children.
+                if not data or after[key.fd] > _PIPE_SIZE:
                     selector.unregister(key.fileobj)
                 if len(read[key.fd]) > limit:
                     raise TooMuchOutputError(
@@ -204,7 +211,6 @@ def _read_all(
             if not ready:
                 if ended:
                     break
-                ended = process.poll() is not None
                 pause = min(pause * 2, 0.05)
     stdout, stderr = (bytes(part) for part in read.values())
     while process.poll() is None:
