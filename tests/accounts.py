@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,14 @@ class Account:
     def spack_kernel(self, *arguments: str) -> str:
         """Run ``spack-kernel`` as the user."""
         return self.run(sys.executable, "-m", "spack_kernel", *arguments)
+
+
+@contextlib.contextmanager
+def public_directory(prefix: str) -> Iterator[Path]:
+    """Make a directory that every user of the machine can enter, unlike pytest's own."""
+    with tempfile.TemporaryDirectory(prefix=prefix) as path:
+        Path(path).chmod(0o755)
+        yield Path(path)
 
 
 def need_accounts() -> None:

@@ -119,12 +119,11 @@ class SiteCheck:
         def read(step: Step) -> Listing:
             try:
                 found = look_through_helper(paths, manager.selection(), [], limit)
+                if found.error is not None:
+                    raise found.error
             except SpackKernelError as error:
                 error.details = (*error.details, *source)
                 raise
-            if found.error is not None:
-                found.error.details = (*found.error.details, *source)
-                raise found.error
             assert found.listing is not None
             offers = found.listing.offers
             self._offers += offers.offers
@@ -227,7 +226,7 @@ def _describe_discovery(configuration: SiteConfiguration, step: Step) -> bool:
 
 def _check_home(step: Step) -> None:
     """Check that a server could write what it must write."""
-    step.detail = os.environ.get("JUPYTER_RUNTIME_DIR") or jupyter_runtime_dir()
+    step.detail = jupyter_runtime_dir()
     place = Path(step.detail)
     while not place.exists() and place != place.parent:
         place = place.parent

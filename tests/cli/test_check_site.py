@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from spack_kernel.demo import DemoStore
-from tests.accounts import Account, need_accounts, remove_account
+from tests.accounts import Account, need_accounts, public_directory, remove_account
 from tests.cloned_store import ClonedStore
 
 from .conftest import Runner, command
@@ -267,9 +266,8 @@ def test_options_that_do_not_go_with_it(run: Runner) -> None:
 @pytest.fixture
 def user() -> Iterator[Account]:
     need_accounts()
-    with tempfile.TemporaryDirectory(prefix="spack-kernel-site-") as homes:
-        Path(homes).chmod(0o755)
-        yield Account("sk-dave", Path(homes))
+    with public_directory("spack-kernel-site-") as homes:
+        yield Account("sk-dave", homes)
         remove_account("sk-dave")
 
 

@@ -6,12 +6,12 @@ import json
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 from jupyter_client.blocking.client import BlockingKernelClient
+
+from tests.jupyter.http import send
 
 TOKEN = "a-token-of-the-tests"
 
@@ -49,18 +49,8 @@ class Server:
 
     def request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Send a request and return the status and the JSON response."""
-        request = urllib.request.Request(
-            self.url + path,
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"token {TOKEN}"},
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=90) as response:
-                text = response.read()
-                return response.status, json.loads(text) if text else None
-        except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read())
+        status, text = send(self.url + path, method, TOKEN, body)
+        return status, json.loads(text) if text or status >= 400 else None
 
     def client(self, kernel_id: str) -> BlockingKernelClient:
         """Return a client for one of the server's kernels."""

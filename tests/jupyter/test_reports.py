@@ -107,7 +107,7 @@ def test_a_start_and_a_death(demo_store: DemoStore, libensemble: str, jupyter_ho
         client.stop_channels()
     finally:
         server.stop()
-    # An end that was asked for is no death.
+    # A requested shutdown is not reported as a death.
     assert len(site.lines("die")) == 1
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from spack_kernel import demo
-from tests.accounts import Account, need_accounts, remove_account
+from tests.accounts import Account, need_accounts, public_directory, remove_account
 from tests.cloned_store import ClonedStore
 
 from .cluster import SlurmCluster
@@ -27,13 +25,10 @@ def cluster() -> Iterator[SlurmCluster]:
     cluster.stop()
 
 
-@pytest.fixture(scope="package")
-def public_directory() -> Iterator[Path]:
-    """Return a directory that every user of the machine can enter, unlike pytest's own."""
-    path = Path(tempfile.mkdtemp(prefix="spack-kernel-slurm-"))
-    path.chmod(0o755)
-    yield path
-    shutil.rmtree(path)
+@pytest.fixture(scope="package", name="public_directory")
+def _public_directory() -> Iterator[Path]:
+    with public_directory("spack-kernel-slurm-") as path:
+        yield path
 
 
 @pytest.fixture(scope="package")

@@ -6,8 +6,6 @@ import asyncio
 import json
 import secrets
 import sys
-import urllib.error
-import urllib.request
 import uuid
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from tests.accounts import Account
 from tests.browser.processes import ServerProcess, free_port, wait_until
+from tests.jupyter.http import send
 from tests.places import DOCS
 
 from .cluster import SlurmCluster
@@ -127,18 +126,10 @@ class Hub:
 
     def request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Send a request to the hub or to a server, and return the status and the JSON answer."""
-        request = urllib.request.Request(
-            self.url + path,
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"token {self._token}"},
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=90) as response:
-                text = response.read()
-                return response.status, json.loads(text) if text else None
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode(errors="replace")
+        status, text = send(self.url + path, method, self._token, body)
+        if status >= 400:
+            return status, text.decode(errors="replace")
+        return status, json.loads(text) if text else None
 
     def start_server(self) -> None:
         """Start the user's server in a job, and wait until it answers."""

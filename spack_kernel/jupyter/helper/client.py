@@ -60,7 +60,7 @@ _REAP = 0.2
 #: The longest wait that the system calls for it accept, in seconds.
 _LONGEST_PAUSE = 3600.0
 
-#: How often a question is asked again of another helper, if its helper has ended.
+#: How often a question is sent: if a helper ends before it answers, another one gets the question.
 _ATTEMPTS = 2
 
 
@@ -146,7 +146,7 @@ class _Asked:
 
 
 class _Helper:
-    """What a helper was asked, and what is on its way."""
+    """A helper process, its pending questions, and the data in transit."""
 
     def __init__(self, key: _Key) -> None:
         self.key = key
@@ -339,7 +339,7 @@ class _Helpers:
             self._end(helper)
 
     def _lost(self, helper: _Helper) -> None:
-        """Ask again what a helper was asked that has ended, or whose connection is broken."""
+        """Send the pending questions of a helper that has ended to another one."""
         waiting = list(helper.asked.values())
         helper.asked.clear()
         self._end(helper)
@@ -363,7 +363,7 @@ class _Helpers:
             for asked in late:
                 del helper.asked[asked.number]
                 asked.finish(_too_late(asked))
-            # Others that it is asked may still be answered; it gets no more.
+            # It may still answer its other questions, but gets no new ones.
             helper.retired |= bool(late)
             if not helper.asked and (helper.retired or helper.expires <= now):
                 self._end(helper)

@@ -340,7 +340,7 @@ class SpackProvisioner(KernelResources):
         await super().send_signal(signum)
 
     async def shutdown_requested(self, restart: bool = False) -> None:
-        """Note that the kernel was asked to end."""
+        """Note that a shutdown of the kernel was requested."""
         self._is_up = False
         if self._restart is not None:
             await self._restart.give_up()

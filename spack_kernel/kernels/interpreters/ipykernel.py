@@ -190,7 +190,7 @@ def _incomplete(store: Store, spec: Spec) -> str:
     except DatabaseError as error:
         return error.summary
     for node in closure:
-        if not node.installed and not node.deprecated_for:
+        if node.is_missing:
             return f"{node.label}, which it needs, is not installed"
         # As with the specs' own packages, only Python packages are checked.
         extends = any(edge.name in ("python", "python-venv") for edge in node.dependencies)

@@ -47,11 +47,7 @@ class Missing(NamedTuple):
 
 
 def missing_in(load: LoadEnvironment) -> tuple[Missing, ...]:
-    """Return what a closure lacks, in its order.
-
-    A deprecated spec is recorded as not installed, but Spack has put a link to its replacement in
-    its place.
-    """
+    """Return what a closure lacks, in its order."""
     needed: dict[str, list[str]] = {}
     for spec in load.closure:
         for edge in spec.dependencies:
@@ -59,7 +55,7 @@ def missing_in(load: LoadEnvironment) -> tuple[Missing, ...]:
     found = {
         spec.hash: Missing(spec.label, spec.hash, True, tuple(needed.get(spec.hash, ())))
         for spec in load.closure
-        if not spec.installed and not spec.deprecated_for
+        if spec.is_missing
     }
     for _, edge in load.unrecorded:
         label = f"{edge.name}/{edge.hash[:7]}"

@@ -191,11 +191,7 @@ class Database:
     def absent(self) -> list[str]:
         """Return the DAG hashes that are recorded as not installed, without deprecated ones."""
         unsure = [key for key, raw in self._records.items() if not _says_installed(raw)]
-        return [
-            spec.hash
-            for spec in self.specs(unsure)
-            if not spec.installed and not spec.deprecated_for
-        ]
+        return [spec.hash for spec in self.specs(unsure) if spec.is_missing]
 
     def mentions(self, dag_hash: str, other: str) -> bool:
         """Return whether the record of `dag_hash` contains the text `other`; does not decode it."""

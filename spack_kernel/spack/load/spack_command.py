@@ -131,9 +131,9 @@ def ask_spack(
     """Run `spack` to list the changes of loading the same specs; return those not in `loaded`.
 
     Spack runs in ``/`` and without a shell. Of the caller's environment, it gets only
-    `PASSED_VARIABLES`. It executes the package recipes, as `spack load` does. It is told which
-    install trees to read, since its own configuration may name them by variables that it does not
-    get, and it writes only into a temporary directory.
+    `PASSED_VARIABLES`. It executes the package recipes, as `spack load` does. The install
+    trees are passed to it, because its own configuration may name them by variables that it does
+    not get. It writes only to a temporary directory.
 
     Parameters
     ----------

@@ -147,6 +147,14 @@ class Spec:
         return hash(self.hash)
 
     @property
+    def is_missing(self) -> bool:
+        """Whether it is recorded, but nothing is in its place.
+
+        For a deprecated spec, Spack creates a link to its replacement.
+        """
+        return not self.installed and not self.deprecated_for
+
+    @property
     def label(self) -> str:
         """The spec in short form: ``name@version/hash7``."""
         return f"{self.name}@{self.version}/{self.hash[:7]}"

@@ -6,7 +6,6 @@ import secrets
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from spack_kernel import demo
 from spack_kernel.jupyter.kernelspecs.files import install_kernelspec
 from spack_kernel.kernels.plan.plan import plan_kernel
 from spack_kernel.spack import Store
-from tests.accounts import Account, need_accounts, remove_account
+from tests.accounts import Account, need_accounts, public_directory, remove_account
 from tests.browser.conftest import keep_failure, keep_pictures, new_context
 from tests.browser.desktop import HIDE_KERNELS, Lab, ask_nothing
 from tests.browser.processes import ServerProcess, free_port
@@ -46,13 +45,10 @@ class Site:
     bob: Account
 
 
-@pytest.fixture(scope="package")
-def public_directory() -> Iterator[Path]:
-    """Return a directory that every user of the machine can enter, unlike pytest's own."""
-    path = Path(tempfile.mkdtemp(prefix="spack-kernel-hub-"))
-    path.chmod(0o755)
-    yield path
-    shutil.rmtree(path)
+@pytest.fixture(scope="package", name="public_directory")
+def _public_directory() -> Iterator[Path]:
+    with public_directory("spack-kernel-hub-") as path:
+        yield path
 
 
 @pytest.fixture(scope="package")

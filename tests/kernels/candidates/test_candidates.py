@@ -147,7 +147,7 @@ def test_what_is_not_installed_is_told_of_all_that_need_it(store: SmallStore) ->
     store.records[old] |= {"installed": False, "deprecated_for": tool}
     reason = f"incomplete: py-numpy@1.26/{numpy[:7]} is not installed"
     assert look(store, tool).why_not == reason
-    # Spack puts a link to the replacement in the place of a deprecated spec.
+    # For a deprecated spec, Spack creates a link to its replacement.
     assert "incomplete" not in look(store, uses_old).why_not
 
 

@@ -171,12 +171,7 @@ def test_a_hang_is_ended_with_its_children(small: SmallStore, tmp_path: Path) ->
     text = f"#!/bin/sh\nsleep 600 &\necho $! > {marker}\nwait\n"
     _, tool = with_python(small, prefix=script(tmp_path, text))
     assert "did not answer within 0.5 s" in failure(small, tool, timeout=0.5)
-    child = int(marker.read_text())
-    for _ in range(50):
-        if not Path(f"/proc/{child}").exists() or "(zombie)" in status(child):
-            return
-        time.sleep(0.1)
-    pytest.fail("the sleep was left behind")
+    assert_ended(int(marker.read_text()))
 
 
 def test_one_that_prints_without_end_is_stopped(small: SmallStore, tmp_path: Path) -> None:
@@ -184,12 +179,7 @@ def test_one_that_prints_without_end_is_stopped(small: SmallStore, tmp_path: Pat
     text = f"#!/bin/sh\nyes spam &\necho $! > {marker}\nwait\n"
     _, tool = with_python(small, prefix=script(tmp_path, text))
     assert "was stopped: it printed more than 16 MiB" in failure(small, tool, timeout=30)
-    child = int(marker.read_text())
-    for _ in range(50):
-        if not Path(f"/proc/{child}").exists() or "(zombie)" in status(child):
-            return
-        time.sleep(0.1)
-    pytest.fail("what it started was left behind")
+    assert_ended(int(marker.read_text()))
 
 
 @pytest.mark.parametrize("command", ["sleep 60", "while sleep 0.01; do echo spam; done"])
@@ -209,6 +199,14 @@ def test_a_daemon_that_keeps_its_output_open_is_not_waited_for(
         assert time.monotonic() - began < 20
     finally:
         os.killpg(int(marker.read_text()), signal.SIGKILL)
+
+
+def assert_ended(pid: int) -> None:
+    for _ in range(50):
+        if not Path(f"/proc/{pid}").exists() or "(zombie)" in status(pid):
+            return
+        time.sleep(0.1)
+    pytest.fail("what the Python started was left behind")
 
 
 def status(pid: int) -> str:

@@ -117,7 +117,7 @@ def loaded(tmp_path: Path) -> LoadEnvironment:
     return load_environment(store, [spec])
 
 
-#: The install trees that Spack is told of.
+#: The install trees that are passed to Spack.
 TREES = ("/sw/tree", "/sw/upstream")
 
 
