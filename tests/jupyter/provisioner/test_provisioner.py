@@ -162,9 +162,12 @@ def test_an_interrupt_reaches_a_child_of_the_kernel(libensemble: str, start: Sta
     assert isinstance(provisioner, SpackProvisioner)
     assert provisioner.pid is not None
     before = set(pids_below(provisioner.pid))
-    code = "import subprocess; print(subprocess.run(['sleep', '600']).returncode)"
+    # Popen returns when the child runs sleep: an interrupt before that gets lost in the child.
+    code = "import subprocess; c = subprocess.Popen(['sleep', '600']); print('up'); c.wait()"
     message = client.execute(code)
-    assert eventually(lambda: set(pids_below(provisioner.pid)) > before)
+    while client.get_iopub_msg(timeout=30)["content"].get("text") != "up\n":
+        pass
+    assert set(pids_below(provisioner.pid)) > before
     manager.interrupt_kernel()
     reply = client.get_shell_msg(timeout=30)
     while reply["parent_header"].get("msg_id") != message:
