@@ -10,14 +10,15 @@ if TYPE_CHECKING:
         DISPLAY_FORMAT as DISPLAY_FORMAT,
         FormatSyntaxError as FormatSyntaxError,
         SpecFormat as SpecFormat,
-        format_compilers as format_compilers,
     )
     from .tree import MARKS as MARKS, TreeNode as TreeNode, dependency_tree as dependency_tree
+    from .values import format_compilers as format_compilers
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "format": "DISPLAY_FORMAT FormatSyntaxError SpecFormat format_compilers",
+        "format": "DISPLAY_FORMAT FormatSyntaxError SpecFormat",
         "tree": "MARKS TreeNode dependency_tree",
+        "values": "format_compilers",
     },
 )

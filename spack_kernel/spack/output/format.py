@@ -8,21 +8,23 @@ those of Spack 1.x, whichever version wrote the record.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spack_kernel.spack.errors import NoMatch, QuerySyntaxError
-from spack_kernel.spack.query.parser import COMPILER_PACKAGES
-from spack_kernel.spack.spec.traversal import RUNTIME_DEPTYPES
-from spack_kernel.spack.spec.versions import is_git
+from spack_kernel.spack.spec.spec import Dependency
+from spack_kernel.spack.spec.traversal import ALL_DEPTYPES, RUNTIME_DEPTYPES
+
+from .fields import FIELDS, NO_COMPILER, TEMPLATES, is_field, read_field
+from .tree import dependency_tree
+from .values import format_variants
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
-    from spack_kernel.spack.spec.spec import Spec, VariantValue
+    from spack_kernel.spack.spec.spec import Spec
     from spack_kernel.spack.store.store import Store
 
 #: How Spack 1.x shows a node in a tree.
@@ -32,18 +34,17 @@ DISPLAY_FORMAT = (
     "{compilers}"
 )
 
-#: The virtuals that compilers provide since Spack 1.0.
-LANGUAGES = ("c", "cxx", "fortran")
-
-#: The names still in use for compilers whose package has another name.
-_OLD_NAMES = {package: name for name, package in COMPILER_PACKAGES.items()}
-
 _RUNTIME = frozenset(RUNTIME_DEPTYPES)
+_BUILDTIME = frozenset(ALL_DEPTYPES) - _RUNTIME
 
-_NO_COMPILER = "none"
+#: Fields that print the whole tree of a spec.
+_LONG = ("long_spec", "clong_spec")
 
-#: Matches a value that can be written without quotes.
-_PLAIN_VALUE = re.compile(r"[A-Za-z0-9,/_.\-\[\]]+")
+#: Fields that are made of others.
+_SPECIAL = (*TEMPLATES, *_LONG)
+
+#: What Spack prints as a Python object, or does not record.
+_OBJECTS = ("annotations", "package", "build_spec", "root", "edge_attributes", "patches")
 
 _FIELD = re.compile(
     r"(?P<sigil> ?[%@/]|[\w ][\w -]*=)?(?:\^(?P<dependency>[^}.]+)\.)?(?P<attribute>[^}]*)"
@@ -115,49 +116,9 @@ class SpecFormat:
             value = _value(node, piece, store)
             if value:
                 # Spack writes "none" if there is no compiler, whatever the sigil.
-                text = value if value == _NO_COMPILER else piece.sigil + value
+                text = value if value == NO_COMPILER else piece.sigil + value
                 out.append(paint(_kind(piece.attribute), text) if paint else text)
         return "".join(out).strip()
-
-
-def format_variants(variants: Mapping[str, VariantValue]) -> str:
-    """Return variants as Spack writes them: booleans first, then ``key=value`` by name."""
-    switches = "".join(
-        f"{'+' if value else '~'}{name}"
-        for name, value in sorted(variants.items())
-        if isinstance(value, bool)
-    )
-    values = "".join(
-        " " + _key_value(name, value)
-        for name, value in sorted(variants.items())
-        if not isinstance(value, bool)
-    )
-    return switches + values
-
-
-def format_flags(flags: Mapping[str, tuple[str, ...]]) -> str:
-    """Return compiler flags as Spack writes them, with a blank at either end; "" for none."""
-    if not flags:
-        return ""
-    return " " + " ".join(f"{k}={_quoted(' '.join(v))}" for k, v in sorted(flags.items())) + " "
-
-
-def format_compilers(spec: Spec, store: Store) -> str:
-    """Return the compilers of `spec` as a query would name them (``%c,cxx=gcc@12.2.0``).
-
-    Before Spack 1.0, that is the compiler of the node; since then, the direct dependencies that
-    provide a language. As in Spack, LLVM is still called ``clang``, and so on.
-    """
-    if spec.compiler is not None:
-        return f"%{spec.compiler.name}@{spec.compiler.version}"
-    parts = []
-    for edge in sorted(spec.dependencies, key=lambda edge: edge.name):
-        if any(language in edge.virtuals for language in LANGUAGES):
-            compiler = store.by_hash(edge.hash)
-            version = f"@{compiler.version}" if compiler else ""
-            name = _OLD_NAMES.get(edge.name, edge.name)
-            parts.append(f"%{','.join(edge.virtuals)}={name}{version}")
-    return " ".join(parts)
 
 
 def _parse(template: str) -> Iterable[str | _Field]:
@@ -215,13 +176,13 @@ def _field(template: str, start: int, end: int) -> _Field:
             raise error(f"a variant has no {parts[-1]!r}", "Write {variants.NAME.value}.")
     else:
         attribute = attribute.lower()
-        if attribute not in _FIELDS:
+        if not (is_field(attribute) or attribute in _SPECIAL):
             raise error(f"unknown field {attribute!r}", _suggestion(attribute))
     if mark == "@" and attribute.rpartition(".")[2] not in ("version", "versions"):
         raise error("@ can only precede a version")
     if mark == "%" and attribute not in ("compiler", "compiler.name"):
         raise error("% can only precede a compiler")
-    if mark == "/":
+    if mark == "/" and attribute != "abstract_hash":
         raise error("/ can only precede a hash")
     return _Field(start, sigil, dependency, attribute)
 
@@ -229,19 +190,24 @@ def _field(template: str, start: int, end: int) -> _Field:
 def _suggestion(attribute: str) -> str:
     from difflib import get_close_matches
 
-    close = get_close_matches(attribute, _FIELDS, n=2)
+    if attribute.partition(".")[0] in _OBJECTS:
+        return "Spack prints a Python object for it, which is not recorded."
+    close = get_close_matches(attribute, [*FIELDS, *_SPECIAL], n=2)
     if close:
         return "Did you mean " + " or ".join(f"{{{name}}}" for name in close) + "?"
-    shown = [name for name in _FIELDS if "." not in name]
+    shown = [name for name in [*FIELDS, *_SPECIAL] if "." not in name]
     return f"Fields are {', '.join(shown)}, variants.NAME, hash:LENGTH and ^DEPENDENCY.FIELD."
 
 
 def _value(spec: Spec, field: _Field, store: Store) -> str | None:
     if field.attribute == "hash":
         return spec.hash[: field.hash_length]
-    reader = _FIELDS.get(field.attribute)
-    if reader is not None:
-        return reader(spec, store)
+    if field.attribute in TEMPLATES:
+        return SpecFormat(TEMPLATES[field.attribute]).format(spec, store)
+    if field.attribute in _LONG:
+        return _long_spec(spec, store)
+    if is_field(field.attribute):
+        return read_field(field.attribute, spec, store)
     _, name, *part = field.attribute.split(".")
     if name not in spec.variants:
         have = ", ".join(sorted(spec.variants)) or "none"
@@ -254,66 +220,43 @@ def _value(spec: Spec, field: _Field, store: Store) -> str | None:
     return format_variants({name: value}).strip()
 
 
-def _dependency(spec: Spec, name: str, store: Store) -> Spec:
-    """Return the dependency `name`, else the provider of the virtual package `name`.
+def _long_spec(spec: Spec, store: Store) -> str:
+    """Return the tree of a spec; a dependency without a record is only named."""
+    template = SpecFormat(DISPLAY_FORMAT)
+    return "\n".join(
+        "    " * node.depth
+        + "^" * bool(node.depth)
+        + (template.format(node.spec, store) if node.spec else node.name)
+        for node in dependency_tree(store, [spec])
+    )
 
-    As in Spack, this considers every direct dependency, and those reached from one through link and
-    run edges, the nearest first.
+
+def _dependency(spec: Spec, name: str, store: Store) -> Spec:
+    """Return the nearest dependency that is the package `name` or provides the virtual `name`.
+
+    As in Spack, that is a direct build dependency, else the spec itself, else what link and run
+    edges lead to, the nearest first.
     """
-    seen = {spec.hash}
-    queue = deque(spec.dependencies)
-    provider: Spec | None = None
-    while queue:
-        edge = queue.popleft()
-        node = store.by_hash(edge.hash)
-        if node is None:
-            continue
-        if node.name == name:
-            return node
-        if provider is None and name in edge.virtuals:
-            provider = node
-        if edge.hash not in seen:
-            seen.add(edge.hash)
-            queue.extend(e for e in node.dependencies if not _RUNTIME.isdisjoint(e.deptypes))
-    if provider is not None:
-        return provider
+    for edge in _edges(spec, store):
+        if edge.name == name or name in edge.virtuals:
+            node = store.by_hash(edge.hash)
+            if node is not None:
+                return node
     raise NoMatch(f"{spec.label} has no dependency {name!r}")
 
 
-def _compiler(spec: Spec, store: Store) -> tuple[str, str] | None:
-    """Return the name and version of the compiler for C, else C++, else Fortran."""
-    if spec.compiler is not None:
-        return spec.compiler.name, str(spec.compiler.version)
-    for language in LANGUAGES:
-        for edge in spec.dependencies:
-            if language in edge.virtuals:
-                node = store.by_hash(edge.hash)
-                return edge.name, str(node.version) if node else ""
-    return None
-
-
-def _compiler_part(spec: Spec, store: Store, part: int) -> str:
-    compiler = _compiler(spec, store)
-    return compiler[part] if compiler else _NO_COMPILER
-
-
-def _compiler_text(spec: Spec, store: Store) -> str:
-    compiler = _compiler(spec, store)
-    return "@".join(compiler) if compiler else _NO_COMPILER
-
-
-def _key_value(name: str, value: str | tuple[str, ...]) -> str:
-    if isinstance(value, str):
-        return f"{name}={_quoted(value)}"
-    # A patch is identified by the first seven digits of its checksum.
-    parts = [part[:7] for part in value] if name == "patches" else value
-    return f"{name}:={_quoted(','.join(parts))}"
-
-
-def _quoted(value: str) -> str:
-    if _PLAIN_VALUE.fullmatch(value):
-        return value
-    return json.dumps(value) if "'" in value else f"'{value}'"
+def _edges(spec: Spec, store: Store) -> Iterator[Dependency]:
+    yield from (e for e in spec.dependencies if not _BUILDTIME.isdisjoint(e.deptypes))
+    queue = deque([Dependency(spec.name, spec.hash, ())])
+    seen = set()
+    while queue:
+        edge = queue.popleft()
+        yield edge
+        node = store.by_hash(edge.hash)
+        if edge.hash not in seen and node is not None:
+            seen.add(edge.hash)
+            below = [e for e in node.dependencies if not _RUNTIME.isdisjoint(e.deptypes)]
+            queue.extend(sorted(below, key=lambda e: e.name))
 
 
 def _kind(attribute: str) -> str:
@@ -325,35 +268,3 @@ def _kind(attribute: str) -> str:
     if head in ("compiler", "compilers", "compiler_flags"):
         return "compiler"
     return head if head in ("variants", "hash") else ""
-
-
-_FIELDS: dict[str, Callable[[Spec, Store], str | None]] = {
-    "name": lambda spec, _: spec.name,
-    "fullname": lambda spec, _: f"{spec.namespace}.{spec.name}",
-    "namespace": lambda spec, _: spec.namespace,
-    "version": lambda spec, _: str(spec.version),
-    "versions": lambda spec, _: ("" if is_git(str(spec.version)) else "=") + str(spec.version),
-    "variants": lambda spec, _: format_variants(spec.variants),
-    "compiler": _compiler_text,
-    "compiler.name": lambda spec, store: _compiler_part(spec, store, 0),
-    "compiler.version": lambda spec, store: _compiler_part(spec, store, 1),
-    "compilers": lambda spec, store: " " + format_compilers(spec, store),
-    "compiler_flags": lambda spec, _: format_flags(spec.flags),
-    "architecture": lambda spec, _: str(spec.arch),
-    "architecture.platform": lambda spec, _: spec.arch.platform,
-    "architecture.os": lambda spec, _: spec.arch.os,
-    "architecture.target": lambda spec, _: spec.arch.target,
-    "arch": lambda spec, _: str(spec.arch),
-    "arch.platform": lambda spec, _: spec.arch.platform,
-    "arch.os": lambda spec, _: spec.arch.os,
-    "arch.target": lambda spec, _: spec.arch.target,
-    "platform": lambda spec, _: spec.arch.platform,
-    "os": lambda spec, _: spec.arch.os,
-    "target": lambda spec, _: spec.arch.target,
-    "prefix": lambda spec, _: spec.prefix,
-    "external": lambda spec, _: str(spec.external is not None),
-    "external_path": lambda spec, _: spec.external.path if spec.external else None,
-    "installed": lambda spec, _: str(spec.installed),
-    "explicit": lambda spec, _: str(spec.explicit),
-    "spack_install": lambda _, store: store.root,
-}

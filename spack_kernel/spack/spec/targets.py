@@ -39,11 +39,20 @@ def _at_most(one: str, other: str) -> bool:
     return compatible is not None and (_compatible(one) or frozenset([one])) < compatible
 
 
-def _family(name: str) -> str | None:
+def family(name: str) -> str:
+    """Return the family of a target (``x86_64`` of ``zen4``); the name itself if unknown."""
     import archspec.cpu
 
     target = archspec.cpu.TARGETS.get(name)
     return str(target.family) if target is not None else name
+
+
+def generic(name: str) -> str:
+    """Return the best generic target that a target can run (``x86_64_v4`` of ``zen4``)."""
+    import archspec.cpu
+
+    target = archspec.cpu.TARGETS.get(name)
+    return str(target.generic) if target is not None else name
 
 
 @lru_cache(maxsize=4096)
@@ -99,7 +108,7 @@ def _common_range(one: str, other: str) -> str | None:
     if low is None or high is None:
         return None
     if low and high:
-        if _family(low) != _family(high) or not _at_most(low, high):
+        if family(low) != family(high) or not _at_most(low, high):
             return None
         if low == high:
             return low

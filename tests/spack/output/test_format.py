@@ -12,12 +12,8 @@ from hypothesis import given, strategies as st
 
 from spack_kernel.spack import NoMatch, Store
 from spack_kernel.spack.errors import SpackKernelError
-from spack_kernel.spack.output.format import (
-    FormatSyntaxError,
-    SpecFormat,
-    format_flags,
-    format_variants,
-)
+from spack_kernel.spack.output.format import FormatSyntaxError, SpecFormat
+from spack_kernel.spack.output.values import format_flags, format_variants
 from tests.records import make_store, node
 from tests.spack.trees import DATA, unpack
 
@@ -125,3 +121,26 @@ def test_any_text_is_a_template_or_an_error_of_ours(store: Store, text: str) -> 
     spec = next(iter(store))
     with contextlib.suppress(SpackKernelError):
         assert isinstance(SpecFormat(text).format(spec, store), str)
+
+
+@pytest.mark.parametrize(
+    ("version", "up_to_2", "numbers"),
+    [
+        ("3.12rc1", "3.12", "3.12.0.1"),
+        ("2021.06", "2021.6", "2021.6"),
+        ("1-2_3b", "1-2", "1.2.3.0"),
+        ("develop", "develop", "0"),
+        ("git.main=1.2.3", "1.2", "1.2.3"),
+    ],
+)
+def test_forms_of_a_version(version: str, up_to_2: str, numbers: str, tmp_path: Path) -> None:
+    store = make_store(tmp_path, node("zlib", version=version))
+    (spec,) = store
+    template = SpecFormat("{version.up_to_2} {version.dotted_numeric_string}")
+    assert template.format(spec, store) == f"{up_to_2} {numbers}"
+
+
+def test_a_field_that_spack_prints_as_an_object_is_refused() -> None:
+    with pytest.raises(FormatSyntaxError) as caught:
+        SpecFormat("{package}")
+    assert caught.value.hint == "Spack prints a Python object for it, which is not recorded."
