@@ -196,6 +196,10 @@ def _select(store: Store, args: argparse.Namespace) -> list[Spec]:
     found = {spec.hash: spec for selected in selections for spec in selected.specs}
     if args.query and not found:
         raise store.no_match(selections[0])
+    for selection in selections if found else ():
+        if not (selection.specs or selection.unknown or selection.query is None):
+            error = store.no_match(selection)
+            args.console.warn(" ".join([f"{error.summary}.", *error.hint.splitlines()[:1]]))
     for thing in dict.fromkeys(thing for selected in selections for thing in selected.unknown):
         args.console.warn(f"there may be more: the database does not record {thing}")
     specs = list(found.values())

@@ -46,10 +46,8 @@ def test_no_option_is_made_up() -> None:
 
 
 def test_the_fields_of_formats_are_all_told_of() -> None:
-    from spack_kernel.spack.output import format as module
+    from spack_kernel.spack.output.fields import FIELDS
 
     told = section("list")
-    missing = {
-        f for f in module._FIELDS if f"`{f.rpartition('.')[2]}" not in told.replace(".", "`")
-    }
+    missing = {f for f in FIELDS if f"`{f.rpartition('.')[2]}" not in told.replace(".", "`")}
     assert missing <= {"spack_install"}

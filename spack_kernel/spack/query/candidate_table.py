@@ -22,6 +22,12 @@ _HASH_LENGTH = 7
 #: How many columns dependencies may fill.
 _DEPENDENCY_COLUMNS = 3
 
+#: How many values of one attribute are listed.
+_VALUES = 5
+
+#: How many attributes that differ are named.
+_ATTRIBUTES = 10
+
 
 def short_hashes(specs: Sequence[Spec]) -> list[str]:
     """Return the hashes of `specs`, as short as keeps them distinct, but at least 7 long."""
@@ -60,6 +66,36 @@ def candidate_table(
         "  " + "  ".join(column[row].ljust(width) for column, width in used).rstrip()
         for row in range(len(specs))
     ]
+
+
+def differences(specs: Sequence[Spec], lookup: Lookup) -> list[str]:
+    """Return in what specs differ, with the values: ``version: 2.2.6, 2.1.3``, ``+mpi, ~mpi``.
+
+    Parameters
+    ----------
+    specs : sequence of Spec
+        The specs, in the order in which values are listed.
+    lookup : callable
+        Returns the spec of a DAG hash, or None.
+    """
+    found = []
+    names = list(dict.fromkeys(spec.name for spec in specs))
+    if len(names) > 1:
+        found.append(f"package: {_some(names)}")
+    versions = list(dict.fromkeys(str(spec.version) for spec in specs))
+    if len(versions) > 1:
+        found.append(f"version: {_some(versions)}")
+    for column in _own(specs, lookup):
+        values = list(dict.fromkeys(column))
+        if len(values) > 1 and (len(names) == 1 or "" not in values):
+            found.append(_some([value or "none" for value in values]))
+    more = [f"{len(found) - _ATTRIBUTES} more"] if len(found) > _ATTRIBUTES else []
+    return found[:_ATTRIBUTES] + more
+
+
+def _some(values: Sequence[str]) -> str:
+    more = f" and {len(values) - _VALUES} more" if len(values) > _VALUES else ""
+    return ", ".join(values[:_VALUES]) + more
 
 
 def _names(specs: Sequence[Spec], versions: bool | None) -> list[str]:

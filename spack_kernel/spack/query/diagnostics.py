@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,8 +13,9 @@ from spack_kernel.spack.spec.targets import known_targets, unknown_ends
 from spack_kernel.spack.spec.version_ranges import ANY_VERSION
 
 from .abstract_spec import AbstractSpec
-from .candidate_table import candidate_table, short_hashes
+from .candidate_table import candidate_table, differences, short_hashes
 from .matcher import Matcher
+from .suggestions import package_of_import
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -24,20 +27,34 @@ if TYPE_CHECKING:
     from .store_index import StoreIndex
     from .virtuals import Providers
 
+_PACKAGE_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+#: How hints begin that a query for something installed can replace.
+_MEANT = "Did you mean"
+_NEAR = "To use one of these"
+
 #: The maximum number of candidates, nearest specs, and values listed.
 _SPECS = 20
+_MANY = 5
 _NEAREST = 5
 _VALUES = 8
 
 
 def ambiguous(chain: Chain, selection: Selection) -> Ambiguous:
     """Return the error for a query that several installed specs satisfy."""
-    specs = selection.specs
+    specs = newest_first(selection.specs)
     asked = f"'{selection.query}'" if selection.query is not None else "an empty query"
     shown = specs[:_SPECS]
     details = candidate_table(shown, chain.by_hash)
+    if len(specs) > _MANY:
+        unlike = "; ".join(differences(specs, chain.by_hash))
+        details.insert(0, f"They differ in {unlike}." if unlike else "They differ in dependencies.")
     if len(specs) > len(shown):
-        details.append(f"  ... and {len(specs) - len(shown)} more")
+        query = shlex.join(str(selection.query).split()) if selection.query is not None else ""
+        details.append(
+            f"  ... and {len(specs) - len(shown)} older; "
+            f"`spack-kernel list --all {query}` shows all"
+        )
     first = shown[0]
     return Ambiguous(
         f"{asked} matches {len(specs)} installed specs",
@@ -47,19 +64,38 @@ def ambiguous(chain: Chain, selection: Selection) -> Ambiguous:
     )
 
 
-def no_match(index: StoreIndex, selection: Selection, providers: Providers) -> NoMatch:
-    """Return the error for a query that nothing installed satisfies."""
+def newest_first(specs: Iterable[Spec]) -> list[Spec]:
+    """Return specs by name, the newest version first, and of one version the last installed."""
+    latest = sorted(specs, key=lambda spec: spec.installation_time, reverse=True)
+    latest.sort(key=lambda spec: spec.version, reverse=True)
+    return sorted(latest, key=lambda spec: spec.name)
+
+
+def no_match(
+    index: StoreIndex, selection: Selection, providers: Providers, meant: str = ""
+) -> NoMatch:
+    """Return the error for a query that nothing installed satisfies.
+
+    Parameters
+    ----------
+    index, selection, providers
+        As for `search.no_match`.
+    meant : str
+        A query that matches something installed and that may be meant.
+    """
     query = selection.query
     if query is None:
         return NoMatch(
             f"nothing is installed in {index.chain.root}",
             hint="Install something with `spack install SPEC`, or name another store (--store).",
         )
-    details, hint = _Diagnosis(index, query, providers).found()
+    details, hint = _Diagnosis(index, query, providers, is_meant=bool(meant)).found()
+    if meant and (not hint or hint.startswith((_MEANT, _NEAR))):
+        hint = f"Did you mean {meant}?"
     details += [f"The database does not record {thing}." for thing in selection.unknown]
     if not hint:
         details.append(_looked_in(index.chain))
-        hint = _what_to_type(query)
+        hint = _what_to_type(query, providers)
     return NoMatch(f"no installed spec matches '{query}'", details=details, hint=hint)
 
 
@@ -73,10 +109,13 @@ class _Part(NamedTuple):
 class _Diagnosis:
     """Finds the reasons why no installed spec satisfies a query."""
 
-    def __init__(self, index: StoreIndex, query: AbstractSpec, providers: Providers) -> None:
+    def __init__(
+        self, index: StoreIndex, query: AbstractSpec, providers: Providers, *, is_meant: bool
+    ) -> None:
         self.chain = index.chain
         self.in_find_order = index.in_find_order
         self.query = query
+        self.is_meant = is_meant
         self.known = self.chain.names()
         self.matcher = Matcher(
             self.chain.by_hash, query.dialect, providers, is_package=self.known.__contains__
@@ -127,7 +166,7 @@ class _Diagnosis:
         return [
             title,
             *candidate_table(near, self.chain.by_hash, versions=True),
-        ], f"To use one of these, name it: {near[0].name}/{short_hashes(near)[0]}"
+        ], f"{_NEAR}, name it: {near[0].name}/{short_hashes(near)[0]}"
 
     def _none_of_that_name(self) -> list[str]:
         """Return lines that report that nothing is installed, and what was installed before."""
@@ -159,6 +198,8 @@ class _Diagnosis:
             start = query.text.index(name, query.span[0])
             details += [f"  {query.text}", f"  {' ' * start}{'^' * len(name)}"]
         details.append(f"No recorded package is named {name}.")
+        if self.is_meant:
+            return details, ""
         names = [*self.known, *self.virtuals]
         close = [other for other in (f"py-{name}", f"r-{name}", f"perl-{name}") if other in names]
         close += [
@@ -172,7 +213,7 @@ class _Diagnosis:
             details.append(
                 f"If {name} is a virtual package, no recorded spec depends on a provider of it."
             )
-        return details, f"Did you mean {_or(close)}?" if close else ""
+        return details, f"{_MEANT} {_or(close)}?" if close else ""
 
     def _unknown_hash(self, dag_hash: str) -> tuple[list[str], str]:
         details = [f"No recorded hash begins with {dag_hash}."]
@@ -183,7 +224,7 @@ class _Diagnosis:
             near = [s.label for s in self.chain.with_hash_prefix(dag_hash[:length]) if s.installed]
             if near:
                 break
-        return details, f"Did you mean {_or(near[:5])}?" if near else ""
+        return details, f"{_MEANT} {_or(near[:5])}?" if near else ""
 
     def _not_installed(self) -> tuple[list[str], str]:
         """Return lines about records that satisfy the query but are not installed, and a hint."""
@@ -331,14 +372,22 @@ def _looked_in(chain: Chain) -> str:
     return f"Searched all recorded specs: {', '.join(told)}."
 
 
-def _what_to_type(query: AbstractSpec) -> str:
+def _what_to_type(query: AbstractSpec, providers: Providers) -> str:
     """Return a hint for a query that is not close to any installed spec."""
+    instead = "choose from `spack-kernel list --all`,\nor name another store (--store)."
     if query.name is None or query.hash is not None:
         return "Choose from `spack-kernel list --all`, or name another store (--store)."
-    return (
-        f"Install it with `spack install {query}`, choose from `spack-kernel list --all`,\n"
-        "or name another store (--store)."
-    )
+    package = package_of_import(query.name)
+    if package:
+        return f"{query.name} is a module of {package}: `spack install {package}`, {instead}"
+    if providers.knows(query.name) and _PACKAGE_NAME.fullmatch(query.name):
+        return f"Install it with `spack install {query}`, {instead}"
+    return f"Search for the package with `spack list {_searchable(query.name)}`, {instead}"
+
+
+def _searchable(name: str) -> str:
+    """Return a name in the form of package names."""
+    return re.sub(r"[_.]", "-", name.lower())
 
 
 def _or(values: Sequence[str]) -> str:

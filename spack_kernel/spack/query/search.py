@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spack_kernel._log import debugger
+from spack_kernel.spack.errors import QuerySyntaxError
 from spack_kernel.spack.spec.version_ranges import ANY_VERSION
 
 from .abstract_spec import AbstractSpec
@@ -51,8 +52,48 @@ def select(
     QuerySyntaxError
         When `text` does not parse.
     """
-    queries = parse_queries(text, index.dialect)
+    try:
+        queries = parse_queries(text, index.dialect)
+        if "==" in text:
+            _refuse_pip_version(index, text, queries)
+    except QuerySyntaxError as error:
+        raise _with_suggestion(index, error, text) from None
     return _selections(index, text, queries, installed, providers)
+
+
+def _refuse_pip_version(index: StoreIndex, text: str, queries: Sequence[AbstractSpec]) -> None:
+    """Raise an error for ``name==1.2``: to Spack a variant, which matches every spec."""
+    from . import suggestions
+
+    word = suggestions.pip_version(queries, index.chain)
+    if word:
+        position = max(text.find(word), 0)
+        raise QuerySyntaxError(
+            "a version is written with @, not with ==", text, position, len(word)
+        )
+
+
+def _with_suggestion(index: StoreIndex, error: QuerySyntaxError, text: str) -> QuerySyntaxError:
+    """Return `error`, with the query that was probably meant as its hint if there is one."""
+    meant = suggested(index, text)
+    if meant:
+        error.hint = f"Did you mean {meant}?"
+    return error
+
+
+def suggested(index: StoreIndex, text: str, providers: Providers | None = None) -> str:
+    """Return a query that matches something installed and that `text` may mean; empty for none."""
+    from . import suggestions  # for errors only
+
+    known = index.providers if providers is None else providers
+
+    def matches(query: str) -> bool:
+        queries = parse_queries(query, index.dialect)
+        if not queries or suggestions.pip_version(queries, index.chain):
+            return False
+        return all(_select(index, each, True, known).specs for each in queries)
+
+    return suggestions.suggestion(index.chain, text, matches)
 
 
 def _selections(
@@ -108,7 +149,11 @@ def get_specs(index: StoreIndex, text: str, *, providers: Providers | None = Non
     Ambiguous
         When more than one does.
     """
-    return [_the_one(index, each, providers) for each in select(index, text, providers=providers)]
+    selections = select(index, text, providers=providers)
+    for selection in selections:  # a word that matches nothing explains one that matches too much
+        if not selection.specs:
+            raise no_match(index, selection, providers)
+    return [_the_one(index, each, providers) for each in selections]
 
 
 def get_spec(index: StoreIndex, text: str, *, providers: Providers | None = None) -> Spec:
@@ -116,7 +161,12 @@ def get_spec(index: StoreIndex, text: str, *, providers: Providers | None = None
 
     Errors are those of `get_specs`. If there is no query or several, this is a QuerySyntaxError.
     """
-    query = parse_query(text, index.dialect)
+    try:
+        query = parse_query(text, index.dialect)
+        if "==" in text:
+            _refuse_pip_version(index, text, [query])
+    except QuerySyntaxError as error:
+        raise _with_suggestion(index, error, text) from None
     (selection,) = _selections(index, text, [query], True, providers)
     return _the_one(index, selection, providers)
 
@@ -149,7 +199,9 @@ def no_match(
     from . import diagnostics
 
     known = index.providers if providers is None else providers
-    return diagnostics.no_match(index, selection, known)
+    query = selection.query
+    meant = suggested(index, query.text, known) if query is not None and query.text else ""
+    return diagnostics.no_match(index, selection, known, meant)
 
 
 def _in_state(specs: Iterable[Spec], installed: bool | None) -> Iterator[Spec]:
