@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
 from spack_kernel.spack.system import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
     from spack_kernel.spack.errors import SpackKernelError
 
@@ -61,6 +62,11 @@ class Console:
         #: Whether a warning was printed.
         self.warned = False
         self._color = {stream: _wants_color(color, stream) for stream in (self.out, self.err)}
+
+    @property
+    def width(self) -> int | None:
+        """How many characters a line of the terminal has; None if this is not a terminal."""
+        return shutil.get_terminal_size().columns if self.out.isatty() else None
 
     def style(self, kind: str, text: str, stream: TextIO | None = None) -> str:
         """Return `text` in the style of `kind`, or unchanged if colours are off."""
@@ -115,12 +121,36 @@ class Console:
         if self.json and json:
             self.print_json({"error": error.as_dict()})
         lines = [f"{self.style('red', 'error:', self.err)} {error.summary}"]
-        lines += [line if line.startswith(" ") else f"  {line}" for line in error.details]
+        details = [line if line.startswith(" ") else f"  {line}" for line in error.details]
+        lines += self._folded(details)
         for number, line in enumerate(error.hint.splitlines()):
             lead = self.style("cyan", "hint:", self.err) if number == 0 else "     "
             lines.append(f"{lead} {line}")
         self.out.flush()
         self.note("\n".join(lines))
+
+    def _folded(self, details: Sequence[str]) -> Iterator[str]:
+        """Yield lines that fit the terminal; a query and the line that points at it stay whole."""
+        import textwrap
+
+        width = shutil.get_terminal_size().columns if self.err.isatty() else 0
+        for number, line in enumerate(details):
+            fits = not width or len(line) <= width
+            if fits or any(map(_is_pointer, details[number : number + 2])):
+                yield line
+                continue
+            indent = " " * (len(line) - len(line.lstrip()) + 4)
+            yield from textwrap.wrap(
+                line,
+                width,
+                subsequent_indent=indent,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+
+
+def _is_pointer(line: str) -> bool:
+    return "^" in line and not line.strip(" ^")
 
 
 def _wants_color(color: str, stream: TextIO) -> bool:

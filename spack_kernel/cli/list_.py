@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from .dates import date
 from .options import (
     add_json_option,
     add_query_argument,
@@ -13,13 +14,13 @@ from .options import (
     open_store,
     query_text,
 )
-from .tables import ipykernel_dict, ipykernel_text, line
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from spack_kernel.kernels.candidates import Candidate
+    from spack_kernel.spack.database import Database
     from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
 
@@ -31,6 +32,7 @@ ipykernel for it, either in the closure, in the interpreter itself, or as a comp
 installed py-ipykernel built for the same python).
 
 Queries select specs as in `spack find`; several queries select the specs that match any of them.
+Specs of the same name and version are shown with what they differ in.
 `list` does not start anything: only `show` and `check` detect a broken python.
 
 --environments lists Spack environments instead: those that the Spack instance manages by name."""
@@ -43,13 +45,10 @@ examples:
   spack-kernel list --all zlib               include specs that cannot be kernels, with the reason
   spack-kernel list --loaded-by py-scipy     what `spack load py-scipy` loads
   spack-kernel list --environments           Spack environments instead of specs
+  spack-kernel list -Lvp py-numpy            full hashes, variants and prefixes
+  spack-kernel list --start-date '2 weeks ago'
   spack-kernel list --format '{name}{@version}{/hash:7} {prefix}'
   spack-kernel list --json | jq -r '.[] | select(.python | startswith("3.12")) | .hash'"""
-
-_COLUMNS = ("HASH", "SPEC", "PYTHON", "IPYKERNEL", "EXPLICIT", "PREFIX")
-
-#: The width to which Spack draws the heading of a group.
-_RULE_WIDTH = 65
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -91,6 +90,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         metavar="SPEC",
         help="only the specs that are loaded with SPEC: its closure; implies --all",
     )
+    _add_state_options(which)
     which.add_argument(
         "--environments",
         action="store_true",
@@ -110,17 +110,86 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         help="the same as --format '{/hash}'",
     )
     add_json_option(how)
-    parser.add_argument(
-        "--no-groups", action="store_true", help="do not group by architecture and compiler"
-    )
+    _add_table_options(parser)
     add_store_option(parser)
     return parser
+
+
+def _add_state_options(which: argparse._ArgumentGroup) -> None:
+    """Add the options of `spack find` that select specs by their install records."""
+    which.add_argument(
+        "-e", "--external", action="store_true", help="only external specs, which Spack only uses"
+    )
+    which.add_argument(
+        "-m",
+        "--missing",
+        action="store_true",
+        help="include specs that are recorded but not installed; implies --all",
+    )
+    which.add_argument(
+        "-M",
+        "--only-missing",
+        action="store_true",
+        help="only specs that are recorded but not installed; implies --all",
+    )
+    which.add_argument(
+        "--deprecated", action="store_true", help="include deprecated specs; implies --all"
+    )
+    which.add_argument(
+        "--only-deprecated", action="store_true", help="only deprecated specs; implies --all"
+    )
+    which.add_argument(
+        "--start-date",
+        metavar="DATE",
+        type=date,
+        help="only specs installed at DATE or later: 2026-11-25, yesterday, '2 weeks ago'",
+    )
+    which.add_argument(
+        "--end-date", metavar="DATE", type=date, help="only specs installed at DATE or earlier"
+    )
+    which.add_argument(
+        "--install-tree",
+        metavar="TREE",
+        default="all",
+        help="only specs of one install tree: local, upstream, the name of an upstream, or a path",
+    )
+
+
+def _add_table_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `spack find` that say what the table shows."""
+    table = parser.add_argument_group("what the table shows")
+    table.add_argument(
+        "-l", "--long", action="store_true", help="7 characters of each hash (always shown)"
+    )
+    table.add_argument("-L", "--very-long", action="store_true", help="full hashes")
+    table.add_argument("-v", "--variants", action="store_true", help="variants")
+    table.add_argument("-f", "--show-flags", action="store_true", help="compiler flags")
+    table.add_argument("-N", "--namespaces", action="store_true", help="names with namespaces")
+    table.add_argument("-p", "--paths", action="store_true", help="prefixes")
+    table.add_argument("-d", "--deps", action="store_true", help="the dependencies of each spec")
+    table.add_argument(
+        "-I",
+        "--install-status",
+        action="store_true",
+        help="[+] installed, [^] installed upstream, [e] external, [-] not installed",
+    )
+    table.add_argument(
+        "--groups",
+        action="store_true",
+        default=True,
+        help="group by architecture and compiler (default)",
+    )
+    table.add_argument(
+        "--no-groups", action="store_false", dest="groups", help="do not group the specs"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """List what the arguments select."""
     from spack_kernel.kernels.candidates import Survey
     from spack_kernel.spack.output import SpecFormat
+
+    from .list_table import candidate_dict, print_table
 
     console: Console = args.console
     if args.environments:
@@ -138,19 +207,21 @@ def run(args: argparse.Namespace) -> int:
             "its kernels cannot start"
         )
     specs = _select(store, args)
-    everything = args.all or args.loaded_by is not None
+    everything = args.all or args.loaded_by is not None or _states(args) != {"installed"}
     candidates = list(Survey(store).candidates(specs))
     chosen = [c for c in candidates if everything or not c.why_not]
     if args.query and not chosen:
         raise _none_can_be(args.query, candidates)
     if console.json:
-        console.print_json([_as_dict(candidate, store) for candidate in chosen])
+        console.print_json(
+            [candidate_dict(each, store, with_dependencies=args.deps) for each in chosen]
+        )
     elif template is not None:
         paint = console.style
         for candidate in chosen:
             console.print(template.format(candidate.spec, store, paint))
     else:
-        _print_table(chosen, store, console, groups=not args.no_groups)
+        print_table(chosen, store, console, args)
         if console.out.isatty() or not chosen:
             console.out.flush()
             console.note(_tally(chosen, candidates, everything=everything))
@@ -168,6 +239,14 @@ def _check_alone(args: argparse.Namespace) -> None:
         "--all": args.all,
         "--loaded": args.loaded,
         "--loaded-by": args.loaded_by is not None,
+        "--external": args.external,
+        "--missing": args.missing,
+        "--only-missing": args.only_missing,
+        "--deprecated": args.deprecated,
+        "--only-deprecated": args.only_deprecated,
+        "--start-date": args.start_date is not None,
+        "--end-date": args.end_date is not None,
+        "--install-tree": args.install_tree != "all",
         "--format": args.format,
     }
     for option, given in also.items():
@@ -192,7 +271,9 @@ def _tell_environments(store: Store, console: Console) -> None:
 
 def _select(store: Store, args: argparse.Namespace) -> list[Spec]:
     """Return the installed specs that the arguments select, in the order of `spack find`."""
-    selections = store.select(query_text(args.query))
+    states = _states(args)
+    installed = True if states == {"installed"} else None
+    selections = store.select(query_text(args.query), installed=installed)
     found = {spec.hash: spec for selected in selections for spec in selected.specs}
     if args.query and not found:
         raise store.no_match(selections[0])
@@ -202,7 +283,8 @@ def _select(store: Store, args: argparse.Namespace) -> list[Spec]:
             args.console.warn(" ".join([f"{error.summary}.", *error.hint.splitlines()[:1]]))
     for thing in dict.fromkeys(thing for selected in selections for thing in selected.unknown):
         args.console.warn(f"there may be more: the database does not record {thing}")
-    specs = list(found.values())
+    specs = list(_in_states(found.values(), states)) if installed is None else [*found.values()]
+    specs = _installed_as(specs, store, args)
     if args.explicit is not None:
         specs = [spec for spec in specs if spec.explicit is args.explicit]
     if args.loaded:
@@ -215,6 +297,59 @@ def _select(store: Store, args: argparse.Namespace) -> list[Spec]:
     return store.in_find_order(specs) if len(selections) > 1 else specs
 
 
+def _states(args: argparse.Namespace) -> set[str]:
+    """Return the states of install records that the arguments ask for."""
+    if args.only_missing or args.only_deprecated:
+        return {"missing"} if args.only_missing else {"deprecated"}
+    return {
+        "installed",
+        *(["missing"] if args.missing else []),
+        *(["deprecated"] if args.deprecated else []),
+    }
+
+
+def _in_states(specs: Iterable[Spec], states: set[str]) -> Iterable[Spec]:
+    for spec in specs:
+        state = "deprecated" if spec.deprecated_for else "missing"
+        if ("installed" if spec.installed else state) in states:
+            yield spec
+
+
+def _installed_as(specs: list[Spec], store: Store, args: argparse.Namespace) -> list[Spec]:
+    """Return the specs that were installed at the dates and in the tree that are asked for."""
+    if args.external:
+        specs = [spec for spec in specs if spec.external is not None]
+    if args.start_date is not None:
+        specs = [spec for spec in specs if spec.installation_time >= args.start_date]
+    if args.end_date is not None:
+        specs = [spec for spec in specs if spec.installation_time <= args.end_date]
+    if args.install_tree == "all":
+        return specs
+    trees = _trees(store, args)
+    return [spec for spec in specs if any(spec.hash in base for base in trees)]
+
+
+def _trees(store: Store, args: argparse.Namespace) -> Sequence[Database]:
+    """Return the databases that ``--install-tree`` names."""
+    local, *upstreams = store.databases
+    wanted: str = args.install_tree
+    if wanted == "local":
+        return [local]
+    if wanted == "upstream":
+        return upstreams
+    configured = store.config.section("upstreams") if store.config else None
+    named = configured.get(wanted) if isinstance(configured, dict) else None
+    tree = named.get("install_tree") if isinstance(named, dict) else wanted
+    path = os.path.realpath(os.path.expanduser(str(tree)))  # noqa: PTH111 - as the shell
+    found = [base for base in store.databases if os.path.realpath(base.root) == path]
+    if not found:
+        trees = ", ".join(str(base.root) for base in store.databases)
+        args.parser.error(
+            f"argument --install-tree: {wanted!r} is not an install tree of this store: {trees}"
+        )
+    return found
+
+
 def _none_can_be(words: Sequence[str], candidates: Sequence[Candidate]) -> Exception:
     from spack_kernel.spack import NoMatch
 
@@ -224,69 +359,13 @@ def _none_can_be(words: Sequence[str], candidates: Sequence[Candidate]) -> Excep
     if not candidates:
         return NoMatch(
             f"the other options exclude all specs that match `{query_text(words)}`",
-            hint="Leave out --explicit, --implicit, --loaded or --loaded-by.",
+            hint="Leave out those that select by install record, such as --explicit or --loaded.",
         )
     return NoMatch(
         f"no spec that matches `{query_text(words)}` can be a kernel",
         details=shown,
         hint="--all lists them anyway.",
     )
-
-
-def _print_table(
-    candidates: Sequence[Candidate], store: Store, console: Console, *, groups: bool
-) -> None:
-    from spack_kernel.spack.output import format_compilers
-
-    grouped: dict[tuple[str, str], list[Candidate]] = {}
-    for candidate in candidates:
-        spec = candidate.spec
-        key = (str(spec.arch), format_compilers(spec, store)) if groups else ("", "")
-        grouped.setdefault(key, []).append(candidate)
-    rows = {id(candidate): _row(candidate) for candidate in candidates}
-    widths = [
-        max([len(title), *(len(row[column]) for row in rows.values())])
-        for column, title in enumerate(_COLUMNS)
-    ]
-    for number, (key, members) in enumerate(sorted(grouped.items())):
-        if number:
-            console.print()
-        if groups:
-            console.print(_rule(*key, console))
-        if number == 0:
-            console.print(console.style("dim", line(_COLUMNS, widths)))
-        for candidate in members:
-            cells = [
-                cell.ljust(width) for cell, width in zip(rows[id(candidate)], widths, strict=True)
-            ]
-            cells[0] = console.style("hash", cells[0])
-            name = candidate.spec.name
-            version = cells[1][len(name) :]
-            cells[1] = (
-                console.style("bold", name) if candidate.spec.explicit else name
-            ) + console.style("version", version)
-            if candidate.why_not:
-                cells[3] = console.style("yellow", cells[3])
-            console.row(cells)
-
-
-def _row(candidate: Candidate) -> tuple[str, ...]:
-    spec = candidate.spec
-    return (
-        spec.hash[:7],
-        f"{spec.name}@{spec.version}",
-        str(candidate.python.version) if candidate.python else "-",
-        ipykernel_text(candidate),
-        "yes" if spec.explicit else "no",
-        spec.prefix or "-",
-    )
-
-
-def _rule(arch: str, compilers: str, console: Console) -> str:
-    compilers = compilers or "no compilers"
-    label = f"{console.style('architecture', arch)} / {console.style('compiler', compilers)}"
-    length = len(arch) + len(compilers) + 3
-    return f"-- {label} " + "-" * max(0, _RULE_WIDTH - 4 - length)
 
 
 def _tally(
@@ -299,23 +378,3 @@ def _tally(
         reasons = Counter(c.why_not for c in candidates).most_common()
         text += "".join(f"\n  {count}: {reason}" for reason, count in reasons)
     return text if len(chosen) == len(candidates) else text + "\n--all also lists the others"
-
-
-def _as_dict(candidate: Candidate, store: Store) -> dict[str, Any]:
-    from spack_kernel.spack.output import format_compilers
-
-    spec, python = candidate.spec, candidate.python
-    return {
-        "name": spec.name,
-        "version": str(spec.version),
-        "hash": spec.hash,
-        "prefix": spec.prefix,
-        "explicit": spec.explicit,
-        "external": spec.external is not None,
-        "arch": str(spec.arch),
-        "compilers": format_compilers(spec, store),
-        "python": str(python.version) if python else None,
-        "python_hash": python.hash if python else None,
-        "ipykernel": ipykernel_dict(candidate),
-        "why_not": candidate.why_not or None,
-    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .tables import ipykernel_dict, ipykernel_text, line
+from .tables import column_widths, folded, ipykernel_dict, ipykernel_text, line
 
 if TYPE_CHECKING:
     from spack_kernel.kernels.candidates import EnvironmentCandidate
@@ -64,17 +64,15 @@ def list_environments(store: Store, console: Console) -> None:
 
 def _print_table(found: list[EnvironmentCandidate], console: Console) -> None:
     rows = [_row(candidate) for candidate in found]
-    widths = [
-        max(len(title), *(len(row[column]) for row in rows))
-        for column, title in enumerate(_COLUMNS)
-    ]
+    last = len(_COLUMNS) - 1
+    widths = column_widths([_COLUMNS, *rows], console.width, [last])
     console.print(console.style("dim", line(_COLUMNS, widths)))
     for candidate, row in zip(found, rows, strict=True):
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        cells[0] = console.style("bold", cells[0])
-        if candidate.why_not:
-            cells[-1] = console.style("yellow", cells[-1])
-        console.row(cells)
+        for cells in folded(row, widths):
+            cells[0] = console.style("bold", cells[0])
+            if candidate.why_not:
+                cells[last] = console.style("yellow", cells[last])
+            console.row(cells)
 
 
 def _row(candidate: EnvironmentCandidate) -> tuple[str, ...]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import itertools
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from .foreign import hint_for
 from .options import add_output_options, add_store_option
 
 if TYPE_CHECKING:
@@ -28,6 +31,9 @@ COMMANDS = {
 }
 
 EXIT_USAGE = 2
+
+#: A disabled variant as Spack also accepts it, which looks like options.
+_VARIANT = re.compile(r"-[A-Za-z_]\w[\w-]*")
 
 _DESCRIPTION = """\
 Jupyter kernels that start in the environment of an installed Spack spec.
@@ -53,10 +59,20 @@ class Parser(argparse.ArgumentParser):
         options.setdefault("allow_abbrev", False)
         super().__init__(**options)
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse arguments; a variant such as ``-mpi`` is not taken for the options -m, -p, -i."""
+        known = {option[1] for option in self._option_string_actions if len(option) == 2}
+        for word in itertools.takewhile(lambda word: word != "--", args or ()):
+            if _VARIANT.fullmatch(word) and not known.issuperset(word[1:]):
+                self.error(f"unrecognized arguments: {word}")
+        return super().parse_known_args(args, namespace)
+
     def error(self, message: str) -> NoReturn:
         """Print what is wrong with the arguments and exit with the usage status."""
         hint = f"`{self.prog} --help` shows examples."
         stray = message.partition("unrecognized arguments: ")[2].split()
+        command = self.prog.rpartition(" ")[2]
+        foreign = filter(None, (hint_for(a.partition("=")[0], command) for a in stray))
         variant = next((a for a in stray if a.startswith("-") and not a.startswith("--")), None)
         if variant and len(variant) > 2:
             hint = f"To disable a variant, write ~{variant[1:]} instead of {variant}."
@@ -67,9 +83,17 @@ class Parser(argparse.ArgumentParser):
             known = list(self._option_string_actions)
             close = difflib.get_close_matches(option.partition("=")[0], known, n=1)
             hint = f"Did you mean {close[0]}?" if close else hint
-        if stray and self.prog.endswith(" exec") and option is None and variant is None:
+        hint = next(foreign, hint)
+        if (
+            stray
+            and self.prog.endswith(" exec")
+            and hint.startswith("`")
+            and option is None
+            and variant is None
+        ):
             hint = "Write two dashes before the command: QUERY -- COMMAND."
         self.print_usage(sys.stderr)
+        hint = hint.replace("\n", "\n      ")
         self.exit(EXIT_USAGE, f"error: {message}\nhint: {hint}\n")
 
 

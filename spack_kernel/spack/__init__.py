@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from .output.tree import TreeNode as TreeNode, dependency_tree as dependency_tree
     from .query.abstract_spec import AbstractSpec as AbstractSpec
     from .query.parser import parse_queries as parse_queries, parse_query as parse_query
-    from .query.selection import Selection as Selection
+    from .query.store_index import Selection as Selection
     from .query.virtuals import Providers as Providers
     from .spec.spec import (
         Arch as Arch,
@@ -81,7 +81,7 @@ __getattr__, __dir__, __all__ = attach(
         "output.tree": "TreeNode dependency_tree",
         "query.abstract_spec": "AbstractSpec",
         "query.parser": "parse_queries parse_query",
-        "query.selection": "Selection",
+        "query.store_index": "Selection",
         "query.virtuals": "Providers",
         "spec.spec": "Arch Compiler Dependency External Spec",
         "spec.versions": "Version",

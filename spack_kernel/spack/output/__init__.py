@@ -11,14 +11,19 @@ if TYPE_CHECKING:
         FormatSyntaxError as FormatSyntaxError,
         SpecFormat as SpecFormat,
     )
-    from .tree import MARKS as MARKS, TreeNode as TreeNode, dependency_tree as dependency_tree
+    from .tree import (
+        MARKS as MARKS,
+        TreeNode as TreeNode,
+        dependency_tree as dependency_tree,
+        install_status as install_status,
+    )
     from .values import format_compilers as format_compilers
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "format": "DISPLAY_FORMAT FormatSyntaxError SpecFormat",
-        "tree": "MARKS TreeNode dependency_tree",
+        "tree": "MARKS TreeNode dependency_tree install_status",
         "values": "format_compilers",
     },
 )

@@ -7,18 +7,20 @@ from spack_kernel._lazy import attach
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .abstract_spec import AbstractSpec as AbstractSpec
+    from .candidate_table import distinctions as distinctions
     from .parser import parse_queries as parse_queries, parse_query as parse_query
     from .quoting import join_words as join_words
-    from .selection import Selection as Selection
+    from .store_index import Selection as Selection
     from .virtuals import Providers as Providers
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "abstract_spec": "AbstractSpec",
+        "candidate_table": "distinctions",
         "parser": "parse_queries parse_query",
         "quoting": "join_words",
-        "selection": "Selection",
+        "store_index": "Selection",
         "virtuals": "Providers",
     },
 )

@@ -52,20 +52,40 @@ def candidate_table(
     versions : bool, optional
         Whether to show the versions; by default, only if they differ.
     """
-    own = [column for column in _own(specs, lookup) if len(set(column)) > 1]
-    columns = [short_hashes(specs), _names(specs, versions), *own]
-    alike: dict[tuple[str, ...], list[int]] = {}
-    for row, cells in enumerate(zip(*columns[1:], strict=True)):
-        alike.setdefault(cells, []).append(row)
-    groups = [rows for rows in alike.values() if len(rows) > 1]
-    if groups:
-        columns += _dependencies(specs, groups, lookup)
+    columns = [short_hashes(specs), *_unlike(specs, lookup, [_names(specs, versions)])]
     widths = [max(map(len, column)) for column in columns]
     used = [(column, width) for column, width in zip(columns, widths, strict=True) if width]
     return [
         "  " + "  ".join(column[row].ljust(width) for column, width in used).rstrip()
         for row in range(len(specs))
     ]
+
+
+def distinctions(specs: Sequence[Spec], lookup: Lookup) -> dict[str, str]:
+    """Return, for each spec that has the name and version of another, in what it differs.
+
+    Parameters
+    ----------
+    specs : sequence of Spec
+        The specs.
+    lookup : callable
+        Returns the spec of a DAG hash, or None.
+
+    Returns
+    -------
+    dict
+        DAG hash → what a query adds to select the spec: ``+mpi ^python@3.11.9``.
+    """
+    alike: dict[tuple[str, str], list[Spec]] = {}
+    for spec in specs:
+        alike.setdefault((spec.name, str(spec.version)), []).append(spec)
+    found = {}
+    for group in alike.values():
+        if len(group) > 1:
+            columns = _unlike(group, lookup, [])
+            for row, spec in enumerate(group):
+                found[spec.hash] = " ".join(column[row] for column in columns if column[row])
+    return found
 
 
 def differences(specs: Sequence[Spec], lookup: Lookup) -> list[str]:
@@ -96,6 +116,16 @@ def differences(specs: Sequence[Spec], lookup: Lookup) -> list[str]:
 def _some(values: Sequence[str]) -> str:
     more = f" and {len(values) - _VALUES} more" if len(values) > _VALUES else ""
     return ", ".join(values[:_VALUES]) + more
+
+
+def _unlike(specs: Sequence[Spec], lookup: Lookup, columns: Sequence[list[str]]) -> list[list[str]]:
+    """Return `columns`, and behind them those of the attributes in which specs differ."""
+    found = [*columns, *(c for c in _own(specs, lookup) if len(set(c)) > 1)]
+    alike: dict[tuple[str, ...], list[int]] = {}
+    for row in range(len(specs)):
+        alike.setdefault(tuple(column[row] for column in found), []).append(row)
+    groups = [rows for rows in alike.values() if len(rows) > 1]
+    return found + _dependencies(specs, groups, lookup) if groups else found
 
 
 def _names(specs: Sequence[Spec], versions: bool | None) -> list[str]:

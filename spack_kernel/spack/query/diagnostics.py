@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from spack_kernel.spack.database.chain import Chain
     from spack_kernel.spack.spec.spec import Spec
 
-    from .selection import Selection
-    from .store_index import StoreIndex
+    from .store_index import Selection, StoreIndex
     from .virtuals import Providers
 
 _PACKAGE_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")

@@ -10,7 +10,7 @@ from spack_kernel.spack.spec.version_ranges import ANY_VERSION
 
 from .abstract_spec import AbstractSpec
 from .parser import parse_queries, parse_query
-from .selection import Selection
+from .store_index import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

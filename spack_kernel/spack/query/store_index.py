@@ -14,7 +14,6 @@ from spack_kernel.spack.errors import DatabaseError, warn_left_out
 from spack_kernel.spack.spec.spec import DeferredSpecs
 
 from .dialects import dialect_of
-from .selection import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,6 +32,25 @@ if TYPE_CHECKING:
 
 #: Maximum number of specs in all cached answers of a store together; 8 bytes each.
 ANSWERED_SPECS = 250_000
+
+
+class Selection(NamedTuple):
+    """The specs that satisfy a query.
+
+    Attributes
+    ----------
+    query : AbstractSpec or None
+        The query; None for blank text, which every spec satisfies.
+    specs : tuple of Spec
+        In the order in which `spack find` lists them.
+    unknown : tuple of str
+        The missing information without which the answer is uncertain; empty when the database has
+        it all. Each item completes "the database does not record ...".
+    """
+
+    query: AbstractSpec | None
+    specs: tuple[Spec, ...]
+    unknown: tuple[str, ...] = ()
 
 
 class _Answer(NamedTuple):

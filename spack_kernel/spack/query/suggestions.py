@@ -7,14 +7,15 @@ suggested only if it matches something that is installed.
 
 from __future__ import annotations
 
+import functools
+import json
 import os
 import re
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spack_kernel.spack.errors import SpackKernelError
-
-from .import_names import IMPORT_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -106,7 +107,14 @@ def package_of_import(name: str) -> str:
 
     Empty if the name is not known to differ.
     """
-    return IMPORT_NAMES.get(name, "")
+    return _import_names().get(name, "")
+
+
+@functools.cache
+def _import_names() -> dict[str, str]:
+    text = Path(__file__).with_name("import_names.json").read_text(encoding="utf-8")
+    packages: dict[str, str] = json.loads(text)["packages"]
+    return packages
 
 
 def pip_version(queries: Iterable[AbstractSpec], chain: Chain) -> str:

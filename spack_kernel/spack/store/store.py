@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from spack_kernel.spack.config.config import Config
     from spack_kernel.spack.errors import NoMatch
-    from spack_kernel.spack.query.selection import Selection
+    from spack_kernel.spack.query.store_index import Selection
     from spack_kernel.spack.query.virtuals import Providers
     from spack_kernel.spack.spec.spec import Spec
 
