@@ -25,7 +25,9 @@ from spack_kernel.jupyter.kernelspecs.content import (
 )
 from spack_kernel.jupyter.kernelspecs.files import RESOURCES, logo_directory
 from spack_kernel.jupyter.kernelspecs.names import (
+    DISPLAY_FIELDS,
     DISPLAY_NAME_TEMPLATE,
+    FIELDS,
     NAME_TEMPLATE,
     NOTEBOOK_DISPLAY_NAME,
     NOTEBOOK_NAME,
@@ -96,7 +98,8 @@ class SpackKernelSpecManager(KernelSpecManager):
     display_name_template = Unicode(
         DISPLAY_NAME_TEMPLATE,
         help="Template for the names that front ends show. It can contain {name}, {version}, "
-        "{hash}, {dag_hash}, {python}, {compiler}, {platform}, {os}, {target} and {namespace}.",
+        "{hash}, {dag_hash}, {python}, {compiler}, {platform}, {os}, {target}, {namespace} and "
+        "{difference}: what a spec differs in from other offered specs of its name and version.",
     ).tag(config=True)
     limit = Integer(
         LIMIT,
@@ -150,7 +153,8 @@ class SpackKernelSpecManager(KernelSpecManager):
     @validate("name_template", "display_name_template")
     def _is_template(self, proposal: Any) -> str:
         try:
-            return check_template(proposal["value"])
+            is_name = proposal["trait"].name == "name_template"
+            return check_template(proposal["value"], FIELDS if is_name else DISPLAY_FIELDS)
         except KernelSpecError as error:
             raise TraitError(str(error)) from None
 

@@ -12,19 +12,19 @@ from spack_kernel.jupyter.errors import KernelSpecError
 from .content import kernel_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from spack_kernel.spack.spec import Spec
 
 #: The templates that produce the same names as `spack-kernel install`.
 NAME_TEMPLATE = "spack-{name}-{version}-{hash}"
-DISPLAY_NAME_TEMPLATE = "{name} {version} (Spack /{hash})"
+DISPLAY_NAME_TEMPLATE = "{name} {version} {difference} (Spack /{hash})"
 
 #: The kernel whose spec each notebook names in its metadata.
 NOTEBOOK_NAME = "spack-notebook"
 NOTEBOOK_DISPLAY_NAME = "Spack (chosen by the notebook)"
 
-#: The fields that a template may contain.
+#: The fields that the template of a kernel's name may contain.
 FIELDS = (
     "name",
     "version",
@@ -37,6 +37,10 @@ FIELDS = (
     "target",
     "namespace",
 )
+
+#: Those of a display name: also in what a spec differs from others of its name and version, which
+#: depends on what else is offered.
+DISPLAY_FIELDS = (*FIELDS, "difference")
 
 #: File names can have 255 bytes; some are reserved for what Jupyter and we add to a name.
 MAX_NAME_LENGTH = 200
@@ -88,13 +92,13 @@ def check_name(name: str) -> str:
     return name
 
 
-def check_template(template: str) -> str:
+def check_template(template: str, allowed: Sequence[str] = FIELDS) -> str:
     """Return `template` if it is valid.
 
     Raises
     ------
     KernelSpecError
-        For braces that do not match, and names that are not in `FIELDS`.
+        For braces that do not match, and fields that are not allowed.
     """
     try:
         parts = list(string.Formatter().parse(template))
@@ -104,11 +108,11 @@ def check_template(template: str) -> str:
             hint="Double a brace to use it literally: `{{`.",
         ) from None
     for _, field, form, conversion in parts:
-        if field is not None and (field not in FIELDS or form or conversion):
+        if field is not None and (field not in allowed or form or conversion):
             raise KernelSpecError(
                 f"`{template}` is not a valid template: "
                 f"it contains `{{{field}{form and ':' + form}}}`",
-                hint="Available fields: " + ", ".join(FIELDS),
+                hint="Available fields: " + ", ".join(allowed),
             )
     return template
 

@@ -6,6 +6,7 @@ import base64
 import difflib
 import fnmatch
 import os
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,6 +19,7 @@ from spack_kernel.jupyter.kernelspecs.content import (
     store_paths,
 )
 from spack_kernel.jupyter.kernelspecs.names import (
+    DISPLAY_FIELDS,
     DISPLAY_NAME_TEMPLATE,
     NAME_TEMPLATE,
     check_name,
@@ -37,6 +39,7 @@ from spack_kernel.kernels.request import KernelRequest
 from spack_kernel.spack.environments import EnvironmentNotReady, environment_names
 from spack_kernel.spack.errors import ITEM_ERRORS, SpackKernelError, reason_of
 from spack_kernel.spack.load import site_inspections
+from spack_kernel.spack.query import distinctions
 from spack_kernel.spack.system import file_checks
 
 if TYPE_CHECKING:
@@ -50,6 +53,9 @@ if TYPE_CHECKING:
 LIMIT = 50
 
 _SHOWN_PROBLEMS = 5
+
+#: How many characters of a display name say in what a spec differs from others.
+_LONGEST_DIFFERENCE = 60
 
 
 class OfferFilter(msgspec.Struct, frozen=True):
@@ -66,7 +72,7 @@ class OfferFilter(msgspec.Struct, frozen=True):
         DAG hashes to offer in addition, whatever the limit; specs that are not installed are left
         out.
     name_template, display_name_template : str
-        See `spack_kernel.jupyter.kernelspecs.names.FIELDS`.
+        Their fields are those of `spack_kernel.jupyter.kernelspecs.FIELDS` and `DISPLAY_FIELDS`.
     limit : int
         Maximum number of specs; the newest version of each package comes first, then the most
         recently installed specs. Environments and `also` do not count.
@@ -87,7 +93,7 @@ class OfferFilter(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         check_template(self.name_template)
-        check_template(self.display_name_template)
+        check_template(self.display_name_template, DISPLAY_FIELDS)
 
 
 class Offer(msgspec.Struct, frozen=True):
@@ -163,6 +169,7 @@ class _Gatherer:
         self._shipped: dict[str, list[ShippedKernel]] = {}
         self._problems: list[str] = []
         self._complete = True
+        self._differences: dict[str, str] = {}
         moved = store.moved_from()
         if moved is not None:
             self._problems.append(
@@ -172,6 +179,8 @@ class _Gatherer:
     def gather(self) -> Offers:
         chosen, left_out = self._chosen()
         chosen = [candidate for candidate in chosen if self._is_there(candidate.spec)]
+        specs = [candidate.spec for candidate in chosen]
+        self._differences = distinctions(specs, self._store.by_hash)
         named: dict[str, list[tuple[Spec, Offer]]] = {}
         for candidate in chosen:
             for offer in self._checked_offers(candidate):
@@ -316,7 +325,10 @@ class _Gatherer:
 
     def _offer(self, candidate: Candidate, shipped: ShippedKernel | None) -> Offer:
         spec, chosen = candidate.spec, self._selection
-        values = fields(spec, candidate.python)
+        difference = shorten(
+            self._differences.get(spec.hash, ""), _LONGEST_DIFFERENCE, placeholder=" …"
+        )
+        values = {**fields(spec, candidate.python), "difference": difference}
         name = kernel_name(filled(chosen.name_template, values))
         display_name = filled(chosen.display_name_template, values)
         if shipped is not None:

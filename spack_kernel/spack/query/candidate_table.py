@@ -141,8 +141,10 @@ def _names(specs: Sequence[Spec], versions: bool | None) -> list[str]:
 
 
 def _own(specs: Sequence[Spec], lookup: Lookup) -> Iterator[list[str]]:
-    """Yield the columns for the specs' own attributes."""
-    yield [compiler(spec, lookup) for spec in specs]
+    """Yield the columns for the specs' own attributes, in an order that a query can have.
+
+    What follows a compiler or a dependency belongs to that node.
+    """
     for name in sorted({name for spec in specs for name in spec.variants}):
         yield [_variant(spec, name) for spec in specs]
     for name in FLAG_NAMES:
@@ -150,8 +152,9 @@ def _own(specs: Sequence[Spec], lookup: Lookup) -> Iterator[list[str]]:
     yield [f"platform={spec.arch.platform}" for spec in specs]
     yield [f"os={spec.arch.os}" for spec in specs]
     yield [f"target={spec.arch.target}" for spec in specs]
+    yield [compiler(spec, lookup) for spec in specs]
     yield [_python(spec, lookup) for spec in specs]
-    yield ["external" if spec.external else "" for spec in specs]
+    yield ["(external)" if spec.external else "" for spec in specs]
 
 
 def compiler(spec: Spec, lookup: Lookup) -> str:
@@ -228,7 +231,10 @@ def _dependencies(
             best = max(candidates, key=lambda cells: _parts(cells, groups), default={})
             if _parts(best, groups) == len(groups):
                 break
-            columns.append([best.get(row, "") for row in range(len(specs))])
+            cells = [best.get(row, "") for row in range(len(specs))]
+            if "build" in deptypes:  # a query selects only by direct ones
+                cells = [cell and f"(build: {cell})" for cell in cells]
+            columns.append(cells)
             groups = [part for rows in groups for part in _split(best, rows) if len(part) > 1]
     return columns
 

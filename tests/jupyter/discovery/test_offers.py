@@ -58,6 +58,19 @@ def test_nothing_is_offered_where_no_ipykernel_fits(tmp_path: Path) -> None:
     assert offers.problems == ()
 
 
+def test_two_builds_of_a_version_are_told_apart(tmp_path: Path) -> None:
+    store, python, _ = site(tmp_path)
+    for blas in (True, False):
+        store.add("py-numpy", "2.2.6", python, salt=str(blas), variants={"blas": blas})
+    store.add("py-scipy", "1.15.0", python)
+    shown = [each.content["display_name"] for each in offers_of(store.open(), OfferFilter()).offers]
+    assert sorted(name.partition(" (")[0] for name in shown) == [
+        "py-numpy 2.2.6 +blas",
+        "py-numpy 2.2.6 ~blas",
+        "py-scipy 1.15.0",
+    ]
+
+
 def test_what_a_kernel_json_of_an_offer_says(tmp_path: Path) -> None:
     store, python, _ = site(tmp_path)
     debugpy = implicit(store, store.add("py-debugpy", "1.8", python))

@@ -48,9 +48,8 @@ def test_candidates_differ_in_variants_and_python(golden_store):
 
 def test_candidates_differ_in_version_compiler_and_target(golden_store):
     message = text(golden_store("0.17"), "zlib@1.2.8:%gcc")
-    assert "zlib@1.2.8   %gcc@12.2.0  ~shared" in message
-    assert "%gcc@9.4.0" in message
-    assert "os=ubuntu22.04  target=x86_64_v3" in message
+    assert "  zlib@1.2.8   ~shared  " in message
+    assert "os=ubuntu22.04  target=x86_64_v3       %gcc@9.4.0\n" in message
     assert "optimize" not in message  # all have +optimize
 
 
@@ -73,7 +72,7 @@ def test_the_candidates_are_there_for_programs(golden_store):
 def test_many_candidates_are_cut(golden_store):
     message = text(golden_store("0.23"), "python")
     assert message.count("\n") == 23
-    assert "\nThey differ in version: 3.12.5, 3.11.9, 3.11.8, 3.11.5, 3.10.13; %gcc" in message
+    assert "\nThey differ in version: 3.12.5, 3.11.9, 3.11.8, 3.11.5, 3.10.13; " in message
     assert "  ... and 15 older; `spack-kernel list --all python` shows all\n" in message
 
 

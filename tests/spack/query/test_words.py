@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import json
 import lzma
+import re
+import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from spack_kernel.spack.errors import QuerySyntaxError
-from spack_kernel.spack.query import join_words, parse_queries
+from spack_kernel.spack.output import format_compilers
+from spack_kernel.spack.query import distinctions, join_words, parse_queries
+from spack_kernel.spack.store import Store
 from tests.places import DATA
+from tests.spack.trees import unpack
 
 pytestmark = pytest.mark.unit
 
@@ -44,3 +50,21 @@ def test_the_text_is_parsed_as_spack_parses_it() -> None:
         if found != case["queries"]:
             wrong.append((case["text"], case["queries"], found))
     assert wrong == []
+
+
+@pytest.mark.parametrize("version", ["0.16", "0.17", "0.20", "0.23", "1.3"])
+def test_what_is_printed_can_be_typed_back(version: str, tmp_path: Path) -> None:
+    """What `list` prints of a spec selects it: its difference from others, and its compilers."""
+    store = Store.open(unpack(version, tmp_path))
+    specs = [spec for spec in store if spec.installed]
+    different = distinctions(specs, store.by_hash)
+    wrong = []
+    for spec in specs[:: 3 if version == "1.3" else 6]:
+        # In parentheses is what no query can ask for.
+        difference = re.sub(r"\((external|build: .*)\)", "", different.get(spec.hash, ""))
+        for words in (shlex.split(difference), format_compilers(spec, store).split()):
+            text = join_words([spec.name, *words])
+            if spec not in store.find(text):
+                wrong.append((spec.label, text))
+    assert wrong == []
+    assert len(different) > 500
