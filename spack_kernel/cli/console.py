@@ -103,6 +103,12 @@ class Console:
         self.err.write(self._shown(text) + "\n")
         self.err.flush()
 
+    def replace_line(self, text: str) -> None:
+        """Write `text` over the last line of the terminal, cut to its width; "" clears it."""
+        width = shutil.get_terminal_size().columns - 1
+        self.err.write(f"\r\033[K{self._shown(text[:width])}")
+        self.err.flush()
+
     def warn(self, text: str) -> None:
         """Print a warning on standard error."""
         self.warned = True

@@ -13,6 +13,14 @@ from .options import (
     open_store,
     variables,
 )
+from .show_tree import (
+    node_dict,
+    print_nodes,
+    show_concretized_tree,
+    show_environment_tree,
+    show_tree,
+    tree_nodes,
+)
 from .show_variables import entry_count, label, print_variables
 from .sources import (
     check_source,
@@ -31,7 +39,7 @@ if TYPE_CHECKING:
 
     from spack_kernel.jupyter.kernelspecs import InstalledKernelSpec
     from spack_kernel.kernels.plan import KernelPlan
-    from spack_kernel.spack.output import TreeNode
+    from spack_kernel.spack.errors import SpackKernelError
     from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
 
@@ -44,26 +52,21 @@ environment with the spec that it belongs to, notes, and the dependency tree.
 Instead of a query, you can give the name of an installed kernel.
 
 The tree uses Spack's marks: [+] installed, [^] installed upstream, [e] external, [-] recorded but
-not installed, and a single - if no database has a record of the spec."""
+not installed, and a single - if no database has a record of the spec. With --tree, nothing need be
+installed: for a Spack environment, the tree shows what it is concretized to; for a query that no
+installed spec matches, it shows what the site's spack would install."""
 
 _EPILOG = """\
 examples:
   spack-kernel show py-libensemble/j4zmggq     everything
   spack-kernel show --tree py-scipy            only the tree, as `spack spec -Il` prints it
+  spack-kernel show --tree --environment science   what is installed of an environment
   spack-kernel show --tree --types --deptypes link,run py-scipy
   spack-kernel show --paths py-scipy           only the entries of PYTHONPATH
   spack-kernel show --variables py-scipy       only the variables, as NAME=VALUE
   spack-kernel show py-numpy py-mpi4py         one kernel for two specs, as `spack load a b`
   spack-kernel show --environment science      a kernel for a Spack environment
   spack-kernel show --json py-scipy | jq -r '.pythonpath[]'"""
-
-_MARK_STYLES = {
-    "installed": "green",
-    "upstream": "green",
-    "external": "magenta",
-    "missing": "red",
-    "absent": "dim",
-}
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -90,6 +93,16 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         default="all",
         help="follow only these types, separated by commas: build, link, run, test (default: all)",
     )
+    asking = tree.add_mutually_exclusive_group()
+    asking.add_argument(
+        "--spack",
+        metavar="PATH",
+        help="the spack to ask for what is not installed (default: the store's own spack or the "
+        "one on PATH)",
+    )
+    asking.add_argument(
+        "--no-spack", action="store_true", help="do not ask spack for what is not installed"
+    )
     add_json_option(parser)
     add_store_option(parser)
     return parser
@@ -103,24 +116,31 @@ def run(args: argparse.Namespace) -> int:
     check_source(args)
     deptypes = _deptypes(args)
     installed: InstalledKernelSpec | None = None
+    store: Store | None = None
     try:
         store = open_store(args)
         specs = get_specs(store, args.query) if args.query else []
     except SpackKernelError as error:
         installed = find_installed(args)
         if installed is None:
+            if args.tree and store is not None and _may_be_installable(error):
+                show_concretized_tree(args, store, deptypes, error)
+                return 0
             raise instead_of_query(args, error) from None
         refuse_options(args, installed, ["--store"] if args.store else [])
         plan = installed_plan(installed)
     else:
-        if args.tree and specs:
+        if args.tree and (specs or (args.environment and not args.view)):
             # The records are enough for the tree; the installed files do not matter.
-            _show_tree(store, specs, deptypes, args)
+            if specs:
+                show_tree(store, specs, deptypes, args)
+            else:
+                show_environment_tree(args, store, deptypes)
             return 0
         plan = _plan(args, store, specs)
     env = installed_traits(installed).all_env() if installed is not None else variables(args)
     if args.tree:
-        _show_tree(plan.store, plan.specs, deptypes, args)
+        show_tree(plan.store, plan.specs, deptypes, args)
     elif console.json:
         _print_json(plan, args, deptypes, env)
     elif args.variables:
@@ -143,8 +163,17 @@ def run(args: argparse.Namespace) -> int:
                 console.print(f"  {note.topic}: {note.text}")
         console.print()
         console.print(console.style("bold", "Dependency tree"))
-        _print_tree(plan.store, plan.specs, deptypes, console, types=args.types)
+        print_nodes(
+            tree_nodes(plan.store, plan.specs, deptypes), plan.store, console, types=args.types
+        )
     return 0
+
+
+def _may_be_installable(error: SpackKernelError) -> bool:
+    """Return whether nothing matches a query, and it is not a slip of something installed."""
+    from spack_kernel.spack import NoMatch
+
+    return isinstance(error, NoMatch) and not error.hint.startswith("Did you mean")
 
 
 def _print_removed(plan: KernelPlan, env: Mapping[str, str], console: Console) -> None:
@@ -178,15 +207,6 @@ def _plan(args: argparse.Namespace, store: Store, specs: Sequence[Spec]) -> Kern
     return plan_of(get_source(args, store, request, specs=specs), request, is_complete=False)
 
 
-def _show_tree(
-    store: Store, specs: Sequence[Spec], deptypes: Sequence[str], args: argparse.Namespace
-) -> None:
-    if args.console.json:
-        args.console.print_json(_tree_dicts(store, specs, deptypes))
-    else:
-        _print_tree(store, specs, deptypes, args.console, types=args.types)
-
-
 def _deptypes(args: argparse.Namespace) -> Sequence[str]:
     from spack_kernel.spack.spec import ALL_DEPTYPES
 
@@ -213,7 +233,7 @@ def _print_json(
     elif args.paths:
         args.console.print_json(facts["pythonpath_entries"])
     else:
-        tree = _tree_dicts(plan.store, plan.specs, deptypes)
+        tree = [node_dict(node) for node in tree_nodes(plan.store, plan.specs, deptypes)]
         args.console.print_json({**facts, "tree": tree})
 
 
@@ -268,50 +288,3 @@ def _print_pythonpath(plan: KernelPlan, env: Mapping[str, str], console: Console
         note = f"  (not Spack's: {ours[entry.path]})" if entry.path in ours else ""
         of = label(entry.spec, console, width)
         console.print(f"  {of}  {entry.path}{console.style('yellow', note)}")
-
-
-# -- the tree ------------------------------------------------------------------------------------
-
-
-def _print_tree(
-    store: Store, specs: Sequence[Spec], deptypes: Sequence[str], console: Console, *, types: bool
-) -> None:
-    from spack_kernel.spack.output import DISPLAY_FORMAT, MARKS, SpecFormat, dependency_tree
-
-    template = SpecFormat(DISPLAY_FORMAT)
-    for node in dependency_tree(store, specs, deptypes):
-        if node.spec is not None:
-            text = template.format(node.spec, store, console.style)
-        else:
-            text = f"{node.name}  (no record)"
-        mark = console.style(_MARK_STYLES[node.status], MARKS[node.status])
-        letters = f"[{_letters(node)}]  " if types else ""
-        console.print(
-            f"{mark}  {console.style('hash', node.hash[:7])}  {letters}"
-            f"{'    ' * node.depth}{'^' if node.depth else ''}{text}"
-        )
-
-
-def _letters(node: TreeNode) -> str:
-    from spack_kernel.spack.spec import ALL_DEPTYPES
-
-    return "".join(deptype[0] if deptype in node.deptypes else " " for deptype in ALL_DEPTYPES)
-
-
-def _tree_dicts(
-    store: Store, specs: Sequence[Spec], deptypes: Sequence[str]
-) -> list[dict[str, Any]]:
-    from spack_kernel.spack.output import dependency_tree
-
-    return [
-        {
-            "depth": node.depth,
-            "name": node.name,
-            "version": str(node.spec.version) if node.spec else None,
-            "hash": node.hash,
-            "prefix": node.spec.prefix if node.spec else None,
-            "status": node.status,
-            "deptypes": list(node.deptypes),
-        }
-        for node in dependency_tree(store, specs, deptypes)
-    ]

@@ -12,10 +12,12 @@ if TYPE_CHECKING:
         activate as activate,
         load_view as load_view,
     )
-    from .environments.manifest import (
+    from .environments.errors import (
         EnvironmentNotFound as EnvironmentNotFound,
         EnvironmentNotReady as EnvironmentNotReady,
-        LockedRoot as LockedRoot,
+    )
+    from .environments.lock_file import LockedRoot as LockedRoot
+    from .environments.manifest import (
         SpackEnvironment as SpackEnvironment,
         environment_names as environment_names,
         open_environment as open_environment,
@@ -40,7 +42,8 @@ if TYPE_CHECKING:
     )
     from .load.modules import ModulesError as ModulesError, load_modules as load_modules
     from .load.recipe_variables import RecipeVariables as RecipeVariables
-    from .load.spack_command import SpackCommandError as SpackCommandError, ask_spack as ask_spack
+    from .load.spack_command import ask_spack as ask_spack
+    from .load.spack_process import SpackCommandError as SpackCommandError
     from .output.format import FormatSyntaxError as FormatSyntaxError, SpecFormat as SpecFormat
     from .output.tree import TreeNode as TreeNode, dependency_tree as dependency_tree
     from .query.abstract_spec import AbstractSpec as AbstractSpec
@@ -63,16 +66,16 @@ __getattr__, __dir__, __all__ = attach(
     {
         "database.chain": "Chain",
         "environments.activation": "ViewNotFound activate load_view",
-        "environments.manifest": (
-            "EnvironmentNotFound EnvironmentNotReady LockedRoot SpackEnvironment "
-            "environment_names open_environment"
-        ),
+        "environments.errors": "EnvironmentNotFound EnvironmentNotReady",
+        "environments.lock_file": "LockedRoot",
+        "environments.manifest": "SpackEnvironment environment_names open_environment",
         "environments.views": "View",
         "errors": (
             "Ambiguous ConfigError ConfigWarning DatabaseError DatabaseWarning NoMatch "
             "QuerySyntaxError SpackKernelError SpackKernelWarning StoreNotFound"
         ),
-        "load.spack_command": "SpackCommandError ask_spack",
+        "load.spack_command": "ask_spack",
+        "load.spack_process": "SpackCommandError",
         "load.load": "LoadEnvironment load_environment",
         "load.modifications": "InvalidModification Modification",
         "load.modules": "ModulesError load_modules",

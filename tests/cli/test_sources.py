@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +17,12 @@ import pytest
 from spack_kernel.spack import Spec, Store
 from tests.made_environment import link_view, make_environment
 from tests.module_systems import debian_module_system, module_settings, write_module
-from tests.places import TESTS
+from tests.spack_instance import fake_spack
 
 from .conftest import Runner, command
 
 SPACK_ROOT = os.environ.get("SPACK_ROOT", "")
 REPOSITORY = os.environ.get("SPACK_KERNEL_TEST_REPOSITORY", "")
-
-FAKE = TESTS / "spack" / "fake_spack.py"
 
 
 @pytest.fixture
@@ -209,28 +204,21 @@ def test_modules_that_cannot_be_loaded(
 # -- recipes -------------------------------------------------------------------------------------
 
 
-def fake_spack(directory: Path, spec: Spec, **behaviour: Any) -> Path:
+def spack_for(directory: Path, spec: Spec, **behaviour: Any) -> Path:
     """Return a fake Spack for which loading `spec` sets ENSEMBLE_HOME and extends PATH."""
-    directory.mkdir()
-    shutil.copy(FAKE, directory / "fake.py")
     answer = [
         ["SetEnv", "ENSEMBLE_HOME", f"{spec.prefix}/share", ":"],
         ["PrependPath", "ENSEMBLE_PATH", f"{spec.prefix}/plugins", ":"],
     ]
-    told = {"version": "1.1.0", "age": "new"} | behaviour
-    told["answers"] = [{"hashes": [spec.hash], "modifications": answer}]
-    (directory / "behaviour.json").write_text(json.dumps(told))
-    executable = directory / "spack"
-    script = shlex.quote(str(directory / "fake.py"))
-    executable.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {script} "$@"\n')
-    executable.chmod(0o755)
-    return executable
+    answers = [{"hashes": [spec.hash], "modifications": answer}]
+    behaviour = {"version": "1.1.0", "age": "new", **behaviour}
+    return fake_spack(directory, answers=answers, **behaviour)
 
 
 def test_what_recipes_set_is_asked_once_and_recorded(
     on: Runner, spec: Spec, surroundings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spack = fake_spack(tmp_path / "site", spec)
+    spack = spack_for(tmp_path / "site", spec)
     monkeypatch.setenv("PATH", f"{spack.parent}:/usr/bin:/bin")
     result = on("install", "--user", "--name", "made", "py-libensemble")
     assert result.status == 0
@@ -273,7 +261,7 @@ def test_show_tells_what_the_kernelspec_sets(on: Runner) -> None:
 def test_nobody_is_asked_with_no_spack(
     on: Runner, spec: Spec, surroundings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spack = fake_spack(tmp_path / "site", spec)
+    spack = spack_for(tmp_path / "site", spec)
     monkeypatch.setenv("PATH", f"{spack.parent}:/usr/bin:/bin")
     result = on("install", "--user", "--name", "made", "--no-spack", "py-libensemble")
     assert (result.status, result.err) == (0, "")
@@ -284,7 +272,7 @@ def test_nobody_is_asked_with_no_spack(
 def test_a_spack_that_cannot_say_is_a_warning_unless_it_was_named(
     on: Runner, spec: Spec, surroundings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spack = fake_spack(tmp_path / "site", spec, status=3, stderr="==> Error: no such compiler")
+    spack = spack_for(tmp_path / "site", spec, status=3, stderr="==> Error: no such compiler")
     monkeypatch.setenv("PATH", f"{spack.parent}:/usr/bin:/bin")
     result = on("install", "--user", "--name", "made", "py-libensemble")
     assert result.status == 0
@@ -305,7 +293,7 @@ def test_a_spack_that_cannot_say_is_a_warning_unless_it_was_named(
 def test_an_environments_recipes_are_recorded_too(
     on: Runner, spec: Spec, science: Path, surroundings: Path, tmp_path: Path
 ) -> None:
-    spack = fake_spack(tmp_path / "site", spec)
+    spack = spack_for(tmp_path / "site", spec)
     result = on("install", "--user", "--spack", spack, "--environment", science)
     assert result.status == 0
     code = "import os; print(os.environ['ENSEMBLE_HOME'])"

@@ -30,6 +30,23 @@ class Spec:
         return [self]
 
 
+class Concrete:
+    """A concretized spec: its hash, and the nodes that Spack would install for it."""
+
+    def __init__(self, dag_hash: str, nodes: dict[str, Any]) -> None:
+        self._hash, self._nodes = dag_hash, nodes
+
+    def dag_hash(self) -> str:
+        return self._hash
+
+    def traverse(self) -> list[Concrete]:
+        return [Concrete(dag_hash, self._nodes) for dag_hash in self._nodes]
+
+    def to_node_dict(self, hash: str) -> Any:  # noqa: A002 - as in Spack
+        assert hash == "the DAG hash"
+        return self._nodes[self._hash]
+
+
 def operation(kind: str, name: str, value: str | None, separator: str | None) -> Any:
     """Return an object like Spack's modifiers, whose class is named after the operation."""
     made = type(kind, (), {})()
@@ -48,8 +65,14 @@ def install(behaviour: dict[str, Any]) -> None:
     spack.__version__ = behaviour["version"]  # type: ignore[attr-defined]
     answers = {tuple(a["hashes"]): a["modifications"] for a in behaviour["answers"]}
 
-    def parse_specs(args: list[str]) -> list[str]:
-        return args
+    def parse_specs(args: list[str], concretize: bool = False) -> list[Any]:
+        if not concretize:
+            return args
+        if args[0] not in behaviour.get("concretized", {}):
+            sys.stderr.write(f"==> Error: Package '{args[0]}' not found.\n")
+            raise SystemExit(1)
+        nodes = behaviour["concretized"][args[0]]
+        return [Concrete(next(iter(nodes)), nodes)]
 
     def disambiguate_spec(spec: str, env: None) -> Spec:
         assert env is None
@@ -70,10 +93,14 @@ def install(behaviour: dict[str, Any]) -> None:
     else:
         user_environment.environment_modifications_for_spec = together  # type: ignore[attr-defined]
     spack.cmd, spack.user_environment = command, user_environment  # type: ignore[attr-defined]
+    hash_types = types.ModuleType("spack.hash_types")
+    hash_types.dag_hash = "the DAG hash"  # type: ignore[attr-defined]
+    spack.hash_types = hash_types  # type: ignore[attr-defined]
     sys.modules |= {
         "spack": spack,
         "spack.cmd": command,
         "spack.user_environment": user_environment,
+        "spack.hash_types": hash_types,
     }
 
 

@@ -11,8 +11,10 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shlex
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from spack_kernel.spack.load.load import load_environment
 from spack_kernel.spack.spec.spec import Spec
 from spack_kernel.spack.store.store import Store
 from tests.spack.golden_environments import materialise
+from tests.spack_instance import listing
 
 SPECS = int(os.environ.get("SPACK_KERNEL_REAL_SPECS", "10"))
 
@@ -190,3 +193,25 @@ def test_both_load_the_same_pythonpath(site: Site) -> None:
         known = dict.fromkeys(theirs.get("PYTHONPATH", "").split(":"))
         existing = [path for path in known if path and Path(path).exists()]
         assert [e.path for e in loaded.pythonpath if not e.added_by_us] == existing, spec.label
+
+
+def test_both_plan_the_same_tree(site: Site, tmp_path: Path) -> None:
+    """What Spack would install for a query, and for an environment; asking writes nothing."""
+    home = tmp_path / "home"
+    home.mkdir()
+    environ = {**site.environ, "HOME": str(home)}
+    text = os.environ.get("SPACK_KERNEL_TEST_QUERY", "zlib-ng@2.1~opt")
+    command = [sys.executable, "-m", "spack_kernel", "show", "--tree"]
+    (home / ".ipython").mkdir()  # Jupyter makes it
+    before = listing(home) + listing(Path(environ["SPACK_USER_CONFIG_PATH"]))
+    stores = [word for base in site.store.databases for word in ("--store", str(base.root))]
+    ours = subprocess.run(
+        [*command, *stores, "--spack", str(site.root / "bin" / "spack"), text],
+        env=environ, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ours.returncode == 0, ours.stderr
+    assert listing(home) + listing(Path(environ["SPACK_USER_CONFIG_PATH"])) == before
+    theirs = Site(site.root, environ, site.store).spack("spec", "-lI", text)
+    planned = [line.rstrip() for line in theirs.splitlines() if re.match(r"(\[.\]| - ) ", line)]
+    assert planned
+    assert [line.rstrip() for line in ours.stdout.splitlines()] == planned

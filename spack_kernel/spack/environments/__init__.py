@@ -11,10 +11,12 @@ if TYPE_CHECKING:
         activate as activate,
         load_view as load_view,
     )
-    from .manifest import (
+    from .errors import (
         EnvironmentNotFound as EnvironmentNotFound,
         EnvironmentNotReady as EnvironmentNotReady,
-        LockedRoot as LockedRoot,
+    )
+    from .lock_file import LockedRoot as LockedRoot
+    from .manifest import (
         SpackEnvironment as SpackEnvironment,
         environment_names as environment_names,
         environments_root as environments_root,
@@ -26,10 +28,9 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "activation": "ViewNotFound activate load_view",
-        "manifest": (
-            "EnvironmentNotFound EnvironmentNotReady LockedRoot SpackEnvironment "
-            "environment_names environments_root open_environment"
-        ),
+        "errors": "EnvironmentNotFound EnvironmentNotReady",
+        "lock_file": "LockedRoot",
+        "manifest": "SpackEnvironment environment_names environments_root open_environment",
         "views": "View",
     },
 )

@@ -9,80 +9,39 @@ https://spack.readthedocs.io/en/latest/environments.html
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import re
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from spack_kernel.spack.config.config import Config
 from spack_kernel.spack.config.path_variables import Substitution
 from spack_kernel.spack.config.scopes import Scope, TextScope
 from spack_kernel.spack.config.yaml_reader import Text
-from spack_kernel.spack.errors import ConfigError, ConfigWarning, SpackKernelError
+from spack_kernel.spack.errors import ConfigError
 from spack_kernel.spack.load.modifications import configured_modifications
 from spack_kernel.spack.store.install_tree import install_tree, upstream_trees
 from spack_kernel.spack.store.store import Store
 from spack_kernel.spack.system import file_checks
 
+from .errors import EnvironmentNotFound, EnvironmentNotReady
+from .lock_file import LOCK_FILE, LockedRoot, locked_roots, locked_specs
 from .views import DEFAULT_VIEW, View, read_views
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from spack_kernel.spack.load.modifications import Modification
     from spack_kernel.spack.spec.spec import Spec
 
 MANIFEST = "spack.yaml"
-LOCK_FILE = "spack.lock"
-
-#: The oldest and the newest known lock file format.
-KNOWN_LOCK_FORMATS = (1, 7)
-
-#: The largest lock file that is read, in bytes.
-MAX_LOCK_FILE_SIZE = 512 * 1024 * 1024
 
 #: The default location of managed environments.
 ENVIRONMENTS_ROOT = "$spack/var/spack/environments"
 
 _NAME = re.compile(r"\w[/\w-]*")
 _DIRECTORY = re.compile(r"[/~$]|\.\.?(/|$)")
-
-
-class EnvironmentNotFound(SpackKernelError, LookupError):  # noqa: N818 - reads as Spack's own errors do
-    """No Spack environment of that name, or none in that directory."""
-
-    code = "environment-not-found"
-
-
-class EnvironmentNotReady(SpackKernelError):  # noqa: N818 - reads as Spack's own errors do
-    """A Spack environment that is not concretized, not installed, or has no such view."""
-
-    code = "environment-not-ready"
-
-
-@dataclass(frozen=True)
-class LockedRoot:
-    """One root of a lock file.
-
-    Attributes
-    ----------
-    query : str
-        The query as the user typed it.
-    hash : str
-        DAG hash of the spec it was concretized to.
-    label : str
-        ``name@version/hash7`` of that spec, from the lock file only.
-    group : str
-        The group of specs it belongs to; ``default`` before groups existed.
-    """
-
-    query: str
-    hash: str
-    label: str
-    group: str = "default"
 
 
 @dataclass(frozen=True)
@@ -138,6 +97,16 @@ class SpackEnvironment:
                 "`install`.",
             )
         return tuple(found.values())
+
+    def locked_specs(self) -> dict[str, Spec]:
+        """Return every spec of the lock file by its DAG hash; their install records are unknown.
+
+        Raises
+        ------
+        EnvironmentNotReady, ConfigError
+            When there is no lock file, or it is invalid.
+        """
+        return locked_specs(self.path, self.name)
 
     def missing(self, store: Store) -> tuple[LockedRoot, ...]:
         """Return the roots that are not installed in `store`, in the order of the lock file."""
@@ -261,7 +230,7 @@ def open_environment(
         name=managed or str(path),
         path=path,
         config=merged,
-        roots=tuple(_locked_roots(path, managed or str(path))),
+        roots=locked_roots(path, managed or str(path)),
         views=read_views(merged, path),
     )
 
@@ -355,50 +324,3 @@ def _manifest_keys(path: Path) -> list[str]:
     """Return the top-level key of the sections in a manifest; ``env`` in very old ones."""
     content = Scope("manifest", path / MANIFEST)
     return next(([key] for key in ("spack", "env") if content.section(key)), ["spack"])
-
-
-def _locked_roots(path: Path, name: str) -> Iterator[LockedRoot]:
-    lock = path / LOCK_FILE
-    try:
-        content = json.loads(file_checks.read_regular(lock, MAX_LOCK_FILE_SIZE))
-    except FileNotFoundError:
-        option = f"-D {path}" if name == str(path) else f"-e {name}"
-        raise EnvironmentNotReady(
-            f"the environment {name} was never concretized: it has no {LOCK_FILE}",
-            hint=f"Run `spack {option} concretize`, then `spack {option} install`.",
-        ) from None
-    except OSError as error:
-        raise ConfigError(f"cannot read {lock}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{lock} is not JSON: {error}") from error
-    try:
-        version = int(content["_meta"]["lockfile-version"])
-        if not KNOWN_LOCK_FORMATS[0] <= version <= KNOWN_LOCK_FORMATS[1]:
-            warnings.warn(
-                f"{lock} has format {version}, newer than any known; read as the newest known",
-                ConfigWarning,
-                stacklevel=4,
-            )
-        yield from dict.fromkeys(_roots_of(content))
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise ConfigError(
-            f"{lock} is not a Spack lock file: {type(error).__name__}: {error}",
-            hint="Write it again with `spack concretize --force` in the environment.",
-        ) from error
-
-
-def _roots_of(content: Mapping[str, Any]) -> Iterator[LockedRoot]:
-    nodes = content.get("concrete_specs") or {}
-    for root in content["roots"]:
-        # Up to format 3, the key of a spec is a hash other than its DAG hash.
-        key = root["hash"]
-        node = nodes.get(key, {})
-        if "name" not in node and len(node) == 1:  # format 1 and 2: {name: node}
-            ((name, node),) = node.items()
-        else:
-            name = node.get("name", "unknown")
-        dag_hash = node.get("hash", key)
-        label = f"{name}@{node.get('version', '')}/{dag_hash[:7]}"
-        yield LockedRoot(root["spec"], dag_hash, label, root.get("group", "default"))
-    for included in (content.get("include_concrete") or {}).values():
-        yield from _roots_of({"concrete_specs": nodes, **included})

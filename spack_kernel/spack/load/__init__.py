@@ -33,16 +33,15 @@ if TYPE_CHECKING:
         read_recipes as read_recipes,
         with_recipes as with_recipes,
     )
-    from .spack_command import (
-        SpackCommandError as SpackCommandError,
-        ask_spack as ask_spack,
-        find_spack as find_spack,
-    )
+    from .spack_command import ask_spack as ask_spack
+    from .spack_concretize import Concretized as Concretized, concretize as concretize
+    from .spack_process import SpackCommandError as SpackCommandError, find_spack as find_spack
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "apply": "Change apply_modifications is_system_directory",
+        "spack_concretize": "Concretized concretize",
         "directories": "Directories",
         "inspections": "Inspections read_inspections site_inspections",
         "load": "LoadEnvironment load_environment",
@@ -50,6 +49,7 @@ __getattr__, __dir__, __all__ = attach(
         "modules": "ModulesError external_modules load_modules",
         "pythonpath": "PythonPathEntry",
         "recipe_variables": "RecipeVariables read_recipes with_recipes",
-        "spack_command": "SpackCommandError ask_spack find_spack",
+        "spack_command": "ask_spack",
+        "spack_process": "SpackCommandError find_spack",
     },
 )

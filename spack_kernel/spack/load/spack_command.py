@@ -8,54 +8,29 @@ valid, and a kernel launch does not run Spack.
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shutil
-import subprocess
-import tempfile
 from itertools import zip_longest
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-
-from spack_kernel.spack.errors import SpackKernelError
-from spack_kernel.spack.system.ownership import run_as
-from spack_kernel.spack.system.processes import run
 
 from .directories import Directories
 from .load import LOADED_HASHES
 from .modifications import InvalidModification, Modification
 from .recipe_variables import RecipeVariables, by_variable
+from .spack_process import DEFAULT_TIMEOUT, SpackCommandError, run_script
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from spack_kernel.spack.spec.spec import Spec
-    from spack_kernel.spack.store.store import Store
 
     from .load import LoadEnvironment
     from .modifications import Operation
 
-#: Timeout for Spack in seconds; on slow parallel file systems it takes minutes to start.
-DEFAULT_TIMEOUT = 300.0
-
-#: The variables that are passed to Spack: the identity of the user and Spack's configuration.
-PASSED_VARIABLES = (
-    "HOME",
-    "LOGNAME",
-    "SPACK_DISABLE_LOCAL_CONFIG",
-    "SPACK_PYTHON",
-    "SPACK_SYSTEM_CONFIG_PATH",
-    "SPACK_USER_CONFIG_PATH",
-    "TMPDIR",
-    "USER",
-)
-
 _SKIP = "Use --no-spack to go without: the kernel then lacks only what package recipes add."
-_SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
-_MARK = "spack-kernel-answer:"
 _HASH = re.compile(r"[a-z0-9]{7,64}")
 
 # Spack's names for the operations; the value of `SetPath` is already joined.
@@ -77,7 +52,6 @@ _OPERATIONS: Mapping[str, Operation] = {
 # Runs inside Spack 0.16 to 1.x, with whichever Python Spack uses. Versions up to 0.20 loaded each
 # dependency separately, dependencies first.
 _SCRIPT = """
-import json, sys
 import spack, spack.cmd, spack.user_environment as user_environment
 specs = [spack.cmd.disambiguate_spec(spack.cmd.parse_specs(["/" + h])[0], None) for h in HASHES]
 together = getattr(user_environment, "environment_modifications_for_specs", None)
@@ -90,34 +64,14 @@ else:
             if node.dag_hash() not in seen:
                 seen.add(node.dag_hash())
                 made.extend(user_environment.environment_modifications_for_spec(node))
-answer = [
+operations = [
     [type(m).__name__, m.name, str(getattr(m, "value", None) or ""),
      str(getattr(m, "separator", None) or ":")]
     for m in made
 ]
 version = getattr(spack, "spack_version", None) or spack.__version__
-sys.stdout.write("\\n" + MARK + json.dumps([str(version), answer]) + "\\n")
+answer([str(version), operations])
 """
-
-
-class SpackCommandError(SpackKernelError):
-    """The site's ``spack`` could not be run, or printed unexpected output."""
-
-    code = "spack-command"
-
-
-def find_spack(store: Store) -> Path | None:
-    """Return the ``spack`` of the instance the store was opened through, else that on PATH.
-
-    Relative entries of PATH are skipped: using them would mean trusting the working directory.
-    """
-    if store.config is not None:
-        own = store.config.spack_root / "bin" / "spack"
-        if os.access(own, os.X_OK):
-            return own
-    entries = [entry for entry in os.environ.get("PATH", "").split(os.pathsep) if entry[:1] == "/"]
-    found = shutil.which("spack", path=os.pathsep.join(entries)) if entries else None
-    return Path(found) if found else None
 
 
 def ask_spack(
@@ -130,10 +84,7 @@ def ask_spack(
 ) -> RecipeVariables:
     """Run `spack` to list the changes of loading the same specs; return those not in `loaded`.
 
-    Spack runs in ``/`` and without a shell. Of the caller's environment, it gets only
-    `PASSED_VARIABLES`. It executes the package recipes, as `spack load` does. The install
-    trees are passed to it, because its own configuration may name them by variables that it does
-    not get. It writes only to a temporary directory.
+    It executes the package recipes, as `spack load` does; see `run_script`.
 
     Parameters
     ----------
@@ -154,7 +105,7 @@ def ask_spack(
         When it cannot be run, fails, times out, or prints unexpected output.
     """
     directories = directories or Directories()
-    version, answer = _run(spack, [spec.hash for spec in loaded.specs], trees, timeout)
+    version, answer = _ask(spack, [spec.hash for spec in loaded.specs], trees, timeout)
     asked = [modification for each in answer if (modification := _read(each, spack))]
     owners = _Owners(loaded.closure)
     known = by_variable(loaded.modifications)
@@ -184,65 +135,22 @@ def ask_spack(
     )
 
 
-def _write_scope(scope: Path, cache: Path, trees: Sequence[str]) -> None:
-    """Write a configuration scope that names the install trees and where to cache.
-
-    All of them are upstreams of an empty tree: Spack neither writes to upstreams nor locks them.
-    """
-    scope.mkdir()
-    quoted = [json.dumps(str(tree)) for tree in trees]
-    (scope / "config.yaml").write_text(
-        f"config:\n  install_tree::\n    root: {json.dumps(str(cache / 'tree'))}\n"
-        f"  misc_cache: {json.dumps(str(cache / 'misc'))}\n",
-        encoding="utf-8",
-    )
-    (scope / "upstreams.yaml").write_text(
-        "upstreams::\n"
-        + "".join(f"  tree{n}:\n    install_tree: {tree}\n" for n, tree in enumerate(quoted)),
-        encoding="utf-8",
-    )
-
-
-def _run(
+def _ask(
     spack: Path, hashes: Sequence[str], trees: Sequence[str], timeout: float
 ) -> tuple[str, list[Any]]:
     if not all(_HASH.fullmatch(dag_hash) for dag_hash in hashes):
         raise ValueError("not DAG hashes")
-    # `spack python -c` accepts only one statement.
-    script = f"exec({_SCRIPT!r}, {{'HASHES': {list(hashes)!r}, 'MARK': {_MARK!r}}})"
-    environment = {name: os.environ[name] for name in PASSED_VARIABLES if name in os.environ}
-    environment |= {"PATH": _SYSTEM_PATH, "LC_ALL": "C.UTF-8"}
-    try:
-        user = run_as(spack, spack.parent.parent / "lib" / "spack")
-        with tempfile.TemporaryDirectory(prefix="spack-kernel-ask-") as scratch:
-            scope, cache = Path(scratch, "scope"), Path(scratch, "cache")
-            cache.mkdir()
-            _write_scope(scope, cache, trees)
-            if user is not None:
-                os.chmod(scratch, 0o755)  # noqa: S103, PTH101 - nothing in it is secret
-                os.chown(cache, user.uid, user.gid)
-            environment["SPACK_USER_CACHE_PATH"] = str(cache)
-            argv = [os.fspath(spack), "--config-scope", str(scope), "--color", "never"]
-            output = run([*argv, "python", "-c", script], environment, timeout, user=user)
-    except OSError as error:
-        raise SpackCommandError(f"cannot run {spack}: {error.strerror}", hint=_SKIP) from error
-    except subprocess.TimeoutExpired as error:
-        raise SpackCommandError(
-            f"{spack} did not answer within {timeout:g} seconds", hint=_SKIP
-        ) from error
-    for line in reversed(output.stdout.splitlines()):
-        if line.startswith(_MARK):
-            try:
-                version, answer = json.loads(line.removeprefix(_MARK))
-                return str(version), list(answer)
-            except (TypeError, ValueError):
-                break
-    raise SpackCommandError(
-        f"{spack} could not report what these specs load"
-        + (f" (exit status {output.status})" if output.status else ""),
-        details=output.tail() or [f"  {line}" for line in output.stdout.splitlines()[-3:]],
-        hint=_SKIP,
+    what = "report what these specs load"
+    answer = run_script(
+        spack, _SCRIPT, {"HASHES": list(hashes)}, trees, timeout=timeout, what=what, hint=_SKIP
     )
+    try:
+        version, operations = answer
+        return str(version), list(operations)
+    except (TypeError, ValueError) as error:
+        raise SpackCommandError(
+            f"{spack} printed an answer that cannot be understood: {answer!r}", hint=_SKIP
+        ) from error
 
 
 def _read(item: Any, spack: Path) -> Modification | None:

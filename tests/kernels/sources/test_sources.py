@@ -15,7 +15,7 @@ from spack_kernel.kernels.plan.plan import plan_source
 from spack_kernel.kernels.sources.kernel_source import environment_source, specs_source, view_source
 from spack_kernel.spack import Spec, Store
 from spack_kernel.spack.environments.activation import ViewNotFound
-from spack_kernel.spack.environments.manifest import EnvironmentNotFound, EnvironmentNotReady
+from spack_kernel.spack.environments.errors import EnvironmentNotFound, EnvironmentNotReady
 from spack_kernel.spack.load.modifications import Modification
 from spack_kernel.spack.load.recipe_variables import RecipeVariables
 from spack_kernel.spack.system import file_checks

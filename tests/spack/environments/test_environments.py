@@ -16,12 +16,8 @@ from spack_kernel.spack.environments.activation import (
     load_view,
     specs_in_view,
 )
-from spack_kernel.spack.environments.manifest import (
-    EnvironmentNotFound,
-    EnvironmentNotReady,
-    environment_names,
-    open_environment,
-)
+from spack_kernel.spack.environments.errors import EnvironmentNotFound, EnvironmentNotReady
+from spack_kernel.spack.environments.manifest import environment_names, open_environment
 from spack_kernel.spack.errors import ConfigError, ConfigWarning, SpackKernelError, StoreNotFound
 from spack_kernel.spack.load.directories import Directories
 from spack_kernel.spack.store.store import Store

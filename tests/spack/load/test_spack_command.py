@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import shutil
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -18,27 +16,14 @@ from spack_kernel.spack.load.directories import Directories
 from spack_kernel.spack.load.load import LoadEnvironment, load_environment
 from spack_kernel.spack.load.modifications import InvalidModification
 from spack_kernel.spack.load.recipe_variables import RecipeVariables, with_recipes
-from spack_kernel.spack.load.spack_command import SpackCommandError, ask_spack, find_spack
+from spack_kernel.spack.load.spack_command import ask_spack
+from spack_kernel.spack.load.spack_process import SpackCommandError, find_spack
 from spack_kernel.spack.store.store import Store
-from tests.places import TESTS
 from tests.records import make, make_store, node, readable_hash
 from tests.spack.golden_environments import ORDERED, Golden, materialise, open_golden, read
+from tests.spack_instance import fake_spack, listing
 
 pytestmark = pytest.mark.kernel
-
-FAKE = TESTS / "spack" / "fake_spack.py"
-
-
-def fake_spack(directory: Path, **behaviour: Any) -> Path:
-    """Return an executable with the given behaviour; see fake_spack.py."""
-    directory.mkdir(exist_ok=True)
-    shutil.copy(FAKE, directory / "spack.py")
-    (directory / "behaviour.json").write_text(json.dumps(behaviour))
-    executable = directory / "spack"
-    python, script = shlex.quote(sys.executable), shlex.quote(str(directory / "spack.py"))
-    executable.write_text(f'#!/bin/sh\nexec {python} {script} "$@"\n')
-    executable.chmod(0o755)
-    return executable
 
 
 @pytest.fixture(scope="module", params=["0.16", "0.17", "0.20", "0.23", "1.3"])
@@ -243,7 +228,7 @@ def test_spack_that_cannot_be_run(loaded: LoadEnvironment, tmp_path: Path) -> No
         ('spack-kernel-answer:["1", [["SetEnv", "A"]]]', "cannot be understood: ['SetEnv', 'A']"),
         ('spack-kernel-answer:["1", [["SetEnv", "A=", "", ":"]]]', "cannot be understood"),
         ('spack-kernel-answer:["1", [3]]', "cannot be understood: 3"),
-        ("spack-kernel-answer:3", "could not report what these specs load"),
+        ("spack-kernel-answer:3", "cannot be understood: 3"),
     ],
 )
 def test_answers_that_make_no_sense(
@@ -329,12 +314,3 @@ def test_a_real_spack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         if name == "py-ipykernel":
             assert variables == expected
     assert listing(tmp_path) == before, "asking changes nothing"
-
-
-def listing(directory: Path) -> list[tuple[str, int, int]]:
-    """Return all that is below a directory, files with size and the time of their last change."""
-    found = {path: path.lstat() for path in directory.rglob("*")}
-    return sorted(
-        (str(path), -1, -1) if path.is_dir() else (str(path), status.st_size, status.st_mtime_ns)
-        for path, status in found.items()
-    )

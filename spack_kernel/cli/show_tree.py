@@ -1,0 +1,198 @@
+"""The dependency tree of ``spack-kernel show``, as `spack spec --install-status` prints it.
+
+It shows installed specs, what a Spack environment is concretized to, and what the site's Spack
+would install for a query.
+"""
+
+from __future__ import annotations
+
+import shlex
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .options import query_text
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping, Sequence
+
+    from spack_kernel.spack.errors import SpackKernelError
+    from spack_kernel.spack.output import TreeNode
+    from spack_kernel.spack.spec import Spec
+    from spack_kernel.spack.store import Store
+
+    from .console import Console
+
+_MARK_STYLES = {
+    "installed": "green",
+    "upstream": "green",
+    "external": "magenta",
+    "missing": "red",
+    "absent": "dim",
+}
+
+#: The states in which a spec is still to be installed.
+_TO_INSTALL = ("missing", "absent")
+
+
+def show_tree(
+    store: Store,
+    specs: Sequence[Spec],
+    deptypes: Sequence[str],
+    args: argparse.Namespace,
+    planned: Mapping[str, Spec] | None = None,
+) -> list[TreeNode]:
+    """Print the tree of specs, and return its nodes.
+
+    Parameters
+    ----------
+    store : Store
+        Where they are installed.
+    specs : sequence of Spec
+        The roots.
+    deptypes : sequence of str
+        The types of edges to follow.
+    args : Namespace
+        The options of the command.
+    planned : mapping of str to Spec, optional
+        Concretized specs that the store need not have.
+    """
+    nodes = tree_nodes(store, specs, deptypes, planned)
+    if args.console.json:
+        args.console.print_json([node_dict(node) for node in nodes])
+    else:
+        print_nodes(nodes, store, args.console, types=args.types)
+    return nodes
+
+
+def tree_nodes(
+    store: Store,
+    specs: Sequence[Spec],
+    deptypes: Sequence[str],
+    planned: Mapping[str, Spec] | None = None,
+) -> list[TreeNode]:
+    """Return the nodes of the tree of specs; parameters are those of `show_tree`."""
+    from spack_kernel.spack.output import dependency_tree
+
+    return list(dependency_tree(store, specs, deptypes, planned=planned))
+
+
+def print_nodes(nodes: Sequence[TreeNode], store: Store, console: Console, *, types: bool) -> None:
+    """Print the nodes of a tree, each on a line."""
+    from spack_kernel.spack.output import DISPLAY_FORMAT, MARKS, SpecFormat
+
+    template = SpecFormat(DISPLAY_FORMAT)
+    for node in nodes:
+        if node.spec is not None:
+            text = template.format(node.spec, store, console.style)
+        else:
+            text = f"{node.name}  (no record)"
+        mark = console.style(_MARK_STYLES[node.status], MARKS[node.status])
+        letters = f"[{_letters(node)}]  " if types else ""
+        console.print(
+            f"{mark}  {console.style('hash', node.hash[:7])}  {letters}"
+            f"{'    ' * node.depth}{'^' if node.depth else ''}{text}"
+        )
+
+
+def _letters(node: TreeNode) -> str:
+    from spack_kernel.spack.spec import ALL_DEPTYPES
+
+    return "".join(deptype[0] if deptype in node.deptypes else " " for deptype in ALL_DEPTYPES)
+
+
+def node_dict(node: TreeNode) -> dict[str, Any]:
+    """Return a node as JSON types."""
+    return {
+        "depth": node.depth,
+        "name": node.name,
+        "version": str(node.spec.version) if node.spec else None,
+        "hash": node.hash,
+        "prefix": node.spec.prefix if node.spec else None,
+        "status": node.status,
+        "deptypes": list(node.deptypes),
+    }
+
+
+# -- what is not installed -------------------------------------------------------------------------
+
+
+def show_environment_tree(args: argparse.Namespace, store: Store, deptypes: Sequence[str]) -> None:
+    """Print what a Spack environment is concretized to, installed or not.
+
+    Raises
+    ------
+    EnvironmentNotFound, EnvironmentNotReady, ConfigError
+        When there is no such environment, it was never concretized, or cannot be read.
+    """
+    from spack_kernel.spack.environments import open_environment
+
+    environment = open_environment(args.environment, store.config)
+    store = environment.store(store)
+    planned = environment.locked_specs()
+    roots = [
+        spec
+        for dag_hash in dict.fromkeys(root.hash for root in environment.roots)
+        if (spec := store.by_hash(dag_hash) or planned.get(dag_hash)) is not None
+    ]
+    nodes = show_tree(store, roots, deptypes, args, planned)
+    install = f"spack {environment.option} install"
+    _count(nodes, f"of the environment {environment.name}", install, args.console)
+
+
+def show_concretized_tree(
+    args: argparse.Namespace, store: Store, deptypes: Sequence[str], error: SpackKernelError
+) -> None:
+    """Print what the site's Spack would install for a query that nothing installed matches.
+
+    Parameters
+    ----------
+    args : Namespace
+        The arguments, with the query.
+    store : Store
+        The store that was searched.
+    deptypes : sequence of str
+        The types of edges to follow.
+    error : SpackKernelError
+        The error of the query. It is raised if there is no Spack that could be asked.
+
+    Raises
+    ------
+    SpackCommandError
+        When Spack fails.
+    """
+    from spack_kernel.spack.load import concretize, find_spack
+
+    from .progress import Progress
+
+    spack = Path(args.spack).expanduser().absolute() if args.spack else find_spack(store)
+    if args.no_spack or spack is None:
+        raise error
+    query = query_text(args.query)
+    console: Console = args.console
+    console.note(
+        f"{error.summary}; asking {spack} what it would install, which takes seconds to minutes "
+        "(--no-spack: do not ask)"
+    )
+    began = time.monotonic()
+    trees = [str(database.root) for database in store.databases]
+    with Progress(console, f"{spack.name} concretizes {query}"):
+        found = concretize(spack, query, trees, store.config)
+    seconds = time.monotonic() - began
+    nodes = show_tree(store, found.roots, deptypes, args, found.specs)
+    console.out.flush()
+    console.note(f"Spack {found.spack_version} took {seconds:.1f} s")
+    _count(nodes, f"that `{query}` needs", f"spack install {shlex.join(args.query)}", console)
+
+
+def _count(nodes: Sequence[TreeNode], of: str, install: str, console: Console) -> None:
+    """Print how many specs of a tree are still to be installed, and what to type for that."""
+    specs = {node.hash: node for node in nodes}
+    missing = [node for node in specs.values() if node.status in _TO_INSTALL]
+    console.out.flush()
+    if not missing:
+        console.note(f"all {len(specs)} specs {of} are installed")
+        return
+    console.note(f"{len(missing)} of the {len(specs)} specs {of} are not installed")
+    console.note(f"{console.style('cyan', 'hint:', console.err)} Install them with `{install}`.")

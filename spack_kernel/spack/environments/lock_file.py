@@ -1,0 +1,160 @@
+"""The lock file of a Spack environment, ``spack.lock``: what it is concretized to.
+
+https://spack.readthedocs.io/en/latest/environments.html
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import warnings
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from spack_kernel.spack.errors import ConfigError, ConfigWarning, SpackKernelError
+from spack_kernel.spack.spec.spec import Spec
+from spack_kernel.spack.system import file_checks
+
+from .errors import EnvironmentNotReady
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+LOCK_FILE = "spack.lock"
+
+#: The oldest and the newest known lock file format.
+KNOWN_LOCK_FORMATS = (1, 7)
+
+#: The largest lock file that is read, in bytes.
+MAX_LOCK_FILE_SIZE = 512 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class LockedRoot:
+    """One root of a lock file.
+
+    Attributes
+    ----------
+    query : str
+        The query as the user typed it.
+    hash : str
+        DAG hash of the spec it was concretized to.
+    label : str
+        ``name@version/hash7`` of that spec, from the lock file only.
+    group : str
+        The group of specs it belongs to; ``default`` before groups existed.
+    """
+
+    query: str
+    hash: str
+    label: str
+    group: str = "default"
+
+
+def locked_roots(path: Path, name: str) -> tuple[LockedRoot, ...]:
+    """Return the roots in the lock file of an environment, then those of included environments.
+
+    Parameters
+    ----------
+    path : Path
+        The directory of the environment.
+    name : str
+        Its name, for errors.
+
+    Raises
+    ------
+    EnvironmentNotReady
+        When there is no lock file.
+    ConfigError
+        When it cannot be read, or is not a lock file.
+    """
+    with _reading(path / LOCK_FILE):
+        return tuple(dict.fromkeys(_roots_of(_read(path, name))))
+
+
+def locked_specs(path: Path, name: str) -> dict[str, Spec]:
+    """Return every spec in the lock file of an environment by its DAG hash.
+
+    Parameters and errors are those of `locked_roots`.
+    """
+    with _reading(path / LOCK_FILE):
+        content = _read(path, name)
+        nodes = dict(content.get("concrete_specs") or {})
+        for included in (content.get("include_concrete") or {}).values():
+            nodes.update(included.get("concrete_specs") or {})
+        hashes = {key: _dag_hash(key, node) for key, node in nodes.items()}
+        specs = {}
+        for key, node in nodes.items():
+            spec = Spec.from_node(hashes[key], node, installed=False)
+            edges = tuple(
+                msgspec.structs.replace(edge, hash=hashes.get(edge.hash, edge.hash))
+                for edge in spec.dependencies
+            )
+            specs[spec.hash] = replace(spec, dependencies=edges)
+        return specs
+
+
+def _dag_hash(key: str, node: Mapping[str, Any]) -> str:
+    """Return the DAG hash of a node; up to format 3, its key is another hash."""
+    if "name" not in node and len(node) == 1:  # format 1 and 2: {name: node}
+        (node,) = node.values()
+    return str(node.get("hash", key))
+
+
+def _read(path: Path, name: str) -> dict[str, Any]:
+    """Return the content of a lock file."""
+    lock = path / LOCK_FILE
+    try:
+        content = json.loads(file_checks.read_regular(lock, MAX_LOCK_FILE_SIZE))
+    except FileNotFoundError:
+        option = f"-D {path}" if name == str(path) else f"-e {name}"
+        raise EnvironmentNotReady(
+            f"the environment {name} was never concretized: it has no {LOCK_FILE}",
+            hint=f"Run `spack {option} concretize`, then `spack {option} install`.",
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"cannot read {lock}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{lock} is not JSON: {error}") from error
+    version = int(content["_meta"]["lockfile-version"])
+    if not KNOWN_LOCK_FORMATS[0] <= version <= KNOWN_LOCK_FORMATS[1]:
+        warnings.warn(
+            f"{lock} has format {version}, newer than any known; read as the newest known",
+            ConfigWarning,
+            stacklevel=5,
+        )
+    return dict(content)
+
+
+@contextlib.contextmanager
+def _reading(lock: Path) -> Iterator[None]:
+    """Turn what is wrong with the content of a lock file into a `ConfigError`."""
+    try:
+        yield
+    except SpackKernelError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise ConfigError(
+            f"{lock} is not a Spack lock file: {type(error).__name__}: {error}",
+            hint="Write it again with `spack concretize --force` in the environment.",
+        ) from error
+
+
+def _roots_of(content: Mapping[str, Any]) -> Iterator[LockedRoot]:
+    nodes = content.get("concrete_specs") or {}
+    for root in content["roots"]:
+        # Up to format 3, the key of a spec is a hash other than its DAG hash.
+        key = root["hash"]
+        node = nodes.get(key, {})
+        if "name" not in node and len(node) == 1:  # format 1 and 2: {name: node}
+            ((name, node),) = node.items()
+        else:
+            name = node.get("name", "unknown")
+        dag_hash = str(node.get("hash", key))
+        label = f"{name}@{node.get('version', '')}/{dag_hash[:7]}"
+        yield LockedRoot(root["spec"], dag_hash, label, root.get("group", "default"))
+    for included in (content.get("include_concrete") or {}).values():
+        yield from _roots_of({"concrete_specs": nodes, **included})
