@@ -20,6 +20,7 @@ from .sources import (
     refuse_options,
     request_of,
     request_options,
+    warn_if_changed,
 )
 
 if TYPE_CHECKING:
@@ -185,7 +186,9 @@ def _plan(
     if installed is not None:
         also = ["--store"] if args.store else ["--kernel"] if args.kernel else []
         refuse_options(args, installed, also)
-        return installed.name, installed_plan(installed), {}
+        plan = installed_plan(installed)
+        warn_if_changed(plan, args.console)
+        return installed.name, plan, {}
     try:
         source = get_source(args, open_store(args), request)
     except SpackKernelError as error:

@@ -23,10 +23,12 @@ from .sources import check_source, get_source, request_of
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
 
     from spack_kernel.jupyter.kernelspecs import InstalledKernelSpec
     from spack_kernel.kernels.candidates import ShippedKernel
     from spack_kernel.kernels.plan import KernelPlan
+    from spack_kernel.kernels.request import KernelRequest
 
     from .console import Console
 
@@ -125,8 +127,10 @@ def run(args: argparse.Namespace) -> int:
         "display_name": args.display_name,
         "shipped": shipped,
     }
+    content = kernel_dict(plan, request, **made)
+    _plan_again(content, request)
     if args.dry_run:
-        console.print_json(kernel_dict(plan, request, **made))
+        console.print_json(content)
         return 0
     installed = install_kernelspec(
         plan,
@@ -151,6 +155,32 @@ def run(args: argparse.Namespace) -> int:
             f"{installed.resource_dir.rpartition('/kernels/')[0]} to JUPYTER_PATH"
         )
     return 0
+
+
+def _plan_again(content: Mapping[str, Any], request: KernelRequest) -> None:
+    """Plan the kernel from nothing but the kernel.json that will be written, as its start does.
+
+    Raises
+    ------
+    SpackKernelError
+        When that fails: what was resolved here, in this shell, is not all recorded.
+    """
+    import json
+
+    import msgspec
+
+    from spack_kernel.kernels.planner import Planner
+    from spack_kernel.kernels.request import KernelRequest
+    from spack_kernel.spack.errors import SpackKernelError
+
+    written = json.loads(json.dumps(content))
+    try:
+        config = written["metadata"]["kernel_provisioner"]["config"]
+        again = msgspec.structs.replace(KernelRequest.from_config(config), kernel=request.kernel)
+        Planner().plan(again, {**os.environ, **written.get("env", {})})
+    except SpackKernelError as error:
+        error.details += ("  planned from what the kernel.json would record; nothing is written",)
+        raise
 
 
 def _print(

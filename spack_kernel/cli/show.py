@@ -31,6 +31,7 @@ from .sources import (
     instead_of_query,
     refuse_options,
     request_of,
+    warn_if_changed,
 )
 
 if TYPE_CHECKING:
@@ -129,6 +130,7 @@ def run(args: argparse.Namespace) -> int:
             raise instead_of_query(args, error) from None
         refuse_options(args, installed, ["--store"] if args.store else [])
         plan = installed_plan(installed)
+        warn_if_changed(plan, args.console)
     else:
         if args.tree and (specs or (args.environment and not args.view)):
             # The records are enough for the tree; the installed files do not matter.

@@ -15,7 +15,7 @@ from .options import query_text
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from spack_kernel.spack.errors import SpackKernelError
     from spack_kernel.spack.output import TreeNode
@@ -37,11 +37,7 @@ _TO_INSTALL = ("missing", "absent")
 
 
 def show_tree(
-    store: Store,
-    specs: Sequence[Spec],
-    deptypes: Sequence[str],
-    args: argparse.Namespace,
-    planned: Mapping[str, Spec] | None = None,
+    store: Store, specs: Sequence[Spec], deptypes: Sequence[str], args: argparse.Namespace
 ) -> list[TreeNode]:
     """Print the tree of specs, and return its nodes.
 
@@ -55,10 +51,8 @@ def show_tree(
         The types of edges to follow.
     args : Namespace
         The options of the command.
-    planned : mapping of str to Spec, optional
-        Concretized specs that the store need not have.
     """
-    nodes = tree_nodes(store, specs, deptypes, planned)
+    nodes = tree_nodes(store, specs, deptypes)
     if args.console.json:
         args.console.print_json([node_dict(node) for node in nodes])
     else:
@@ -66,16 +60,11 @@ def show_tree(
     return nodes
 
 
-def tree_nodes(
-    store: Store,
-    specs: Sequence[Spec],
-    deptypes: Sequence[str],
-    planned: Mapping[str, Spec] | None = None,
-) -> list[TreeNode]:
+def tree_nodes(store: Store, specs: Sequence[Spec], deptypes: Sequence[str]) -> list[TreeNode]:
     """Return the nodes of the tree of specs; parameters are those of `show_tree`."""
     from spack_kernel.spack.output import dependency_tree
 
-    return list(dependency_tree(store, specs, deptypes, planned=planned))
+    return list(dependency_tree(store, specs, deptypes))
 
 
 def print_nodes(nodes: Sequence[TreeNode], store: Store, console: Console, *, types: bool) -> None:
@@ -127,16 +116,13 @@ def show_environment_tree(args: argparse.Namespace, store: Store, deptypes: Sequ
         When there is no such environment, it was never concretized, or cannot be read.
     """
     from spack_kernel.spack.environments import open_environment
+    from spack_kernel.spack.store import PlannedStore
 
     environment = open_environment(args.environment, store.config)
-    store = environment.store(store)
-    planned = environment.locked_specs()
-    roots = [
-        spec
-        for dag_hash in dict.fromkeys(root.hash for root in environment.roots)
-        if (spec := store.by_hash(dag_hash) or planned.get(dag_hash)) is not None
-    ]
-    nodes = show_tree(store, roots, deptypes, args, planned)
+    store = PlannedStore(environment.store(store), environment.locked_specs())
+    hashes = dict.fromkeys(root.hash for root in environment.roots)
+    roots = [spec for dag_hash in hashes if (spec := store.by_hash(dag_hash)) is not None]
+    nodes = show_tree(store, roots, deptypes, args)
     install = f"spack {environment.option} install"
     _count(nodes, f"of the environment {environment.name}", install, args.console)
 
@@ -163,6 +149,7 @@ def show_concretized_tree(
         When Spack fails.
     """
     from spack_kernel.spack.load import concretize, find_spack
+    from spack_kernel.spack.store import PlannedStore
 
     from .progress import Progress
 
@@ -180,7 +167,7 @@ def show_concretized_tree(
     with Progress(console, f"{spack.name} concretizes {query}"):
         found = concretize(spack, query, trees, store.config)
     seconds = time.monotonic() - began
-    nodes = show_tree(store, found.roots, deptypes, args, found.specs)
+    nodes = show_tree(PlannedStore(store, found.specs), found.roots, deptypes, args)
     console.out.flush()
     console.note(f"Spack {found.spack_version} took {seconds:.1f} s")
     _count(nodes, f"that `{query}` needs", f"spack install {shlex.join(args.query)}", console)

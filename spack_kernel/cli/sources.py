@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
 
+    from .console import Console
+
 
 def check_source(args: argparse.Namespace) -> None:
     """Exit with a usage error unless the arguments name exactly one source."""
@@ -44,6 +46,7 @@ def request_of(args: argparse.Namespace) -> KernelRequest:
         When a value of ``--prefix-inspections`` or ``--recipes`` is not valid.
     """
     from spack_kernel.kernels.request import KernelRequest, fields
+    from spack_kernel.spack.environments import read_frozen
     from spack_kernel.spack.load import read_inspections, read_recipes
 
     values: dict[str, Any] = {
@@ -53,6 +56,7 @@ def request_of(args: argparse.Namespace) -> KernelRequest:
     readers: dict[str, Callable[[Any], Any]] = {
         "env": lambda _: variables(args),
         "modules": tuple,
+        "frozen": read_frozen,
         "prefix_inspections": read_inspections,
         "recipes": read_recipes,
         # A plain name is never a directory below the one in which the command happens to run.
@@ -231,6 +235,25 @@ def installed_traits(installed: InstalledKernelSpec) -> KernelTraits:
             hint="Correct the file, or install the kernel again with `spack-kernel install`.",
         ) from error
     return traits
+
+
+def warn_if_changed(plan: KernelPlan, console: Console) -> None:
+    """Warn if a Spack environment has other roots now than when its kernel was installed."""
+    frozen = plan.source.frozen
+    if frozen is None:
+        return
+    from spack_kernel.spack.environments import open_environment
+    from spack_kernel.spack.errors import SpackKernelError
+
+    try:
+        roots = open_environment(frozen.path).roots
+    except SpackKernelError:
+        return  # a kernel does not need these files
+    if {root.hash for root in roots} != {root.hash for root in frozen.roots}:
+        console.warn(
+            f"the environment {frozen.name} has changed since this kernel was installed; the "
+            "kernel loads the roots of that time; install it again to update it"
+        )
 
 
 def installed_plan(installed: InstalledKernelSpec) -> KernelPlan:

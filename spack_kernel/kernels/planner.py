@@ -179,6 +179,12 @@ def source_of(
             f"the kernelspec has `{named}` and also `{'`, `'.join(also)}`",
             hint=f"Keep either `{named}` or the keys that name specs.",
         )
+    if request.frozen is not None and request.frozen.path != request.environment:
+        raise RequestError(
+            f"the kernelspec contradicts itself: it records the Spack environment "
+            f"{request.frozen.path}, but `environment` is {request.environment or 'not set'}",
+            hint="Remove `frozen`, or install the kernel again.",
+        )
     if request.environment:
         return environment_source(
             store,
@@ -186,6 +192,7 @@ def source_of(
             view=request.view,
             inspections=inspections,
             recipes=recipes,
+            frozen=request.frozen,
         )
     return view_source(store, request.view, inspections=inspections)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import msgspec
 
+from spack_kernel.spack.environments import FrozenEnvironment
 from spack_kernel.spack.load import Inspections, RecipeVariables
 
 from .errors import RequestError
@@ -109,7 +110,8 @@ class KernelRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         str,
         Option(
             "A Spack environment to load instead of specs: its directory, or its name if `store` "
-            "is the root of the Spack instance that manages it. It is read at every start.",
+            "is the root of the Spack instance that manages it. Without `frozen`, it is read at "
+            "every start.",
             "--environment",
             "NAME|DIR",
             "what to load",
@@ -129,6 +131,17 @@ class KernelRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
             "directory of a view created with `spack view`",
         ),
     ] = ""
+    frozen: Annotated[
+        FrozenEnvironment | None,
+        Option(
+            "The Spack environment as `spack-kernel install` resolved it: `name`, `path`, `roots`, "
+            "`view`, `prefix_inspections` and `variables`. Then its files are not read at a start.",
+            "--frozen",
+            "JSON",
+            "options used in kernelspecs",
+            "the Spack environment, as `install` records it in a kernelspec",
+        ),
+    ] = None
     modules: Annotated[
         tuple[str, ...],
         Option(
@@ -282,7 +295,8 @@ class KernelRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         values = dict(config)
         stores = values.pop("store", "")
         stores = [stores] if isinstance(stores, str) else stores
-        values["recipes"] = values.get("recipes") or None
+        for name in ("frozen", "recipes"):
+            values[name] = values.get(name) or None
         unknown = values.keys() - {field.key for field in fields()}
         if unknown:
             raise RequestError(f"unknown keys in the configuration: {', '.join(sorted(unknown))}")

@@ -16,13 +16,12 @@ if TYPE_CHECKING:
         EnvironmentNotFound as EnvironmentNotFound,
         EnvironmentNotReady as EnvironmentNotReady,
     )
-    from .environments.lock_file import LockedRoot as LockedRoot
+    from .environments.frozen import LockedRoot as LockedRoot, View as View
     from .environments.manifest import (
         SpackEnvironment as SpackEnvironment,
         environment_names as environment_names,
         open_environment as open_environment,
     )
-    from .environments.views import View as View
     from .errors import (
         Ambiguous as Ambiguous,
         ConfigError as ConfigError,
@@ -67,9 +66,8 @@ __getattr__, __dir__, __all__ = attach(
         "database.chain": "Chain",
         "environments.activation": "ViewNotFound activate load_view",
         "environments.errors": "EnvironmentNotFound EnvironmentNotReady",
-        "environments.lock_file": "LockedRoot",
+        "environments.frozen": "LockedRoot View",
         "environments.manifest": "SpackEnvironment environment_names open_environment",
-        "environments.views": "View",
         "errors": (
             "Ambiguous ConfigError ConfigWarning DatabaseError DatabaseWarning NoMatch "
             "QuerySyntaxError SpackKernelError SpackKernelWarning StoreNotFound"

@@ -68,11 +68,12 @@ def test_a_kernel_for_an_environment(
     assert lines[1] == "  shown as     science (Spack environment)"
     assert lines[2] == f"  source       the environment {science}, through the view default"
     assert lines[3] == f"  spec         {spec.label}"
-    assert config_of(surroundings, "spack-env-science") == {
-        "environment": str(science),
-        "view": "default",
-        "store": str(demo),
-    }
+    config = config_of(surroundings, "spack-env-science")
+    frozen = config.pop("frozen")
+    assert config == {"environment": str(science), "view": "default", "store": str(demo)}
+    assert frozen["path"] == frozen["name"] == str(science)
+    assert [root["hash"] for root in frozen["roots"]] == [spec.hash]
+    assert frozen["view"]["root"] == str(science / ".spack-env" / "view")
     checked = on("check", "spack-env-science")
     assert checked.status == 0, checked.err
     assert f"{science}/.spack-env/view/bin/python" in checked.out

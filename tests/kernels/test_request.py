@@ -15,6 +15,7 @@ from spack_kernel.cli.sources import request_of
 from spack_kernel.jupyter.provisioner import KernelTraits
 from spack_kernel.kernels.errors import RequestError
 from spack_kernel.kernels.request import GROUPS, KernelRequest, fields
+from spack_kernel.spack.environments import FrozenEnvironment, LockedRoot, View
 from spack_kernel.spack.load import Modification, RecipeVariables
 
 pytestmark = pytest.mark.unit
@@ -28,8 +29,17 @@ RECIPES = st.builds(
     replaces=st.tuples(NAMES),
     modifications=st.tuples(st.builds(Modification, st.just("set"), NAMES, WORDS)),
 )
+FROZEN = st.builds(
+    FrozenEnvironment,
+    name=WORDS,
+    path=WORDS,
+    roots=st.tuples(st.builds(LockedRoot, query=WORDS, hash=WORDS, label=WORDS)),
+    view=st.none() | st.builds(View, name=WORDS, root=WORDS, select=st.tuples(WORDS)),
+    prefix_inspections=st.none() | st.dictionaries(WORDS, st.tuples(NAMES), max_size=2),
+)
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "stores": st.lists(WORDS.map(lambda word: f"/{word}"), max_size=2, unique=True).map(tuple),
+    "frozen": st.none() | FROZEN,
     "recipes": st.none() | RECIPES,
     "prefix_inspections": st.none() | st.dictionaries(WORDS, st.tuples(NAMES), max_size=2),
     "env": st.dictionaries(NAMES, WORDS, max_size=2),

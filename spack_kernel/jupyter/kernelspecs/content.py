@@ -111,15 +111,16 @@ def kernel_dict(
         specs=(),
         environment=source.environment,
         view={"environment": source.view_name, "view": source.view}.get(source.kind, ""),
+        frozen=source.frozen,
         recipes=recipes if recipes and recipes.variables else None,
         prefix_inspections=None
-        if inspections is None
+        if inspections is None or source.frozen is not None
         else {where: tuple(variables) for where, variables in inspections.items()},
     )
     return kernel_content(
         recorded,
         plan.specs,
-        # An environment, a view or a module is resolved again at each start.
+        # An environment is recorded with its roots; a view or a module is read at each start.
         pin=source.kind == "specs",
         query=query,
         display_name=display_name,

@@ -53,7 +53,6 @@ if TYPE_CHECKING:
 LIMIT = 50
 
 _SHOWN_PROBLEMS = 5
-
 #: How many characters of a display name say in what a spec differs from others.
 _LONGEST_DIFFERENCE = 60
 
@@ -72,7 +71,7 @@ class OfferFilter(msgspec.Struct, frozen=True):
         DAG hashes to offer in addition, whatever the limit; specs that are not installed are left
         out.
     name_template, display_name_template : str
-        Their fields are those of `spack_kernel.jupyter.kernelspecs.FIELDS` and `DISPLAY_FIELDS`.
+        Their fields are `FIELDS` and `DISPLAY_FIELDS` of `spack_kernel.jupyter.kernelspecs`.
     limit : int
         Maximum number of specs; the newest version of each package comes first, then the most
         recently installed specs. Environments and `also` do not count.
@@ -179,8 +178,7 @@ class _Gatherer:
     def gather(self) -> Offers:
         chosen, left_out = self._chosen()
         chosen = [candidate for candidate in chosen if self._is_there(candidate.spec)]
-        specs = [candidate.spec for candidate in chosen]
-        self._differences = distinctions(specs, self._store.by_hash)
+        self._differences = distinctions([c.spec for c in chosen], self._store.by_hash)
         named: dict[str, list[tuple[Spec, Offer]]] = {}
         for candidate in chosen:
             for offer in self._checked_offers(candidate):
@@ -349,27 +347,31 @@ class _Gatherer:
         texts = {name: base64.b64encode(logo).decode() for name, logo in logos.items()}
         return Offer(name, content, shipped.name, texts)
 
-    # -- environments --
-
     def _environments(self) -> Iterator[Offer]:
         survey = EnvironmentSurvey(self._store, self._survey, self._selection.kernel_packages)
-        for name in self._environment_names():
-            found = survey.candidate(name)
+        for wanted in self._environment_names():
+            found = survey.candidate(wanted)
+            frozen, able = found.frozen, found.able
             if found.error is not None:
-                self._leave_out(name, found.error)
-            environment, able = found.environment, found.able
-            if environment is None or not able:
+                self._leave_out(wanted, found.error)
+            if not (frozen and found.store and able):
                 continue
-            values = {"name": os.path.basename(environment.name)}  # noqa: PTH119 - also for names
+            name = os.path.basename(frozen.name)  # noqa: PTH119 - also for names
             content = kernel_content(
-                msgspec.structs.replace(self._request, environment=str(environment.path)),
+                msgspec.structs.replace(
+                    self._request,
+                    stores=tuple(store_paths(found.store)),
+                    environment=frozen.path,
+                    frozen=frozen,
+                    prefix_inspections=None,
+                ),
                 found.specs,
                 pin=False,
-                display_name=ENVIRONMENT_DISPLAY_NAME.format(**values),
-                debugger=any(candidate.debugger for candidate in able),
-                encryption=all(candidate.encryption for candidate in able),
+                display_name=ENVIRONMENT_DISPLAY_NAME.format(name=name),
+                debugger=any(each.debugger for each in able),
+                encryption=all(each.encryption for each in able),
             )
-            yield Offer(kernel_name(ENVIRONMENT_NAME.format(**values)), content)
+            yield Offer(kernel_name(ENVIRONMENT_NAME.format(name=name)), content)
 
     def _leave_out(self, name: str, error: SpackKernelError | OSError) -> None:
         self._problems.append(f"the environment {name} is left out: {reason_of(error)}")

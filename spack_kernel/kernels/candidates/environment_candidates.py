@@ -15,7 +15,7 @@ from .shipped import PACKAGES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from spack_kernel.spack.environments import LockedRoot, SpackEnvironment
+    from spack_kernel.spack.environments import FrozenEnvironment, LockedRoot, SpackEnvironment
     from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
 
@@ -34,6 +34,10 @@ class EnvironmentCandidate:
         What its files define; None if they cannot be read, or if it was never concretized.
     missing : tuple of LockedRoot
         The roots that are not installed.
+    store : Store or None
+        Where it is installed.
+    frozen : FrozenEnvironment or None
+        What activating it needs, when all roots are installed.
     specs : tuple of Spec
         The roots, when all are installed.
     candidates : tuple of Candidate
@@ -45,6 +49,8 @@ class EnvironmentCandidate:
     name: str
     environment: SpackEnvironment | None = None
     missing: tuple[LockedRoot, ...] = ()
+    store: Store | None = None
+    frozen: FrozenEnvironment | None = None
     specs: tuple[Spec, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     error: SpackKernelError | None = None
@@ -100,6 +106,7 @@ class EnvironmentSurvey:
                     f"its view {view.name} does not exist: {view.root}",
                     hint=f"Create it with `spack {environment.option} env view regenerate`.",
                 )
+            frozen = environment.freeze(view, self._store)
             candidates = tuple(survey.candidates(specs))
         except SpackKernelError as error:
             return EnvironmentCandidate(
@@ -109,7 +116,12 @@ class EnvironmentSurvey:
             told = ConfigError(f"cannot read the environment: {reason_of(error)}")
             return EnvironmentCandidate(name, environment, error=told)
         return EnvironmentCandidate(
-            environment.name, environment, specs=specs, candidates=candidates
+            environment.name,
+            environment,
+            store=store,
+            frozen=frozen,
+            specs=specs,
+            candidates=candidates,
         )
 
     def _of(self, store: Store) -> tuple[Store, Survey]:

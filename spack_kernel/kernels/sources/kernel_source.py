@@ -17,7 +17,7 @@ from spack_kernel.spack.system import file_checks
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from spack_kernel.spack.environments import SpackEnvironment, View
+    from spack_kernel.spack.environments import FrozenEnvironment, SpackEnvironment, View
     from spack_kernel.spack.load import LoadEnvironment, RecipeVariables
     from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
@@ -47,6 +47,8 @@ class KernelSource:
         The name of the environment's view; `NO_VIEW` if it is used without one, empty for others.
     view : str
         The directory of the view through which everything is used; empty without one.
+    frozen : FrozenEnvironment or None
+        The Spack environment, resolved.
     modules : tuple of str
         The modules, if nothing else is loaded; `load` then only describes what they provide.
     recipes : RecipeVariables or None
@@ -66,6 +68,7 @@ class KernelSource:
     environment: str = ""
     view_name: str = ""
     view: str = ""
+    frozen: FrozenEnvironment | None = None
     modules: tuple[str, ...] = ()
     recipes: RecipeVariables | None = None
     prefix_inspections: Mapping[str, tuple[str, ...]] | None = None
@@ -148,6 +151,7 @@ def environment_source(
     view: str = "",
     inspections: Mapping[str, Sequence[str]] | None = None,
     recipes: RecipeVariables | None = None,
+    frozen: FrozenEnvironment | None = None,
 ) -> KernelSource:
     """Return the source for a Spack environment, through its view if it has one.
 
@@ -165,6 +169,8 @@ def environment_source(
         As for `spack_kernel.spack.open_environment`; the manifest's own override them.
     recipes : RecipeVariables, optional
         What was recorded from the recipes of its roots; ignored, with a note, if it is for others.
+    frozen : FrozenEnvironment, optional
+        The environment as it was recorded for `store`. Then no file of it is read.
 
     Raises
     ------
@@ -178,25 +184,26 @@ def environment_source(
     # Imported here and below, because they import YAML, which kernels for specs do not need.
     from spack_kernel.spack.environments import activate, open_environment
 
-    environment = open_environment(name, store.config, inspections=inspections)
-    inspected = site_inspections(store, inspections)
-    store = environment.store(store)
-    chosen = _view_of(environment, view)
-    specs = environment.specs(store)
+    if frozen is None:
+        environment = open_environment(name, store.config, inspections=inspections)
+        site, store = store, environment.store(store)
+        frozen = environment.freeze(_view_of(environment, view), site)
+    specs = frozen.specs(store)
     _require_roots(specs, store)
     recipes, notes = _still_theirs(recipes, specs)
     directories = Directories()
-    load = activate(environment, store, chosen, recipes=recipes, directories=directories)
+    load = activate(frozen, store, recipes=recipes, directories=directories)
     return KernelSource(
         "environment",
-        environment.name,
+        frozen.name,
         store,
         load,
-        environment=str(environment.path),
-        view_name=chosen.name if chosen else NO_VIEW,
-        view=chosen.root if chosen else "",
+        environment=frozen.path,
+        view_name=frozen.view.name if frozen.view else NO_VIEW,
+        view=frozen.view.root if frozen.view else "",
+        frozen=frozen,
         recipes=recipes,
-        prefix_inspections=inspected,
+        prefix_inspections=frozen.prefix_inspections,
         notes=notes,
         directories=directories,
     )

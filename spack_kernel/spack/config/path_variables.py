@@ -39,14 +39,26 @@ class Substitution:
         The environment variables.
     environment : Path, optional
         The directory of the active Spack environment, for ``$env``.
+    has_root : bool
+        Whether there is a Spack instance; else ``$spack`` has no value.
     """
 
     def __init__(
-        self, spack_root: Path, environ: Mapping[str, str], environment: Path | None = None
+        self,
+        spack_root: Path,
+        environ: Mapping[str, str],
+        environment: Path | None = None,
+        *,
+        has_root: bool = True,
     ) -> None:
         self.spack_root = spack_root
         self.environ = environ
         self.environment = environment
+        self.has_root = has_root
+
+    def unknown(self, text: str) -> list[str]:
+        """Return the variables in `text` that have no value, as they are written there."""
+        return [match[0] for match in _ENVIRONMENT_VARIABLE.finditer(self(text))]
 
     def __call__(self, text: str) -> str:
         """Return `text` with Spack's variables, environment variables and ``~`` replaced.
@@ -97,7 +109,7 @@ class Substitution:
 
     def _value(self, name: str) -> str | None:
         if name == "spack":
-            return str(self.spack_root)
+            return str(self.spack_root) if self.has_root else None
         if name == "user":
             return _user_name()
         if name == "tempdir":

@@ -15,22 +15,25 @@ if TYPE_CHECKING:
         EnvironmentNotFound as EnvironmentNotFound,
         EnvironmentNotReady as EnvironmentNotReady,
     )
-    from .lock_file import LockedRoot as LockedRoot
+    from .frozen import (
+        FrozenEnvironment as FrozenEnvironment,
+        LockedRoot as LockedRoot,
+        View as View,
+        read_frozen as read_frozen,
+    )
     from .manifest import (
         SpackEnvironment as SpackEnvironment,
         environment_names as environment_names,
         environments_root as environments_root,
         open_environment as open_environment,
     )
-    from .views import View as View
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "activation": "ViewNotFound activate load_view",
         "errors": "EnvironmentNotFound EnvironmentNotReady",
-        "lock_file": "LockedRoot",
+        "frozen": "FrozenEnvironment LockedRoot View read_frozen",
         "manifest": "SpackEnvironment environment_names environments_root open_environment",
-        "views": "View",
     },
 )

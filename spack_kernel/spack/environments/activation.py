@@ -15,7 +15,7 @@ import msgspec
 
 from spack_kernel.spack.errors import SpackKernelError
 from spack_kernel.spack.load.directories import Directories
-from spack_kernel.spack.load.inspections import inspections_of
+from spack_kernel.spack.load.inspections import DEFAULT_INSPECTIONS, inspections_of
 from spack_kernel.spack.load.load import (
     LOADED_HASHES,
     LoadEnvironment,
@@ -27,6 +27,7 @@ from spack_kernel.spack.load.pythonpath import PYTHON, PythonPathEntry, shown_en
 from spack_kernel.spack.load.recipe_variables import with_recipes
 from spack_kernel.spack.system import file_checks
 
+from .frozen import FrozenEnvironment
 from .views import Projection
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
     from spack_kernel.spack.spec.spec import Spec
     from spack_kernel.spack.store.store import Store
 
+    from .frozen import View
     from .manifest import SpackEnvironment
-    from .views import View
 
 #: Spack's metadata directory in a prefix; in a view, it has the metadata of all linked specs.
 METADATA = ".spack"
@@ -50,9 +51,9 @@ class ViewNotFound(SpackKernelError, LookupError):  # noqa: N818 - reads as Spac
 
 
 def activate(
-    environment: SpackEnvironment,
+    environment: SpackEnvironment | FrozenEnvironment,
     store: Store,
-    view: View | None,
+    view: View | None = None,
     *,
     recipes: RecipeVariables | None = None,
     directories: Directories | None = None,
@@ -67,8 +68,8 @@ def activate(
 
     Parameters
     ----------
-    environment : SpackEnvironment
-        The environment.
+    environment : SpackEnvironment or FrozenEnvironment
+        The environment. A frozen one names its view itself.
     store : Store
         Where its specs are installed.
     view : View or None
@@ -88,15 +89,18 @@ def activate(
         When its configuration is invalid, or recorded dependencies form a cycle.
     """
     directories = directories or Directories()
+    if not isinstance(environment, FrozenEnvironment):
+        environment = environment.freeze(view, store)
+    view = environment.view
     specs = environment.specs(store)
-    inspections = inspections_of(store, environment.config.prefix_inspections())
+    inspections = inspections_of(store, environment.prefix_inspections or DEFAULT_INSPECTIONS)
     loaded = load_environment(store, specs, inspections, directories=directories)
     if recipes is not None:
         loaded = with_recipes(loaded, recipes, store, directories)
     name = f"the environment {environment.name}"
-    modifications = [Modification("set", "SPACK_ENV", str(environment.path), reason=name)]
+    modifications = [Modification("set", "SPACK_ENV", environment.path, reason=name)]
     if view is None:
-        modifications += environment.variables()
+        modifications += environment.variables
         modifications += _without(loaded, LOADED_HASHES)
         return replace(loaded, modifications=tuple(modifications))
     reason = f"the view {view.name}"
@@ -107,7 +111,7 @@ def activate(
             hint=f"Create it with `spack {environment.option} env view regenerate`.",
         )
     modifications.append(Modification("set", "SPACK_ENV_VIEW", view.root, reason=reason))
-    active = [*environment.variables(), *_inspect(view.root, inspections, reason)]
+    active = [*environment.variables, *_inspect(view.root, inspections, reason)]
     projection = Projection(view, loaded.closure, store)
     active += [
         msgspec.structs.replace(modification, value=projection.replace(modification.value))
@@ -216,7 +220,7 @@ def _recorded_hash(path: str) -> str | None:
     return dag_hash if isinstance(dag_hash, str) else None
 
 
-def _is_shown(spec: Spec, environment: SpackEnvironment, view: View) -> bool:
+def _is_shown(spec: Spec, environment: FrozenEnvironment, view: View) -> bool:
     """Return whether `view` includes the group of roots that `spec` belongs to."""
     return view.groups is None or any(
         root.hash == spec.hash and root.group in view.groups for root in environment.roots

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,6 +18,7 @@ from spack_kernel.spack.spec.spec import Spec
 from spack_kernel.spack.system import file_checks
 
 from .errors import EnvironmentNotReady
+from .frozen import LockedRoot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,28 +31,6 @@ KNOWN_LOCK_FORMATS = (1, 7)
 
 #: The largest lock file that is read, in bytes.
 MAX_LOCK_FILE_SIZE = 512 * 1024 * 1024
-
-
-@dataclass(frozen=True)
-class LockedRoot:
-    """One root of a lock file.
-
-    Attributes
-    ----------
-    query : str
-        The query as the user typed it.
-    hash : str
-        DAG hash of the spec it was concretized to.
-    label : str
-        ``name@version/hash7`` of that spec, from the lock file only.
-    group : str
-        The group of specs it belongs to; ``default`` before groups existed.
-    """
-
-    query: str
-    hash: str
-    label: str
-    group: str = "default"
 
 
 def locked_roots(path: Path, name: str) -> tuple[LockedRoot, ...]:

@@ -15,19 +15,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from spack_kernel.spack.config.config import Config
 from spack_kernel.spack.config.path_variables import Substitution
 from spack_kernel.spack.config.scopes import Scope, TextScope
 from spack_kernel.spack.config.yaml_reader import Text
 from spack_kernel.spack.errors import ConfigError
+from spack_kernel.spack.load.inspections import site_inspections
 from spack_kernel.spack.load.modifications import configured_modifications
 from spack_kernel.spack.store.install_tree import install_tree, upstream_trees
 from spack_kernel.spack.store.store import Store
 from spack_kernel.spack.system import file_checks
 
 from .errors import EnvironmentNotFound, EnvironmentNotReady
-from .lock_file import LOCK_FILE, LockedRoot, locked_roots, locked_specs
-from .views import DEFAULT_VIEW, View, read_views
+from .frozen import FrozenEnvironment, LockedRoot, View
+from .lock_file import LOCK_FILE, locked_roots, locked_specs
+from .views import DEFAULT_VIEW, read_views
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,7 +75,7 @@ class SpackEnvironment:
     @property
     def option(self) -> str:
         """The option of `spack` that selects it: ``-e NAME`` or ``-D DIRECTORY``."""
-        return f"-D {self.path}" if self.name == str(self.path) else f"-e {self.name}"
+        return self._frozen.option
 
     def specs(self, store: Store) -> tuple[Spec, ...]:
         """Return the installed roots, each once, in the order of the lock file.
@@ -81,22 +85,37 @@ class SpackEnvironment:
         EnvironmentNotReady
             When there are none, or some are not installed in `store`; the message lists them.
         """
-        absent = self.missing(store)
-        if absent:
-            raise EnvironmentNotReady(
-                f"{len(absent)} of the {len(self.roots)} roots of the environment {self.name} "
-                f"{'is' if len(absent) == 1 else 'are'} not installed",
-                details=[f"  {root.label} for {root.query!r}" for root in absent[:20]],
-                hint=f"Install what is missing with `spack {self.option} install`.",
-            )
-        found = {root.hash: spec for root in self.roots if (spec := store.by_hash(root.hash))}
-        if not found:
-            raise EnvironmentNotReady(
-                f"the environment {self.name} has no specs",
-                hint=f"Add some with `spack {self.option} add SPEC`, then `concretize` and "
-                "`install`.",
-            )
-        return tuple(found.values())
+        return self._frozen.specs(store)
+
+    def missing(self, store: Store) -> tuple[LockedRoot, ...]:
+        """Return the roots that are not installed in `store`, in the order of the lock file."""
+        return self._frozen.missing(store)
+
+    @property
+    def _frozen(self) -> FrozenEnvironment:
+        return FrozenEnvironment(name=self.name, path=str(self.path), roots=self.roots)
+
+    def freeze(self, view: View | None, store: Store) -> FrozenEnvironment:
+        """Return what activating it needs.
+
+        Parameters
+        ----------
+        view : View or None
+            One of its views; None to load the roots instead.
+        store : Store
+            The site's store, whose configuration counts where the environment has none.
+
+        Raises
+        ------
+        ConfigError
+            When its configuration is invalid.
+        """
+        return msgspec.structs.replace(
+            self._frozen,
+            view=view,
+            prefix_inspections=site_inspections(store, self.config.prefix_inspections()),
+            variables=tuple(self.variables()),
+        )
 
     def locked_specs(self) -> dict[str, Spec]:
         """Return every spec of the lock file by its DAG hash; their install records are unknown.
@@ -108,16 +127,11 @@ class SpackEnvironment:
         """
         return locked_specs(self.path, self.name)
 
-    def missing(self, store: Store) -> tuple[LockedRoot, ...]:
-        """Return the roots that are not installed in `store`, in the order of the lock file."""
-        return tuple(
-            root
-            for root in self.roots
-            if (spec := store.by_hash(root.hash)) is None or not spec.installed
-        )
-
     def store(self, store: Store) -> Store:
         """Return the store this environment uses: `store`, unless its manifest names another.
+
+        An install tree that only the Spack instance can locate, because it uses ``$spack`` or an
+        environment variable that is not set, is taken to be `store`.
 
         Raises
         ------
@@ -130,6 +144,9 @@ class SpackEnvironment:
         merged = self.config.get("config:install_tree")
         if isinstance(merged, dict) and not merged.get("root"):
             return store  # only padding or projections, of a tree that other scopes name
+        root = merged.get("root") if isinstance(merged, dict) else merged
+        if isinstance(root, str) and self.config.substitution.unknown(root):
+            return store
         tree = install_tree(self.config)
         if tree == Path(store.root):
             return store
@@ -208,7 +225,9 @@ def open_environment(
     """
     environ = os.environ if environ is None else environ
     if _DIRECTORY.match(name):
-        substitution = config.substitution if config else Substitution(Path("/"), environ)
+        substitution = (
+            config.substitution if config else Substitution(Path("/"), environ, has_root=False)
+        )
         path = Path(os.path.normpath(Path.cwd() / substitution(name)))
         _check_directory(path)
     else:
@@ -224,7 +243,7 @@ def open_environment(
         merged = configured.with_file(path / MANIFEST, _manifest_keys(path), environment=path)
     else:
         scope = Scope(f"env:{path}", path / MANIFEST, _manifest_keys(path))
-        merged = Config([*site, scope], Substitution(path, environ, path))
+        merged = Config([*site, scope], Substitution(path, environ, path, has_root=False))
     managed = config is not None and _is_managed(path, config)
     return SpackEnvironment(
         name=managed or str(path),

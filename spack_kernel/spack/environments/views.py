@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +15,10 @@ from spack_kernel.spack.errors import ConfigError
 from spack_kernel.spack.output.format import SpecFormat
 from spack_kernel.spack.spec.traversal import reachable
 
+from .frozen import View
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from spack_kernel.spack.config.config import Config
     from spack_kernel.spack.spec.spec import Spec
@@ -34,35 +35,6 @@ _IMPOLITE = re.compile(r"[^A-Za-z0-9_+.-]")
 
 # Packages that are projected as the one they extend, by the prefix of their names.
 _EXTENDEES = {"py-": "python", "r-": "r", "perl-": "perl", "lua-": "lua", "python-venv": "python"}
-
-
-@dataclass(frozen=True)
-class View:
-    """A view as a manifest describes it.
-
-    Attributes
-    ----------
-    name : str
-        Its name in the manifest.
-    root : str
-        Its directory, absolute.
-    projections : mapping of str to str
-        Query → the path below the root of specs that satisfy it; ``all`` for the others.
-    select, exclude : tuple of str
-        Queries: only what satisfies one of `select`, and nothing that satisfies one of `exclude`.
-    link : str
-        ``all``, ``run`` or ``roots``: which part of the closure is shown.
-    groups : tuple of str or None
-        The groups of roots that are shown; None for all.
-    """
-
-    name: str
-    root: str
-    projections: Mapping[str, str] = field(default_factory=dict)
-    select: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    link: str = "all"
-    groups: tuple[str, ...] | None = None
 
 
 def read_views(config: Config, directory: Path) -> dict[str, View]:

@@ -14,7 +14,7 @@ from spack_kernel.spack.spec.spec import Dependency
 from spack_kernel.spack.spec.traversal import ALL_DEPTYPES, depflag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from spack_kernel.spack.spec.spec import Spec
     from spack_kernel.spack.store.store import Store
@@ -55,11 +55,11 @@ class TreeNode:
     deptypes: tuple[str, ...]
 
 
-def install_status(store: Store, dag_hash: str, planned: Spec | None = None) -> str:
+def install_status(store: Store, dag_hash: str) -> str:
     """Return how `dag_hash` is installed: a key of `MARKS`.
 
-    The first database that has a record decides, as in Spack. Without a record, a `planned` spec
-    can be an external, which needs no installation.
+    The first database that has a record decides, as in Spack. A planned spec without a record can
+    be an external, which needs no installation.
     """
     for database in store.databases:
         spec = database.get(dag_hash)
@@ -69,36 +69,17 @@ def install_status(store: Store, dag_hash: str, planned: Spec | None = None) -> 
             if not spec.installed:
                 return "missing"
             return "installed" if database is store.databases[0] else "upstream"
+    planned = store.by_hash(dag_hash)
     return "external" if planned is not None and planned.external is not None else "absent"
 
 
 def dependency_tree(
-    store: Store,
-    roots: Sequence[Spec],
-    deptypes: Sequence[str] = ALL_DEPTYPES,
-    *,
-    planned: Mapping[str, Spec] | None = None,
+    store: Store, roots: Sequence[Spec], deptypes: Sequence[str] = ALL_DEPTYPES
 ) -> Iterator[TreeNode]:
     """Yield the tree of `roots` line by line, following edges of `deptypes`.
 
     Roots are sorted by name and version; a root that is another root's dependency is not repeated.
-
-    Parameters
-    ----------
-    store : Store
-        Where the specs are installed.
-    roots : sequence of Spec
-        The roots.
-    deptypes : sequence of str
-        The types of edges to follow.
-    planned : mapping of str to Spec, optional
-        DAG hash → concretized specs that the store need not have.
     """
-    planned = planned or {}
-
-    def lookup(dag_hash: str) -> Spec | None:
-        return store.by_hash(dag_hash) or planned.get(dag_hash)
-
     wanted = set(deptypes)
     children: dict[str, list[Dependency]] = {}
     types: dict[str, set[str]] = {}
@@ -115,7 +96,7 @@ def dependency_tree(
             continue
         seen.add(edge.hash)
         children.setdefault(parent, []).append(edge)
-        spec = lookup(edge.hash)
+        spec = store.by_hash(edge.hash)
         if spec is not None:
             edges = [e for e in spec.dependencies if not wanted.isdisjoint(e.deptypes)]
             edges.sort(key=lambda e: (e.name, depflag(e.deptypes), e.virtuals))
@@ -128,8 +109,8 @@ def dependency_tree(
             depth,
             edge.name,
             edge.hash,
-            lookup(edge.hash),
-            install_status(store, edge.hash, planned.get(edge.hash)),
+            store.by_hash(edge.hash),
+            install_status(store, edge.hash),
             tuple(deptype for deptype in ALL_DEPTYPES if deptype in types[edge.hash]),
         )
         stack.extend((depth + 1, child) for child in reversed(children.get(edge.hash, ())))

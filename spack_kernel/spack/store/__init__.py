@@ -6,12 +6,14 @@ from spack_kernel._lazy import attach
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .planned_store import PlannedStore as PlannedStore
     from .store import Store as Store
     from .store_cache import StoreCache as StoreCache
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "planned_store": "PlannedStore",
         "store": "Store",
         "store_cache": "StoreCache",
     },
