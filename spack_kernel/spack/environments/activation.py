@@ -23,7 +23,7 @@ from spack_kernel.spack.load.load import (
     prepend_pythonpath,
 )
 from spack_kernel.spack.load.modifications import Modification
-from spack_kernel.spack.load.pythonpath import PYTHON, PythonPathEntry, shown_entries
+from spack_kernel.spack.load.pythonpath import PYTHON, PYTHON_VENV, PythonPathEntry, shown_entries
 from spack_kernel.spack.load.recipe_variables import with_recipes
 from spack_kernel.spack.system import file_checks
 
@@ -183,8 +183,11 @@ def load_view(
             details=[f"  {python.label}" for python in pythons],
             hint="Name a view that has the packages of a single Python.",
         )
+    is_venv = any(spec.name == PYTHON_VENV for spec in specs)
     pythonpath = [
-        entry for python in pythons for entry in shown_entries(python, root, reason, directories)
+        entry
+        for python in pythons
+        for entry in shown_entries(python, root, reason, directories, is_venv=is_venv)
     ]
     return LoadEnvironment(
         specs=specs,

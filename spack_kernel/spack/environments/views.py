@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spack_kernel.spack.errors import ConfigError
+from spack_kernel.spack.load.pythonpath import PYTHON, PYTHON_VENV, extends_python
 from spack_kernel.spack.output.format import SpecFormat
 from spack_kernel.spack.spec.traversal import reachable
 
@@ -33,8 +34,9 @@ DEFAULT_VIEW_PATH = Path(".spack-env", "view")
 # Characters that Spack does not use in the names of directories that it creates.
 _IMPOLITE = re.compile(r"[^A-Za-z0-9_+.-]")
 
-# Packages that are projected as the one they extend, by the prefix of their names.
-_EXTENDEES = {"py-": "python", "r-": "r", "perl-": "perl", "lua-": "lua", "python-venv": "python"}
+# Packages that are projected as the one they extend, by the prefix of their names. What extends
+# Python is told by other facts.
+_EXTENDEES = {"r-": "r", "perl-": "perl", "lua-": "lua", "ruby-": "ruby", "octave-": "octave"}
 
 
 def read_views(config: Config, directory: Path) -> dict[str, View]:
@@ -120,6 +122,7 @@ class Projection:
             if query != "all"
         }
         self._by_hash = {spec.hash: spec for spec in closure}
+        self._knows_venv = store.has_package(PYTHON_VENV)
         # Externals are not shown. The longest prefix first: one may begin with another.
         shown = {s.prefix: s for s in self._by_hash.values() if s.prefix and not s.external}
         self._shown = shown
@@ -129,11 +132,7 @@ class Projection:
 
     def directory(self, spec: Spec) -> str:
         """Return the directory in which the view shows the prefix of `spec`."""
-        for prefix, name in _EXTENDEES.items():
-            if spec.name.startswith(prefix):
-                extended = [edge.hash for edge in spec.dependencies if edge.name == name]
-                spec = next((self._by_hash[h] for h in extended if h in self._by_hash), spec)
-                break
+        spec = self._extended(spec) or spec
         formats = self._formats.get("all")
         for query in self._view.projections:
             if query != "all" and spec.hash in self._matching[query]:
@@ -143,6 +142,22 @@ class Projection:
             return self._view.root
         parts = [_IMPOLITE.sub("_", each.format(spec, self._store)) for each in formats]
         return posixpath.join(self._view.root, *parts)
+
+    def _extended(self, spec: Spec) -> Spec | None:
+        """Return the spec that `spec` extends; None if it extends none."""
+        has_venv = any(edge.name == PYTHON_VENV for edge in spec.dependencies)
+        package = next((n for p, n in _EXTENDEES.items() if spec.name.startswith(p)), None)
+        for edge in spec.dependencies:
+            extended = self._by_hash.get(edge.hash)
+            if extended is None or not {"link", "run"}.intersection(edge.deptypes):
+                continue
+            if edge.name == package:
+                return extended
+            if edge.name == PYTHON and (
+                has_venv or extends_python(spec, edge, knows_venv=self._knows_venv)
+            ):
+                return extended
+        return None
 
     def replace(self, value: str) -> str:
         """Return `value` with every prefix in it replaced by its directory in the view."""

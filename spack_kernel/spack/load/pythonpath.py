@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 PYTHON = "python"
 PYTHON_VENV = "python-venv"
 
+#: The build systems of Python packages.
+_PYTHON_BUILD_SYSTEMS = ("python_pip", "sip")
+
 _INSIDE_PACKAGES = re.compile(r"(?P<packages>/.*?/(?:site|dist)-packages)(?:/.*)?", re.DOTALL)
 _PYTHON_DIRECTORY = re.compile(r"/python(\d+\.\d+)/")
 
@@ -116,7 +119,7 @@ def find_extensions(records: LinkedRecords, order: Sequence[Spec], store: Store)
         extensions += [
             Extension(spec, python, interpreter, is_linked)
             for spec, edge, is_linked in records.dependents(interpreter)
-            if interpreter.name == PYTHON_VENV or _extends(spec, edge, knows_venv)
+            if interpreter.name == PYTHON_VENV or extends_python(spec, edge, knows_venv=knows_venv)
         ]
     return extensions
 
@@ -144,7 +147,7 @@ def python_path(
         is_venv = through.name == PYTHON_VENV
         if (python, is_venv) not in layouts:
             known = library_directories(python, directories, is_venv=is_venv)
-            layouts[python, is_venv] = known, _libraries(python)
+            layouts[python, is_venv] = known, _libraries(python, directories)
     for extension in reversed(extensions):
         spec = extension.spec
         if spec.prefix is None:
@@ -217,7 +220,7 @@ def library_directories(
     is_venv : bool
         Whether the packages are installed through a ``python-venv``.
     """
-    lib, lib64, debian = _libraries(python)
+    lib, lib64, debian = _libraries(python, directories)
     if python.prefix is None:
         return (lib,)
     if python.external and directories.below(python.prefix, "lib/python3/dist-packages"):
@@ -227,10 +230,20 @@ def library_directories(
     return (lib, lib64) if both else (lib,)
 
 
-def _libraries(python: Spec) -> tuple[str, str, str]:
+def _libraries(python: Spec, directories: Directories | None = None) -> tuple[str, str, str]:
+    """Return where packages for a Python can be, relative to their prefix.
+
+    Those for a free-threaded one are in directories of their own. An external one may not record
+    that it is; then its own directories tell.
+    """
     name = f"python{_series(python)}"
-    if python.variants.get("freethreading") in (True, "True"):
-        name += "t"  # its packages are in directories of their own
+    is_free = python.variants.get("freethreading") in (True, "True")
+    if directories is not None and python.prefix and not is_free:
+        is_free = (
+            directories.below(python.prefix, f"lib/{name}t") is not None
+            and directories.below(python.prefix, f"lib/{name}") is None
+        )
+    name += "t" * is_free
     return (
         f"lib/{name}/site-packages",
         f"lib64/{name}/site-packages",
@@ -239,7 +252,7 @@ def _libraries(python: Spec) -> tuple[str, str, str]:
 
 
 def shown_entries(
-    python: Spec, root: str, reason: str, directories: Directories
+    python: Spec, root: str, reason: str, directories: Directories, *, is_venv: bool = False
 ) -> list[PythonPathEntry]:
     """Return the PYTHONPATH entries of a view at `root`: Spack's directories, then others.
 
@@ -253,10 +266,12 @@ def shown_entries(
         Why its directories are there.
     directories : Directories
         Reports which directories exist.
+    is_venv : bool
+        Whether the view shows a ``python-venv``.
     """
-    known = library_directories(python, directories)
+    known = library_directories(python, directories, is_venv=is_venv)
     entries = []
-    for library in dict.fromkeys((*known, *_libraries(python))):
+    for library in dict.fromkeys((*known, *_libraries(python, directories))):
         path = directories.below(root, library)
         if path and library in known:
             entries.append(PythonPathEntry(path, python, reason))
@@ -293,15 +308,31 @@ def _unique(entries: Sequence[PythonPathEntry]) -> tuple[PythonPathEntry, ...]:
     return tuple(first.values())
 
 
-def _extends(spec: Spec, edge: Dependency, knows_venv: bool) -> bool:
-    """Return whether `spec` extends the python at `edge` without a python-venv.
+def extends_python(spec: Spec, edge: Dependency, *, knows_venv: bool) -> bool:
+    """Return whether a spec extends the python at one of its edges without a python-venv.
 
     Only the recipe contains this information. In a Spack with python-venv, all specs that extend
-    Python depend on python-venv, except externals and python-venv itself. In an older Spack, any
-    spec with a run dependency on Python may extend it.
+    Python depend on python-venv, except externals, python-venv itself, and those that an older
+    Spack concretized. The recorded build system says what is a Python package. In an older Spack,
+    any spec with a run dependency on Python may extend it.
+
+    Parameters
+    ----------
+    spec : Spec
+        The spec.
+    edge : Dependency
+        Its edge to a python.
+    knows_venv : bool
+        Whether the store has a python-venv.
     """
     if any(dependency.name == PYTHON_VENV for dependency in spec.dependencies):
         return False
-    if spec.name == PYTHON_VENV or spec.name.startswith("py-"):
+    build_system = spec.variants.get("build_system")
+    if spec.name == PYTHON_VENV or build_system in _PYTHON_BUILD_SYSTEMS:
         return True
-    return not knows_venv and "run" in edge.deptypes
+    if build_system is None and spec.name.startswith("py-"):  # up to Spack 0.18
+        return True
+    # A record with a compiler of its own is older than Spack 1.0. An external has an edge to Python
+    # only if it extends it, or if its dependencies are configured.
+    may_extend = not knows_venv or spec.compiler is not None or spec.external is not None
+    return may_extend and "run" in edge.deptypes

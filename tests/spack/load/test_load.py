@@ -527,3 +527,34 @@ def test_the_default_inspections_are_spacks(golden: Golden) -> None:
             posixpath.normpath(key).removeprefix("."): tuple(variables)
             for key, variables in golden.inspections.items()
         } == DEFAULT_INSPECTIONS
+
+
+@pytest.mark.parametrize(
+    ("more", "extends"),
+    [
+        ({"parameters": {"build_system": "python_pip"}}, True),  # meson, as an external
+        ({"external": {"path": "/x", "module": None, "extra_attributes": {}}}, True),
+        ({"compiler": {"name": "gcc", "version": "12.2.0"}}, True),  # older than Spack 1.0
+        ({"parameters": {"build_system": "cmake"}}, False),
+    ],
+    ids=["build system", "external", "older", "none of these"],
+)
+def test_what_extends_python_is_told_by_facts_and_not_by_names(
+    more: dict[str, Any], extends: bool, tmp_path: Path
+) -> None:
+    """Beside a python-venv, for a package whose name does not begin with py-."""
+    store = make_store(tmp_path, *python_stack(), node("glib", ("python", "build run"), **more))
+    make(tmp_path, "glib/lib/python3.11/site-packages")
+    assert bool(load(store, "glib").pythonpath) is extends
+
+
+def test_an_external_free_threaded_python_is_told_by_its_directories(tmp_path: Path) -> None:
+    external = {"path": str(tmp_path / "python"), "module": None, "extra_attributes": {}}
+    store = make_store(
+        tmp_path,
+        node("python", version="3.14.2", external=external),
+        node("py-a", ("python", "build run"), parameters={"build_system": "python_pip"}),
+    )
+    make(tmp_path, "python/lib/python3.14t", "py-a/lib/python3.14t/site-packages")
+    (entry,) = load(store, "py-a").pythonpath
+    assert entry.path == str(tmp_path / "py-a/lib/python3.14t/site-packages")
