@@ -105,6 +105,20 @@ def test_a_lock_file_whose_keys_are_no_dag_hashes(
     assert marks(result.out) == EXPECTED
 
 
+def test_included_environments_at_any_depth(run: Runner, store: Store, tmp_path: Path) -> None:
+    every = nodes()
+    inner = {"roots": [{"hash": LIB, "spec": "lib"}], "concrete_specs": {LIB: every[LIB]}}
+    outer = {
+        "roots": [{"hash": TOOL, "spec": "tool"}],
+        "concrete_specs": {TOOL: every[TOOL]},
+        "include_concrete": {"/inner": inner},
+    }
+    own = {key: every[key] for key in (APP, SYSTEM)}
+    place = environment(tmp_path / "env", concrete_specs=own, include_concrete={"/outer": outer})
+    result = run("show", "--tree", "--store", store.root, "--environment", place)
+    assert marks(result.out) == EXPECTED
+
+
 def test_an_environment_that_is_installed(run: Runner, tmp_path: Path) -> None:
     every = [{"spec": spec} for spec in nodes().values()]
     tree = make_store(

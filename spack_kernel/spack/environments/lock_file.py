@@ -61,9 +61,7 @@ def locked_specs(path: Path, name: str) -> dict[str, Spec]:
     """
     with _reading(path / LOCK_FILE):
         content = _read(path, name)
-        nodes = dict(content.get("concrete_specs") or {})
-        for included in (content.get("include_concrete") or {}).values():
-            nodes.update(included.get("concrete_specs") or {})
+        nodes = _nodes_of(content)
         hashes = {key: _dag_hash(key, node) for key, node in nodes.items()}
         specs = {}
         for key, node in nodes.items():
@@ -74,6 +72,14 @@ def locked_specs(path: Path, name: str) -> dict[str, Spec]:
             )
             specs[spec.hash] = replace(spec, dependencies=edges)
         return specs
+
+
+def _nodes_of(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all nodes of a lock file, with those of environments included at any depth."""
+    nodes = dict(content.get("concrete_specs") or {})
+    for included in (content.get("include_concrete") or {}).values():
+        nodes.update(_nodes_of(included))
+    return nodes
 
 
 def _dag_hash(key: str, node: Mapping[str, Any]) -> str:
