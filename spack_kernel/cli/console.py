@@ -86,6 +86,29 @@ class Console:
         """Print a line of the result."""
         self.out.write(self._shown(text) + "\n")
 
+    def entry(self, label: str, width: int, path: str, note: str = "") -> None:
+        """Print a path behind the spec that it belongs to; below it if the line is too narrow.
+
+        Parameters
+        ----------
+        label : str
+            The spec, styled, padded to `width` characters.
+        width : int
+            The characters that `label` takes.
+        path, note : str
+            The path, and what is said about it in parentheses.
+        """
+        said = f"  ({note})" if note else ""
+        shown = self.style("yellow", said)
+        if self.width is None or width + len(path) + len(said) + 4 <= self.width:
+            self.print(f"  {label}  {path}{shown}")
+            return
+        if label.strip():
+            self.print(f"  {label.rstrip()}")
+        self.print(f"      {path}")
+        if said:
+            self.print(f"    {shown}")
+
     def row(self, cells: Iterable[str]) -> None:
         """Print a row of a table on one line, even if a cell contains a newline."""
         self.print("  ".join(cells).rstrip().replace("\n", "\\n"))

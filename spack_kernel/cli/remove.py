@@ -51,7 +51,12 @@ def run(args: argparse.Namespace) -> int:
         if console.json:
             console.print_json([kernelspec.as_dict() for kernelspec in ours])
         for kernelspec in () if console.json else ours:
-            console.row([kernelspec.name, kernelspec.display_name])
+            width = console.width
+            if width and len(kernelspec.name) + len(kernelspec.display_name) + 2 > width:
+                console.print(kernelspec.name)
+                console.print(f"    {kernelspec.display_name}")
+            else:
+                console.row([kernelspec.name, kernelspec.display_name])
             console.print(console.style("dim", f"    {kernelspec.resource_dir}"))
         if not ours:
             console.note("spack-kernel has installed no kernels")

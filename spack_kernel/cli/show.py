@@ -287,6 +287,5 @@ def _print_pythonpath(plan: KernelPlan, env: Mapping[str, str], console: Console
         if entry.origin == "companion" and not behind:
             behind = True
             console.print(console.style("yellow", "  after them, for the companion:"))
-        note = f"  (not Spack's: {ours[entry.path]})" if entry.path in ours else ""
-        of = label(entry.spec, console, width)
-        console.print(f"  {of}  {entry.path}{console.style('yellow', note)}")
+        note = f"not Spack's: {ours[entry.path]}" if entry.path in ours else ""
+        console.entry(label(entry.spec, console, width), width, entry.path, note)

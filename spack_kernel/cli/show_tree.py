@@ -7,11 +7,13 @@ would install for a query.
 from __future__ import annotations
 
 import shlex
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .options import query_text
+from .tables import fold
 
 if TYPE_CHECKING:
     import argparse
@@ -31,6 +33,9 @@ _MARK_STYLES = {
     "missing": "red",
     "absent": "dim",
 }
+
+#: The characters of the mark and the hash.
+_BEFORE = 14
 
 #: The states in which a spec is still to be installed.
 _TO_INSTALL = ("missing", "absent")
@@ -73,16 +78,25 @@ def print_nodes(nodes: Sequence[TreeNode], store: Store, console: Console, *, ty
 
     template = SpecFormat(DISPLAY_FORMAT)
     for node in nodes:
-        if node.spec is not None:
-            text = template.format(node.spec, store, console.style)
-        else:
-            text = f"{node.name}  (no record)"
-        mark = console.style(_MARK_STYLES[node.status], MARKS[node.status])
         letters = f"[{_letters(node)}]  " if types else ""
-        console.print(
-            f"{mark}  {console.style('hash', node.hash[:7])}  {letters}"
-            f"{'    ' * node.depth}{'^' if node.depth else ''}{text}"
-        )
+        lead = f"{letters}{'    ' * node.depth}{'^' if node.depth else ''}"
+        if node.spec is not None:
+            plain = template.format(node.spec, store)
+            first, *rest = fold(plain, _room(console, lead))
+            text = first if rest else template.format(node.spec, store, console.style)
+        else:
+            text, rest = f"{node.name}  (no record)", []
+        mark = console.style(_MARK_STYLES[node.status], MARKS[node.status])
+        console.print(f"{mark}  {console.style('hash', node.hash[:7])}  {lead}{text}")
+        for line in rest:
+            console.print(f"{' ' * (_BEFORE + len(lead) + 2)}{line}")
+
+
+def _room(console: Console, lead: str) -> int:
+    """Return how many characters of a spec fit on a line of the terminal."""
+    if console.width is None:
+        return sys.maxsize
+    return console.width - _BEFORE - len(lead) - 2
 
 
 def _letters(node: TreeNode) -> str:

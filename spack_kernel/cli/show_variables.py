@@ -71,8 +71,7 @@ def _print_list(
     width = max((len(spec.label) for _, spec, _ in entries if spec), default=0)
     for entry, spec, origin in entries:
         of = label(spec, console, width) if spec else " " * width
-        note = console.style("yellow", f"  ({origin})") if origin else ""
-        console.print(f"  {of}  {entry}{note}")
+        console.entry(of, width, entry, origin)
 
 
 def _origin(plan: KernelPlan, made: list[Modification]) -> str:

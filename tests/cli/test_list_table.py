@@ -57,6 +57,8 @@ def in_terminal(columns: int, *argv: str | Path) -> list[str]:
         ["list", "-aI", "--no-groups", "py-libensemble"],
         ["show", "py-numpy"],
         ["show", "py-libensemble@1.4: ^python"],
+        ["show", "--tree", "py-libensemble/hg67jgc"],
+        ["show", "--tree", "-t", "hdf5/cshz2k2"],
     ],
     ids=" ".join,
 )
