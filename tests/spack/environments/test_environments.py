@@ -17,7 +17,9 @@ from spack_kernel.spack.environments.activation import (
     specs_in_view,
 )
 from spack_kernel.spack.environments.errors import EnvironmentNotFound, EnvironmentNotReady
+from spack_kernel.spack.environments.frozen import View
 from spack_kernel.spack.environments.manifest import environment_names, open_environment
+from spack_kernel.spack.environments.views import Projection
 from spack_kernel.spack.errors import ConfigError, ConfigWarning, SpackKernelError, StoreNotFound
 from spack_kernel.spack.load.directories import Directories
 from spack_kernel.spack.store.store import Store
@@ -544,3 +546,28 @@ def test_a_view_of_several_pythons(tmp_path: Path) -> None:
     link_into(view, "python-other", {"spec": {"nodes": [{"hash": other}]}})
     with pytest.raises(ViewNotFound, match="has several Pythons"):
         load_view(store, str(view))
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("glib", {}),
+        ("meson", {"parameters": {"build_system": "python_pip"}}),
+        ("doxygen", {"parameters": {"build_system": "cmake"}}),
+    ],
+)
+def test_what_extends_python_is_projected_as_python(
+    name: str, more: dict[str, Any], tmp_path: Path
+) -> None:
+    """Whatever its name; a package that only runs with Python has a place of its own."""
+    edges = [("python", "build run"), *([("python-venv", "build run")] if name == "glib" else [])]
+    store = make_store(
+        tmp_path / "sw",
+        node("python", version="3.11.9"),
+        node("python-venv", ("python", "build run")),
+        node(name, *edges, **more),
+    )
+    spec = store.get(name)
+    view = View("all", "/view", projections={"all": "{name}"})
+    projection = Projection(view, store.closure(spec), store)
+    assert projection.directory(spec) == ("/view/doxygen" if name == "doxygen" else "/view/python")
