@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from spack_kernel.spack.spec.spec import FLAG_NAMES
@@ -52,7 +53,7 @@ def candidate_table(
     versions : bool, optional
         Whether to show the versions; by default, only if they differ.
     """
-    columns = [short_hashes(specs), *_unlike(specs, lookup, [_names(specs, versions)])]
+    columns = [short_hashes(specs), *_unlike(specs, _Facts(lookup), [_names(specs, versions)])]
     widths = [max(map(len, column)) for column in columns]
     used = [(column, width) for column, width in zip(columns, widths, strict=True) if width]
     return [
@@ -76,16 +77,36 @@ def distinctions(specs: Sequence[Spec], lookup: Lookup) -> dict[str, str]:
     dict
         DAG hash → what a query adds to select the spec: ``+mpi ^python@3.11.9``.
     """
+    facts = _Facts(lookup)
     alike: dict[tuple[str, str], list[Spec]] = {}
     for spec in specs:
         alike.setdefault((spec.name, str(spec.version)), []).append(spec)
     found = {}
     for group in alike.values():
         if len(group) > 1:
-            columns = _unlike(group, lookup, [])
+            columns = _unlike(group, facts, [])
             for row, spec in enumerate(group):
                 found[spec.hash] = " ".join(column[row] for column in columns if column[row])
     return found
+
+
+class _Facts:
+    """What is known of specs, read once: many specs share their dependencies."""
+
+    def __init__(self, lookup: Lookup) -> None:
+        self.lookup = cache(lookup)
+        self._compilers: dict[str, str] = {}
+        self._pythons: dict[str, str] = {}
+
+    def compiler(self, spec: Spec) -> str:
+        if spec.hash not in self._compilers:
+            self._compilers[spec.hash] = compiler(spec, self.lookup)
+        return self._compilers[spec.hash]
+
+    def python(self, spec: Spec) -> str:
+        if spec.hash not in self._pythons:
+            self._pythons[spec.hash] = _python(spec, self.lookup)
+        return self._pythons[spec.hash]
 
 
 def differences(specs: Sequence[Spec], lookup: Lookup) -> list[str]:
@@ -105,7 +126,7 @@ def differences(specs: Sequence[Spec], lookup: Lookup) -> list[str]:
     versions = list(dict.fromkeys(str(spec.version) for spec in specs))
     if len(versions) > 1:
         found.append(f"version: {_some(versions)}")
-    for column in _own(specs, lookup):
+    for column in _own(specs, _Facts(lookup)):
         values = list(dict.fromkeys(column))
         if len(values) > 1 and (len(names) == 1 or "" not in values):
             found.append(_some([value or "none" for value in values]))
@@ -118,14 +139,14 @@ def _some(values: Sequence[str]) -> str:
     return ", ".join(values[:_VALUES]) + more
 
 
-def _unlike(specs: Sequence[Spec], lookup: Lookup, columns: Sequence[list[str]]) -> list[list[str]]:
+def _unlike(specs: Sequence[Spec], facts: _Facts, columns: Sequence[list[str]]) -> list[list[str]]:
     """Return `columns`, and behind them those of the attributes in which specs differ."""
-    found = [*columns, *(c for c in _own(specs, lookup) if len(set(c)) > 1)]
+    found = [*columns, *(c for c in _own(specs, facts) if len(set(c)) > 1)]
     alike: dict[tuple[str, ...], list[int]] = {}
     for row in range(len(specs)):
         alike.setdefault(tuple(column[row] for column in found), []).append(row)
     groups = [rows for rows in alike.values() if len(rows) > 1]
-    return found + _dependencies(specs, groups, lookup) if groups else found
+    return found + _dependencies(specs, groups, facts) if groups else found
 
 
 def _names(specs: Sequence[Spec], versions: bool | None) -> list[str]:
@@ -140,7 +161,7 @@ def _names(specs: Sequence[Spec], versions: bool | None) -> list[str]:
     ]
 
 
-def _own(specs: Sequence[Spec], lookup: Lookup) -> Iterator[list[str]]:
+def _own(specs: Sequence[Spec], facts: _Facts) -> Iterator[list[str]]:
     """Yield the columns for the specs' own attributes, in an order that a query can have.
 
     What follows a compiler or a dependency belongs to that node.
@@ -152,8 +173,8 @@ def _own(specs: Sequence[Spec], lookup: Lookup) -> Iterator[list[str]]:
     yield [f"platform={spec.arch.platform}" for spec in specs]
     yield [f"os={spec.arch.os}" for spec in specs]
     yield [f"target={spec.arch.target}" for spec in specs]
-    yield [compiler(spec, lookup) for spec in specs]
-    yield [_python(spec, lookup) for spec in specs]
+    yield [facts.compiler(spec) for spec in specs]
+    yield [facts.python(spec) for spec in specs]
     yield ["(external)" if spec.external else "" for spec in specs]
 
 
@@ -208,9 +229,7 @@ def _python(spec: Spec, lookup: Lookup) -> str:
     return ""
 
 
-def _dependencies(
-    specs: Sequence[Spec], groups: list[list[int]], lookup: Lookup
-) -> list[list[str]]:
+def _dependencies(specs: Sequence[Spec], groups: list[list[int]], facts: _Facts) -> list[list[str]]:
     """Return columns of dependencies that distinguish the rows of each group.
 
     Parameters
@@ -219,14 +238,16 @@ def _dependencies(
         The rows.
     groups : list of list of int
         Rows that are identical so far; only their cells are filled.
-    lookup : callable
-        Returns the spec of a DAG hash, or None.
+    facts : _Facts
+        What is known of the specs and their dependencies.
     """
     columns: list[list[str]] = []
     for deptypes in (frozenset(RUNTIME_DEPTYPES), frozenset(ALL_DEPTYPES)):
-        trees = {row: _closure(specs[row], lookup, deptypes) for rows in groups for row in rows}
+        trees = {
+            row: _closure(specs[row], facts.lookup, deptypes) for rows in groups for row in rows
+        }
         names = sorted({name for tree in trees.values() for name in tree})
-        candidates = [_column(name, trees, groups, lookup) for name in names]
+        candidates = [_column(name, trees, groups, facts) for name in names]
         while groups and len(columns) < _DEPENDENCY_COLUMNS:
             best = max(candidates, key=lambda cells: _parts(cells, groups), default={})
             if _parts(best, groups) == len(groups):
@@ -251,7 +272,7 @@ def _parts(cells: dict[int, str], groups: list[list[int]]) -> int:
 
 
 def _column(
-    name: str, trees: dict[int, dict[str, Spec]], groups: list[list[int]], lookup: Lookup
+    name: str, trees: dict[int, dict[str, Spec]], groups: list[list[int]], facts: _Facts
 ) -> dict[int, str]:
     """Return what distinguishes identical rows in the dependency `name`: version or attributes."""
     cells: dict[int, str] = {}
@@ -261,7 +282,7 @@ def _column(
         if len(present) + (len(nodes) < len(rows)) < 2:
             continue
         versions = len({str(node.version) for node in present}) > 1 or len(nodes) < len(rows)
-        own = [column for column in _own(present, lookup) if len(set(column)) > 1]
+        own = [column for column in _own(present, facts) if len(set(column)) > 1]
         if not versions and not own:
             continue
         for row, node in nodes.items():
