@@ -13,12 +13,15 @@ from spack_kernel.kernels.isolated import command_line
 from spack_kernel.kernels.plan import KERNEL_COMMAND, is_python
 from spack_kernel.kernels.request import KernelRequest
 
+from .facts import spec_facts
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from spack_kernel.kernels.candidates import ShippedKernel
     from spack_kernel.kernels.plan import KernelPlan
     from spack_kernel.kernels.sources import KernelSource
+    from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
 
 ENVIRONMENT_NAME = "spack-env-{name}"
@@ -127,7 +130,14 @@ def kernel_dict(
         debugger=plan.debugger,
         encryption=not plan.unencrypted,
         shipped=shipped,
+        facts=spec_facts(plan.specs[0], plan.store, _python_of(plan))
+        if source.kind == "specs" and len(plan.specs) == 1
+        else None,
     )
+
+
+def _python_of(plan: KernelPlan) -> Spec | None:
+    return next((spec for spec in plan.closure if spec.name == "python"), None)
 
 
 def kernel_content(
@@ -140,6 +150,7 @@ def kernel_content(
     debugger: bool = False,
     encryption: bool = False,
     shipped: ShippedKernel | None = None,
+    facts: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return the content of a kernel.json.
 
@@ -160,6 +171,8 @@ def kernel_content(
         Whether IPython can debug there, and whether its connection can be encrypted.
     shipped : ShippedKernel, optional
         The kernel to start instead of IPython.
+    facts : mapping of str to str, optional
+        Further metadata, which tells users about the spec (`spec_facts`).
     """
     if pin and len(specs) == 1:
         (root,) = specs
@@ -173,6 +186,7 @@ def kernel_content(
         metadata = dict(shipped.metadata)
     else:
         metadata = {"debugger": debugger, **(CAN_ENCRYPT if encryption else {})}
+    metadata |= facts or {}
     return {
         # The variables are in it as well, because `exec` cannot distinguish those of the
         # kernelspec from those of the front end.

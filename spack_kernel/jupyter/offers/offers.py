@@ -18,6 +18,7 @@ from spack_kernel.jupyter.kernelspecs.content import (
     kernel_name,
     store_paths,
 )
+from spack_kernel.jupyter.kernelspecs.facts import spec_facts
 from spack_kernel.jupyter.kernelspecs.names import (
     DISPLAY_FIELDS,
     DISPLAY_NAME_TEMPLATE,
@@ -63,18 +64,17 @@ class OfferFilter(msgspec.Struct, frozen=True):
     Attributes
     ----------
     queries : tuple of str
-        Queries for the specs to offer. If empty: explicitly installed Python packages, specs that
-        directly depend on one, and packages with a kernel of their own.
+        Queries for the specs to offer. If empty: explicitly installed Python packages, what
+        directly depends on one, and packages with a kernel of their own.
     environments : tuple of str
         Name patterns for managed Spack environments, and directories of others.
     also : tuple of str
-        DAG hashes to offer in addition, whatever the limit; specs that are not installed are left
-        out.
+        DAG hashes to offer in addition, whatever the limit, if they are installed.
     name_template, display_name_template : str
         Their fields are `FIELDS` and `DISPLAY_FIELDS` of `spack_kernel.jupyter.kernelspecs`.
     limit : int
-        Maximum number of specs; the newest version of each package comes first, then the most
-        recently installed specs. Environments and `also` do not count.
+        Maximum number of specs; the newest of each package come first, then the last installed.
+        Environments and `also` do not count.
     companion : str
         As for `plan_kernel`.
     kernel_packages : tuple of str
@@ -339,11 +339,12 @@ class _Gatherer:
             debugger=candidate.debugger,
             encryption=candidate.encryption,
             shipped=shipped,
+            facts=spec_facts(spec, self._store, candidate.python),
         )
         if shipped is None:
             return Offer(name, content)
-        logos, problems = read_logos(shipped.spec.prefix or "", shipped.directory)
-        self._problems += problems
+        logos, found = read_logos(shipped.spec.prefix or "", shipped.directory)
+        self._problems += found
         texts = {name: base64.b64encode(logo).decode() for name, logo in logos.items()}
         return Offer(name, content, shipped.name, texts)
 

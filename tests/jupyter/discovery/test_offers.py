@@ -81,6 +81,12 @@ def test_what_a_kernel_json_of_an_offer_says(tmp_path: Path) -> None:
     assert offer.content["metadata"] == {
         "debugger": True,
         "supported_encryption": ["curve"],
+        "spack_package": "py-numpy",
+        "spack_version": "2.2.6",
+        "spack_hash": numpy,
+        "spack_target": "x86_64_v3",
+        "spack_python": "3.11.4",
+        "spack_store": str(tmp_path),
         "kernel_provisioner": {
             "provisioner_name": "spack-provisioner",
             "config": {"spec": "py-numpy@2.2.6", "hash": numpy, "store": str(tmp_path)},

@@ -31,6 +31,7 @@ from spack_kernel.kernels.isolated import command_line, isolated_command
 from spack_kernel.kernels.plan.plan import KernelPlan, plan_kernel
 from spack_kernel.kernels.request import KernelRequest
 from spack_kernel.spack import Store
+from spack_kernel.spack.output import SpecFormat
 from tests.jupyter.conftest import execute
 from tests.places import ROOT
 from tests.small_store import SmallStore
@@ -50,7 +51,17 @@ def test_what_a_kernel_json_says(plan: KernelPlan, demo_store: DemoStore) -> Non
     assert content["display_name"] == f"py-libensemble {spec.version} (Spack /{spec.hash[:7]})"
     assert content["language"] == "python"
     assert content["env"] == {"OMP_NUM_THREADS": "4"}
-    assert content["metadata"] == {
+    facts = {name: v for name, v in content["metadata"].items() if name.startswith("spack_")}
+    assert facts == {
+        "spack_package": "py-libensemble",
+        "spack_version": str(spec.version),
+        "spack_hash": spec.hash,
+        "spack_variants": SpecFormat("{variants}").format(spec, plan.store),
+        "spack_target": spec.arch.target,
+        "spack_python": content["metadata"]["spack_python"],
+        "spack_store": str(demo_store.root),
+    }
+    assert content["metadata"] == facts | {
         "debugger": True,
         "kernel_provisioner": {
             "provisioner_name": "spack-provisioner",
