@@ -53,6 +53,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         rest, behind = rest[:cut], rest[cut + 1 :]
     if name in ("install", "check", "exec", "show"):
         rest = join_env_pairs(rest)
+    subparsers[name].has_command = behind is not None
     namespace = subparsers[name].parse_intermixed_args(rest, namespace)
     namespace.module = module_of(name)
     namespace.parser = subparsers[name]
@@ -187,5 +188,9 @@ def _command_index(argv: Sequence[str]) -> int:
 def _suggestion(name: str) -> str:
     import difflib
 
+    from .foreign import COMMANDS as NAMES_ELSEWHERE
+
+    if name in NAMES_ELSEWHERE:
+        return f"; did you mean {NAMES_ELSEWHERE[name]!r}?"
     close = difflib.get_close_matches(name, COMMANDS, n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; the commands are {', '.join(COMMANDS)}"

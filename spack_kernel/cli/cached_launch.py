@@ -163,7 +163,8 @@ def _prepare(record: dict[str, Any], command: list[str]) -> tuple[list[str], dic
     composition = ProcessEnvironment([Change(*change) for change in changes], *rest)
     environment = composition.apply(cleaned, env=record["env"])
     if is_python(command[0]):
-        if not record["python"]:
+        # A version in the name may be another than that of this Python.
+        if not record["python"] or "." in command[0].rpartition("/")[2]:
             return None
         command[0] = record["python"]
     launch = record["launch"]

@@ -107,6 +107,7 @@ def _start(args: argparse.Namespace, request: KernelRequest) -> Launch:
     specs = _from_notebook(store) if request.from_notebook else ()
     plan = plan_of(get_source(args, store, request, specs=specs), request)
     environment = plan.environment(os.environ, env=request.env)
+    plan.refuse_other_python(command[0])
     command, python = plan.command(command), plan.interpreter
     if kernel and python is not None:
         index = request.import_index

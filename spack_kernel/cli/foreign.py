@@ -14,7 +14,7 @@ _SHELL: Final = (
 OF_FIND: Final = {
     "-c": "`spack-kernel show --tree --environment NAME` shows what is concretized.",
     "-r": "`spack-kernel list --environments` lists Spack environments, with their roots.",
-    "-t": "Let Spack select by tag: spack-kernel list --all $(spack find -H -t TAG)",
+    "-t": "Let Spack select by tag: spack find -H -t TAG | xargs -r spack-kernel list --all",
     "-u": "`spack find --unknown` shows them; it needs the recipes of Spack.",
     "--specfile-format": "`spack find --specfile-format` shows it.",
     "--show-configured-externals": "`spack find --show-configured-externals` shows them.",
@@ -38,6 +38,38 @@ OF_LOAD: Final = {
 }
 
 
+#: Options of `spack spec`, for `show`.
+OF_SPEC: Final = dict.fromkeys(
+    ("-I", "-l", "-L", "--install-status", "--long", "--very-long"),
+    "Leave it out: `spack-kernel show --tree` always shows the hashes and the install status.",
+) | dict.fromkeys(("-d", "--deps"), "`spack-kernel show --tree QUERY` shows the dependencies.")
+
+#: Options of `ipykernel install` and `jupyter kernelspec`, for `install` and `remove`.
+OF_JUPYTER: Final = {
+    **dict.fromkeys(("-y", "--yes"), "Leave it out: spack-kernel asks no questions."),
+    **dict.fromkeys(
+        ("-f", "--force", "--overwrite"),
+        "`--replace` replaces a kernel of that name that spack-kernel did not write; its own are "
+        "always replaced.",
+    ),
+    "--profile": "Set it with --env IPYTHONDIR=DIRECTORY.",
+}
+
+#: What users of Spack and of Jupyter call the commands.
+COMMANDS: Final = {
+    "uninstall": "remove",
+    "find": "list",
+    "location": "show",
+    "spec": "show --tree",
+    "env": "list --environments",
+    "load": "exec",
+    "run": "exec",
+    "create": "install",
+    "delete": "remove",
+    "activate": "install --environment",
+}
+
+
 def hint_for(option: str, command: str) -> str:
     """Return what to type instead of an option of Spack; empty if it is not one.
 
@@ -48,4 +80,14 @@ def hint_for(option: str, command: str) -> str:
     command : str
         The subcommand that was given it.
     """
-    return (OF_FIND if command == "list" else OF_LOAD).get(option, "")
+    known = dict(OF_LOAD)
+    if command == "list":
+        known |= OF_FIND
+    elif command == "show":
+        known |= OF_SPEC
+    elif command in ("install", "remove"):
+        known |= OF_JUPYTER
+    if option in known:
+        return known[option]
+    letters = [f"-{letter}" for letter in option[1:]] if option[:2] != "--" else []
+    return known[letters[0]] if letters and all(each in known for each in letters) else ""

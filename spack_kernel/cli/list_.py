@@ -12,6 +12,7 @@ from .options import (
     add_query_argument,
     add_store_option,
     open_store,
+    other_meaning,
     query_text,
 )
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from spack_kernel.spack.store import Store
 
     from .console import Console
+
+#: With more specs than this, equal reasons are counted.
+_FEW = 5
 
 _DESCRIPTION = """\
 List the installed specs that can be kernels: those with a python in their closure and an
@@ -198,7 +202,7 @@ def run(args: argparse.Namespace) -> int:
         _check_alone(args)
         list_environments(open_store(args), console)
         return 0
-    template = SpecFormat(args.format) if args.format else None
+    template = SpecFormat(args.format) if args.format is not None else None
     store = open_store(args)
     moved = store.moved_from()
     if moved is not None:
@@ -211,32 +215,33 @@ def run(args: argparse.Namespace) -> int:
     candidates = list(Survey(store).candidates(specs))
     chosen = [c for c in candidates if everything or not c.why_not]
     if args.query and not chosen:
-        raise _none_can_be(args.query, candidates)
+        raise _none_can_be(args.query, candidates, _selecting(args))
     if console.json:
         console.print_json(
             [candidate_dict(each, store, with_dependencies=args.deps) for each in chosen]
         )
     elif template is not None:
-        paint = console.style
-        for candidate in chosen:
-            console.print(template.format(candidate.spec, store, paint))
+        for text in [template.format(each.spec, store, console.style) for each in chosen]:
+            console.print(text)
     else:
         print_table(chosen, store, console, args)
         if console.out.isatty() or not chosen:
             console.out.flush()
-            console.note(_tally(chosen, candidates, everything=everything))
+            options = _selecting(args)
+            if candidates or not options:
+                console.note(_tally(chosen, candidates, everything=everything))
+            else:
+                console.note(f"no installed spec is selected by {' and '.join(options)}")
             if not args.query:
                 _tell_environments(store, console)
     return 0
 
 
-def _check_alone(args: argparse.Namespace) -> None:
-    """Exit with a usage error if ``--environments`` is combined with a selection of specs."""
-    also = {
-        "QUERY": args.query,
+def _selecting(args: argparse.Namespace) -> list[str]:
+    """Return the given options that select specs."""
+    given = {
         "--explicit": args.explicit is True,
         "--implicit": args.explicit is False,
-        "--all": args.all,
         "--loaded": args.loaded,
         "--loaded-by": args.loaded_by is not None,
         "--external": args.external,
@@ -247,11 +252,15 @@ def _check_alone(args: argparse.Namespace) -> None:
         "--start-date": args.start_date is not None,
         "--end-date": args.end_date is not None,
         "--install-tree": args.install_tree != "all",
-        "--format": args.format,
     }
-    for option, given in also.items():
-        if given:
-            args.parser.error(f"--environments does not list specs: leave out {option}")
+    return [option for option, is_given in given.items() if is_given]
+
+
+def _check_alone(args: argparse.Namespace) -> None:
+    """Exit with a usage error if ``--environments`` is combined with a selection of specs."""
+    also = {"QUERY": args.query, "--all": args.all, "--format": args.format is not None}
+    for option in [*(name for name, given in also.items() if given), *_selecting(args)]:
+        args.parser.error(f"--environments does not list specs: leave out {option}")
 
 
 def _tell_environments(store: Store, console: Console) -> None:
@@ -271,16 +280,24 @@ def _tell_environments(store: Store, console: Console) -> None:
 
 def _select(store: Store, args: argparse.Namespace) -> list[Spec]:
     """Return the installed specs that the arguments select, in the order of `spack find`."""
+    from spack_kernel.spack.errors import QuerySyntaxError
+
     states = _states(args)
     installed = True if states == {"installed"} else None
-    selections = store.select(query_text(args.query), installed=installed)
+    try:
+        selections = store.select(query_text(args.query), installed=installed)
+    except QuerySyntaxError as error:
+        error.hint = other_meaning(args.query) or error.hint
+        raise
     found = {spec.hash: spec for selected in selections for spec in selected.specs}
     if args.query and not found:
-        raise store.no_match(selections[0])
+        nothing = store.no_match(next(each for each in selections if not each.specs))
+        nothing.hint = other_meaning(args.query) or nothing.hint
+        raise nothing
     for selection in selections if found else ():
         if not (selection.specs or selection.unknown or selection.query is None):
-            error = store.no_match(selection)
-            args.console.warn(" ".join([f"{error.summary}.", *error.hint.splitlines()[:1]]))
+            nothing = store.no_match(selection)
+            args.console.warn(" ".join([f"{nothing.summary}.", *nothing.hint.splitlines()[:1]]))
     for thing in dict.fromkeys(thing for selected in selections for thing in selected.unknown):
         args.console.warn(f"there may be more: the database does not record {thing}")
     specs = list(_in_states(found.values(), states)) if installed is None else [*found.values()]
@@ -350,16 +367,22 @@ def _trees(store: Store, args: argparse.Namespace) -> Sequence[Database]:
     return found
 
 
-def _none_can_be(words: Sequence[str], candidates: Sequence[Candidate]) -> Exception:
+def _none_can_be(
+    words: Sequence[str], candidates: Sequence[Candidate], options: Sequence[str]
+) -> Exception:
     from spack_kernel.spack import NoMatch
 
-    shown = [f"{c.spec.label}: {c.why_not}" for c in candidates[:20]]
-    if len(candidates) > len(shown):
-        shown.append(f"and {len(candidates) - len(shown)} more")
+    reasons = Counter(candidate.why_not for candidate in candidates).most_common()
+    if len(reasons) < len(candidates) > _FEW:
+        shown = [f"{count}: {reason}" for reason, count in reasons[:20]]
+    else:
+        shown = [f"{c.spec.label}: {c.why_not}" for c in candidates[:20]]
+        if len(candidates) > len(shown):
+            shown.append(f"and {len(candidates) - len(shown)} more")
     if not candidates:
         return NoMatch(
             f"the other options exclude all specs that match `{query_text(words)}`",
-            hint="Leave out those that select by install record, such as --explicit or --loaded.",
+            hint=f"Leave out {' or '.join(options)}." if options else "",
         )
     return NoMatch(
         f"no spec that matches `{query_text(words)}` can be a kernel",

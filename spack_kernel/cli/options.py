@@ -224,7 +224,54 @@ def get_specs(store: Store, words: Sequence[str]) -> list[Spec]:
     QuerySyntaxError, NoMatch, Ambiguous
         When a query does not parse, or does not match exactly one installed spec.
     """
-    return store.get_each(query_text(words))
+    from spack_kernel.spack.errors import NoMatch, QuerySyntaxError
+
+    try:
+        return store.get_each(query_text(words))
+    except (NoMatch, QuerySyntaxError) as error:
+        error.hint = other_meaning(words) or error.hint
+        raise
+
+
+def other_meaning(words: Sequence[str]) -> str:
+    """Return a hint if one of the words of a query is a directory or the name of a kernel."""
+    for word in words:
+        if word[:1] in "./~" or "/" in word:
+            hint = _place(word)
+            if hint:
+                return hint
+    names = [word for word in words if re.fullmatch(r"[\w.-]+", word)]
+    if names:
+        from spack_kernel.jupyter.kernelspecs import list_kernelspecs
+
+        known = {spec.name for spec in list_kernelspecs()}
+        for name in names:
+            if name.lower() in known:
+                return (
+                    f"{name} is an installed kernel: `show`, `check` and `remove` take its name, "
+                    "alone.\nOther commands need its spec, which `spack-kernel show "
+                    f"{name}` shows."
+                )
+    return ""
+
+
+def _place(word: str) -> str:
+    """Return a hint for a path that is not that of a prefix; empty if nothing is known of it."""
+    path = Path(os.path.expanduser(word))  # noqa: PTH111 - pathlib refuses an unknown user
+    quoted = shlex.quote(word)
+    try:
+        if (path / "spack.yaml").is_file():
+            option = quoted if word[:1] in "./~" else f"./{quoted}"
+            return f"{word} is a Spack environment: name it with --environment {option}"
+        if (path / ".spack-db").is_dir():
+            return f"{word} is an install tree: name it with --store {quoted}"
+        if word.startswith(("./", "../")) or word in (".", ".."):
+            return (
+                "A query is not a path. --environment names a Spack environment by its directory."
+            )
+    except OSError:
+        pass
+    return ""
 
 
 def typed_command() -> str:

@@ -52,7 +52,15 @@ typical use:
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose error messages also show what to type."""
+    """A parser whose error messages also show what to type.
+
+    Attributes
+    ----------
+    has_command : bool
+        Whether a command was given after two dashes.
+    """
+
+    has_command = False
 
     def __init__(self, **options: Any) -> None:
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
@@ -72,7 +80,8 @@ class Parser(argparse.ArgumentParser):
         hint = f"`{self.prog} --help` shows examples."
         stray = message.partition("unrecognized arguments: ")[2].split()
         command = self.prog.rpartition(" ")[2]
-        foreign = filter(None, (hint_for(a.partition("=")[0], command) for a in stray))
+        hints = [hint_for(word.partition("=")[0], command) for word in stray]
+        known_elsewhere = next(filter(None, hints), "")
         variant = next((a for a in stray if a.startswith("-") and not a.startswith("--")), None)
         if variant and len(variant) > 2:
             hint = f"To disable a variant, write ~{variant[1:]} instead of {variant}."
@@ -81,23 +90,17 @@ class Parser(argparse.ArgumentParser):
             import difflib
 
             known = list(self._option_string_actions)
-            close = difflib.get_close_matches(option.partition("=")[0], known, n=1)
+            close = difflib.get_close_matches(option.partition("=")[0], known, n=1, cutoff=0.75)
             hint = f"Did you mean {close[0]}?" if close else hint
-        hint = next(foreign, hint)
-        if (
-            stray
-            and self.prog.endswith(" exec")
-            and hint.startswith("`")
-            and option is None
-            and variant is None
-        ):
+        hint = known_elsewhere or hint
+        if stray and command == "exec" and not self.has_command and not known_elsewhere:
             hint = "Write two dashes before the command: QUERY -- COMMAND."
         self.print_usage(sys.stderr)
         hint = hint.replace("\n", "\n      ")
         self.exit(EXIT_USAGE, f"error: {message}\nhint: {hint}\n")
 
 
-def build_parser(commands: Iterable[str]) -> tuple[Parser, dict[str, argparse.ArgumentParser]]:
+def build_parser(commands: Iterable[str]) -> tuple[Parser, dict[str, Parser]]:
     """Return the parser and the parsers of `commands`, importing only the modules of these."""
     from spack_kernel import __version__
 
@@ -108,7 +111,7 @@ def build_parser(commands: Iterable[str]) -> tuple[Parser, dict[str, argparse.Ar
     adder = parser.add_subparsers(
         title="commands", dest="command", metavar="COMMAND", parser_class=Parser
     )
-    subparsers: dict[str, argparse.ArgumentParser] = {}
+    subparsers: dict[str, Parser] = {}
     for name in commands:
         subparsers[name] = importlib.import_module(module_of(name)).add_parser(adder)
         add_output_options(subparsers[name])

@@ -130,12 +130,21 @@ def show_environment_tree(args: argparse.Namespace, store: Store, deptypes: Sequ
         When there is no such environment, it was never concretized, or cannot be read.
     """
     from spack_kernel.spack.environments import open_environment
+    from spack_kernel.spack.errors import ConfigError
     from spack_kernel.spack.store import PlannedStore
 
     environment = open_environment(args.environment, store.config)
     store = PlannedStore(environment.store(store), environment.locked_specs())
     hashes = dict.fromkeys(root.hash for root in environment.roots)
     roots = [spec for dag_hash in hashes if (spec := store.by_hash(dag_hash)) is not None]
+    if len(roots) < len(hashes):
+        unknown = [root for root in environment.roots if store.by_hash(root.hash) is None]
+        raise ConfigError(
+            f"the lock file of the environment {environment.name} is not complete: it does not "
+            f"describe {len(unknown)} of its roots",
+            details=[f"  /{root.hash} for {root.query!r}" for root in unknown[:20]],
+            hint=f"Write it again with `spack {environment.option} concretize --force`.",
+        )
     nodes = show_tree(store, roots, deptypes, args)
     install = f"spack {environment.option} install"
     _count(nodes, f"of the environment {environment.name}", install, args.console)

@@ -247,8 +247,9 @@ def warn_if_changed(plan: KernelPlan, console: Console) -> None:
 
     try:
         roots = open_environment(frozen.path).roots
-    except SpackKernelError:
-        return  # a kernel does not need these files
+    except SpackKernelError as error:
+        console.warn(f"{error.summary}; the kernel does not need these files, and still starts")
+        return
     if {root.hash for root in roots} != {root.hash for root in frozen.roots}:
         console.warn(
             f"the environment {frozen.name} has changed since this kernel was installed; the "

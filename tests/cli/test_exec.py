@@ -24,11 +24,25 @@ def on(demo: Path, *argv: str, **options: object):
 
 def test_python_is_the_plans_and_finds_the_package(run: Runner, demo: Path) -> None:
     facts = run("show", "--store", demo, "--json", "py-libensemble").json
-    for python in ("python", "python3", "/usr/bin/python3.9"):
+    version = str(Store.open(demo).get("python").version)
+    series = ".".join(version.split(".")[:2])
+    for python in ("python", "python3", f"/usr/bin/python{series}"):
         result = on(demo, "py-libensemble", "--", python, "-c", "import sys; print(sys.executable)")
         assert (result.stdout, result.stderr) == (facts["interpreter"] + "\n", "")
     result = on(demo, "py-libensemble", "--", "python", "-c", "import libensemble as m; print(m)")
     assert Store.open(demo).get("py-libensemble").prefix in result.stdout
+
+
+def test_another_python_is_refused(run: Runner, demo: Path) -> None:
+    spec, python = (Store.open(demo).get(name) for name in ("py-libensemble", "python"))
+    for name in ("python2", "python3.5", "/usr/bin/python3.5"):
+        for _ in range(2):  # as planned, and as cached
+            result = on(demo, "py-libensemble", "--", name, "-V")
+            assert result.returncode == 1
+            assert result.stderr == (
+                f"error: `{name}` is not the Python of {spec.label}, which is {python.version}\n"
+                "hint: Write `python` for that one, or choose a spec for another Python.\n"
+            )
 
 
 def test_the_environment_is_the_plans(run: Runner, demo: Path) -> None:

@@ -164,7 +164,7 @@ def test_options_that_leave_nothing(run: Runner, small: SmallStore) -> None:
     assert result.status == 1
     assert result.err == (
         "error: the other options exclude all specs that match `py-app`\n"
-        "hint: Leave out those that select by install record, such as --explicit or --loaded.\n"
+        "hint: Leave out --implicit.\n"
     )
 
 

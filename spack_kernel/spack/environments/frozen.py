@@ -120,7 +120,10 @@ class FrozenEnvironment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
             raise EnvironmentNotReady(
                 f"{len(absent)} of the {len(self.roots)} roots of the environment {self.name} "
                 f"{'is' if len(absent) == 1 else 'are'} not installed",
-                details=[f"  {root.label} for {root.query!r}" for root in absent[:20]],
+                details=[
+                    *(f"  {root.label} for {root.query!r}" for root in absent[:20]),
+                    f"  in {store.root}",
+                ],
                 hint=f"Install what is missing with `spack {self.option} install`.",
             )
         found = {root.hash: spec for root in self.roots if (spec := store.by_hash(root.hash))}

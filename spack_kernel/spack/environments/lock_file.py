@@ -104,6 +104,9 @@ def _read(path: Path, name: str) -> dict[str, Any]:
         raise ConfigError(f"cannot read {lock}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{lock} is not JSON: {error}") from error
+    for key in ("_meta", "roots"):
+        if not isinstance(content, dict) or key not in content:
+            raise ValueError(f"it has no `{key}`")
     version = int(content["_meta"]["lockfile-version"])
     if not KNOWN_LOCK_FORMATS[0] <= version <= KNOWN_LOCK_FORMATS[1]:
         warnings.warn(
@@ -123,9 +126,13 @@ def _reading(lock: Path) -> Iterator[None]:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ConfigError(
-            f"{lock} is not a Spack lock file: {type(error).__name__}: {error}",
+            f"{lock} is not a Spack lock file: {_what(error)}",
             hint="Write it again with `spack concretize --force` in the environment.",
         ) from error
+
+
+def _what(error: Exception) -> str:
+    return str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
 
 
 def _roots_of(content: Mapping[str, Any]) -> Iterator[LockedRoot]:

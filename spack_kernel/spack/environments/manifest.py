@@ -21,7 +21,7 @@ from spack_kernel.spack.config.config import Config
 from spack_kernel.spack.config.path_variables import Substitution
 from spack_kernel.spack.config.scopes import Scope, TextScope
 from spack_kernel.spack.config.yaml_reader import Text
-from spack_kernel.spack.errors import ConfigError
+from spack_kernel.spack.errors import ConfigError, StoreNotFound
 from spack_kernel.spack.load.inspections import site_inspections
 from spack_kernel.spack.load.modifications import configured_modifications
 from spack_kernel.spack.store.install_tree import install_tree, upstream_trees
@@ -150,7 +150,17 @@ class SpackEnvironment:
         tree = install_tree(self.config)
         if tree == Path(store.root):
             return store
-        return Store.open(tree, upstreams=upstream_trees(self.config))
+        try:
+            return Store.open(tree, upstreams=upstream_trees(self.config))
+        except StoreNotFound as error:
+            raise StoreNotFound(
+                error.summary,
+                details=[
+                    *error.details,
+                    f"  named by config:install_tree of {self.path / MANIFEST}",
+                ],
+                hint="Correct it, or remove it to use the store of the site.",
+            ) from None
 
     def view(self, name: str | None = None) -> View | None:
         """Return a view by name; without a name the default view, else the only one, else None.

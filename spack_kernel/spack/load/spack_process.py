@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from spack_kernel.spack.store.store import Store
+    from spack_kernel.spack.system.processes import Output
 
 #: Timeout for Spack in seconds; on slow parallel file systems it takes minutes to start.
 DEFAULT_TIMEOUT = 300.0
@@ -34,6 +36,12 @@ PASSED_VARIABLES = (
     "TMPDIR",
     "USER",
 )
+
+#: How many lines of an error of Spack are shown.
+_MOST_LINES = 20
+
+#: The last line of a traceback.
+_EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Warning)?: ")
 
 _SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 _MARK = "spack-kernel-answer:"
@@ -135,7 +143,9 @@ def run_script(
             argv = [os.fspath(spack), "--config-scope", str(scope), "--color", "never"]
             output = run([*argv, "python", "-c", script], environment, timeout, user=user)
     except OSError as error:
-        raise SpackCommandError(f"cannot run {spack}: {error.strerror}", hint=hint) from error
+        raise SpackCommandError(
+            f"cannot run {spack}: {error.strerror}", hint="Name another one with --spack."
+        ) from error
     except subprocess.TimeoutExpired as error:
         raise SpackCommandError(
             f"{spack} did not answer within {timeout:g} seconds", hint=hint
@@ -147,9 +157,19 @@ def run_script(
             break
     raise SpackCommandError(
         f"{spack} could not {what}" + (f" (exit status {output.status})" if output.status else ""),
-        details=output.tail() or [f"  {line}" for line in output.stdout.splitlines()[-3:]],
+        details=_told(output) or [f"  {line}" for line in output.stdout.splitlines()[-3:]],
         hint=hint,
     )
+
+
+def _told(output: Output) -> list[str]:
+    """Return what Spack printed as an error, as details; without it, its last lines."""
+    lines = output.stderr.strip().splitlines()
+    errors = [n for n, line in enumerate(lines) if line.startswith("==> Error")]
+    if errors:
+        return [f"  {line}" for line in lines[errors[0] :][:_MOST_LINES]]
+    named = [n for n, line in enumerate(lines) if _EXCEPTION.match(line)]
+    return [f"  {line}" for line in lines[named[-1] :][:_MOST_LINES]] if named else output.tail()
 
 
 # Spack 1.x writes the compilers that it detects into the user's configuration; here it only keeps

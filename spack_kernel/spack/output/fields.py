@@ -93,7 +93,10 @@ def _compiler_part(spec: Spec, store: Store, part: int) -> str:
 
 def _compiler_text(spec: Spec, store: Store) -> str:
     compiler = compiler_of(spec, store)
-    return "@".join(compiler) if compiler else NO_COMPILER
+    if compiler is None:
+        return NO_COMPILER
+    # A compiler that is a dependency is shown as a spec.
+    return f"{compiler.name}@{compiler.version}" + (f"/{compiler.hash}" if compiler.hash else "")
 
 
 def _spack_root(_: Spec, store: Store) -> str | None:

@@ -44,6 +44,7 @@ _LONG = ("long_spec", "clong_spec")
 _SPECIAL = (*TEMPLATES, *_LONG)
 
 #: What Spack prints as a Python object, or does not record.
+_OLD_SYNTAX = re.compile(r"\$\{?[A-Z]+|\$_")
 _OBJECTS = ("annotations", "package", "build_spec", "root", "edge_attributes", "patches")
 
 _FIELD = re.compile(
@@ -85,6 +86,21 @@ class SpecFormat:
 
     def __init__(self, template: str) -> None:
         self.template = template
+        if not template:
+            raise FormatSyntaxError(
+                "the format is empty",
+                template,
+                hint="Write {name}{@version}{/hash:7}, for example.",
+            )
+        old = _OLD_SYNTAX.search(template)
+        if old is not None:
+            raise FormatSyntaxError(
+                "this is the old syntax of formats, which Spack does not have any more",
+                template,
+                old.start(),
+                len(old[0]),
+                hint="Write fields in lower case in braces: {name}-{version}-{hash:7}.",
+            )
         self._pieces = tuple(_parse(template))
 
     def format(
@@ -177,7 +193,7 @@ def _field(template: str, start: int, end: int) -> _Field:
     else:
         attribute = attribute.lower()
         if not (is_field(attribute) or attribute in _SPECIAL):
-            raise error(f"unknown field {attribute!r}", _suggestion(attribute))
+            raise error(f"unknown field {attribute!r}", _suggestion(attribute, mark))
     if mark == "@" and attribute.rpartition(".")[2] not in ("version", "versions"):
         raise error("@ can only precede a version")
     if mark == "%" and attribute not in ("compiler", "compiler.name"):
@@ -187,9 +203,16 @@ def _field(template: str, start: int, end: int) -> _Field:
     return _Field(start, sigil, dependency, attribute)
 
 
-def _suggestion(attribute: str) -> str:
+def _suggestion(attribute: str, mark: str = "") -> str:
     from difflib import get_close_matches
 
+    if attribute in ("dag_hash", "short_hash"):
+        return "Did you mean {hash} or {hash:7}?"
+    name, dot, field = attribute.partition(".")
+    if mark == "%" and dot and field in FIELDS:
+        return f"A dependency is named with ^: {{^{name}.{field}}}."
+    if attribute.startswith("^"):
+        return f"Name a field of the dependency: {{{attribute}.version}}."
     if attribute.partition(".")[0] in _OBJECTS:
         return "Spack prints a Python object for it, which is not recorded."
     close = get_close_matches(attribute, [*FIELDS, *_SPECIAL], n=2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from spack_kernel.spack.query.parser import COMPILER_PACKAGES
 
@@ -64,15 +64,23 @@ def format_compilers(spec: Spec, store: Store) -> str:
     return " ".join(parts)
 
 
-def compiler_of(spec: Spec, store: Store) -> tuple[str, str] | None:
-    """Return the name and version of the compiler for C, else C++, else Fortran."""
+class UsedCompiler(NamedTuple):
+    """A compiler: its name and version; and its DAG hash, if it is a dependency."""
+
+    name: str
+    version: str
+    hash: str = ""
+
+
+def compiler_of(spec: Spec, store: Store) -> UsedCompiler | None:
+    """Return the compiler for C, else C++, else Fortran; None without one."""
     if spec.compiler is not None:
-        return spec.compiler.name, str(spec.compiler.version)
+        return UsedCompiler(spec.compiler.name, str(spec.compiler.version))
     for language in LANGUAGES:
         for edge in spec.dependencies:
             if language in edge.virtuals:
                 node = store.by_hash(edge.hash)
-                return edge.name, str(node.version) if node else ""
+                return UsedCompiler(edge.name, str(node.version) if node else "", edge.hash)
     return None
 
 

@@ -22,6 +22,7 @@ _HASH_LENGTH = 7
 
 #: How many columns dependencies may fill.
 _DEPENDENCY_COLUMNS = 3
+_ANY_NUMBER = 100
 
 #: How many values of one attribute are listed.
 _VALUES = 5
@@ -84,7 +85,8 @@ def distinctions(specs: Sequence[Spec], lookup: Lookup) -> dict[str, str]:
     found = {}
     for group in alike.values():
         if len(group) > 1:
-            columns = _unlike(group, facts, [])
+            spaces = [f"(namespace: {spec.namespace})" for spec in group]
+            columns = _unlike(group, facts, [spaces] if len(set(spaces)) > 1 else [], _ANY_NUMBER)
             for row, spec in enumerate(group):
                 found[spec.hash] = " ".join(column[row] for column in columns if column[row])
     return found
@@ -139,14 +141,26 @@ def _some(values: Sequence[str]) -> str:
     return ", ".join(values[:_VALUES]) + more
 
 
-def _unlike(specs: Sequence[Spec], facts: _Facts, columns: Sequence[list[str]]) -> list[list[str]]:
-    """Return `columns`, and behind them those of the attributes in which specs differ."""
-    found = [*columns, *(c for c in _own(specs, facts) if len(set(c)) > 1)]
+def _unlike(
+    specs: Sequence[Spec],
+    facts: _Facts,
+    columns: Sequence[list[str]],
+    most: int = _DEPENDENCY_COLUMNS,
+) -> list[list[str]]:
+    """Return `columns`, and behind them those of the attributes in which specs differ.
+
+    Of different packages, only what all of them have is compared. Dependencies fill at most `most`
+    columns.
+    """
+    own = [column for column in _own(specs, facts) if len(set(column)) > 1]
+    if len({spec.name for spec in specs}) > 1:
+        own = [column for column in own if all(column)]
+    found = [*columns, *own]
     alike: dict[tuple[str, ...], list[int]] = {}
     for row in range(len(specs)):
         alike.setdefault(tuple(column[row] for column in found), []).append(row)
     groups = [rows for rows in alike.values() if len(rows) > 1]
-    return found + _dependencies(specs, groups, facts) if groups else found
+    return found + _dependencies(specs, groups, facts, most) if groups else found
 
 
 def _names(specs: Sequence[Spec], versions: bool | None) -> list[str]:
@@ -229,7 +243,9 @@ def _python(spec: Spec, lookup: Lookup) -> str:
     return ""
 
 
-def _dependencies(specs: Sequence[Spec], groups: list[list[int]], facts: _Facts) -> list[list[str]]:
+def _dependencies(
+    specs: Sequence[Spec], groups: list[list[int]], facts: _Facts, most: int
+) -> list[list[str]]:
     """Return columns of dependencies that distinguish the rows of each group.
 
     Parameters
@@ -240,6 +256,8 @@ def _dependencies(specs: Sequence[Spec], groups: list[list[int]], facts: _Facts)
         Rows that are identical so far; only their cells are filled.
     facts : _Facts
         What is known of the specs and their dependencies.
+    most : int
+        How many columns to return at most.
     """
     columns: list[list[str]] = []
     for deptypes in (frozenset(RUNTIME_DEPTYPES), frozenset(ALL_DEPTYPES)):
@@ -248,7 +266,7 @@ def _dependencies(specs: Sequence[Spec], groups: list[list[int]], facts: _Facts)
         }
         names = sorted({name for tree in trees.values() for name in tree})
         candidates = [_column(name, trees, groups, facts) for name in names]
-        while groups and len(columns) < _DEPENDENCY_COLUMNS:
+        while groups and len(columns) < most:
             best = max(candidates, key=lambda cells: _parts(cells, groups), default={})
             if _parts(best, groups) == len(groups):
                 break

@@ -50,10 +50,8 @@ def ambiguous(chain: Chain, selection: Selection) -> Ambiguous:
         details.insert(0, f"They differ in {unlike}." if unlike else "They differ in dependencies.")
     if len(specs) > len(shown):
         query = shlex.join(str(selection.query).split()) if selection.query is not None else ""
-        details.append(
-            f"  ... and {len(specs) - len(shown)} older; "
-            f"`spack-kernel list --all {query}` shows all"
-        )
+        command = f"spack-kernel list --all {query}".rstrip()
+        details.append(f"  ... and {len(specs) - len(shown)} older; `{command}` shows all")
     first = shown[0]
     return Ambiguous(
         f"{asked} matches {len(specs)} installed specs",
@@ -80,7 +78,7 @@ def no_match(
     index, selection, providers
         As for `search.no_match`.
     meant : str
-        A query that matches something installed and that may be meant.
+        The hint that names a query that matches something installed and that may be meant.
     """
     query = selection.query
     if query is None:
@@ -90,7 +88,7 @@ def no_match(
         )
     details, hint = _Diagnosis(index, query, providers, is_meant=bool(meant)).found()
     if meant and (not hint or hint.startswith((_MEANT, _NEAR))):
-        hint = f"Did you mean {meant}?"
+        hint = meant
     details += [f"The database does not record {thing}." for thing in selection.unknown]
     if not hint:
         details.append(_looked_in(index.chain))
@@ -112,7 +110,6 @@ class _Diagnosis:
         self, index: StoreIndex, query: AbstractSpec, providers: Providers, *, is_meant: bool
     ) -> None:
         self.chain = index.chain
-        self.in_find_order = index.in_find_order
         self.query = query
         self.is_meant = is_meant
         self.known = self.chain.names()
@@ -160,7 +157,7 @@ class _Diagnosis:
         pool = [spec for spec in self._pool() if spec.installed]
         if not pool:
             return self._none_of_that_name(), ""
-        near = self.in_find_order(self._nearest(pool))[:_NEAREST]
+        near = newest_first(self._nearest(pool))[:_NEAREST]
         title = "Installed:" if len(near) == len(pool) else "The nearest installed specs:"
         return [
             title,
@@ -315,6 +312,9 @@ class _Diagnosis:
                 return _there_is(sorted({getattr(spec.arch, name) for spec in pool}))
         if part.namespace:
             return _there_is(sorted({spec.namespace for spec in pool}))
+        if part.hash is not None:
+            others = [spec.label for spec in self.chain.with_hash_prefix(part.hash)]
+            return f"; that is {_or(others[:_NEAREST])}." if others else "."
         for dependency in part.dependencies:
             if dependency.query.name is not None:
                 return self._other_dependencies(dependency.query.name, pool)

@@ -77,12 +77,12 @@ def _with_suggestion(index: StoreIndex, error: QuerySyntaxError, text: str) -> Q
     """Return `error`, with the query that was probably meant as its hint if there is one."""
     meant = suggested(index, text)
     if meant:
-        error.hint = f"Did you mean {meant}?"
+        error.hint = meant
     return error
 
 
 def suggested(index: StoreIndex, text: str, providers: Providers | None = None) -> str:
-    """Return a query that matches something installed and that `text` may mean; empty for none."""
+    """Return a hint with the query that `text` may mean; empty if nothing installed is close."""
     from . import suggestions  # for errors only
 
     known = index.providers if providers is None else providers

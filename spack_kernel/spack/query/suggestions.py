@@ -7,6 +7,7 @@ suggested only if it matches something that is installed.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -52,6 +53,9 @@ _LONGEST = 500
 #: The shortest name that may be a slip of another.
 _SHORTEST_SLIP = 5
 
+#: How many versions of a package are named.
+_SHOWN_VERSIONS = 5
+
 #: What precedes or follows the name in a command that was pasted.
 _COMMAND = re.compile(
     r"^(?:(?:spack|spack-kernel|jupyter|pip3?|conda|mamba|uv|module|ml|python3? -m pip)\s+)?"
@@ -78,7 +82,7 @@ _EXTRAS = re.compile(r"\[[^\]]*\]")
 
 
 def suggestion(chain: Chain, text: str, matches: Callable[[str], object]) -> str:
-    """Return the query that was probably meant by `text`; empty if nothing is close.
+    """Return a hint with the query that was probably meant by `text`; empty if nothing is close.
 
     Parameters
     ----------
@@ -92,13 +96,16 @@ def suggestion(chain: Chain, text: str, matches: Callable[[str], object]) -> str
     if len(text) > _LONGEST:
         return ""
     guess = _Guess(chain)
-    for candidate in dict.fromkeys(guess.candidates(text.strip(_AROUND))):
-        if candidate != text:
-            try:
-                if matches(candidate):
-                    return candidate
-            except SpackKernelError:
-                continue
+    for candidate, whole in dict.fromkeys(guess.candidates(text.strip(_AROUND))):
+        if candidate == text:
+            continue
+        with contextlib.suppress(SpackKernelError):
+            if matches(candidate) and candidate == whole:
+                return f"Did you mean {candidate}?"
+            if matches(candidate):
+                return f"Did you mean {whole}? Nothing that is installed matches it, but " + (
+                    f"{candidate} is installed{guess.versions(candidate)}."
+                )
     return ""
 
 
@@ -144,23 +151,31 @@ class _Guess:
         self._chain = chain
         self._names = chain.names()
 
-    def candidates(self, text: str) -> Iterator[str]:
-        """Yield queries that may be meant, the most likely first."""
-        yield from self._by_place(text)
+    def versions(self, name: str) -> str:
+        """Return the installed versions of a package, as the end of a sentence."""
+        found = {spec.version for spec in self._chain.named(name) if spec.installed}
+        shown = ", ".join(map(str, sorted(found, reverse=True)[:_SHOWN_VERSIONS]))
+        more = " and others" if len(found) > _SHOWN_VERSIONS else ""
+        return f" in version{'s' * (len(found) > 1)} {shown}{more}" if found else ""
+
+    def candidates(self, text: str) -> Iterator[tuple[str, str]]:
+        """Yield queries that may be meant, the most likely first, and the whole that each is of."""
+        yield from ((each, each) for each in self._by_place(text))
         if text.split()[:1] and text.split()[0] not in self._names:
             text = _AFTER_IMPORT.sub("", _COMMAND.sub("", text)).strip(_AROUND)
-        yield text
-        yield from self._by_hash(text)
+        yield text, text
+        yield from ((each, each) for each in self._by_hash(text))
         spaced = _SPACED.sub(r"\1", text)
         spaced = _VERSION_WORD.sub("@", _EXTRAS.sub("", spaced))
         rewritten = [[*self._pieces(spaced, is_loose)] for is_loose in (False, True)]
-        yield from map("".join, rewritten)
+        yield from (("".join(pieces), "".join(pieces)) for pieces in rewritten)
         for pieces in rewritten:
+            whole = "".join(pieces)
             root = pieces[0] if pieces else ""
             if not spaced.startswith(root):  # else this would only drop what was asked for
-                yield root
-                yield root.partition(" ")[0]
-                yield root.partition("@")[0]
+                yield root, whole
+                yield root.partition(" ")[0], whole
+                yield root.partition("@")[0], whole
 
     # Hashes and paths
 
@@ -207,28 +222,37 @@ class _Guess:
                 sigil = piece.strip() or sigil
                 yield from [piece] if piece else []
             elif piece[0] in "+~-@/" or not (root or sigil):
-                yield self._attribute(piece, name)
+                yield self._attribute(piece, name, is_loose)
             else:
                 yield (node := self._node(piece, is_loose, is_compiler=sigil.startswith("%")))
                 name = re.split(r"[@+~%]", node, maxsplit=1)[0]
                 sigil, root = "", False
 
-    def _attribute(self, piece: str, package: str) -> str:
+    def _attribute(self, piece: str, package: str, is_loose: bool) -> str:
         """Return a variant as Spack writes it, or a bare hash with its slash."""
         switch = _SWITCH.fullmatch(piece)
         if switch is not None:
             return ("+" if switch[2].lower() in _ON else "~") + switch[1]
         if len(piece) > 4 and piece.isalnum() and self._chain.with_hash_prefix(piece):
             return f"/{piece}"
-        return self._in_case(piece, package)
+        pair = re.fullmatch(r"([A-Za-z][\w-]*)=+v?(\d[\w.]*)", piece)
+        known = self.packages(pair[1]) if pair is not None else []
+        if pair is not None and known and not self._variants(package).get(pair[1].lower()):
+            return f"^{known[0]}@{pair[2]}"
+        return self._in_case(piece, package, is_loose)
 
-    def _in_case(self, text: str, package: str) -> str:
-        """Return `text` with the variants of a package in the case in which they are recorded."""
+    def _variants(self, package: str) -> dict[str, str]:
+        """Return the variants of a package: in lower case → as they are recorded."""
+        return {name.lower(): name for s in self._chain.named(package) for name in s.variants}
+
+    def _in_case(self, text: str, package: str, is_loose: bool) -> str:
+        """Return `text` with the variants of a package as they are recorded."""
         found = re.findall(r"[+~-]\s*([A-Za-z_][\w-]*)", text)
-        if found:
-            names = {name.lower(): name for s in self._chain.named(package) for name in s.variants}
-            for name in found:
-                text = text.replace(name, names.get(name.lower(), name))
+        names = self._variants(package) if found else {}
+        for name in found:
+            close = get_close_matches(name.lower(), names, n=1, cutoff=0.7) if is_loose else []
+            right = names.get(name.lower()) or (names[close[0]] if close else name)
+            text = text.replace(name, right)
         return text
 
     def _node(self, piece: str, is_loose: bool, *, is_compiler: bool) -> str:
@@ -246,7 +270,9 @@ class _Guess:
             if known:
                 version = _version(rest)
                 if version is not None:
-                    return f"{known[0]}{version}" + self._in_case(mark + variants, known[0])
+                    return f"{known[0]}{version}" + self._in_case(
+                        mark + variants, known[0], is_loose
+                    )
         name = re.split(r"[@=<>!~/]|-\d", body, maxsplit=1)[0].lower().replace("_", "-")
         is_pair = re.search(r"(?<![=<>!~])=(?!=)", body)
         if is_loose and len(name) >= _SHORTEST_SLIP and name not in self._names and not is_pair:

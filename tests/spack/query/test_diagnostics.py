@@ -195,10 +195,10 @@ def test_the_nearest(golden_store):
     lines = text(golden_store("1.3"), "py-h5py+mpi@99").splitlines()
     assert lines[2:] == [
         "The nearest installed specs:",
+        "  3yq23t6  py-h5py@3.16.0  ^python@3.11.15  ^hdf5 +threadsafe",
         "  v7jdidc  py-h5py@3.16.0  ^python@3.12.13",
         "  n77a53v  py-h5py@3.16.0  ^python@3.11.15  ^hdf5 ~threadsafe",
-        "  3yq23t6  py-h5py@3.16.0  ^python@3.11.15  ^hdf5 +threadsafe",
-        "To use one of these, name it: py-h5py/v7jdidc",
+        "To use one of these, name it: py-h5py/3yq23t6",
     ]
 
 

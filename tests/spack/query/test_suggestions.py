@@ -205,9 +205,10 @@ SLOPPY = {
     "hdf5 +MPI": "hdf5 +mpi",
     "hdf5+Mpi": "hdf5+mpi",
     # versions that are not there
-    "numpy==0.9": "py-numpy",
-    "py-numpy==0.9": "py-numpy",
-    "scikit-learn>=99": "py-scikit-learn",
+    # variants that are slips, and a dependency that is written as one
+    "zlib+shard": "zlib+shared",
+    "hdf5+cx": "hdf5+cxx",
+    "py-numpy python=3.11": "py-numpy ^python@3.11",
     # nothing that is installed
     "torch": "",
     "tensorflow==2.15": "",
@@ -220,6 +221,29 @@ SLOPPY = {
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return Store.open(unpack("1.3", tmp_path_factory.mktemp("store")))
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        (
+            "scikit-learn>=99",
+            "Did you mean py-scikit-learn@99:? Nothing that is installed matches it, but "
+            "py-scikit-learn is installed in version 1.9.0.",
+        ),
+        (
+            "numpy==0.9",
+            "Did you mean py-numpy@0.9? Nothing that is installed matches it, but py-numpy is "
+            "installed in versions 2.5.0, 2.4.6, 1.26.4, 1.26.3, 1.25.1 and others.",
+        ),
+    ],
+)
+def test_a_version_that_is_not_installed_is_not_dropped(
+    typed: str, hint: str, store: Store
+) -> None:
+    with pytest.raises((NoMatch, QuerySyntaxError)) as caught:
+        store.get_each(typed)
+    assert caught.value.hint == hint
 
 
 def test_there_are_many() -> None:
