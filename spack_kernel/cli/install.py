@@ -48,8 +48,8 @@ as with `ipykernel install`."""
 _EPILOG = """\
 examples:
   spack-kernel install --user py-libensemble/j4zmggq
-  spack-kernel install --sys-prefix --name fem --display-name 'FEM' py-petsc4py py-matplotlib
-  spack-kernel install --user --env OMP_NUM_THREADS=4 --env 'DATA=${HOME}/data' py-numpy/abc1234
+  spack-kernel install --user --name fem py-petsc4py py-matplotlib
+  spack-kernel install --user --env 'DATA=${HOME}/data' py-numpy/abc1234
   spack-kernel install --user --companion 'py-ipykernel@6' py-scipy
   spack-kernel install --user --kernel ir my-bundle/abc1234
   spack-kernel install --user --environment science

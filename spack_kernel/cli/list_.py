@@ -52,7 +52,7 @@ examples:
   spack-kernel list -Lvp py-numpy            full hashes, variants and prefixes
   spack-kernel list --start-date '2 weeks ago'
   spack-kernel list --format '{name}{@version}{/hash:7} {prefix}'
-  spack-kernel list --json | jq -r '.[] | select(.python | startswith("3.12")) | .hash'"""
+  spack-kernel list --json | jq -r '.[] | select(.explicit) | .hash'"""
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:

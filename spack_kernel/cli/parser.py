@@ -51,6 +51,28 @@ typical use:
 `spack-kernel COMMAND --help` shows examples for each command."""
 
 
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Fits descriptions to the terminal: paragraphs are filled, and examples stay as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        import textwrap
+
+        paragraphs = []
+        for paragraph in text.strip("\n").split("\n\n"):
+            if "\n  " in f"\n{paragraph}":
+                lines = [_example(line, width) for line in paragraph.splitlines()]
+                paragraphs.append("\n".join(lines))
+            else:
+                paragraphs.append(textwrap.fill(" ".join(paragraph.split()), width))
+        return textwrap.indent("\n\n".join(paragraphs), indent)
+
+
+def _example(line: str, width: int) -> str:
+    """Return a line of examples; if it is too long, what it says of the command comes below."""
+    parts = re.fullmatch(r"(\s*\S.*?)\s{2,}(\S.*)", line)
+    return line if parts is None or len(line) <= width else f"{parts[1]}\n      {parts[2]}"
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose error messages also show what to type.
 
@@ -63,7 +85,7 @@ class Parser(argparse.ArgumentParser):
     has_command = False
 
     def __init__(self, **options: Any) -> None:
-        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        options.setdefault("formatter_class", HelpFormatter)
         options.setdefault("allow_abbrev", False)
         super().__init__(**options)
 
