@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from spack_kernel.kernels.plan import KernelPlan
     from spack_kernel.kernels.request import KernelRequest
     from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
@@ -107,7 +108,7 @@ def _start(args: argparse.Namespace, request: KernelRequest) -> Launch:
     specs = _from_notebook(store) if request.from_notebook else ()
     plan = plan_of(get_source(args, store, request, specs=specs), request)
     environment = plan.environment(os.environ, env=request.env)
-    plan.refuse_other_python(command[0])
+    _refuse_other_python(plan, command[0])
     command, python = plan.command(command), plan.interpreter
     if kernel and python is not None:
         index = request.import_index
@@ -116,6 +117,26 @@ def _start(args: argparse.Namespace, request: KernelRequest) -> Launch:
     lasting = not plan.modules and store.config is None and not store.left_out
     composition = plan.composition() if lasting else None
     return Launch(command, environment, request.env, python.path if python else "", composition)
+
+
+def _refuse_other_python(plan: KernelPlan, command: str) -> None:
+    """Raise an error if a command names another version than that of the plan's Python.
+
+    `KernelPlan.command` replaces any Python, as a kernel.json needs it; a user who types
+    ``python3.12`` means that one.
+    """
+    from spack_kernel.kernels.errors import InterpreterError
+    from spack_kernel.kernels.plan import is_python
+
+    version = command.rpartition("/")[2].removeprefix("python")
+    python = plan.interpreter
+    if python is None or not is_python(command) or not version:
+        return
+    if not f"{python.version}.".startswith(f"{version}."):
+        raise InterpreterError(
+            f"`{command}` is not the Python of {plan.specs[0].label}, which is {python.version}",
+            hint="Write `python` for that one, or choose a spec for another Python.",
+        )
 
 
 def _from_notebook(store: Store) -> Sequence[Spec]:

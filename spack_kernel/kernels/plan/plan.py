@@ -151,25 +151,6 @@ class KernelPlan:
             command[0] = self.interpreter.path
         return command
 
-    def refuse_other_python(self, command: str) -> None:
-        """Raise an `InterpreterError` if a command names a version that the Python has not.
-
-        Parameters
-        ----------
-        command : str
-            The name of a program: ``python3.12`` is refused for a Python 3.11.
-        """
-        version = command.rpartition("/")[2].removeprefix("python")
-        python = self.interpreter
-        if python is None or not is_python(command) or not version:
-            return
-        if f"{python.version}.".startswith(f"{version}."):
-            return
-        raise InterpreterError(
-            f"`{command}` is not the Python of {self.specs[0].label}, which is {python.version}",
-            hint="Write `python` for that one, or choose a spec for another Python.",
-        )
-
     def environment(
         self,
         base: Mapping[str, str],
