@@ -57,7 +57,7 @@ def locked_roots(path: Path, name: str) -> tuple[LockedRoot, ...]:
 def locked_specs(path: Path, name: str) -> dict[str, Spec]:
     """Return every spec in the lock file of an environment by its DAG hash.
 
-    Parameters and errors are those of `locked_roots`.
+    A spec that is malformed is left out. Parameters and errors are those of `locked_roots`.
     """
     with _reading(path / LOCK_FILE):
         content = _read(path, name)
@@ -65,7 +65,10 @@ def locked_specs(path: Path, name: str) -> dict[str, Spec]:
         hashes = {key: _dag_hash(key, node) for key, node in nodes.items()}
         specs = {}
         for key, node in nodes.items():
-            spec = Spec.from_node(hashes[key], node, installed=False)
+            try:
+                spec = Spec.from_node(hashes[key], node, installed=False)
+            except ValueError:
+                continue
             edges = tuple(
                 msgspec.structs.replace(edge, hash=hashes.get(edge.hash, edge.hash))
                 for edge in spec.dependencies

@@ -187,7 +187,10 @@ def test_roots_that_are_gone(store: Store, roots: list[Spec], tmp_path: Path) ->
         environment_source(store, str(directory))
     assert caught.value.summary.endswith("1 of the 2 roots of the environment "
                                          f"{directory} is not installed")  # fmt: skip
-    assert caught.value.details == ("  gone@1/zzzzzzz for 'py-pyyaml'",)
+    assert caught.value.details == (
+        "  gone@1/zzzzzzz for 'py-pyyaml'",
+        f"  in {store.root}",
+    )
 
 
 def test_a_change_is_noticed(store: Store, roots: list[Spec], tmp_path: Path) -> None:
