@@ -66,7 +66,7 @@ class Console:
     @property
     def width(self) -> int | None:
         """How many characters a line of the terminal has; None if this is not a terminal."""
-        return shutil.get_terminal_size().columns if self.out.isatty() else None
+        return _width(self.out)
 
     def style(self, kind: str, text: str, stream: TextIO | None = None) -> str:
         """Return `text` in the style of `kind`, or unchanged if colours are off."""
@@ -128,7 +128,7 @@ class Console:
 
     def replace_line(self, text: str) -> None:
         """Write `text` over the last line of the terminal, cut to its width; "" clears it."""
-        width = shutil.get_terminal_size().columns - 1
+        width = (_width(self.err) or 1) - 1
         self.err.write(f"\r\033[K{self._shown(text[:width])}")
         self.err.flush()
 
@@ -162,10 +162,10 @@ class Console:
         """Yield lines that fit the terminal; a query and the line that points at it stay whole."""
         import textwrap
 
-        width = shutil.get_terminal_size().columns if self.err.isatty() else 0
+        width = _width(self.err)
         for number, line in enumerate(details):
-            fits = not width or len(line) <= width
-            if fits or any(map(_is_pointer, details[number : number + 2])):
+            is_query = any(map(_is_pointer, details[number : number + 2]))
+            if width is None or len(line) <= width or is_query:
                 yield line
                 continue
             indent = " " * (len(line) - len(line.lstrip()) + 4)
@@ -176,6 +176,10 @@ class Console:
                 break_long_words=False,
                 break_on_hyphens=False,
             )
+
+
+def _width(stream: TextIO) -> int | None:
+    return shutil.get_terminal_size().columns if stream.isatty() else None
 
 
 def _is_pointer(line: str) -> bool:

@@ -11,14 +11,15 @@ from .options import (
     add_json_option,
     add_query_argument,
     add_store_option,
+    hinting_at_other_meanings,
     open_store,
-    other_meaning,
     query_text,
 )
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from spack_kernel.kernels.candidates import Candidate
     from spack_kernel.spack.database import Database
@@ -280,20 +281,13 @@ def _tell_environments(store: Store, console: Console) -> None:
 
 def _select(store: Store, args: argparse.Namespace) -> list[Spec]:
     """Return the installed specs that the arguments select, in the order of `spack find`."""
-    from spack_kernel.spack.errors import QuerySyntaxError
-
     states = _states(args)
     installed = True if states == {"installed"} else None
-    try:
+    with hinting_at_other_meanings(args.query):
         selections = store.select(query_text(args.query), installed=installed)
-    except QuerySyntaxError as error:
-        error.hint = other_meaning(args.query) or error.hint
-        raise
-    found = {spec.hash: spec for selected in selections for spec in selected.specs}
-    if args.query and not found:
-        nothing = store.no_match(next(each for each in selections if not each.specs))
-        nothing.hint = other_meaning(args.query) or nothing.hint
-        raise nothing
+        found = {spec.hash: spec for selected in selections for spec in selected.specs}
+        if args.query and not found:
+            raise store.no_match(next(each for each in selections if not each.specs))
     for selection in selections if found else ():
         if not (selection.specs or selection.unknown or selection.query is None):
             nothing = store.no_match(selection)
@@ -333,7 +327,7 @@ def _in_states(specs: Iterable[Spec], states: set[str]) -> Iterable[Spec]:
 
 
 def _installed_as(specs: list[Spec], store: Store, args: argparse.Namespace) -> list[Spec]:
-    """Return the specs that were installed at the dates and in the tree that are asked for."""
+    """Filter specs by origin, install date and install tree, as the arguments require."""
     if args.external:
         specs = [spec for spec in specs if spec.external is not None]
     if args.start_date is not None:
@@ -348,21 +342,24 @@ def _installed_as(specs: list[Spec], store: Store, args: argparse.Namespace) -> 
 
 def _trees(store: Store, args: argparse.Namespace) -> Sequence[Database]:
     """Return the databases that ``--install-tree`` names."""
+    from spack_kernel.spack.store import upstream_trees
+
     local, *upstreams = store.databases
     wanted: str = args.install_tree
     if wanted == "local":
         return [local]
     if wanted == "upstream":
         return upstreams
-    configured = store.config.section("upstreams") if store.config else None
-    named = configured.get(wanted) if isinstance(configured, dict) else None
-    tree = named.get("install_tree") if isinstance(named, dict) else wanted
-    path = os.path.realpath(os.path.expanduser(str(tree)))  # noqa: PTH111 - as the shell
+    named: dict[str, Path] = {}
+    if store.config is not None:
+        trees = upstream_trees(store.config)
+        named = dict(zip(store.config.section("upstreams") or (), trees, strict=True))
+    path = os.path.realpath(os.path.expanduser(named.get(wanted, wanted)))  # noqa: PTH111
     found = [base for base in store.databases if os.path.realpath(base.root) == path]
     if not found:
-        trees = ", ".join(str(base.root) for base in store.databases)
+        known = ", ".join(str(base.root) for base in store.databases)
         args.parser.error(
-            f"argument --install-tree: {wanted!r} is not an install tree of this store: {trees}"
+            f"argument --install-tree: {wanted!r} is not an install tree of this store: {known}"
         )
     return found
 

@@ -45,13 +45,15 @@ def print_table(
     if not candidates:
         return
     rows = _Rows(candidates, store, args)
-    table = [row for candidate in candidates for row in rows.of(candidate)]
+    rows_of = {candidate.spec.hash: [*rows.of(candidate)] for candidate in candidates}
+    table = itertools.chain.from_iterable(rows_of.values())
     lead = "     " if args.install_status else ""
     width = console.width - len(lead) if console.width else None
-    below = [_PREFIX] * args.paths
-    columns = [*range(_DIFFERENCE), *([_DIFFERENCE] if rows.differences else []), *below]
+    columns = [*range(_DIFFERENCE), *([_DIFFERENCE] if rows.differences else [])]
+    columns += [_PREFIX] * args.paths
+    lines = [_TITLES, *table]
     while True:
-        cells = [[row[column] for column in columns] for row in [_TITLES, *table]]
+        cells = [[row[column] for column in columns] for row in lines]
         can_fold = [n for n, column in enumerate(columns) if column in (_IPYKERNEL, _DIFFERENCE)]
         widths = column_widths(cells, width, can_fold + ([_SPEC] if rows.is_long else []))
         if width is None or total_width(widths) <= width or columns[-1] < _IPYKERNEL:
@@ -68,7 +70,7 @@ def print_table(
             console.print(console.style("dim", lead + line(cells[0], widths)))
         for candidate in members:
             mark = f"{MARKS[install_status(store, candidate.spec.hash)]}  "
-            for row in rows.of(candidate):
+            for row in rows_of[candidate.spec.hash]:
                 for cut in folded([row[column] for column in columns], widths):
                     cut[_SPEC] = _painted(candidate.spec, cut[_SPEC], console)
                     before = (mark if cut[_HASH].strip() else lead) * bool(lead)
@@ -156,7 +158,7 @@ class _Rows:
 def _add_stores(differences: dict[str, str], store: Store) -> None:
     """Add to each difference the install tree of the spec, where several trees have such specs."""
     for dag_hash in differences:
-        tree = next(base.root for base in store.databases if dag_hash in base)
+        tree = store.tree_of(dag_hash)
         differences[dag_hash] = f"{differences[dag_hash]}  in {tree}".strip()
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from spack_kernel import STORE_VARIABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from spack_kernel.kernels.request import Field
     from spack_kernel.spack.spec import Spec
@@ -224,16 +224,23 @@ def get_specs(store: Store, words: Sequence[str]) -> list[Spec]:
     QuerySyntaxError, NoMatch, Ambiguous
         When a query does not parse, or does not match exactly one installed spec.
     """
+    with hinting_at_other_meanings(words):
+        return store.get_each(query_text(words))
+
+
+@contextlib.contextmanager
+def hinting_at_other_meanings(words: Sequence[str]) -> Iterator[None]:
+    """Give an error of a query the hint that a word is a directory or a kernel, if one is."""
     from spack_kernel.spack.errors import NoMatch, QuerySyntaxError
 
     try:
-        return store.get_each(query_text(words))
+        yield
     except (NoMatch, QuerySyntaxError) as error:
-        error.hint = other_meaning(words) or error.hint
+        error.hint = _other_meaning(words) or error.hint
         raise
 
 
-def other_meaning(words: Sequence[str]) -> str:
+def _other_meaning(words: Sequence[str]) -> str:
     """Return a hint if one of the words of a query is a directory or the name of a kernel."""
     for word in words:
         if word[:1] in "./~" or "/" in word:

@@ -10,7 +10,6 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .foreign import hint_for
 from .options import add_output_options, add_store_option
 
 if TYPE_CHECKING:
@@ -99,6 +98,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print what is wrong with the arguments and exit with the usage status."""
+        from .foreign import hint_for
+
         hint = f"`{self.prog} --help` shows examples."
         stray = message.partition("unrecognized arguments: ")[2].split()
         command = self.prog.rpartition(" ")[2]

@@ -132,12 +132,12 @@ def run(args: argparse.Namespace) -> int:
         plan = installed_plan(installed)
         warn_if_changed(plan, args.console)
     else:
-        if args.tree and (specs or (args.environment and not args.view)):
-            # The records are enough for the tree; the installed files do not matter.
-            if specs:
-                show_tree(store, specs, deptypes, args)
-            else:
-                show_environment_tree(args, store, deptypes)
+        # The records are enough for the tree; the installed files do not matter.
+        if args.tree and specs:
+            show_tree(store, specs, deptypes, args)
+            return 0
+        if args.tree and args.environment and not args.view:
+            show_environment_tree(args, store, deptypes)
             return 0
         plan = _plan(args, store, specs)
     env = installed_traits(installed).all_env() if installed is not None else variables(args)

@@ -31,19 +31,16 @@ def spec_facts(spec: Spec, store: Store, python: Spec | None = None) -> dict[str
         ``spack_variants``, ``spack_compiler``, ``spack_target``, ``spack_python`` (its version)
         and ``spack_store`` (the install tree).
     """
-    from spack_kernel.spack.output import SpecFormat
+    from spack_kernel.spack.output import format_compilers, format_variants
 
-    text = SpecFormat("{variants}").format(spec, store)
-    compilers = SpecFormat("{compilers}").format(spec, store)
-    tree = next((base.root for base in store.databases if spec.hash in base), store.root)
     facts = {
         "spack_package": spec.name,
         "spack_version": str(spec.version),
         "spack_hash": spec.hash,
-        "spack_variants": text,
-        "spack_compiler": compilers,
+        "spack_variants": format_variants(spec.variants).strip(),
+        "spack_compiler": format_compilers(spec, store),
         "spack_target": spec.arch.target,
         "spack_python": str(python.version) if python is not None else "",
-        "spack_store": str(tree),
+        "spack_store": store.tree_of(spec.hash),
     }
     return {name: value for name, value in facts.items() if value}

@@ -73,6 +73,11 @@ class View:
     groups: tuple[str, ...] | None = None
 
 
+def option_of(name: str, path: str) -> str:
+    """Return the option of `spack` that selects an environment: ``-e NAME`` or ``-D DIRECTORY``."""
+    return f"-D {path}" if name == path else f"-e {name}"
+
+
 class FrozenEnvironment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A Spack environment as it was resolved once.
 
@@ -105,7 +110,7 @@ class FrozenEnvironment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     @property
     def option(self) -> str:
         """The option of `spack` that selects it: ``-e NAME`` or ``-D DIRECTORY``."""
-        return f"-D {self.path}" if self.name == self.path else f"-e {self.name}"
+        return option_of(self.name, self.path)
 
     def specs(self, store: Store) -> tuple[Spec, ...]:
         """Return the installed roots, each once, in order.

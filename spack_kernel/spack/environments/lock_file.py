@@ -18,7 +18,7 @@ from spack_kernel.spack.spec.spec import Spec
 from spack_kernel.spack.system import file_checks
 
 from .errors import EnvironmentNotReady
-from .frozen import LockedRoot
+from .frozen import LockedRoot, option_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -62,7 +62,7 @@ def locked_specs(path: Path, name: str) -> dict[str, Spec]:
     with _reading(path / LOCK_FILE):
         content = _read(path, name)
         nodes = _nodes_of(content)
-        hashes = {key: _dag_hash(key, node) for key, node in nodes.items()}
+        hashes = {key: _identity(key, node)[1] for key, node in nodes.items()}
         specs = {}
         for key, node in nodes.items():
             try:
@@ -85,11 +85,14 @@ def _nodes_of(content: Mapping[str, Any]) -> dict[str, Any]:
     return nodes
 
 
-def _dag_hash(key: str, node: Mapping[str, Any]) -> str:
-    """Return the DAG hash of a node; up to format 3, its key is another hash."""
+def _identity(key: str, node: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the label of a node, and its DAG hash; up to format 3, its key is another hash."""
     if "name" not in node and len(node) == 1:  # format 1 and 2: {name: node}
-        (node,) = node.values()
-    return str(node.get("hash", key))
+        ((name, node),) = node.items()
+    else:
+        name = node.get("name", "unknown")
+    dag_hash = str(node.get("hash", key))
+    return f"{name}@{node.get('version', '')}/{dag_hash[:7]}", dag_hash
 
 
 def _read(path: Path, name: str) -> dict[str, Any]:
@@ -98,7 +101,7 @@ def _read(path: Path, name: str) -> dict[str, Any]:
     try:
         content = json.loads(file_checks.read_regular(lock, MAX_LOCK_FILE_SIZE))
     except FileNotFoundError:
-        option = f"-D {path}" if name == str(path) else f"-e {name}"
+        option = option_of(name, str(path))
         raise EnvironmentNotReady(
             f"the environment {name} was never concretized: it has no {LOCK_FILE}",
             hint=f"Run `spack {option} concretize`, then `spack {option} install`.",
@@ -141,15 +144,7 @@ def _what(error: Exception) -> str:
 def _roots_of(content: Mapping[str, Any]) -> Iterator[LockedRoot]:
     nodes = content.get("concrete_specs") or {}
     for root in content["roots"]:
-        # Up to format 3, the key of a spec is a hash other than its DAG hash.
-        key = root["hash"]
-        node = nodes.get(key, {})
-        if "name" not in node and len(node) == 1:  # format 1 and 2: {name: node}
-            ((name, node),) = node.items()
-        else:
-            name = node.get("name", "unknown")
-        dag_hash = str(node.get("hash", key))
-        label = f"{name}@{node.get('version', '')}/{dag_hash[:7]}"
+        label, dag_hash = _identity(root["hash"], nodes.get(root["hash"], {}))
         yield LockedRoot(root["spec"], dag_hash, label, root.get("group", "default"))
     for included in (content.get("include_concrete") or {}).values():
         yield from _roots_of({"concrete_specs": nodes, **included})

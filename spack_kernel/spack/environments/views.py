@@ -34,8 +34,8 @@ DEFAULT_VIEW_PATH = Path(".spack-env", "view")
 # Characters that Spack does not use in the names of directories that it creates.
 _IMPOLITE = re.compile(r"[^A-Za-z0-9_+.-]")
 
-# Packages that are projected as the one they extend, by the prefix of their names. What extends
-# Python is told by other facts.
+# Packages that a view projects like the package they extend, by name prefix. For Python,
+# `extends_python` decides instead.
 _EXTENDEES = {"r-": "r", "perl-": "perl", "lua-": "lua", "ruby-": "ruby", "octave-": "octave"}
 
 

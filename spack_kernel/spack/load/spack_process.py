@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spack_kernel.spack.config.path_variables import Substitution
 from spack_kernel.spack.errors import SpackKernelError
 from spack_kernel.spack.system.ownership import run_as
 from spack_kernel.spack.system.processes import run
@@ -73,8 +74,7 @@ def find_spack(store: Store) -> Path | None:
 
 def user_cache_path() -> Path:
     """Return the directory in which Spack caches what it fetches for this user."""
-    named = os.environ.get("SPACK_USER_CACHE_PATH")
-    return Path(named) if named else Path(os.path.expanduser("~/.spack"))  # noqa: PTH111 - no HOME
+    return Substitution(Path("/"), os.environ, has_root=False).user_cache_path
 
 
 def run_script(

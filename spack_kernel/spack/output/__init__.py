@@ -17,13 +17,13 @@ if TYPE_CHECKING:
         dependency_tree as dependency_tree,
         install_status as install_status,
     )
-    from .values import format_compilers as format_compilers
+    from .values import format_compilers as format_compilers, format_variants as format_variants
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "format": "DISPLAY_FORMAT FormatSyntaxError SpecFormat",
         "tree": "MARKS TreeNode dependency_tree install_status",
-        "values": "format_compilers",
+        "values": "format_compilers format_variants",
     },
 )

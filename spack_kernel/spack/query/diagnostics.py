@@ -15,7 +15,7 @@ from spack_kernel.spack.spec.version_ranges import ANY_VERSION
 from .abstract_spec import AbstractSpec
 from .candidate_table import candidate_table, differences, short_hashes
 from .matcher import Matcher
-from .suggestions import package_of_import
+from .suggestions import package_form, package_of_import
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -381,12 +381,7 @@ def _what_to_type(query: AbstractSpec, providers: Providers) -> str:
         return f"{query.name} is a module of {package}: `spack install {package}`, {instead}"
     if providers.knows(query.name) and _PACKAGE_NAME.fullmatch(query.name):
         return f"Install it with `spack install {query}`, {instead}"
-    return f"Search for the package with `spack list {_searchable(query.name)}`, {instead}"
-
-
-def _searchable(name: str) -> str:
-    """Return a name in the form of package names."""
-    return re.sub(r"[_.]", "-", name.lower())
+    return f"Search for the package with `spack list {package_form(query.name)}`, {instead}"
 
 
 def _or(values: Sequence[str]) -> str:

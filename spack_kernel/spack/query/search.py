@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from spack_kernel._log import debugger
@@ -52,17 +53,16 @@ def select(
     QuerySyntaxError
         When `text` does not parse.
     """
-    try:
+    with _suggesting(index, text):
         queries = parse_queries(text, index.dialect)
-        if "==" in text:
-            _refuse_pip_version(index, text, queries)
-    except QuerySyntaxError as error:
-        raise _with_suggestion(index, error, text) from None
+        _refuse_pip_version(index, text, queries)
     return _selections(index, text, queries, installed, providers)
 
 
 def _refuse_pip_version(index: StoreIndex, text: str, queries: Sequence[AbstractSpec]) -> None:
     """Raise an error for ``name==1.2``: to Spack a variant, which matches every spec."""
+    if "==" not in text:
+        return
     from . import suggestions
 
     word = suggestions.pip_version(queries, index.chain)
@@ -73,12 +73,14 @@ def _refuse_pip_version(index: StoreIndex, text: str, queries: Sequence[Abstract
         )
 
 
-def _with_suggestion(index: StoreIndex, error: QuerySyntaxError, text: str) -> QuerySyntaxError:
-    """Return `error`, with the query that was probably meant as its hint if there is one."""
-    meant = suggested(index, text)
-    if meant:
-        error.hint = meant
-    return error
+@contextlib.contextmanager
+def _suggesting(index: StoreIndex, text: str) -> Iterator[None]:
+    """Give a syntax error the query that was probably meant as its hint, if there is one."""
+    try:
+        yield
+    except QuerySyntaxError as error:
+        error.hint = suggested(index, text) or error.hint
+        raise
 
 
 def suggested(index: StoreIndex, text: str, providers: Providers | None = None) -> str:
@@ -161,12 +163,9 @@ def get_spec(index: StoreIndex, text: str, *, providers: Providers | None = None
 
     Errors are those of `get_specs`. If there is no query or several, this is a QuerySyntaxError.
     """
-    try:
+    with _suggesting(index, text):
         query = parse_query(text, index.dialect)
-        if "==" in text:
-            _refuse_pip_version(index, text, [query])
-    except QuerySyntaxError as error:
-        raise _with_suggestion(index, error, text) from None
+        _refuse_pip_version(index, text, [query])
     (selection,) = _selections(index, text, [query], True, providers)
     return _the_one(index, selection, providers)
 

@@ -100,12 +100,14 @@ def suggestion(chain: Chain, text: str, matches: Callable[[str], object]) -> str
         if candidate == text:
             continue
         with contextlib.suppress(SpackKernelError):
-            if matches(candidate) and candidate == whole:
+            if not matches(candidate):
+                continue
+            if candidate == whole:
                 return f"Did you mean {candidate}?"
-            if matches(candidate):
-                return f"Did you mean {whole}? Nothing that is installed matches it, but " + (
-                    f"{candidate} is installed{guess.versions(candidate)}."
-                )
+            return (
+                f"Did you mean {whole}? Nothing that is installed matches it, but "
+                f"{candidate} is installed{guess.versions(candidate)}."
+            )
     return ""
 
 
@@ -115,6 +117,11 @@ def package_of_import(name: str) -> str:
     Empty if the name is not known to differ.
     """
     return _import_names().get(name, "")
+
+
+def package_form(name: str) -> str:
+    """Return a name in the form of package names: ``scikit-learn`` of ``Scikit_Learn``."""
+    return re.sub(r"[_.]", "-", name.lower())
 
 
 @functools.cache
@@ -130,6 +137,7 @@ def pip_version(queries: Iterable[AbstractSpec], chain: Chain) -> str:
     Spack reads it as a variant that applies to all dependencies, and such a variant matches every
     spec that lacks it.
     """
+    guess = _Guess(chain)
     for query in queries:
         for node in query.walk():
             for name, variant in node.variants.items():
@@ -137,7 +145,7 @@ def pip_version(queries: Iterable[AbstractSpec], chain: Chain) -> str:
                 is_version = any(value.lstrip("=v")[:1].isdigit() for value in values)
                 if not variant.propagate or not is_version:
                     continue
-                if query.name is not None and not _Guess(chain).packages(name):
+                if query.name is not None and not guess.packages(name):
                     continue
                 if not any(values & _values(spec, name) for spec in chain):
                     return str(variant)
@@ -172,7 +180,7 @@ class _Guess:
         for pieces in rewritten:
             whole = "".join(pieces)
             root = pieces[0] if pieces else ""
-            if not spaced.startswith(root):  # else this would only drop what was asked for
+            if not spaced.startswith(root):  # dropping the constraints alone is not a correction
                 yield root, whole
                 yield root.partition(" ")[0], whole
                 yield root.partition("@")[0], whole
@@ -285,7 +293,7 @@ class _Guess:
 
     def packages(self, name: str, *, is_compiler: bool = False) -> list[str]:
         """Return recorded packages that `name` may mean, the most likely first."""
-        plain = re.sub(r"[_.]", "-", name.lower())
+        plain = package_form(name)
         names = [name, plain, package_of_import(name), package_of_import(name.lower())]
         names.append(package_of_import(name.partition(".")[0]))
         names += [f"{prefix}-{plain}" for prefix in ("py", "r", "perl", "lua")]

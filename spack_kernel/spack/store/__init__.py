@@ -6,6 +6,7 @@ from spack_kernel._lazy import attach
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .install_tree import upstream_trees as upstream_trees
     from .planned_store import PlannedStore as PlannedStore
     from .store import Store as Store
     from .store_cache import StoreCache as StoreCache
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "install_tree": "upstream_trees",
         "planned_store": "PlannedStore",
         "store": "Store",
         "store_cache": "StoreCache",

@@ -360,6 +360,10 @@ class Store:
         """Return the DAG hashes that are recorded as not installed, without deprecated ones."""
         return self._chain.absent()
 
+    def tree_of(self, dag_hash: str) -> str:
+        """Return the install tree of the first database that records a DAG hash; else the root."""
+        return next((str(base.root) for base in self.databases if dag_hash in base), self.root)
+
     def __contains__(self, dag_hash: object) -> bool:
         """Return whether a DAG hash is recorded, installed or not."""
         return dag_hash in self._chain
