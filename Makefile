@@ -1,4 +1,5 @@
 # make demo           everything once, without Spack: a store, a kernel, a notebook with a plot
+# make labextension   the JupyterLab extension, into labextension/built; needs Node.js
 # make test           the checkers and the test suite, without the slow tests; COVERAGE=1 also
 #                     measures which lines run, which takes twice as long
 # make test-unit      the tests that start no process
@@ -19,7 +20,7 @@ LOWEST := tests/spack tests/kernels tests/jupyter/provisioner/test_provisioner.p
 	tests/jupyter/kernelspecs tests/jupyter/discovery/test_offers.py tests/jupyter/test_server.py
 BIN := .venv/bin
 
-.PHONY: demo test test-unit test-slow test-browser test-pythons test-lowest docs release clean
+.PHONY: demo labextension test test-unit test-slow test-browser test-pythons test-lowest docs release clean
 .DELETE_ON_ERROR:
 
 demo: .venv/demo
@@ -29,7 +30,11 @@ demo: .venv/demo
 # Two workers; the tests of a file share servers and stores, and stay on one of them.
 PYTEST := pytest --numprocesses $(WORKERS) --dist loadfile
 
-test: .venv/test
+labextension:
+	$(PYTHON) labextension/build.py
+
+test: .venv/test labextension
+	npm --prefix labextension run --silent check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -42,13 +47,13 @@ else
 	$(BIN)/coverage report
 endif
 
-test-unit: .venv/test
+test-unit: .venv/test labextension
 	$(BIN)/python -m $(PYTEST) -m unit
 
 test-slow: .venv/test
 	$(BIN)/python -m $(PYTEST) -m 'slow and not soak'
 
-test-browser: .venv/test
+test-browser: .venv/test labextension
 	$(BIN)/python -m $(PYTEST) tests/browser
 
 test-pythons:
@@ -69,11 +74,17 @@ docs: .venv/docs
 	$(BIN)/mkdocs build --strict
 
 clean:
-	rm -rf .venv demo-store quickstart-output site dist
+	rm -rf .venv demo-store quickstart-output site dist labextension/built labextension/lib labextension/node_modules
 
 .venv/pyvenv.cfg:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 10) <= v <= (3, 15) or sys.exit(f"Python 3.10 to 3.15 is needed, $(PYTHON) is {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
+
+# The JupyterLab of the tests uses the extension where it is built.
+.venv/test: .venv/labextension
+.venv/labextension: .venv/pyvenv.cfg
+	$(PYTHON) labextension/build.py --into .venv
+	touch $@
 
 .venv/demo .venv/test .venv/docs .venv/release: .venv/%: .venv/pyvenv.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'

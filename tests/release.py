@@ -21,7 +21,14 @@ DATA = (
     "spack_kernel/demo/pins.txt",
     "spack_kernel/jupyter/kernelspecs/resources/logo-svg.svg",
     "spack_kernel/jupyter/kernelspecs/resources/logo-64x64.png",
+    "spack_kernel/jupyter/server/openapi.json",
     "spack_kernel/py.typed",
+)
+
+#: What the wheel installs outside the package: the two extensions of Jupyter.
+SHARED = (
+    "etc/jupyter/jupyter_server_config.d/spack-kernel.json",
+    "share/jupyter/labextensions/spack-kernel/package.json",
 )
 
 
@@ -68,14 +75,18 @@ def _faults_of(built: list[Path], version: str) -> list[str]:
     tracked = set(_git("ls-files").split("\n"))
     modules = {name for name in tracked if name.startswith("spack_kernel/")}
     with zipfile.ZipFile(wheel) as archive:
-        inside = {name for name in archive.namelist() if ".dist-info/" not in name}
+        everything = {name for name in archive.namelist() if ".dist-info/" not in name}
+    shared = {name.partition(".data/data/")[2] for name in everything} - {""}
+    inside = {name for name in everything if ".data/" not in name}
     with tarfile.open(sdist) as archive:
         sources = {name.partition("/")[2] for name in archive.getnames()}
     faults = [f"the wheel lacks {name}" for name in sorted((modules | set(DATA)) - inside)]
+    faults += [f"the wheel lacks {name}" for name in SHARED if name not in shared]
     faults += [f"the wheel has {name}, which is not tracked" for name in sorted(inside - modules)]
     wanted = {name for name in tracked if not name.startswith(".")}
     faults += [f"the source distribution lacks {name}" for name in sorted(wanted - sources)]
-    extra = {name for name in sources - tracked if "." in Path(name).name} - {"PKG-INFO"}
+    made = {name for name in sources if name.startswith("labextension/built/")}
+    extra = {name for name in sources - tracked - made if "." in Path(name).name} - {"PKG-INFO"}
     faults += [
         f"the source distribution has {name}" for name in sorted(extra) if name != ".gitignore"
     ]

@@ -12,7 +12,7 @@ from .options import given_stores
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
 _DESCRIPTION = """\
 Print shell code that completes this command: its options, the names, versions and hashes of
@@ -95,31 +95,21 @@ def complete() -> None:
 
 
 def complete_query(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[str]:
-    """Return the queries that complete `prefix`: names, or the versions or hashes of a name."""
+    """Return the queries that complete `prefix`: names, versions, variants, values or hashes."""
+    from spack_kernel.kernels.picker import complete as complete_text
     from spack_kernel.spack import Store
 
     given = given_stores(parsed_args)
     # The user is still typing the line, so there is no place to show an error.
     try:
         store = Store.open_all(given) if given else Store.discover()
+        found = complete_text(store, prefix)
     except Exception:
         return []
-    sigil = prefix[:1] if prefix.startswith(_SIGILS) else ""
-    text = prefix[len(sigil) :]
-    name, separator, rest = _split(text)
-    if not separator:
-        names = store.names()
-        found = [other for other in names if other.startswith(name)]
-        # Users know Python packages by their names in Python.
-        found = found or [other for other in names if other.startswith(f"py-{name}")]
-        return sorted(sigil + other for other in found)
-    specs: Iterable[Any] = store.named(name) if name else store.with_hash_prefix(rest)
-    values = {
-        str(spec.version) if separator == "@" else spec.hash[: max(7, len(rest))]
-        for spec in specs
-        if spec.installed
-    }
-    return sorted(f"{sigil}{name}{separator}{v}" for v in values if v.startswith(rest))
+    words = [prefix[: found.start] + item.text for item in found.items]
+    exact = [word for word in words if word.startswith(prefix)]
+    # Users know Python packages by their names in Python.
+    return sorted(exact or [word for word in words if _fits(word, prefix)])
 
 
 def _fits(completion: str, prefix: str) -> bool:
@@ -138,14 +128,6 @@ def complete_kernel(prefix: str, **_: Any) -> list[str]:
 def complete_kernel_or_query(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[str]:
     """Return the completions for `check`: kernel names, then queries."""
     return [*complete_kernel(prefix), *complete_query(prefix, parsed_args)]
-
-
-def _split(text: str) -> tuple[str, str, str]:
-    """Split a query into name, ``@`` or ``/``, and the rest."""
-    for index, char in enumerate(text):
-        if char in "@/":
-            return text[:index], char, text[index + 1 :]
-    return text, "", ""
 
 
 _COMPLETERS: dict[str, Callable[..., list[str]]] = {

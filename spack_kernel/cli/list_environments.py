@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .tables import column_widths, folded, ipykernel_dict, ipykernel_text, line
+from .tables import column_widths, folded, ipykernel_text, line
 
 if TYPE_CHECKING:
     from spack_kernel.kernels.candidates import EnvironmentCandidate
@@ -25,38 +25,18 @@ def list_environments(store: Store, console: Console) -> None:
     ConfigError
         When the configuration is invalid, or the directory cannot be read.
     """
-    from spack_kernel.kernels.candidates import EnvironmentSurvey
-    from spack_kernel.spack.environments import (
-        EnvironmentNotFound,
-        environment_names,
-        environments_root,
-    )
-    from spack_kernel.spack.errors import ConfigError
+    from spack_kernel.kernels.candidates import environments_of
 
-    if store.config is None:
-        raise EnvironmentNotFound(
-            f"{store.root} is an install tree, which has no Spack environments",
-            hint="Name the root of the Spack instance that manages them, with --store or "
-            "SPACK_ROOT.\nFor an environment in any other directory, use --environment "
-            "./DIRECTORY with `install` or `show`.",
-        )
-    root = environments_root(store.config)
-    try:
-        names = environment_names(store.config)
-    except OSError as error:
-        raise ConfigError(f"cannot read {error.filename}: {error.strerror}") from error
-    survey = EnvironmentSurvey(store)
-    found = [survey.candidate(name) for name in names]
+    root, found = environments_of(store)
     if console.json:
-        console.print_json(
-            [_as_dict(each, str(root / name)) for name, each in zip(names, found, strict=True)]
-        )
+        console.print_json([each.as_dict(str(root / name)) for name, each in found.items()])
         return
+    candidates = [*found.values()]
     if found:
-        _print_table(found, console)
+        _print_table(candidates, console)
     if console.out.isatty() or not found:
         console.out.flush()
-        able = sum(not candidate.why_not for candidate in found)
+        able = sum(not candidate.why_not for candidate in candidates)
         console.note(f"{able} of {len(found)} Spack environments in {root} can be kernels")
         if not found:
             console.note("`spack env create NAME` creates one.")
@@ -96,24 +76,3 @@ def _installed(candidate: EnvironmentCandidate) -> str:
     if not candidate.missing:
         return "yes"
     return f"{count - len(candidate.missing)} of {count}"
-
-
-def _as_dict(candidate: EnvironmentCandidate, directory: str) -> dict[str, Any]:
-    environment, able = candidate.environment, candidate.able
-    python = able[0].python if able else None
-    missing = {root.hash for root in candidate.missing}
-    return {
-        "name": candidate.name,
-        "directory": directory,
-        "roots": [
-            {"query": root.query, "hash": root.hash, "installed": root.hash not in missing}
-            for root in (environment.roots if environment else ())
-        ],
-        "views": {view.name: view.root for view in environment.views.values()}
-        if environment
-        else {},
-        "python": str(python.version) if python else None,
-        "python_hash": python.hash if python else None,
-        "ipykernel": ipykernel_dict(able[0]) if able else None,
-        "why_not": candidate.why_not or None,
-    }

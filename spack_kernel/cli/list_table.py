@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from .tables import column_widths, fold, folded, ipykernel_dict, ipykernel_text, line, total_width
+from .tables import column_widths, fold, folded, ipykernel_text, line, total_width
 
 if TYPE_CHECKING:
     import argparse
@@ -187,7 +187,7 @@ def candidate_dict(
         "compilers": format_compilers(spec, store),
         "python": str(python.version) if python else None,
         "python_hash": python.hash if python else None,
-        "ipykernel": ipykernel_dict(candidate),
+        "ipykernel": candidate.ipykernel_as_dict(),
         "why_not": candidate.why_not or None,
     }
     if with_dependencies:

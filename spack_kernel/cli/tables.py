@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -85,15 +85,3 @@ def ipykernel_text(candidate: Candidate) -> str:
     if candidate.source == "companion" and candidate.ipykernel is not None:
         return f"{version}, companion /{candidate.ipykernel.hash[:7]}"
     return f"{version}, {candidate.source}"
-
-
-def ipykernel_dict(candidate: Candidate) -> dict[str, Any] | None:
-    """Return the ipykernel that a candidate uses as JSON types, or None if there is none."""
-    if candidate.source is None:
-        return None
-    kernel = candidate.ipykernel
-    return {
-        "from": candidate.source,
-        "version": candidate.ipykernel_version or None,
-        "hash": kernel.hash if kernel else None,
-    }

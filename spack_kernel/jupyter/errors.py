@@ -24,6 +24,12 @@ class NotebookError(SpackKernelError):
     code = "notebook"
 
 
+class PickerOffError(SpackKernelError):
+    """A picker that cannot be used in this server."""
+
+    code = "picker-off"
+
+
 class HelperError(SpackKernelError):
     """A helper process that cannot be started, or that ended without an answer."""
 

@@ -33,6 +33,7 @@ The tree; each class is defined where it is raised::
     ├── KernelSilentError, PortTakenError     … a kernel that does not listen, or cannot
     ├── ServerStopsError                      … a start that a server's end has cut short
     ├── EncryptionError, NotebookError        … a connection, a notebook
+    ├── PickerOffError                        … a picker that is switched off
     ├── HelperError, SlowStoreError           … a helper that fails, a store that takes too long
     ├── ImportFailedError                     cli: a module that `check` cannot import
     ├── TimeoutExpiredError                   … a kernel that does not answer in time
@@ -154,6 +155,10 @@ class QuerySyntaxError(SpackKernelError, ValueError):
         self.query = query
         self.position = position
         self.length = length
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the error as JSON types, with ``position`` and ``length``."""
+        return {**super().as_dict(), "position": self.position, "length": self.length}
 
 
 def _one_column(character: str) -> str:

@@ -94,7 +94,7 @@ def test_what_a_query_may_become(run: Runner, golden: Path, demo: Path) -> None:
     args = Namespace(store=[str(golden)])
     store = Store.open(golden)
     assert complete_query("py-petsc", args) == ["py-petsc4py"]
-    assert complete_query("%gc", args) == ["%gcc", "%gcc-runtime"]
+    assert complete_query("%gc", args) == ["%gcc"]
     spec = store.get("/y7ml7zt")
     assert complete_query("/y7ml7zt", args) == ["/y7ml7zt"]
     assert complete_query(f"/{spec.hash[:9]}", args) == [f"/{spec.hash[:9]}"]

@@ -40,6 +40,7 @@ from spack_kernel.jupyter.offers import LIMIT, Offer, OfferFilter
 from spack_kernel.jupyter.pending import forget_failed_starts
 from spack_kernel.kernels.candidates import PACKAGES
 
+from .models import identity, is_of, spec_dict
 from .watch import StoreWatcher
 
 if TYPE_CHECKING:
@@ -179,8 +180,9 @@ class SpackKernelSpecManager(KernelSpecManager):
                 self.log.warning("Error loading kernelspec %r", name, exc_info=True)
                 continue
             specs[name] = {"resource_dir": directory, "spec": spec.to_dict()}
+        installed = {identity(model["spec"]) for model in specs.values()} - {None}
         for name, (offer, _) in self._offered().items():
-            if name not in specs:
+            if name not in specs and identity(offer.content) not in installed:
                 specs[name] = self._model(offer)
         return specs
 
@@ -311,7 +313,7 @@ class SpackKernelSpecManager(KernelSpecManager):
     def _model(self, offer: Offer) -> dict[str, Any]:
         """Return a kernel as ``/api/kernelspecs`` does, so that the server reads no disk."""
         directory = str(logo_directory(offer.images()))
-        model: dict[str, Any] = {"resource_dir": directory, "spec": _spec_dict(offer)}
+        model: dict[str, Any] = {"resource_dir": directory, "spec": spec_dict(offer)}
         base_url = getattr(self.parent, "base_url", None)
         if isinstance(base_url, str):
             names = tuple(offer.logos) or _LOGOS
@@ -368,7 +370,7 @@ class SpackKernelSpecManager(KernelSpecManager):
             )
         for dag_hash, (package, watcher) in found.items():
             for known in offered.values():
-                if _is_of(known.offer, dag_hash, parsed.shipped):
+                if is_of(known.offer, dag_hash, parsed.shipped):
                     return known
             self._offer_also(dag_hash, watcher)
             # Which kernels packages ship is known only after reading the store.
@@ -417,17 +419,3 @@ class _Pin(NamedTuple):
     name: str
     version: str
     hash: str
-
-
-def _is_of(offer: Offer, dag_hash: str, shipped: str) -> bool:
-    """Return whether a kernel belongs to a spec: IPython's, or one that a package ships."""
-    config = offer.content["metadata"]["kernel_provisioner"]["config"]
-    return config.get("hash") == dag_hash and offer.shipped == shipped
-
-
-def _spec_dict(offer: Offer) -> dict[str, Any]:
-    """Return what `KernelSpec.to_dict` would, as a copy that the caller may change."""
-    empty: dict[str, Any] = {"env": {}, "kernel_protocol_version": ""}
-    content = {**empty, **offer.content}
-    content["metadata"] = dict(content["metadata"])
-    return content

@@ -13,10 +13,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .client import ask as ask, close as close, look_through_helper as look_through_helper
     from .messages import (
+        AddKernel as AddKernel,
+        Complete as Complete,
         Diagnose as Diagnose,
         Diagnosis as Diagnosis,
+        ListEnvironments as ListEnvironments,
+        ListKernels as ListKernels,
         Prepare as Prepare,
         Prepared as Prepared,
+        Question as Question,
+        RemoveKernel as RemoveKernel,
+        Search as Search,
+        ShowKernel as ShowKernel,
         Survey as Survey,
         Surveyed as Surveyed,
     )
@@ -25,6 +33,9 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "client": "ask close look_through_helper",
-        "messages": "Diagnose Diagnosis Prepare Prepared Survey Surveyed",
+        "messages": (
+            "AddKernel Complete Diagnose Diagnosis ListEnvironments ListKernels Prepare Prepared "
+            "Question RemoveKernel Search ShowKernel Survey Surveyed"
+        ),
     },
 )

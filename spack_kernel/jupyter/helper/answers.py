@@ -17,12 +17,15 @@ from spack_kernel.kernels.planner import Planner, refuse_contradiction
 from spack_kernel.kernels.sources import SETTINGS
 from spack_kernel.spack.errors import SpackKernelError
 
-from .messages import Diagnose, Diagnosis, Prepare, Prepared, Survey, Surveyed
+from . import picker_answers
+from .messages import Diagnose, Diagnosis, Prepare, Prepared, Survey, Surveyed, Told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from spack_kernel.kernels.plan import KernelPlan
+
+    from .messages import Answer, Question
 
 #: Niceness added for reading a store, as for nice(1): kernels that start have priority.
 _NICENESS = 5
@@ -30,14 +33,12 @@ _NICENESS = 5
 _planner = Planner()
 
 
-def answer(
-    question: Prepare | Diagnose | Survey, warned: Sequence[str]
-) -> tuple[Prepared | Diagnosis | Surveyed, bytes]:
+def answer(question: Question, warned: Sequence[str]) -> tuple[Answer, bytes]:
     """Return the answer to a question, and the data that belongs to it.
 
     Parameters
     ----------
-    question : Prepare, Diagnose or Survey
+    question : Question
         The question.
     warned : sequence of str
         The warnings of this thread, which grow while it answers.
@@ -51,7 +52,9 @@ def answer(
         return _survey(question, warned)
     if isinstance(question, Diagnose):
         return _diagnose(question), b""
-    return prepare(question), b""
+    if isinstance(question, Prepare):
+        return prepare(question), b""
+    return Told(), picker_answers.answer(question, _planner)
 
 
 def prepare(question: Prepare) -> Prepared:

@@ -23,13 +23,12 @@ from spack_kernel.spack.errors import SpackKernelError
 
 from .handle import HelperProcess
 from .messages import (
-    Diagnose,
-    Diagnosis,
+    Answer,
     Failed,
     Hello,
     Message,
-    Prepare,
     Prepared,
+    Question,
     Survey,
     Surveyed,
     frame_of,
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
     from spack_kernel.jupyter.offers import OfferFilter
     from spack_kernel.spack.system.file_checks import Check
 
-    Answer = Prepared | Diagnosis | Surveyed
     _Key = tuple[tuple[str, ...], int]
 
 _log = logging.getLogger(__name__)
@@ -64,16 +62,14 @@ _LONGEST_PAUSE = 3600.0
 _ATTEMPTS = 2
 
 
-def ask(
-    stores: Sequence[str], question: Prepare | Diagnose | Survey, timeout: float
-) -> Future[tuple[Answer, bytes]]:
+def ask(stores: Sequence[str], question: Question, timeout: float) -> Future[tuple[Answer, bytes]]:
     """Ask the helper of a store; return at once.
 
     Parameters
     ----------
     stores : sequence of str
         The paths that name the store. One helper answers for each sequence of paths.
-    question : Prepare, Diagnose or Survey
+    question : Question
         The question.
     timeout : float
         Seconds that the answer may take.
@@ -127,9 +123,7 @@ def close() -> None:
 class _Asked:
     """One question that is waiting for its answer."""
 
-    def __init__(
-        self, number: int, key: _Key, question: Prepare | Diagnose | Survey, timeout: float
-    ) -> None:
+    def __init__(self, number: int, key: _Key, question: Question, timeout: float) -> None:
         self.number, self.key, self.timeout = number, key, timeout
         self.doing, self.keep = question.doing, question.keep
         self.frame = frame_of(Message(number, question))
@@ -194,7 +188,7 @@ class _Helpers:
     # -- from any thread --
 
     def ask(
-        self, stores: tuple[str, ...], question: Prepare | Diagnose | Survey, timeout: float
+        self, stores: tuple[str, ...], question: Question, timeout: float
     ) -> Future[tuple[Answer, bytes]]:
         # What a helper finds depends on where, and in which environment, it was started.
         key = stores, hash((frozenset(os.environ.items()), _working_directory()))
@@ -333,7 +327,7 @@ class _Helpers:
             if body.traceback:
                 _log.error("spack-kernel failed while %s\n%s", asked.doing, body.traceback)
             asked.finish(SpackKernelError.from_dict(body.error))
-        elif isinstance(body, Prepared | Diagnosis | Surveyed):
+        elif isinstance(body, Answer):
             asked.finish((body, data))
         if helper.retired and not helper.asked:
             self._end(helper)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from spack_kernel.jupyter.kernelspecs import Place
 from spack_kernel.jupyter.offers import OfferFilter, Offers
 from spack_kernel.kernels.request import KernelRequest
 
@@ -170,6 +171,143 @@ class Surveyed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     checks: list[Any] = []
 
 
+class Search(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Search a store; the answer is `Told`, with a `Results` as data.
+
+    Attributes
+    ----------
+    stores : list of str
+        The local store, then its upstreams; if empty, it is discovered.
+    text, cursor, limit, favourites
+        As for `Picker.search`.
+    """
+
+    doing: ClassVar[str] = "searching the store"
+    keep: ClassVar[float] = 600.0
+
+    stores: list[str]
+    text: str = ""
+    cursor: str = ""
+    limit: int = 50
+    favourites: list[str] = []
+
+
+class Complete(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Complete a query; the answer is `Told`, with `Completions` as data.
+
+    Attributes
+    ----------
+    stores : list of str
+        As for `Search`.
+    text : str
+        The query.
+    position : int or None
+        As `cursor` of `spack_kernel.kernels.picker.complete`.
+    """
+
+    doing: ClassVar[str] = "completing the query"
+    keep: ClassVar[float] = 600.0
+
+    stores: list[str]
+    text: str
+    position: int | None = None
+
+
+class ShowKernel(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Plan a kernel to look at; the answer is `Told`, with a `Preview` as data.
+
+    Attributes
+    ----------
+    request : KernelRequest
+        What the kernel would be requested for.
+    """
+
+    doing: ClassVar[str] = "planning the kernel"
+    keep: ClassVar[float] = 600.0
+
+    request: KernelRequest
+
+
+class ListEnvironments(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """List the Spack environments of a store; the answer is `Told`.
+
+    Attributes
+    ----------
+    stores : list of str
+        As for `Search`.
+    """
+
+    doing: ClassVar[str] = "reading the Spack environments"
+    keep: ClassVar[float] = 60.0
+
+    stores: list[str]
+
+
+class AddKernel(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Write a kernelspec; the answer is `Told`, with a `UserKernel` as data.
+
+    Attributes
+    ----------
+    request : KernelRequest
+        What the kernel is requested for.
+    place : Place
+        Where to write it.
+    kept : bool
+        Whether the user keeps it; else it is one of the recent ones.
+    name, display_name : str
+        Its name, and the name that front ends show; if empty, the usual ones.
+    replace : bool
+        Whether to replace a kernelspec that is not ours.
+    """
+
+    doing: ClassVar[str] = "writing the kernelspec"
+    keep: ClassVar[float] = 600.0
+
+    request: KernelRequest
+    place: Place
+    kept: bool = False
+    name: str = ""
+    display_name: str = ""
+    replace: bool = False
+
+
+class ListKernels(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """List the kernels of a user; the answer is `Told`, with a list of `UserKernel` as data.
+
+    Attributes
+    ----------
+    place : Place
+        Where they are.
+    """
+
+    doing: ClassVar[str] = "reading the kernelspecs"
+    keep: ClassVar[float] = 60.0
+
+    place: Place
+
+
+class RemoveKernel(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Remove a kernel of a user; the answer is `Told`, with its `UserKernel` as data.
+
+    Attributes
+    ----------
+    place : Place
+        Where it is.
+    name : str
+        Its name.
+    """
+
+    doing: ClassVar[str] = "removing the kernelspec"
+    keep: ClassVar[float] = 60.0
+
+    place: Place
+    name: str
+
+
+class Told(msgspec.Struct, frozen=True, tag=True):
+    """The answer to a question of the picker: JSON as data, which the server only passes on."""
+
+
 class Failed(msgspec.Struct, frozen=True, tag=True):
     """The answer to a question that ended in an error.
 
@@ -200,6 +338,24 @@ class Hello(msgspec.Struct, frozen=True, tag=True):
     pid: int
 
 
+#: What a server asks.
+Question = (
+    Prepare
+    | Diagnose
+    | Survey
+    | Search
+    | Complete
+    | ShowKernel
+    | ListEnvironments
+    | AddKernel
+    | ListKernels
+    | RemoveKernel
+)
+
+#: What a helper answers.
+Answer = Prepared | Diagnosis | Surveyed | Told
+
+
 class Message(msgspec.Struct, frozen=True):
     """A question or an answer.
 
@@ -212,7 +368,7 @@ class Message(msgspec.Struct, frozen=True):
     """
 
     number: int
-    body: Prepare | Diagnose | Survey | Prepared | Diagnosis | Surveyed | Failed | Hello
+    body: Question | Answer | Failed | Hello
 
 
 def frame_of(message: Message, data: bytes = b"") -> bytes:

@@ -17,7 +17,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from spack_kernel.jupyter.helper.messages import Diagnosis, Failed, Prepared, Surveyed
+    from spack_kernel.jupyter.helper.messages import Answer, Failed
 
 _CHUNK = 1 << 18
 
@@ -85,7 +85,7 @@ def _serve(connection: socket.socket, content: Any) -> None:
     from spack_kernel.spack.errors import SpackKernelError
 
     data = b""
-    body: Prepared | Diagnosis | Surveyed | Failed
+    body: Answer | Failed
     try:
         body, data = _answer(content)
     except SpackKernelError as error:
@@ -104,20 +104,14 @@ def _serve(connection: socket.socket, content: Any) -> None:
         _end()
 
 
-def _answer(content: Any) -> tuple[Prepared | Diagnosis | Surveyed, bytes]:
+def _answer(content: Any) -> tuple[Answer, bytes]:
     from msgspec.structs import replace
 
     from spack_kernel.jupyter.helper.answers import answer
-    from spack_kernel.jupyter.helper.messages import (
-        Diagnose,
-        Prepare,
-        Prepared,
-        Survey,
-        message_of,
-    )
+    from spack_kernel.jupyter.helper.messages import Prepare, Prepared, Question, message_of
 
     question = message_of(content).body
-    assert isinstance(question, Prepare | Diagnose | Survey)
+    assert isinstance(question, Question)
     if isinstance(question, Prepare) and question.debug:
         _notes.level = logging.DEBUG
     body, data = answer(question, _notes.warned)

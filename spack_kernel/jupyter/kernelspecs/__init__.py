@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         NOTEBOOK_NAME as NOTEBOOK_NAME,
         parse_name as parse_name,
     )
+    from .user_kernels import Place as Place, UserKernel as UserKernel
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
@@ -45,5 +46,6 @@ __getattr__, __dir__, __all__ = attach(
             "write_kernelspec"
         ),
         "names": "NOTEBOOK_DISPLAY_NAME NOTEBOOK_NAME parse_name",
+        "user_kernels": "Place UserKernel",
     },
 )

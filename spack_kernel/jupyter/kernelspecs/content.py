@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import PurePath
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from spack_kernel.kernels.sources import KernelSource
     from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
+
+#: How many characters of a display name say in what a spec differs from others.
+LONGEST_DIFFERENCE = 60
 
 ENVIRONMENT_NAME = "spack-env-{name}"
 ENVIRONMENT_DISPLAY_NAME = "{name} (Spack environment)"
@@ -75,9 +79,22 @@ def kernel_name(text: str) -> str:
     return re.sub(r"[^a-z0-9._-]+", "-", text.lower())
 
 
-def default_display_name(specs: Sequence[Pin], shipped: ShippedKernel | None = None) -> str:
-    """Return the display name: ``py-libensemble 1.5.0 (Spack /j4zmggq)``."""
+def default_display_name(
+    specs: Sequence[Pin], shipped: ShippedKernel | None = None, *, difference: str = ""
+) -> str:
+    """Return the display name: ``py-libensemble 1.5.0 (Spack /j4zmggq)``.
+
+    Parameters
+    ----------
+    specs, shipped
+        As for `kernel_content`.
+    difference : str
+        In what the spec differs from others of its name and version; at most
+        `LONGEST_DIFFERENCE` characters are shown.
+    """
     names = " + ".join(f"{spec.name} {spec.version}" for spec in specs)
+    if difference:
+        names += f" {shorten(difference, LONGEST_DIFFERENCE, placeholder=' …')}"
     hashes = " ".join(f"/{spec.hash[:7]}" for spec in specs)
     return f"{shipped.display_name + ' in ' if shipped else ''}{names} (Spack {hashes})"
 
@@ -133,7 +150,19 @@ def kernel_dict(
         facts=spec_facts(plan.specs[0], plan.store, _python_of(plan))
         if source.kind == "specs" and len(plan.specs) == 1
         else None,
+        ipykernel=plan.ipykernel.version if plan.ipykernel else "",
     )
+
+
+def _protocol(ipykernel: str) -> dict[str, str]:
+    """Return the entry for the version of Jupyter's protocol that an ipykernel implements.
+
+    It is the one that ipykernel writes into its own kernelspec since 7.0.
+    """
+    major = ipykernel.partition(".")[0]
+    if not major.isdecimal():
+        return {}
+    return {"kernel_protocol_version": "5.5" if int(major) >= 7 else "5.3"}
 
 
 def _python_of(plan: KernelPlan) -> Spec | None:
@@ -150,7 +179,8 @@ def kernel_content(
     debugger: bool = False,
     encryption: bool = False,
     shipped: ShippedKernel | None = None,
-    facts: Mapping[str, str] | None = None,
+    facts: Mapping[str, Any] | None = None,
+    ipykernel: str = "",
 ) -> dict[str, Any]:
     """Return the content of a kernel.json.
 
@@ -171,8 +201,10 @@ def kernel_content(
         Whether IPython can debug there, and whether its connection can be encrypted.
     shipped : ShippedKernel, optional
         The kernel to start instead of IPython.
-    facts : mapping of str to str, optional
+    facts : mapping, optional
         Further metadata, which tells users about the spec (`spec_facts`).
+    ipykernel : str
+        The version of its ipykernel; empty if it is not known.
     """
     if pin and len(specs) == 1:
         (root,) = specs
@@ -201,6 +233,7 @@ def kernel_content(
         "display_name": display_name or default_display_name(specs, shipped),
         "language": shipped.language if shipped else "python",
         "interrupt_mode": shipped.interrupt_mode if shipped else "signal",
+        **({} if shipped else _protocol(ipykernel)),
         **({"env": env} if env else {}),
         "metadata": metadata | _provisioner(msgspec.structs.replace(request, env={})),
     }

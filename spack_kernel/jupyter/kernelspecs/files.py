@@ -121,7 +121,7 @@ def install_kernelspec(
     KernelSpecError
         When the name is invalid or in use, or the directory cannot be written.
     """
-    name = (_default_name(plan, shipped) if name is None else name).lower()
+    name = (default_kernel_name(plan, shipped) if name is None else name).lower()
     check_name(name)
     if user and prefix is not None:
         raise KernelSpecError("`user` and `prefix` are mutually exclusive: pass only one of them")
@@ -132,7 +132,8 @@ def install_kernelspec(
     return describe(name, resource_dir, content)
 
 
-def _default_name(plan: KernelPlan, shipped: ShippedKernel | None) -> str:
+def default_kernel_name(plan: KernelPlan, shipped: ShippedKernel | None) -> str:
+    """Return the name of a plan's kernel, or of a shipped one that it starts."""
     names = source_names(plan.source)
     if names is None:
         return default_name(plan.specs, shipped)

@@ -14,6 +14,7 @@ import msgspec
 from spack_kernel.jupyter.kernelspecs.content import (
     ENVIRONMENT_DISPLAY_NAME,
     ENVIRONMENT_NAME,
+    LONGEST_DIFFERENCE,
     kernel_content,
     kernel_name,
     store_paths,
@@ -43,19 +44,19 @@ from spack_kernel.spack.load import site_inspections
 from spack_kernel.spack.query import distinctions
 from spack_kernel.spack.system import file_checks
 
+from .notebook_specs import for_notebooks
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from spack_kernel.kernels.candidates import Candidate
-    from spack_kernel.spack.spec import Dependency, Spec
+    from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
 
 #: Kernels offered of one store by default.
 LIMIT = 50
 
 _SHOWN_PROBLEMS = 5
-#: How many characters of a display name say in what a spec differs from others.
-_LONGEST_DIFFERENCE = 60
 
 
 class OfferFilter(msgspec.Struct, frozen=True):
@@ -166,6 +167,8 @@ class _Gatherer:
         )
         self._survey = Survey(store, chosen.kernel_packages, chosen.companion)
         self._shipped: dict[str, list[ShippedKernel]] = {}
+        # The picker leaves what nobody has chosen out of the launcher.
+        self._origin = {} if chosen.queries else {"spack_discovered": True}
         self._problems: list[str] = []
         self._complete = True
         self._differences: dict[str, str] = {}
@@ -236,7 +239,7 @@ class _Gatherer:
             found = self._of_queries()
         else:
             explicit = self._candidates(self._store.explicit())
-            found = [c for c in explicit if _for_notebooks(c) or self._kernels(c)]
+            found = [c for c in explicit if for_notebooks(c) or self._kernels(c)]
         newest: dict[str, Spec] = {}
         for each in found:
             name = each.spec.name
@@ -324,7 +327,7 @@ class _Gatherer:
     def _offer(self, candidate: Candidate, shipped: ShippedKernel | None) -> Offer:
         spec, chosen = candidate.spec, self._selection
         difference = shorten(
-            self._differences.get(spec.hash, ""), _LONGEST_DIFFERENCE, placeholder=" …"
+            self._differences.get(spec.hash, ""), LONGEST_DIFFERENCE, placeholder=" …"
         )
         values = {**fields(spec, candidate.python), "difference": difference}
         name = kernel_name(filled(chosen.name_template, values))
@@ -339,7 +342,8 @@ class _Gatherer:
             debugger=candidate.debugger,
             encryption=candidate.encryption,
             shipped=shipped,
-            facts=spec_facts(spec, self._store, candidate.python),
+            facts={**spec_facts(spec, self._store, candidate.python), **self._origin},
+            ipykernel=candidate.ipykernel_version,
         )
         if shipped is None:
             return Offer(name, content)
@@ -371,6 +375,8 @@ class _Gatherer:
                 display_name=ENVIRONMENT_DISPLAY_NAME.format(name=name),
                 debugger=any(each.debugger for each in able),
                 encryption=all(each.encryption for each in able),
+                facts=self._origin,
+                ipykernel=able[0].ipykernel_version,
             )
             yield Offer(kernel_name(ENVIRONMENT_NAME.format(name=name)), content)
 
@@ -405,24 +411,6 @@ class _Gatherer:
         return directories + [
             name for name in names if any(fnmatch.fnmatchcase(name, p) for p in patterns)
         ]
-
-
-def _for_notebooks(candidate: Candidate) -> bool:
-    """Return whether a user would choose this spec to run IPython.
-
-    A debugger or a compiler that merely depends on Python can also start one, but is left out.
-    """
-    spec = candidate.spec
-    if candidate.why_not:
-        return False
-    return spec.name == "python" or any(
-        name.startswith("py-")
-        for name in (spec.name, *(e.name for e in spec.dependencies if _is_needed(e)))
-    )
-
-
-def _is_needed(edge: Dependency) -> bool:
-    return "link" in edge.deptypes or "run" in edge.deptypes
 
 
 def _told_apart(same: Sequence[tuple[Spec, Offer]]) -> Iterator[Offer]:

@@ -119,6 +119,7 @@ class SpackProvisioner(KernelResources):
         try:
             return await self._pre_launch(kwargs)
         except BaseException:
+            self._report.gave_up()
             self._start_over()
             self._abandon()
             raise
@@ -195,6 +196,7 @@ class SpackProvisioner(KernelResources):
             kwargs["env"] = self._fallback_environment(error, environment)
             await self._launch(self._fallback_command(), kwargs)
         except BaseException:
+            self._report.gave_up()
             self._start_over()
             self._abandon()
             raise

@@ -10,6 +10,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spack_kernel.jupyter.errors import ServerStopsError
+
+from .kernel_history import history
+
 if TYPE_CHECKING:
     from spack_kernel.jupyter.helper import Prepared
     from spack_kernel.kernels.request import KernelRequest
@@ -45,14 +49,22 @@ class Report:
         """Note that a start begins."""
         self._began = time.monotonic()
         self._prepared = None
+        history.begin(self._kernel_id)
 
     def requested(self, request: KernelRequest) -> None:
         """Note what is requested."""
         self._request = request
+        named = (request.spec, *request.specs, request.environment, request.view)
+        history.begin(self._kernel_id, " ".join(each for each in named if each))
 
     def planned(self, prepared: Prepared) -> None:
         """Note what is going to be started."""
         self._prepared = prepared
+        history.planned(self._kernel_id, prepared.name)
+
+    def gave_up(self) -> None:
+        """Note that nobody wants the start any more."""
+        history.over(self._kernel_id)
 
     def started(self, *, again: bool) -> None:
         """Report a kernel that answers."""
@@ -69,6 +81,7 @@ class Report:
     def _tell(
         self, action: str, *, error: SpackKernelError | None = None, status: int | None = None
     ) -> None:
+        history.over(self._kernel_id)
         facts = self._facts(action)
         if status is not None and status < 0:
             with contextlib.suppress(ValueError):
@@ -80,6 +93,8 @@ class Report:
             self._log.info("spack-kernel: %s", line)
         else:
             facts["reason"] = str(error)
+            if not isinstance(error, ServerStopsError):  # which is what somebody wanted
+                history.ended(facts, error.as_dict())
             self._log.error("spack-kernel: %s\n%s", line, error)
         self._emit(facts)
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .environment_candidates import (
         EnvironmentCandidate as EnvironmentCandidate,
         EnvironmentSurvey as EnvironmentSurvey,
+        environments_of as environments_of,
     )
     from .logos import read_logos as read_logos
     from .shipped import (
@@ -23,7 +24,7 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "candidates": "Candidate Survey",
-        "environment_candidates": "EnvironmentCandidate EnvironmentSurvey",
+        "environment_candidates": "EnvironmentCandidate EnvironmentSurvey environments_of",
         "logos": "read_logos",
         "shipped": "PACKAGES ShippedKernel choose_shipped shipped_kernels",
     },

@@ -11,7 +11,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from spack_kernel.kernels.interpreters.encryption import CLIENT, ZMQ, why_not_encrypted
 from spack_kernel.kernels.interpreters.interpreter import series
@@ -77,6 +77,16 @@ class Candidate:
     debugger: bool = False
     encryption: bool = False
     shippers: tuple[Spec, ...] = ()
+
+    def ipykernel_as_dict(self) -> dict[str, Any] | None:
+        """Return the ipykernel as JSON types, or None if there is none."""
+        if self.source is None:
+            return None
+        return {
+            "from": self.source,
+            "version": self.ipykernel_version or None,
+            "hash": self.ipykernel.hash if self.ipykernel else None,
+        }
 
 
 class Survey:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from spack_kernel.spack.environments import EnvironmentNotReady, open_environment
+from spack_kernel.spack.environments import (
+    EnvironmentNotFound,
+    EnvironmentNotReady,
+    environment_names,
+    environments_root,
+    open_environment,
+)
 from spack_kernel.spack.errors import ConfigError, SpackKernelError, reason_of
 from spack_kernel.spack.system import file_checks
 
@@ -14,6 +20,7 @@ from .shipped import PACKAGES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from spack_kernel.spack.environments import FrozenEnvironment, LockedRoot, SpackEnvironment
     from spack_kernel.spack.spec import Spec
@@ -68,6 +75,58 @@ class EnvironmentCandidate:
         if self.able:
             return ""
         return "; ".join(dict.fromkeys(candidate.why_not for candidate in self.candidates))
+
+    def as_dict(self, directory: str) -> dict[str, Any]:
+        """Return the candidate as JSON types, with its directory."""
+        environment, able = self.environment, self.able
+        python = able[0].python if able else None
+        missing = {root.hash for root in self.missing}
+        return {
+            "name": self.name,
+            "directory": directory,
+            "roots": [
+                {"query": root.query, "hash": root.hash, "installed": root.hash not in missing}
+                for root in (environment.roots if environment else ())
+            ],
+            "views": {view.name: view.root for view in environment.views.values()}
+            if environment
+            else {},
+            "python": str(python.version) if python else None,
+            "python_hash": python.hash if python else None,
+            "ipykernel": able[0].ipykernel_as_dict() if able else None,
+            "why_not": self.why_not or None,
+        }
+
+
+def environments_of(store: Store) -> tuple[Path, dict[str, EnvironmentCandidate]]:
+    """Return the directory of a Spack instance's managed environments, and these by name.
+
+    Parameters
+    ----------
+    store : Store
+        The store, opened through the Spack instance.
+
+    Raises
+    ------
+    EnvironmentNotFound
+        When the store is only an install tree, which has no environments.
+    ConfigError
+        When the configuration is invalid, or the directory cannot be read.
+    """
+    if store.config is None:
+        raise EnvironmentNotFound(
+            f"{store.root} is an install tree, which has no Spack environments",
+            hint="Name the root of the Spack instance that manages them, with --store or "
+            "SPACK_ROOT.\nFor an environment in any other directory, use --environment "
+            "./DIRECTORY with `install` or `show`.",
+        )
+    root = environments_root(store.config)
+    try:
+        names = environment_names(store.config)
+    except OSError as error:
+        raise ConfigError(f"cannot read {error.filename}: {error.strerror}") from error
+    survey = EnvironmentSurvey(store)
+    return root, {name: survey.candidate(name) for name in names}
 
 
 class EnvironmentSurvey:

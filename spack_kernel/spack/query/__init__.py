@@ -8,6 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .abstract_spec import AbstractSpec as AbstractSpec
     from .candidate_table import distinctions as distinctions
+    from .diagnostics import newest_first as newest_first
     from .parser import parse_queries as parse_queries, parse_query as parse_query
     from .quoting import join_words as join_words
     from .store_index import Selection as Selection
@@ -18,6 +19,7 @@ __getattr__, __dir__, __all__ = attach(
     {
         "abstract_spec": "AbstractSpec",
         "candidate_table": "distinctions",
+        "diagnostics": "newest_first",
         "parser": "parse_queries parse_query",
         "quoting": "join_words",
         "store_index": "Selection",

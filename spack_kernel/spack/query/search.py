@@ -14,7 +14,7 @@ from .parser import parse_queries, parse_query
 from .store_index import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from spack_kernel.spack.errors import NoMatch
     from spack_kernel.spack.spec.spec import Spec
@@ -87,6 +87,20 @@ def suggested(index: StoreIndex, text: str, providers: Providers | None = None) 
     """Return a hint with the query that `text` may mean; empty if nothing installed is close."""
     from . import suggestions  # for errors only
 
+    return suggestions.suggestion(index.chain, text, _matching(index, providers))
+
+
+def meant(index: StoreIndex, text: str) -> str:
+    """Return the query that `text` may mean; empty if nothing installed is close."""
+    from . import suggestions
+
+    return suggestions.meant(index.chain, text, _matching(index, None))[0]
+
+
+def _matching(index: StoreIndex, providers: Providers | None) -> Callable[[str], bool]:
+    """Return a function that returns whether something installed matches each query in a text."""
+    from . import suggestions
+
     known = index.providers if providers is None else providers
 
     def matches(query: str) -> bool:
@@ -95,7 +109,7 @@ def suggested(index: StoreIndex, text: str, providers: Providers | None = None) 
             return False
         return all(_select(index, each, True, known).specs for each in queries)
 
-    return suggestions.suggestion(index.chain, text, matches)
+    return matches
 
 
 def _selections(

@@ -93,22 +93,32 @@ def suggestion(chain: Chain, text: str, matches: Callable[[str], object]) -> str
     matches : callable
         Returns whether a query matches something that is installed.
     """
-    if len(text) > _LONGEST:
-        return ""
-    guess = _Guess(chain)
-    for candidate, whole in dict.fromkeys(guess.candidates(text.strip(_AROUND))):
-        if candidate == text:
-            continue
-        with contextlib.suppress(SpackKernelError):
-            if not matches(candidate):
-                continue
-            if candidate == whole:
-                return f"Did you mean {candidate}?"
-            return (
-                f"Did you mean {whole}? Nothing that is installed matches it, but "
-                f"{candidate} is installed{guess.versions(candidate)}."
-            )
-    return ""
+    candidate, whole = meant(chain, text, matches)
+    if candidate == whole:
+        return f"Did you mean {candidate}?" if candidate else ""
+    return (
+        f"Did you mean {whole}? Nothing that is installed matches it, but "
+        f"{candidate} is installed{_Guess(chain).versions(candidate)}."
+    )
+
+
+def meant(chain: Chain, text: str, matches: Callable[[str], object]) -> tuple[str, str]:
+    """Return the query that was probably meant by `text`, and the whole that it is a part of.
+
+    They differ if nothing installed matches the whole. Both are empty if nothing is close.
+    Parameters are those of `suggestion`.
+    """
+    if len(text) <= _LONGEST:
+        for candidate, whole in dict.fromkeys(_Guess(chain).candidates(text.strip(_AROUND))):
+            with contextlib.suppress(SpackKernelError):
+                if candidate != text and matches(candidate):
+                    return candidate, whole
+    return "", ""
+
+
+def packages_meant(chain: Chain, name: str) -> list[str]:
+    """Return the recorded packages that Python's or pip's `name` may mean, the likeliest first."""
+    return _Guess(chain).packages(name)
 
 
 def package_of_import(name: str) -> str:

@@ -300,6 +300,22 @@ class Store:
         """
         return search.no_match(self.index, selection)
 
+    def meant(self, text: str) -> str:
+        """Return the query of something installed that `text`, which matches nothing, may mean.
+
+        Empty if nothing is close.
+        """
+        return search.meant(self.index, text)
+
+    def packages_meant(self, name: str) -> list[str]:
+        """Return the recorded packages that a name of Python or pip may mean: ``PIL``, ``numpy``.
+
+        The likeliest comes first.
+        """
+        from spack_kernel.spack.query import suggestions  # seldom needed
+
+        return suggestions.packages_meant(self._chain, name)
+
     def in_find_order(self, specs: Iterable[Spec]) -> list[Spec]:
         """Return specs of this store, each once, as `spack find` orders them."""
         return self.index.in_find_order(specs)

@@ -87,6 +87,7 @@ def test_what_a_kernel_json_of_an_offer_says(tmp_path: Path) -> None:
         "spack_target": "x86_64_v3",
         "spack_python": "3.11.4",
         "spack_store": str(tmp_path),
+        "spack_discovered": True,
         "kernel_provisioner": {
             "provisioner_name": "spack-provisioner",
             "config": {"spec": "py-numpy@2.2.6", "hash": numpy, "store": str(tmp_path)},

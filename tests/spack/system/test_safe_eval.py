@@ -62,7 +62,10 @@ def test_an_answer_is_that_of_python(text: str) -> None:
         answer = evaluate(text, NAMES)
     except ValueError:
         return
-    expected = eval(text, {"__builtins__": {}}, NAMES)
+    try:
+        expected = eval(text, {"__builtins__": {}}, NAMES)
+    except TypeError:  # two kinds of sequences, of which ours has one
+        return
     assert answer == plain(expected)
 
 

@@ -1,0 +1,105 @@
+/** Notifications about kernels: why one died or could not restart, and what a slow start waits for. */
+
+import { ISessionContext, Notification } from '@jupyterlab/apputils';
+import { Kernel } from '@jupyterlab/services';
+
+import { Death, PickerApi } from './api';
+import { deathText, startText } from './reports';
+
+/** Milliseconds after a kernel's end at which the server is asked why: it looks for the cause. */
+const LOOKS = [300, 2000, 6000];
+
+/** Milliseconds between two looks at a slow start. */
+const INTERVAL = 2000;
+
+/** States in which a kernel has ended, or ends. */
+const ENDED: readonly Kernel.Status[] = ['dead', 'autorestarting', 'restarting'];
+
+export class KernelWatch {
+  constructor(
+    private readonly _api: Pick<PickerApi, 'deaths' | 'starts'>,
+    private readonly _show: (hash: string) => void,
+    private readonly _patience: () => number
+  ) {}
+
+  /** Skip what happened before this page was opened. */
+  async begin(): Promise<void> {
+    const known = await this._api.deaths(0);
+    this._last = Math.max(0, ...known.map(death => death.number));
+  }
+
+  /** Watch the kernels of a notebook or a console. */
+  watch(context: ISessionContext): void {
+    context.statusChanged.connect((_, status) => {
+      if (ENDED.includes(status)) {
+        this._look();
+      }
+    });
+    context.connectionStatusChanged.connect(() => void this._watchStart(context));
+    context.kernelChanged.connect(() => void this._watchStart(context));
+    void this._watchStart(context);
+  }
+
+  private _look(): void {
+    for (const pause of LOOKS) {
+      setTimeout(() => void this._tell(), pause);
+    }
+  }
+
+  private async _tell(): Promise<void> {
+    let deaths: Death[];
+    try {
+      deaths = await this._api.deaths(this._last);
+    } catch {
+      return; // the server is away, which JupyterLab says
+    }
+    for (const death of deaths.reverse()) {
+      if (death.number <= this._last) {
+        continue; // another look has told it
+      }
+      this._last = death.number;
+      const [hash] = death.hash;
+      const show = { label: 'Show the spec', callback: () => this._show(hash ?? '') };
+      Notification.error(deathText(death), { autoClose: false, actions: hash ? [show] : [] });
+    }
+  }
+
+  /** Say what a start waits for, from a few seconds on. */
+  private async _watchStart(context: ISessionContext): Promise<void> {
+    if (this._starting.has(context)) {
+      return;
+    }
+    this._starting.add(context);
+    let id = '';
+    await pause(this._patience() * 1000);
+    while (!context.isDisposed && isStarting(context)) {
+      const [start] = await this._api.starts().catch(() => []);
+      if (!start) {
+        break;
+      }
+      const message = startText(start);
+      if (!id) {
+        id = Notification.emit(message, 'in-progress', { autoClose: false });
+      } else if (!Notification.update({ id, message })) {
+        break; // the user has closed it
+      }
+      await pause(INTERVAL);
+    }
+    if (id) {
+      Notification.dismiss(id);
+    }
+    this._starting.delete(context);
+  }
+
+  private _last = 0;
+  private readonly _starting = new Set<ISessionContext>();
+}
+
+function isStarting(context: ISessionContext): boolean {
+  const status = context.kernelDisplayStatus;
+  return ['initializing', 'connecting', 'starting', 'restarting', 'unknown'].includes(status);
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise(resolve => setTimeout(resolve, milliseconds));
+}

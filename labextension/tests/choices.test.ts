@@ -1,0 +1,115 @@
+import { JSONValue } from '@lumino/coreutils';
+
+import { chosenKernel, chosenSpecs, pinFor, pinOf, specOfKernelSpec } from '../src/choices';
+import { isShown, LauncherOptions } from '../src/launcher';
+import { deathText, startText } from '../src/reports';
+import { row } from './fixtures';
+
+test('one spec is named by its hash, several by name and hash', () => {
+  const [numpy, scipy] = [row('py-numpy', '2', 'aaaaaaaaa'), row('py-scipy', '1', 'bbbbbbbbb')];
+  expect(chosenSpecs([numpy], 0)).toMatchObject({
+    title: 'py-numpy 2 /aaaaaaa',
+    queries: ['/aaaaaaaaa']
+  });
+  expect(chosenSpecs([numpy, scipy], 1)).toMatchObject({
+    queries: ['py-numpy/aaaaaaaaa', 'py-scipy/bbbbbbbbb'],
+    store: 1
+  });
+});
+
+test('a kernel is chosen again as it was', () => {
+  const kernel = (config: object) => ({
+    name: 'k',
+    display_name: 'K',
+    kept: true,
+    used: 0,
+    metadata: {},
+    config
+  });
+  expect(chosenKernel(kernel({ hash: 'abc', spec: 'py-x@1' }), 0).queries).toEqual(['/abc']);
+  expect(chosenKernel(kernel({ specs: ['a/1', 'b/2'] }), 0).queries).toEqual(['a/1', 'b/2']);
+  const environment = chosenKernel(kernel({ environment: '/e', view: 'default' }), 0);
+  expect(environment).toMatchObject({ queries: [], environment: '/e', view: 'default' });
+});
+
+test('what a notebook is pinned to', () => {
+  const hash = 'a'.repeat(32);
+  expect(pinOf({ spec: 'py-x@1', hash })).toEqual({
+    title: 'py-x@1 /aaaaaaa',
+    queries: [`/${hash}`]
+  });
+  expect(pinOf({ spec: 'py-x@1' })).toEqual({ title: 'py-x@1', queries: ['py-x@1'] });
+  expect(pinOf({ specs: [`py-x/${hash}`, 'py-y'] })).toEqual({
+    title: 'py-x/aaaaaaa + py-y',
+    queries: [`py-x/${hash}`, 'py-y']
+  });
+  const others: (JSONValue | undefined)[] = [undefined, null, 'py-x', 3, [], {}, { specs: [] }];
+  for (const other of [...others, { spec: 3 }]) {
+    expect(pinOf(other)).toBeNull();
+  }
+});
+
+test('what is written into a notebook', () => {
+  const numpy = row('py-numpy', '2', 'aaa');
+  expect(pinFor(chosenSpecs([numpy], 0), [numpy])).toEqual({ spec: 'py-numpy@2', hash: 'aaa' });
+  const both = [numpy, row('py-scipy', '1', 'bbb')];
+  expect(pinFor(chosenSpecs(both, 0), both)).toEqual({ specs: ['py-numpy/aaa', 'py-scipy/bbb'] });
+  const environment = { ...chosenSpecs([numpy], 0), queries: [], environment: '/e' };
+  expect(pinFor(environment, [numpy])).toBeNull();
+});
+
+test('the spec behind a kernelspec', () => {
+  const metadata = { spack_package: 'py-x', spack_version: '1', spack_hash: 'abcdefghij' };
+  expect(specOfKernelSpec(metadata)).toBe('py-x 1 /abcdefg');
+  expect(specOfKernelSpec({})).toBe('');
+  expect(specOfKernelSpec(undefined)).toBe('');
+});
+
+test('the launcher shows what was chosen', () => {
+  const kernel = (name: string, kept: boolean) => ({
+    name,
+    display_name: name,
+    kept,
+    used: 0,
+    metadata: {},
+    config: {}
+  });
+  const options: LauncherOptions = {
+    specs: () =>
+      ({
+        default: 'python3',
+        kernelspecs: { found: { metadata: { spack_discovered: true } }, python3: { metadata: {} } }
+      }) as unknown as ReturnType<LauncherOptions['specs']>,
+    kernels: () => [kernel('kept', true), kernel('new', false), kernel('old', false)],
+    recent: () => 1,
+    all: () => false
+  };
+  const shown = (changes: Partial<LauncherOptions> = {}) =>
+    ['python3', 'kept', 'new', 'old', 'found', 'spack-notebook'].filter(name =>
+      isShown(name, { ...options, ...changes })
+    );
+  expect(shown()).toEqual(['python3', 'kept', 'new']);
+  expect(shown({ recent: () => 0 })).toEqual(['python3', 'kept']);
+  expect(shown({ all: () => true })).toEqual(['python3', 'kept', 'new', 'old', 'found']);
+});
+
+test('what notifications say', () => {
+  const death = {
+    number: 1,
+    kernel_id: 'k',
+    action: 'die' as const,
+    spec: ['py-x@1/abc'],
+    hash: ['abc'],
+    exit_status: -9,
+    signal: 'SIGKILL',
+    error: { code: 'kernel-died', summary: 'it was killed', details: ['  | Killed'], hint: 'memory' }
+  };
+  expect(deathText(death)).toBe('it was killed\n  | Killed\nmemory');
+  expect(deathText({ ...death, action: 'refuse' })).toMatch(
+    /^A kernel could not be started \(py-x@1\/abc\): it was killed/
+  );
+  const start = { kernel_id: 'k', spec: 'py-x', phase: 'planning' as const, seconds: 4.4 };
+  expect(startText(start)).toBe(
+    'Starting py-x: waiting for reading the store and planning, 4 s so far'
+  );
+});

@@ -1,0 +1,95 @@
+"""How a helper answers the picker: each answer is the JSON that the browser gets."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from spack_kernel.jupyter.kernelspecs import user_kernels
+from spack_kernel.kernels.candidates import environments_of
+from spack_kernel.kernels.picker import Picker, complete, preview
+
+from .messages import AddKernel, Complete, ListEnvironments, ListKernels, Search, ShowKernel
+
+if TYPE_CHECKING:
+    from spack_kernel.kernels.planner import Planner
+    from spack_kernel.spack.store import Store
+
+    from .messages import RemoveKernel
+
+_lock = threading.Lock()
+_pickers: dict[str, Picker] = {}
+
+
+def answer(
+    question: Search
+    | Complete
+    | ShowKernel
+    | ListEnvironments
+    | AddKernel
+    | ListKernels
+    | RemoveKernel,
+    planner: Planner,
+) -> bytes:
+    """Return the answer to a question of the picker, as JSON.
+
+    Raises
+    ------
+    SpackKernelError
+        When there is none.
+    """
+    return _json(_answer(question, planner))
+
+
+def _answer(question: object, planner: Planner) -> Any:
+    if isinstance(question, Search):
+        picker = _picker(planner.store(tuple(question.stores)))
+        results = picker.search(
+            question.text,
+            cursor=question.cursor,
+            limit=question.limit,
+            favourites=question.favourites,
+        )
+        if not question.text.strip():
+            threading.Thread(target=picker.warm_up, daemon=True).start()
+        return results
+    if isinstance(question, Complete):
+        return complete(planner.store(tuple(question.stores)), question.text, question.position)
+    if isinstance(question, ShowKernel):
+        return preview(planner.store(question.request.stores), question.request)
+    if isinstance(question, ListEnvironments):
+        store = planner.store(tuple(question.stores))
+        if store.config is None:
+            return []  # an install tree, which has no environments
+        root, found = environments_of(store)
+        return [each.as_dict(str(root / name)) for name, each in found.items()]
+    if isinstance(question, ListKernels):
+        return user_kernels.list_kernels(question.place)
+    if isinstance(question, AddKernel):
+        return user_kernels.add_kernel(
+            planner.store(question.request.stores),
+            question.request,
+            question.place,
+            kept=question.kept,
+            name=question.name,
+            display_name=question.display_name,
+            replace=question.replace,
+        )
+    return user_kernels.remove_kernel(question.place, question.name)  # type: ignore[attr-defined]
+
+
+def _picker(store: Store) -> Picker:
+    """Return the picker of a store in its current state; a helper has few stores."""
+    with _lock:
+        picker = _pickers.get(store.root)
+        if picker is None or picker.store is not store:
+            picker = _pickers[store.root] = Picker(store)
+        return picker
+
+
+def _json(content: Any) -> bytes:
+    # A path may hold bytes that are not UTF-8, which json escapes and msgspec refuses.
+    return json.dumps(msgspec.to_builtins(content), separators=(",", ":")).encode("ascii")

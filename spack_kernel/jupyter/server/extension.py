@@ -1,0 +1,30 @@
+"""Add the REST interface, and the directory of recent kernels, to a Jupyter server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jupyter_server.utils import url_path_join
+
+from spack_kernel.jupyter.logs import join_log
+
+from .handlers import ROUTES
+from .options import SpackPicker
+
+
+def _load_jupyter_server_extension(app: Any) -> None:
+    """Load the extension into a `ServerApp`; Jupyter calls this."""
+    join_log(app.log)
+    picker = SpackPicker(parent=app)
+    manager = app.kernel_spec_manager
+    recent = picker.place().recent
+    if not picker.why_not() and recent not in manager.kernel_dirs:
+        manager.kernel_dirs = [*manager.kernel_dirs, recent]
+    base = app.web_app.settings["base_url"]
+    app.web_app.add_handlers(
+        ".*$",
+        [
+            (url_path_join(base, "spack-kernel", path), handler, {"picker": picker})
+            for path, handler in ROUTES
+        ],
+    )

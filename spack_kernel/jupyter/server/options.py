@@ -1,0 +1,81 @@
+"""The options of the picker, set as ``c.SpackPicker.…`` in Jupyter's configuration."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from jupyter_core.paths import jupyter_data_dir
+from traitlets import Bool, Float, List, Unicode
+from traitlets.config import Configurable
+
+from spack_kernel import STORE_VARIABLE
+from spack_kernel.jupyter.kernelspecs import Place
+
+
+class SpackPicker(Configurable):
+    """The picker of JupyterLab: which stores it searches, and what it offers."""
+
+    enabled = Bool(
+        True, help="Whether the picker is offered. If not, its REST interface answers 403."
+    ).tag(config=True)
+    stores = List(
+        Unicode(),
+        help="The stores, as for SpackKernelSpecManager. If empty, those of "
+        "SpackKernelSpecManager are used, then $SPACK_KERNEL_STORE, then $SPACK_ROOT, then the "
+        "spack on PATH.",
+    ).tag(config=True)
+    upstreams = List(
+        Unicode(),
+        help="Install trees to use as upstreams of each store. Their specs are found too.",
+    ).tag(config=True)
+    favourites = List(
+        Unicode(),
+        help="Queries for the specs that the picker shows first to every user, before anything is "
+        "typed.",
+    ).tag(config=True)
+    timeout = Float(
+        20.0,
+        min=0.1,
+        help="Time limit in seconds for each answer; after it, the picker says that the store is "
+        "slow.",
+    ).tag(config=True)
+
+    def store_lists(self) -> list[tuple[str, ...]]:
+        """Return the stores, each followed by its upstreams; an empty tuple is to be discovered."""
+        stores, upstreams = list(self.stores), tuple(self.upstreams)
+        if not stores:
+            stores, theirs = self._of_discovery()
+            upstreams = upstreams or tuple(theirs)
+        if stores:
+            return [(store, *upstreams) for store in stores]
+        named = os.environ.get(STORE_VARIABLE, "").split(os.pathsep)
+        return [(*filter(None, named), *upstreams)]
+
+    @property
+    def _manager(self) -> Any:
+        return getattr(self.parent, "kernel_spec_manager", None)
+
+    def _of_discovery(self) -> tuple[list[str], list[str]]:
+        """Return the stores and upstreams of `SpackKernelSpecManager`, even if it is not used."""
+        if hasattr(self._manager, "store_lists"):
+            return list(self._manager.stores), list(self._manager.upstreams)
+        section = self.config.get("SpackKernelSpecManager", {})
+        return list(section.get("stores", ())), list(section.get("upstreams", ()))
+
+    def place(self) -> Place:
+        """Return where the kernels of this user are."""
+        data = jupyter_data_dir()
+        kept = getattr(self._manager, "user_kernel_dir", "") or str(Path(data, "kernels"))
+        return Place(kept=kept, recent=str(Path(data, "spack-kernel", "kernels")))
+
+    def why_not(self) -> str:
+        """Return why the picker cannot be used in this server; empty if it can."""
+        if not self.enabled:
+            return "the administrators have switched the Spack picker off"
+        if type(self._manager).__module__.startswith("jupyter_server.gateway"):
+            return "the kernels of this server run on a gateway, which has its own stores"
+        if getattr(self._manager, "allowed_kernelspecs", None):
+            return "the administrators allow only the kernels that are listed"
+        return ""

@@ -1,0 +1,86 @@
+"""Which package has a Python module of a given name, read from the prefixes when it is asked."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from spack_kernel.spack.query import newest_first
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from spack_kernel.spack.store import Store
+
+#: Seconds that one question may read directories; the next one goes on.
+_PATIENCE = 0.3
+
+_LIBRARIES = ("lib", "lib64")
+_SUFFIXES = (".py", ".so")
+
+
+class ModulesIndex:
+    """The modules of the Python packages of a store: one build of each package is looked into.
+
+    Parameters
+    ----------
+    store : Store
+        The store.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._packages: dict[str, list[str]] = {}
+        self._reading = self._read()
+
+    def packages(self, module: str) -> list[str]:
+        """Return the packages that have a module, in alphabetical order.
+
+        Parameters
+        ----------
+        module : str
+            Its name, such as ``yaml`` or ``PIL.Image``. Only the first part counts, and its case
+            does not.
+        """
+        deadline = time.monotonic() + _PATIENCE
+        for _ in self._reading:
+            if time.monotonic() > deadline:
+                break
+        return sorted(self._packages.get(module.partition(".")[0].lower(), ()))
+
+    def _read(self) -> Iterator[None]:
+        for name in sorted(self._store.names()):
+            if not name.startswith("py-"):
+                continue
+            specs = [spec for spec in self._store.named(name) if spec.installed and spec.prefix]
+            for spec in newest_first(specs)[:1]:
+                for module in modules_in(spec.prefix or ""):
+                    self._packages.setdefault(module.lower(), []).append(name)
+            yield
+
+
+def modules_in(prefix: str) -> set[str]:
+    """Return the names of the modules and packages that a prefix installs for Python."""
+    found: set[str] = set()
+    for library in _LIBRARIES:
+        for python in _entries(f"{prefix}/{library}"):
+            if python.startswith("python"):
+                for entry in _entries(f"{prefix}/{library}/{python}/site-packages"):
+                    found.update(_module(entry))
+    return found
+
+
+def _entries(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)  # noqa: PTH208
+    except OSError:
+        return []
+
+
+def _module(entry: str) -> Iterator[str]:
+    name, _, suffix = entry.partition(".")
+    if not suffix:
+        yield from [name] if name.isidentifier() and name != "__pycache__" else []
+    elif entry.endswith(_SUFFIXES) and name.isidentifier():
+        yield name
