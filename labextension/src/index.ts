@@ -16,7 +16,7 @@ import { JSONObject } from '@lumino/coreutils';
 import { PickerApi, Preview, UserKernel } from './api';
 import { Chosen, pinFor, pinOf } from './choices';
 import { ICON_URL, spackIcon } from './icon';
-import { filterLauncher, NOTEBOOK_KERNEL } from './launcher';
+import { filterLauncher } from './launcher';
 import { modelOf, PickerModel } from './model';
 import { PickerPanel } from './panel';
 import { Acts } from './preview';
@@ -34,6 +34,11 @@ function tell(error: unknown): void {
   Notification.error([summary, ...details, hint].filter(line => line).join('\n'), {
     autoClose: false
   });
+}
+
+/** Tell the user that something is done. */
+function say(message: string): void {
+  Notification.success(message, { autoClose: 5000 });
 }
 
 /** The picker in one page: it starts kernels, and changes notebooks through their models. */
@@ -126,15 +131,19 @@ class Picker {
       return;
     }
     try {
-      await this.api.addNotebookKernel();
+      const kernel = await this.api.addNotebookKernel();
       await this._known();
       notebook.model?.setMetadata('spack', entry);
+      notebook.model?.setMetadata('kernelspec', {
+        display_name: kernel.display_name,
+        language: 'python',
+        name: kernel.name
+      });
       // The kernel reads the spec from the file.
       await notebook.context.save();
-      await notebook.sessionContext.changeKernel({ name: NOTEBOOK_KERNEL });
-      await notebook.context.save();
+      await notebook.sessionContext.changeKernel({ name: kernel.name });
       const name = notebook.context.path.split('/').pop() ?? '';
-      Notification.success(`${name} is pinned to ${preview.title}.`);
+      say(`${name} is pinned to ${preview.title}.`);
     } catch (error) {
       tell(error);
     }
@@ -145,7 +154,7 @@ class Picker {
       const kernel = await this.api.addKernel(chosen, true);
       await this._known();
       this.model.choose({ ...chosen, kernel });
-      Notification.success(`${kernel.display_name} is now a kernel of yours.`);
+      say(`${kernel.display_name} is now a kernel of yours.`);
     } catch (error) {
       tell(error);
     }
@@ -159,7 +168,7 @@ class Picker {
       const kernel = await this.api.removeKernel(chosen.kernel.name);
       await this._known();
       this.model.choose({ ...chosen, kernel: null });
-      Notification.success(`${kernel.display_name} is no longer a kernel of yours.`);
+      say(`${kernel.display_name} is no longer a kernel of yours.`);
     } catch (error) {
       tell(error);
     }

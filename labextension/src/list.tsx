@@ -85,6 +85,7 @@ export function ResultList({ model, onChoose }: Props): React.JSX.Element {
       role="listbox"
       aria-label="Installed specs"
       aria-busy={model.isBusy}
+      data-text={model.results?.text}
       tabIndex={-1}
       onScroll={event => setTop(event.currentTarget.scrollTop)}
     >

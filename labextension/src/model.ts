@@ -208,6 +208,7 @@ export class PickerModel {
         }
       } catch (error) {
         this._fail(error);
+        this.results = null; // they are of another text, or of another state of the store
         this._retry = setTimeout(() => void this._search(), RETRY);
       }
       this._update();

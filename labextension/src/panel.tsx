@@ -93,6 +93,7 @@ function Stores({ model }: { model: PickerModel }): React.JSX.Element | null {
     <label className="spack-kernel-field-row">
       Store
       <select
+        aria-label="Store"
         value={model.store}
         onChange={event => model.setStore(Number(event.currentTarget.value))}
       >

@@ -71,6 +71,7 @@ export function PreviewPane({ model, acts, first, onClose }: Props): React.JSX.E
         <label className="spack-kernel-field-row">
           View
           <select
+            aria-label="View"
             value={chosen.view}
             onChange={event => model.choose({ ...chosen, view: event.currentTarget.value })}
           >

@@ -74,6 +74,13 @@ class Lab:
         self.card(display_name).click()
         expect(self.notebook).to_be_visible()
 
+    def wait_for_kernel(self) -> None:
+        """Wait until the kernel of the notebook that has just been opened is ready."""
+        expect(self.notebook).to_be_visible()
+        idle = self.notebook.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]")
+        expect(idle).to_be_visible()
+        expect(self.page.locator("#jp-main-statusbar")).to_contain_text("| Idle")
+
     def open_notebook(self, display_name: str) -> None:
         """Click on a kernel in the launcher and wait until it is ready."""
         self.start(display_name)

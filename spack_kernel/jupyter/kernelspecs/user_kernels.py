@@ -6,6 +6,8 @@ its own, which only a server with our extension searches, so that other programs
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +20,7 @@ from spack_kernel.kernels.kernel_json import KERNEL_FILE
 from spack_kernel.kernels.planner import plan_of, source_of
 from spack_kernel.spack.query import distinctions
 
-from .content import default_display_name, kernel_dict, notebook_content
+from .content import default_display_name, kernel_command, kernel_dict, notebook_content
 from .files import (
     default_kernel_name,
     is_ours,
@@ -53,10 +55,13 @@ class Place(msgspec.Struct, frozen=True):
         The directory of the user's own kernelspecs.
     recent : str
         The directory of the recent ones.
+    others : list of str
+        The other directories in which the server looks for kernelspecs.
     """
 
     kept: str
     recent: str
+    others: list[str] = []
 
 
 class UserKernel(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,15 +144,15 @@ def add_kernel(
         shipped = choose_shipped(source.load.closure, source.default_kernel)
         request = msgspec.structs.replace(request, kernel=shipped is None)
         plan = plan_of(source, request)
-        name = name.lower() or default_kernel_name(plan, shipped)
         one = plan.specs[0] if source.kind == "specs" and len(plan.specs) == 1 else None
         display_name = display_name or (_told_apart(one, store, shipped) if one else "")
         content = kernel_dict(plan, request, display_name=display_name or None, shipped=shipped)
         logos = read_logos(shipped.spec.prefix or "", shipped.directory)[0] if shipped else {}
+        name = name.lower() or _free_name(default_kernel_name(plan, shipped), place, content)
     check_name(name)
-    mine = Path(place.kept, name)
-    if not kept and is_ours(mine) and _starts_the_same(mine, content):
-        return _kernel(mine, kept=True)
+    for there in (place.kept, *place.others) if not kept else ():
+        if _starts_the_same(Path(there, name), content):
+            return _kernel(Path(there, name), kept=there == place.kept)
     directory = Path(place.kept if kept else place.recent)
     written = write_kernelspec(directory, name, content, replace=replace, logos=logos)
     if kept and is_ours(Path(place.recent, name)):
@@ -194,8 +199,24 @@ def _told_apart(spec: Spec, store: Store, shipped: ShippedKernel | None) -> str:
     return default_display_name([spec], shipped, difference=difference)
 
 
+def _free_name(name: str, place: Place, content: dict[str, Any]) -> str:
+    """Return a kernel's name, with a suffix if another kernel has it that starts another thing."""
+    for there in (place.kept, *place.others):
+        path = Path(there, name)
+        if os.path.lexists(path) and not _starts_the_same(path, content):
+            text = json.dumps(_identity(content), sort_keys=True)
+            return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+    return name
+
+
 def _starts_the_same(directory: Path, content: dict[str, Any]) -> bool:
-    return bool(provisioner_of(read_kernel_json(directory)) == provisioner_of(content))
+    there = read_kernel_json(directory)
+    return bool(there) and _identity(there) == _identity(content)
+
+
+def _identity(content: dict[str, Any]) -> list[Any]:
+    """Return what two kernels have in common that start the same."""
+    return [provisioner_of(content), content.get("env") or {}, kernel_command(content["argv"])]
 
 
 def _kernels(directory: str, *, kept: bool) -> Iterator[UserKernel]:

@@ -68,7 +68,10 @@ class SpackPicker(Configurable):
         """Return where the kernels of this user are."""
         data = jupyter_data_dir()
         kept = getattr(self._manager, "user_kernel_dir", "") or str(Path(data, "kernels"))
-        return Place(kept=kept, recent=str(Path(data, "spack-kernel", "kernels")))
+        recent = str(Path(data, "spack-kernel", "kernels"))
+        searched = [str(each) for each in getattr(self._manager, "kernel_dirs", ())]
+        others = [each for each in searched if each not in (kept, recent)]
+        return Place(kept=kept, recent=recent, others=others)
 
     def why_not(self) -> str:
         """Return why the picker cannot be used in this server; empty if it can."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
 
+from tests.browser.picker.panel import Picker
 from tests.demo_versions import MATPLOTLIB, OTHER_NUMPY
 
 from .conftest import EXAMPLES, GROUP, Site, Visits
@@ -90,3 +91,27 @@ def test_nobody_reads_what_another_computes(site: Site, visits: Visits):
     visits.bob.lab.open_notebook("Of bob")
     code = f"import socket; socket.socket(socket.AF_UNIX).connect({socket!r})"
     assert "PermissionError" in visits.bob.lab.compute(code)
+
+
+def test_each_picks_a_spec_of_the_site(
+    site: Site, visits: Visits, picture: Callable[[Page, str], None]
+):
+    for visit in (visits.alice, visits.bob):
+        picker = Picker(visit.lab.page)
+        picker.open()
+        # Their own kernels, and nobody else's.
+        kept = "Of alice" if visit is visits.alice else "Of bob"
+        other = "Of bob" if visit is visits.alice else "Of alice"
+        expect(picker.item(kept)).to_be_visible()
+        expect(picker.item(other)).to_have_count(0)
+        picker.search(f"py-numpy@{OTHER_NUMPY}")
+        picker.choose(OTHER_NUMPY)
+        picture(visit.lab.page, "picker-hub")
+        picker.act("Start a notebook")
+        visit.lab.wait_for_kernel()
+        assert visit.lab.compute(WHO) == f"{visit.account.name} True"
+        origin = visit.lab.compute("import numpy; print(numpy.__file__)")
+        assert origin.startswith(f"{site.store}/")
+        recent = f"{visit.account.home}/.local/share/jupyter/spack-kernel/kernels"
+        owners = visit.account.run("find", recent, "-name", "kernel.json", "-printf", "%u %m\n")
+        assert set(owners.splitlines()) == {f"{visit.account.name} 644"}

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,86 +9,10 @@ import pytest
 from playwright.sync_api import Page
 
 from spack_kernel import demo
-from spack_kernel.jupyter.kernelspecs.files import InstalledKernelSpec, install_kernelspec
-from spack_kernel.kernels.plan.plan import plan_kernel
-from spack_kernel.spack import Store
-from tests.browser.desktop import HIDE_KERNELS, Lab, ask_nothing
-from tests.browser.processes import ServerProcess, free_port
+from spack_kernel.jupyter.kernelspecs.files import InstalledKernelSpec
+from tests.browser.desktop import Lab
+from tests.browser.lab_server import LabServer
 from tests.cloned_store import ClonedStore
-
-
-class LabServer:
-    """A separate JupyterLab that sees only the kernels in one directory."""
-
-    def __init__(self, home: Path) -> None:
-        self.kernels = home / "share" / "jupyter" / "kernels"
-        self._prefix = home
-        self._token = secrets.token_hex(16)
-        self._workspaces = 0
-        work = home / "work"
-        configuration = home / "configuration"
-        settings = configuration / "lab" / "user-settings"
-        for directory in (work, self.kernels, configuration):
-            directory.mkdir(parents=True)
-        (configuration / "jupyter_server_config.py").write_text(HIDE_KERNELS)
-        ask_nothing(settings)
-        port = free_port()
-        self.url = f"http://127.0.0.1:{port}/"
-        command = [sys.executable, "-m", "jupyterlab", "--no-browser"]
-        command += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
-        if os.geteuid() == 0:
-            command.append("--allow-root")
-        self.process = ServerProcess(
-            command,
-            env={
-                **os.environ,
-                "HOME": str(home),
-                "JUPYTER_CONFIG_DIR": str(configuration),
-                "JUPYTER_DATA_DIR": str(home / "data"),
-                "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
-                "JUPYTER_PATH": str(self.kernels.parent),
-                "JUPYTER_TOKEN": self._token,
-                "JUPYTERLAB_SETTINGS_DIR": str(settings),
-            },
-            cwd=work,
-            log=home / "server.log",
-        )
-        self.process.wait_for(f"{self.url}api")
-
-    def install(
-        self,
-        root: Path,
-        *names: str,
-        query: str | None = None,
-        display_name: str | None = None,
-    ) -> InstalledKernelSpec:
-        """Install a kernel for the newest versions of some packages in a store."""
-        store = Store.open(root)
-        specs = [max(store.named(name), key=lambda spec: spec.version) for name in names]
-        return install_kernelspec(
-            plan_kernel(store, specs),
-            query=query,
-            display_name=display_name,
-            prefix=self._prefix,
-        )
-
-    def new_workspace(self) -> str:
-        """Return the address of an unused workspace."""
-        self._workspaces += 1
-        return f"{self.url}lab/workspaces/{self._workspaces}?token={self._token}"
-
-    def request(self, page: Page, path: str, method: str = "GET") -> object:
-        """Send a request to the server's REST API."""
-        answer = page.request.fetch(
-            f"{self.url}{path}", method=method, headers={"Authorization": f"token {self._token}"}
-        )
-        assert answer.ok, f"{answer.status} {answer.text()}"
-        return answer.json() if answer.body() else None
-
-    def shut_down_kernels(self, page: Page) -> None:
-        """Shut down the kernels of all notebooks."""
-        for session in self.request(page, "api/sessions"):
-            self.request(page, f"api/sessions/{session['id']}", "DELETE")
 
 
 @pytest.fixture(scope="package")

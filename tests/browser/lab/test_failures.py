@@ -10,10 +10,9 @@ from playwright.sync_api import Page, expect
 
 from spack_kernel.jupyter.kernelspecs.files import InstalledKernelSpec
 from tests.browser.desktop import Lab
+from tests.browser.lab_server import LabServer
 from tests.cloned_store import ClonedStore
 from tests.demo_versions import NUMPY, OTHER_NUMPY
-
-from .conftest import LabServer
 
 Install = Callable[..., InstalledKernelSpec]
 Picture = Callable[[Page, str], None]

@@ -175,6 +175,25 @@ def test_a_kernel_is_chosen_kept_and_removed(server: Server, home: Path) -> None
     assert (status, answer["error"]["code"]) == (404, "no-such-kernel")
 
 
+def test_a_kernel_of_that_name_for_another_store_is_left_alone(
+    server: Server, home: Path, demo_store: DemoStore
+) -> None:
+    """The name has the beginning of the hash, which specs of several stores can share."""
+    body = {"queries": [f"py-numpy@{NUMPY}"], "keep": True}
+    kept = server.request("POST", "spack-kernel/kernels", body)[1]
+    file = home / "data" / "kernels" / kept["name"] / "kernel.json"
+    theirs = json.loads(file.read_text())
+    theirs["metadata"]["kernel_provisioner"]["config"]["store"] = "/another/store"
+    file.write_text(json.dumps(theirs))
+    for keep in (False, True):
+        chosen = server.request("POST", "spack-kernel/kernels", {**body, "keep": keep})[1]
+        assert chosen["name"].startswith(f"{kept['name']}-")
+        assert chosen["config"]["store"] == str(demo_store.root)
+    assert json.loads(file.read_text()) == theirs
+    for name in (kept["name"], chosen["name"]):
+        assert server.request("DELETE", f"spack-kernel/kernels/{name}")[0] == 200
+
+
 def test_several_specs_make_one_kernel(server: Server) -> None:
     body = {"queries": ["py-matplotlib", "py-libensemble"], "display_name": "Both"}
     status, chosen = server.request("POST", "spack-kernel/kernels", body)
