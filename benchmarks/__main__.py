@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from spack_kernel.spack import SpackKernelError, Store
 
-from . import beside_spack, commands, discovery, imports, kernels, launching, resolving
+from . import beside_spack, commands, discovery, imports, kernels, launching, picker, resolving
 from .measure import Comparison, machine
 from .stores import Stores
 
@@ -108,6 +108,11 @@ class Benchmarks:
         directory = self._stores.directory / "servers"
         yield from discovery.compare(self._stores.large, directory, min(self._rounds, 2))
 
+    def picker(self) -> Iterator[Comparison]:
+        """Type into the picker."""
+        stores = self._stores
+        yield from picker.compare(stores.large, stores.golden, stores.directory / "picker")
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run the requested sections and print the table."""
@@ -120,6 +125,7 @@ def main(argv: list[str] | None = None) -> int:
         "imports": Benchmarks.imports,
         "slow": Benchmarks.slow,
         "discovery": Benchmarks.discovery,
+        "picker": Benchmarks.picker,
     }
     args = _arguments(list(sections), argv)
     rows: list[Comparison] = []

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _SECTION = "discovery"
-_TOKEN = "benchmark"
+TOKEN = "benchmark"
 
 #: JupyterLab sends a request every ten seconds for each user; this is like a few hundred users.
 _REQUESTS = 100
@@ -82,7 +82,7 @@ class Server:
             "PYTHONPATH": str(home / "modules"),
         }
         options = [
-            f"--IdentityProvider.token={_TOKEN}",
+            f"--IdentityProvider.token={TOKEN}",
             "--ServerApp.jpserver_extensions={'stall_meter': True}",
             "--ServerApp.allow_root=True",
         ]
@@ -91,19 +91,19 @@ class Server:
             self._process = subprocess.Popen(
                 command, env=env, cwd=home / "root", stdout=log, stderr=log
             )
-        self._url = ""
+        self.url = ""
 
     def __enter__(self) -> Server:
         file = self._runtime / f"jpserver-{self._process.pid}.json"
         deadline = time.monotonic() + 120
-        while not self._url:
+        while not self.url:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the server did not start; see {self._runtime.parent / 'log'}")
             time.sleep(0.1)
             try:
                 url = json.loads(file.read_text())["url"]
                 urllib.request.urlopen(f"{url}api", timeout=5).close()
-                self._url = url
+                self.url = url
             except (OSError, ValueError):
                 continue
         return self
@@ -120,7 +120,7 @@ class Server:
     def get(self, path: str) -> object:
         """Return the answer to a request."""
         request = urllib.request.Request(
-            self._url + path, headers={"Authorization": f"token {_TOKEN}"}
+            self.url + path, headers={"Authorization": f"token {TOKEN}"}
         )
         with urllib.request.urlopen(request, timeout=120) as response:
             return json.loads(response.read())

@@ -46,6 +46,7 @@ export interface Results {
   cursor: string;
   notes: string[];
   error: ErrorModel | null;
+  explained: boolean;
 }
 
 export interface Completion {
@@ -169,8 +170,9 @@ export class PickerApi {
     return this._get('health', {});
   }
 
-  search(text: string, cursor: string, store: number, signal?: AbortSignal): Promise<Results> {
-    return this._get('search', { text, cursor, store }, signal);
+  /** Search; `explain` also says why nothing is found, which takes longer. */
+  search(text: string, cursor: string, store: number, explain: boolean): Promise<Results> {
+    return this._get('search', { text, cursor, store, explain: explain ? 1 : 0 });
   }
 
   complete(

@@ -187,7 +187,7 @@ class Picker {
     await notebook.context.ready;
     const pin = pinOf(notebook.model?.getMetadata('spack') as JSONObject | undefined);
     for (const query of pin?.queries ?? []) {
-      const found = await this.api.search(query, '', 0);
+      const found = await this.api.search(query, '', 0, false);
       if (found.total > 0 && !found.meant) {
         continue;
       }

@@ -19,7 +19,7 @@ import { isUnfinished } from './query';
 import { appended, ListRow, listRows } from './rows';
 
 /** Milliseconds after which an error at the end of the text is shown: the user has stopped. */
-const TYPING = 700;
+const TYPING = 400;
 
 /** Milliseconds after which a store that could not be read is asked again. */
 const RETRY = 5000;
@@ -89,6 +89,7 @@ export class PickerModel {
     this._typing = setTimeout(() => {
       this._isTyping = false;
       this._changed.emit();
+      void this._explain();
     }, TYPING);
     this._changed.emit();
     void this._search();
@@ -117,7 +118,7 @@ export class PickerModel {
     }
     this._paging = true;
     try {
-      const page = await this._server.search(results.text, results.cursor, this.store);
+      const page = await this._server.search(results.text, results.cursor, this.store, false);
       if (this.results === results) {
         this.results = appended(results, page);
       }
@@ -201,7 +202,7 @@ export class PickerModel {
       asked = this.text;
       store = this.store;
       try {
-        const results = await this._server.search(asked, '', store);
+        const results = await this._server.search(asked, '', store, false);
         if (store === this.store) {
           this.results = results;
           this.failure = null;
@@ -214,6 +215,24 @@ export class PickerModel {
       this._update();
     }
     this.isBusy = false;
+    this._update();
+    void this._explain();
+  }
+
+  /** Ask why nothing was found, once the user has stopped typing; the next key does not wait. */
+  private async _explain(): Promise<void> {
+    const { results, text, store } = this;
+    if (this._isTyping || this.isBusy || results?.text !== text || results.explained) {
+      return;
+    }
+    try {
+      const explained = await this._server.search(text, '', store, true);
+      if (this.results === results && text === this.text && store === this.store) {
+        this.results = explained;
+      }
+    } catch (error) {
+      this._fail(error);
+    }
     this._update();
   }
 

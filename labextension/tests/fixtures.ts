@@ -24,5 +24,5 @@ export function row(name: string, version: string, hash = name + version): Row {
 
 export function results(groups: Group[], cursor = '', text = ''): Results {
   const total = groups.reduce((sum, group) => sum + group.count, 0);
-  return { text, meant: '', total, installed: 9, groups, cursor, notes: [], error: null };
+  return { text, meant: '', total, installed: 9, groups, cursor, notes: [], error: null, explained: true };
 }

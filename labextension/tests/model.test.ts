@@ -4,18 +4,23 @@ import { results, row } from './fixtures';
 
 /** A server whose searches are answered when the test says so. */
 class Standin implements Server {
-  searches: { text: string; cursor: string; answer: (found: Results | Error) => void }[] = [];
+  searches: {
+    text: string;
+    cursor: string;
+    explain: boolean;
+    answer: (found: Results | Error) => void;
+  }[] = [];
   planned: Choice[] = [];
 
   health = () => Promise.resolve({ version: '1', stores: ['/sw'], why_not: '' });
   kernels = () => Promise.resolve([]);
   environments = () => Promise.resolve([]);
 
-  search(text: string, cursor: string): Promise<Results> {
+  search(text: string, cursor: string, _: number, explain: boolean): Promise<Results> {
     return new Promise((resolve, reject) => {
       const answer = (found: Results | Error) =>
         found instanceof Error ? reject(found) : resolve(found);
-      this.searches.push({ text, cursor, answer });
+      this.searches.push({ text, cursor, explain, answer });
     });
   }
 
@@ -147,4 +152,21 @@ test('completions for a text that has changed are dropped', async () => {
   expect(model.completions?.items).toHaveLength(1);
   model.closeCompletions();
   expect(model.completions).toBeNull();
+});
+
+test('why nothing is found is asked for when the user stops typing', async () => {
+  jest.useFakeTimers();
+  try {
+    model.setText('py-x ^py');
+    server.searches[0]?.answer({ ...results([], '', 'py-x ^py'), explained: false });
+    await jest.advanceTimersByTimeAsync(10);
+    expect(server.searches.map(search => search.explain)).toEqual([false]);
+    await jest.advanceTimersByTimeAsync(1000);
+    expect(server.searches.map(search => search.explain)).toEqual([false, true]);
+    server.searches[1]?.answer(results([], '', 'py-x ^py'));
+    await jest.advanceTimersByTimeAsync(1000);
+    expect(server.searches).toHaveLength(2);
+  } finally {
+    jest.useRealTimers();
+  }
 });

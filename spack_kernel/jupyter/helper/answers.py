@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -19,6 +17,7 @@ from spack_kernel.spack.errors import SpackKernelError
 
 from . import picker_answers
 from .messages import Diagnose, Diagnosis, Prepare, Prepared, Survey, Surveyed, Told
+from .priority import make_way
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
     from spack_kernel.kernels.plan import KernelPlan
 
     from .messages import Answer, Question
-
-#: Niceness added for reading a store, as for nice(1): kernels that start have priority.
-_NICENESS = 5
 
 _planner = Planner()
 
@@ -125,9 +121,7 @@ def _diagnose(question: Diagnose) -> Diagnosis:
 
 
 def _survey(question: Survey, warned: Sequence[str]) -> tuple[Surveyed, bytes]:
-    if os.name == "posix":
-        # Of this thread alone, as Linux does; it ends with the answer.
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), os.nice(0) + _NICENESS)
+    make_way()
     checks = [tuple(check) for check in question.checks]
     look = look_at(question.stores, question.selection, checks)
     if look.error is not None:

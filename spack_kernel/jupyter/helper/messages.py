@@ -178,7 +178,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     ----------
     stores : list of str
         The local store, then its upstreams; if empty, it is discovered.
-    text, cursor, limit, favourites
+    text, cursor, limit, favourites, explain
         As for `Picker.search`.
     """
 
@@ -190,6 +190,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     cursor: str = ""
     limit: int = 50
     favourites: list[str] = []
+    explain: bool = True
 
 
 class Complete(msgspec.Struct, frozen=True, kw_only=True, tag=True):

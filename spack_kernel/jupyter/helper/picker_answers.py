@@ -13,6 +13,7 @@ from spack_kernel.kernels.candidates import environments_of
 from spack_kernel.kernels.picker import Picker, complete, preview
 
 from .messages import AddKernel, Complete, ListEnvironments, ListKernels, Search, ShowKernel
+from .priority import make_way
 
 if TYPE_CHECKING:
     from spack_kernel.kernels.planner import Planner
@@ -45,6 +46,8 @@ def answer(
 
 
 def _answer(question: object, planner: Planner) -> Any:
+    if isinstance(question, Search | Complete):
+        make_way()
     if isinstance(question, Search):
         picker = _picker(planner.store(tuple(question.stores)))
         results = picker.search(
@@ -52,6 +55,7 @@ def _answer(question: object, planner: Planner) -> Any:
             cursor=question.cursor,
             limit=question.limit,
             favourites=question.favourites,
+            explain=question.explain,
         )
         if not question.text.strip():
             threading.Thread(target=picker.warm_up, daemon=True).start()

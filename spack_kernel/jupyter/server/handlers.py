@@ -154,6 +154,7 @@ class SearchHandler(_Handler):
             cursor=self.text("cursor"),
             limit=self.number("limit", 50, 200),
             favourites=list(self._picker.favourites),
+            explain=bool(self.number("explain", 1, 1)),
         )
         await self.answer(stores, question)
 

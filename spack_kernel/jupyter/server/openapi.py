@@ -110,6 +110,11 @@ def write() -> str:
                 _parameter(
                     "limit", "Rows of a page.", {"type": "integer", "minimum": 0, "maximum": 200}
                 ),
+                _parameter(
+                    "explain",
+                    "0 to answer at once: without the reason why nothing is found.",
+                    {"type": "integer", "enum": [0, 1]},
+                ),
                 store,
             )
         },

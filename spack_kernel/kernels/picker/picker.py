@@ -6,7 +6,6 @@ answered at once.
 
 from __future__ import annotations
 
-import contextlib
 import re
 import threading
 import time
@@ -46,6 +45,9 @@ _COMPARED = 200
 _WORD = re.compile(r"[A-Za-z0-9_.-]+")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
 
+#: The last part of a query, which may not be complete yet.
+_LAST = re.compile(r"[\s+~^%@/]*[^\s+~^%@/=]*$")
+
 #: What a query ends in while it is being typed.
 _UNFINISHED = re.compile(r"(\s[\w-]+={1,2}\S*|[\s@+~^%/=,:\[\"'-]+)$")
 
@@ -65,6 +67,7 @@ class _Found(NamedTuple):
     meant: str = ""
     notes: tuple[str, ...] = ()
     error: dict[str, Any] | None = None
+    is_explained: bool = True
 
 
 class Picker:
@@ -92,7 +95,13 @@ class Picker:
                 self._names.update(dict.fromkeys(hashes, name))
 
     def search(
-        self, text: str, *, cursor: str = "", limit: int = PAGE, favourites: Sequence[str] = ()
+        self,
+        text: str,
+        *,
+        cursor: str = "",
+        limit: int = PAGE,
+        favourites: Sequence[str] = (),
+        explain: bool = True,
     ) -> Results:
         """Return one page of what a text finds.
 
@@ -107,9 +116,16 @@ class Picker:
             The number of rows, at most `MAX_PAGE`.
         favourites : sequence of str
             Queries for the specs that come first if the text is blank.
+        explain : bool
+            Whether to find out, if nothing matches, what was meant and why. It takes longer than a
+            search, and is not worth it between two key presses: without it, what the beginning of
+            the text finds is returned.
         """
+        key = text if text.strip() else "\0" + "\0".join(favourites)
+        if explain:
+            self._explain(key)  # which takes long, and must not hold up the next key press
         with self._lock:
-            found = self._found(text if text.strip() else "\0" + "\0".join(favourites))
+            found = self._found(key)
             start = int(cursor) if cursor.isdecimal() and len(cursor) < 10 else 0
             end = start + max(1, min(limit, MAX_PAGE))
             total = sum(len(package.specs) for package in found.packages)
@@ -122,13 +138,19 @@ class Picker:
                 cursor=str(end) if end < total else "",
                 notes=list(found.notes),
                 error=found.error,
+                explained=found.is_explained,
             )
 
     def warm_up(self) -> None:
         """Read what most searches need, so that the next key press does not wait for it."""
+        everything = self._all_packages()
         with self._lock:
-            self._packages([], "name")
-            self.store.select("^python")
+            self._everything = everything
+        self.store.select("^python")
+
+    def _all_packages(self) -> dict[str, list[Spec]]:
+        (selection,) = self.store.select("")
+        return {package.name: package.specs for package in self._grouped(selection.specs, "query")}
 
     # -- finding --
 
@@ -148,22 +170,33 @@ class Picker:
             notes=tuple(notes),
         )
 
+    def _explain(self, text: str) -> None:
+        """Find out why a text finds nothing, if that is not known yet."""
+        with self._lock:
+            found = self._found(text)
+        if not found.is_explained:
+            found = self._find(text, explain=True)
+            with self._lock:
+                self._searches[text] = found
+                self._sorted.clear()
+
     def _found(self, text: str) -> _Found:
-        if text not in self._searches:
-            self._searches[text] = self._find(text)
+        found = self._searches.get(text)
+        if found is None:
+            found = self._searches[text] = self._find(text, explain=False)
             self._sorted.clear()
         self._searches.move_to_end(text)
         while len(self._searches) > _KEPT_SEARCHES:
             self._searches.popitem(last=False)
-        return self._searches[text]
+        return found
 
-    def _find(self, text: str) -> _Found:
+    def _find(self, text: str, *, explain: bool) -> _Found:
         if text.startswith("\0"):
             return self._first([each for each in text.split("\0") if each])
         try:
             selections = self.store.select(text)
         except QuerySyntaxError as error:
-            return self._unparsed(text, error)
+            return self._unparsed(text, error, explain=explain)
         packages = self._grouped((s for each in selections for s in each.specs), "query")
         notes = tuple(
             f"The database does not record {thing}."
@@ -172,20 +205,30 @@ class Picker:
         packages += self._by_name(text, {package.name for package in packages})
         if packages:
             return _Found(packages, notes=notes)
+        if not explain:
+            packages, meant = self._typed_so_far(_LAST.sub("", text), text)
+            return _Found(packages, meant, notes, is_explained=False)
         packages, meant = self._guessed(text.strip())
         return _Found(packages, meant, notes, None if packages else self._no_match(selections))
 
-    def _unparsed(self, text: str, error: QuerySyntaxError) -> _Found:
+    def _unparsed(self, text: str, error: QuerySyntaxError, *, explain: bool) -> _Found:
         """Return what the part that is typed so far finds, with the error."""
-        told = error.as_dict()
-        packages, meant = self._guessed(text.strip())
-        typed = _UNFINISHED.sub("", text)
-        if not packages and typed and typed != text:
-            with contextlib.suppress(QuerySyntaxError):
-                found = (s for each in self.store.select(typed) for s in each.specs)
-                packages, meant = self._grouped(found, "query"), typed
-                packages += self._by_name(typed, {package.name for package in packages})
-        return _Found(packages, meant if packages else "", error=told)
+        packages, meant = self._guessed(text.strip()) if explain else ([], "")
+        if not packages:
+            packages, meant = self._typed_so_far(_UNFINISHED.sub("", text), text)
+        return _Found(packages, meant, error=error.as_dict(), is_explained=explain)
+
+    def _typed_so_far(self, typed: str, text: str) -> tuple[list[_Package], str]:
+        """Return what the beginning of a text finds, and that beginning."""
+        if not typed.strip() or typed == text:
+            return [], ""
+        try:
+            found = [s for each in self.store.select(typed) for s in each.specs]
+        except QuerySyntaxError:
+            return [], ""
+        packages = self._grouped(found, "query")
+        packages += self._by_name(typed, {package.name for package in packages})
+        return packages, typed if packages else ""
 
     def _guessed(self, text: str) -> tuple[list[_Package], str]:
         """Return what a text finds that no query matches, and the query that was meant."""
@@ -221,9 +264,7 @@ class Picker:
 
     def _packages(self, names: Iterable[str], found_by: FoundBy) -> list[_Package]:
         if not self._everything:
-            (selection,) = self.store.select("")
-            everything = self._grouped(selection.specs, "query")
-            self._everything = {package.name: package.specs for package in everything}
+            self._everything = self._all_packages()
         known = self._everything
         return [_Package(name, found_by, known[name]) for name in names if name in known]
 

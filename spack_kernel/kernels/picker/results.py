@@ -98,6 +98,8 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
         What makes the results uncertain.
     error : dict or None
         Why nothing was found, or where the query does not parse; see `SpackKernelError.as_dict`.
+    explained : bool
+        False if `explain` was not asked for, and would tell more.
     """
 
     text: str
@@ -108,3 +110,4 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     cursor: str = ""
     notes: list[str] = []
     error: dict[str, Any] | None = None
+    explained: bool = True

@@ -118,6 +118,19 @@ def test_nothing_found_says_why_and_what_to_type(picker: Picker) -> None:
     assert results.error["details"]
 
 
+@pytest.mark.parametrize("text", ["py-numpy ^pyt", "py-numpy +m", "py-numpy@1.26.4 +mpi ^z"])
+def test_between_two_key_presses_the_beginning_of_the_text_is_searched(
+    picker: Picker, text: str
+) -> None:
+    results = picker.search(text, explain=False)
+    assert not results.explained
+    assert next(iter(found(results))) == "py-numpy"
+    assert results.error is None
+    later = picker.search(text)
+    assert later.explained
+    assert later.error is not None
+
+
 def test_pages_have_each_spec_once(small: SmallStore) -> None:
     for number in range(120):
         small.add("zlib", f"1.{number}")
