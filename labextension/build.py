@@ -103,7 +103,8 @@ def _npm(*words: str) -> None:
     if npm is None:
         raise BuildError(
             "the JupyterLab extension is built with npm, which is not installed\n"
-            "Install Node.js 20 or newer, or install a released wheel, which is built already."
+            "Install Node.js 20 or newer. Or set SPACK_KERNEL_WITHOUT_LABEXTENSION=1 to install "
+            "spack-kernel without the picker."
         )
     done = subprocess.run(
         [npm, *words], cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         """Build the extension, and name its files."""
         if version == "editable":
             return  # `make` links it
+        if os.environ.get("SPACK_KERNEL_WITHOUT_LABEXTENSION") and self.target_name == "wheel":
+            return
         labextension.build()
         built = str(labextension.BUILT)
         if self.target_name == "wheel":
