@@ -22,9 +22,11 @@ from spack_kernel.jupyter.discovery import watch
 from spack_kernel.jupyter.discovery.manager import SpackKernelSpecManager
 from spack_kernel.jupyter.errors import KernelSpecError
 from spack_kernel.jupyter.failure import KernelStartError, UnknownKernelError
+from spack_kernel.jupyter.kernelspecs import install_kernelspec
 from spack_kernel.jupyter.kernelspecs.files import RESOURCES
 from spack_kernel.jupyter.offers.listing import Look, look_at
 from spack_kernel.jupyter.offers.offers import OfferFilter
+from spack_kernel.kernels.plan.plan import plan_kernel
 from spack_kernel.spack import Store
 from spack_kernel.spack.system import Check, file_checks
 from tests.demo_versions import NUMPY
@@ -130,6 +132,20 @@ class TestList:
         assert {"other", name, "python3"} <= set(plain)
         assert {key: specs[key] for key in plain} == plain
         assert manager.find_kernel_specs()[name] == plain[name]["resource_dir"]
+
+    def test_an_installed_kernel_is_not_offered_a_second_time(
+        self, manager: SpackKernelSpecManager, demo_store: DemoStore, jupyter_home: Path
+    ) -> None:
+        store = Store.open(demo_store.root)
+        (spec,) = store.find(f"py-numpy@{NUMPY}")
+        offered = f"spack-py-numpy-{NUMPY}-{spec.hash[:7]}"
+        assert offered in manager.get_all_specs()
+        install_kernelspec(plan_kernel(store, [spec]), name="mine", user=True)
+        specs = manager.get_all_specs()
+        assert "mine" in specs
+        assert offered not in specs
+        # A notebook that was saved with that kernel still opens.
+        assert manager.get_kernel_spec(offered).metadata["spack_hash"] == spec.hash
 
     def test_what_a_caller_does_to_the_answer_stays_with_the_caller(
         self, manager: SpackKernelSpecManager

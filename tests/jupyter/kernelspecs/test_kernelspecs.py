@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from spack_kernel.jupyter.kernelspecs.content import (
     default_display_name,
     default_name,
     kernel_command,
+    kernel_content,
     kernel_dict,
 )
 from spack_kernel.jupyter.kernelspecs.files import (
@@ -78,6 +80,15 @@ def test_what_a_kernel_json_says(plan: KernelPlan, demo_store: DemoStore) -> Non
         *["--env", "OMP_NUM_THREADS=4", f"py-libensemble/{spec.hash}", "--"],
         *["python", "-m", "ipykernel_launcher", "-f", "{connection_file}"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("version", "protocol"), [("7.0.1", "5.5"), ("6.29.5", "5.3"), ("10.0", "5.5"), ("", None)]
+)
+def test_the_protocol_is_that_of_the_ipykernel(version: str, protocol: str | None) -> None:
+    spec = SimpleNamespace(name="py-x", version="1.0", hash="a" * 32)
+    content = kernel_content(KernelRequest(), [spec], ipykernel=version)
+    assert content.get("kernel_protocol_version") == protocol
 
 
 def test_a_companion_that_was_chosen_is_remembered(plan: KernelPlan) -> None:
