@@ -26,6 +26,10 @@ MANY = 50_000
 #: The roots of the Spack environment.
 ENVIRONMENT = ("py-numpy", "py-matplotlib")
 
+#: An extension that a spec has and the JupyterLab of the tests lacks.
+EXTENSION = "@jupyter-widgets/jupyterlab-manager"
+WIDGETS = f"share/jupyter/labextensions/{EXTENSION}/package.json"
+
 #: What a package could be called to do harm in a page.
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -44,6 +48,9 @@ class Stores:
 def stores(tmp_path_factory: pytest.TempPathFactory, demo_store: demo.DemoStore) -> Stores:
     root = tmp_path_factory.mktemp("stores")
     clone = ClonedStore(demo_store, root / "demo")
+    widgets = Path(clone.site_packages("py-matplotlib")).parents[2] / WIDGETS
+    widgets.parent.mkdir(parents=True)
+    widgets.write_text(f'{{"name": "{EXTENSION}", "version": "5.0.15"}}')
     large = root / "large"
     generate(large, MANY)
     odd = SmallStore(root / "odd")

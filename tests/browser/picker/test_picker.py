@@ -14,7 +14,7 @@ from tests.browser.desktop import Lab
 from tests.browser.lab_server import LabServer
 from tests.demo_versions import NUMPY, OTHER_NUMPY
 
-from .conftest import HOSTILE, MANY, Stores
+from .conftest import EXTENSION, HOSTILE, MANY, Stores
 from .panel import Picker
 
 Picture = Callable[[Page, str], None]
@@ -50,6 +50,8 @@ def test_the_preview_shows_dependencies_paths_variables_and_commands(
     picker.search("py-matplotlib")
     picker.choose()
     preview = picker.preview
+    missing = preview.get_by_role("note")
+    expect(missing).to_contain_text(f"{EXTENSION} 5.0.15, from py-matplotlib@")
     preview.get_by_text("In a shell").click()
     expect(preview.locator("code").first).to_have_text(re.compile("^spack load py-matplotlib/"))
     preview.get_by_text(re.compile("^Dependencies")).click()
@@ -278,6 +280,22 @@ def test_why_a_kernel_died_is_told_with_the_way_to_its_spec(
     picture(lab.page, "picker-death")
     toast.get_by_role("button", name="Show the spec").click()
     expect(picker.preview).to_contain_text("py-numpy")
+
+
+def test_what_a_slow_start_waits_for_is_told(lab: Lab, picker: Picker, stores: Stores) -> None:
+    launcher = stores.demo.site_packages("py-ipykernel") / "ipykernel_launcher.py"
+    text = launcher.read_text()
+    stores.demo.rewrite("py-ipykernel", launcher.name, f"import time\ntime.sleep(10)\n{text}")
+    try:
+        picker.search(f"py-numpy@{NUMPY}")
+        picker.choose()
+        picker.act("Start a notebook")
+        toast = picker.notification("waiting for the kernel to answer")
+        expect(toast).to_contain_text("py-numpy")
+        lab.wait_for_kernel()
+        expect(toast).to_have_count(0)
+    finally:
+        stores.demo.rewrite("py-ipykernel", launcher.name, text)
 
 
 def test_a_pinned_spec_that_is_not_there_opens_the_picker(
