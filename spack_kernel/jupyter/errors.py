@@ -30,6 +30,12 @@ class PickerOffError(SpackKernelError):
     code = "picker-off"
 
 
+class UnreadableError(SpackKernelError):
+    """A file or a directory that a user has named and that cannot be read."""
+
+    code = "unreadable"
+
+
 class HelperError(SpackKernelError):
     """A helper process that cannot be started, or that ended without an answer."""
 

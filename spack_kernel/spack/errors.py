@@ -33,7 +33,7 @@ The tree; each class is defined where it is raised::
     ├── KernelSilentError, PortTakenError     … a kernel that does not listen, or cannot
     ├── ServerStopsError                      … a start that a server's end has cut short
     ├── EncryptionError, NotebookError        … a connection, a notebook
-    ├── PickerOffError                        … a picker that is switched off
+    ├── PickerOffError, UnreadableError       … a picker that is off, a path it cannot read
     ├── HelperError, SlowStoreError           … a helper that fails, a store that takes too long
     ├── ImportFailedError                     cli: a module that `check` cannot import
     ├── TimeoutExpiredError                   … a kernel that does not answer in time

@@ -259,8 +259,8 @@ class _Helpers:
                 return
             try:
                 helper = _Helper(asked.key)
-            except OSError as error:
-                reason = error.strerror or str(error)
+            except (OSError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or str(error)
                 asked.finish(
                     HelperError(
                         f"the process that reads the store cannot be started: {reason}",

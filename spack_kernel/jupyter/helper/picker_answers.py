@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from spack_kernel.jupyter.errors import UnreadableError
 from spack_kernel.jupyter.kernelspecs import user_kernels
 from spack_kernel.kernels.candidates import environments_of
 from spack_kernel.kernels.picker import Picker, complete, preview
@@ -42,7 +43,14 @@ def answer(
     SpackKernelError
         When there is none.
     """
-    return _json(_answer(question, planner))
+    try:
+        return _json(_answer(question, planner))
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        raise UnreadableError(
+            f"{place}{error.strerror or error}",
+            hint="Check the path, and whether you may read it.",
+        ) from error
 
 
 def _answer(question: object, planner: Planner) -> Any:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     )
     from .files import (
         InstalledKernelSpec as InstalledKernelSpec,
-        closed_to_others as closed_to_others,
         find_kernelspec as find_kernelspec,
         install_kernelspec as install_kernelspec,
         kernels_directory as kernels_directory,
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
         NOTEBOOK_NAME as NOTEBOOK_NAME,
         parse_name as parse_name,
     )
+    from .shared import closed_to_others as closed_to_others
     from .user_kernels import Place as Place, UserKernel as UserKernel
 
 __getattr__, __dir__, __all__ = attach(
@@ -41,11 +41,12 @@ __getattr__, __dir__, __all__ = attach(
             "starts_ipykernel store_paths"
         ),
         "files": (
-            "InstalledKernelSpec closed_to_others find_kernelspec install_kernelspec "
+            "InstalledKernelSpec find_kernelspec install_kernelspec "
             "kernels_directory list_kernelspecs provisioner_of read_kernel_json remove_kernelspec "
             "write_kernelspec"
         ),
         "names": "NOTEBOOK_DISPLAY_NAME NOTEBOOK_NAME parse_name",
+        "shared": "closed_to_others",
         "user_kernels": "Place UserKernel",
     },
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
     from spack_kernel.kernels.candidates import ShippedKernel
     from spack_kernel.kernels.plan import KernelPlan
     from spack_kernel.kernels.request import KernelRequest
+
+#: How often a kernelspec is moved into place while others write it as well.
+_ATTEMPTS = 20
 
 #: The directory with our logos.
 RESOURCES = Path(__file__).with_name("resources")
@@ -197,15 +201,31 @@ def write_kernelspec(
             _write(new / KERNEL_FILE, _text(content))
             for logo, image in images.items():
                 _write(new / logo, image)
-            if os.path.lexists(resource_dir):
-                resource_dir.rename(old)
-            try:
-                new.rename(resource_dir)
-            except OSError:
-                if os.path.lexists(old):
-                    old.rename(resource_dir)
-                raise
+            _swap(new, old, resource_dir)
     return resource_dir
+
+
+def _swap(new: Path, old: Path, place: Path) -> None:
+    """Move `new` to `place`, and what is there to `old`; somebody else may do so at the same time.
+
+    Raises
+    ------
+    OSError
+        When it cannot be moved; what was there is there again.
+    """
+    for attempt in range(_ATTEMPTS):
+        aside = old.with_name(f"{old.name}{attempt}")
+        with contextlib.suppress(FileNotFoundError):
+            place.rename(aside)
+        try:
+            new.rename(place)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST) and attempt < _ATTEMPTS - 1:
+                continue
+            if os.path.lexists(aside) and not os.path.lexists(place):
+                aside.rename(place)
+            raise
+        return
 
 
 def update_kernelspec(directory: Path, name: str, content: Mapping[str, Any]) -> None:
@@ -287,25 +307,6 @@ def logo_directory(logos: Mapping[str, bytes]) -> Path:
         return RESOURCES
     ours = status.st_uid == os.geteuid() and not status.st_mode & 0o022
     return place if ours and stat.S_ISDIR(status.st_mode) else RESOURCES
-
-
-def closed_to_others(resource_dir: Path) -> Path | None:
-    """Return the path that prevents other users from reading a shared kernelspec, or None.
-
-    Checks the files of the kernelspec and the directories that contain it, from ``share``
-    downwards. The directories above ``share`` are the site's responsibility.
-    """
-    holders = [path for path in resource_dir.parents if "share" in path.parts][::-1]
-    try:
-        inside = sorted(resource_dir.iterdir()) if os.access(resource_dir, os.R_OK) else []
-        for path in (*holders, resource_dir, *inside):
-            status = path.stat()
-            needed = 0o005 if stat.S_ISDIR(status.st_mode) else 0o004
-            if status.st_mode & needed != needed:
-                return path
-    except OSError:
-        return None
-    return None
 
 
 def list_kernelspecs() -> list[InstalledKernelSpec]:

@@ -6,6 +6,7 @@ its own, which only a server with our extension searches, so that other programs
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -29,7 +30,7 @@ from .files import (
     remove_directory,
     write_kernelspec,
 )
-from .names import NOTEBOOK_DISPLAY_NAME, NOTEBOOK_NAME, check_name
+from .names import MAX_NAME_LENGTH, NOTEBOOK_DISPLAY_NAME, NOTEBOOK_NAME, check_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
 
 #: How many recent kernels are kept; notebooks that used an older one ask for a kernel again.
 RECENT = 50
+
+#: The longest display name that can be given, in characters.
+_LONGEST = 200
 
 #: The most builds among which a kernel's display name tells its spec apart.
 _COMPARED = 200
@@ -134,6 +138,7 @@ def add_kernel(
         When no kernel can be planned.
     """
     logos: dict[str, bytes] = {}
+    display_name = _check_display_name(display_name)
     if request.from_notebook:
         name = NOTEBOOK_NAME
         content = notebook_content(
@@ -148,6 +153,8 @@ def add_kernel(
         display_name = display_name or (_told_apart(one, store, shipped) if one else "")
         content = kernel_dict(plan, request, display_name=display_name or None, shipped=shipped)
         logos = read_logos(shipped.spec.prefix or "", shipped.directory)[0] if shipped else {}
+        if name:
+            _refuse_taken(name.lower(), place, content, replace=replace)
         name = name.lower() or _free_name(default_kernel_name(plan, shipped), place, content)
     check_name(name)
     for there in (place.kept, *place.others) if not kept else ():
@@ -199,14 +206,46 @@ def _told_apart(spec: Spec, store: Store, shipped: ShippedKernel | None) -> str:
     return default_display_name([spec], shipped, difference=difference)
 
 
+def _check_display_name(text: str) -> str:
+    """Return a display name that was given, without blanks around it."""
+    text = text.strip()
+    if len(text) > _LONGEST or not all(character.isprintable() for character in text):
+        raise KernelSpecError(
+            f"the display name is longer than {_LONGEST} characters"
+            if len(text) > _LONGEST
+            else "the display name has characters that cannot be shown",
+            hint="Choose another one, or leave it out.",
+        )
+    return text
+
+
 def _free_name(name: str, place: Place, content: dict[str, Any]) -> str:
     """Return a kernel's name, with a suffix if another kernel has it that starts another thing."""
-    for there in (place.kept, *place.others):
+    is_long = len(name) > MAX_NAME_LENGTH
+    if not is_long and _taken(name, place, content) is None:
+        return name
+    text = json.dumps(_identity(content), sort_keys=True)
+    return f"{name[: MAX_NAME_LENGTH - 7]}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+
+
+def _refuse_taken(name: str, place: Place, content: dict[str, Any], *, replace: bool) -> None:
+    """Raise an error if another kernel has a name that was given, and starts another thing."""
+    taken = _taken(check_name(name), place, content)
+    if taken is not None and not (replace and str(taken.parent) in (place.kept, place.recent)):
+        raise KernelSpecError(
+            f"another kernel is named `{name}`",
+            details=[f"  {taken}"],
+            hint="Choose another name.",
+        )
+
+
+def _taken(name: str, place: Place, content: dict[str, Any]) -> Path | None:
+    """Return the kernelspec that has a name and starts another thing."""
+    for there in (place.kept, place.recent, *place.others):
         path = Path(there, name)
         if os.path.lexists(path) and not _starts_the_same(path, content):
-            text = json.dumps(_identity(content), sort_keys=True)
-            return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
-    return name
+            return path
+    return None
 
 
 def _starts_the_same(directory: Path, content: dict[str, Any]) -> bool:
@@ -253,4 +292,5 @@ def _forget_the_oldest(place: Place) -> None:
     recent = sorted(_kernels(place.recent, kept=False), key=lambda kernel: kernel.used)
     spare = [kernel for kernel in recent if kernel.name != NOTEBOOK_NAME]
     for kernel in spare[: max(0, len(recent) - RECENT)]:
-        remove_directory(Path(place.recent), kernel.name)
+        with contextlib.suppress(KernelSpecError):  # another server has removed it
+            remove_directory(Path(place.recent), kernel.name)

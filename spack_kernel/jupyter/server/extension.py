@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jupyter_server.utils import url_path_join
+from traitlets import TraitError
 
 from spack_kernel.jupyter.logs import join_log
 
@@ -15,7 +16,12 @@ from .options import SpackPicker
 def _load_jupyter_server_extension(app: Any) -> None:
     """Load the extension into a `ServerApp`; Jupyter calls this."""
     join_log(app.log)
-    picker = SpackPicker(parent=app)
+    try:
+        picker = SpackPicker(parent=app)
+    except TraitError as error:
+        app.log.error("spack-kernel: the picker is off: %s", error)
+        picker = SpackPicker()
+        picker.mistake = str(error)
     manager = app.kernel_spec_manager
     recent = picker.place().recent
     if not picker.why_not() and recent not in manager.kernel_dirs:

@@ -52,9 +52,21 @@ _STATUS = {
     "ambiguous": 409,
     "environment-not-ready": 409,
     "incomplete": 409,
+    "config": 409,
+    "unreadable": 409,
+    "interpreter": 409,
+    "kernel-package": 409,
+    "prefix-gone": 409,
+    "database": 503,
     "helper": 503,
     "store-slow": 504,
 }
+
+#: The most dependencies of a query: each multiplies what is looked at.
+_MOST_DEPENDENCIES = 20
+
+#: The largest body of a request, in bytes.
+_LARGEST_BODY = 100_000
 
 #: The longest text that is searched for or completed, in characters.
 _LONGEST = 10_000
@@ -111,7 +123,12 @@ class _Handler(APIHandler):
     async def answer(self, stores: tuple[str, ...], question: Question, status: int = 200) -> None:
         """Reply with what a helper answers to a question."""
         self._pending = ask(stores, question, self._picker.timeout)
-        _, data = await asyncio.wrap_future(self._pending)
+        try:
+            _, data = await asyncio.wrap_future(self._pending)
+        except asyncio.CancelledError:
+            if self._pending.cancelled():
+                return  # nobody waits any more
+            raise
         self.set_status(status)
         self.reply(data)
 
@@ -147,11 +164,16 @@ class SearchHandler(_Handler):
     async def get(self) -> None:
         """Reply with one page of results."""
         self.refuse_if_off()
-        stores = self.stores()
+        stores, text = self.stores(), self.text("text")
+        if sum(text.count(sigil) for sigil in "^%") > _MOST_DEPENDENCIES:
+            raise RequestError(
+                f"the query names more than {_MOST_DEPENDENCIES} dependencies",
+                hint="Name fewer; a hash needs none: /abc1234.",
+            )
         question = Search(
             stores=list(stores),
-            text=self.text("text"),
-            cursor=self.text("cursor"),
+            text=text,
+            cursor=str(self.number("cursor", 0, 10**9 - 1)) if self.text("cursor") else "",
             limit=self.number("limit", 50, 200),
             favourites=list(self._picker.favourites),
             explain=bool(self.number("explain", 1, 1)),
@@ -213,12 +235,16 @@ class KernelsHandler(_Handler):
     async def post(self) -> None:
         """Write the kernelspec of a chosen kernel, and reply with it."""
         self.refuse_if_off()
+        if len(self.request.body) > _LARGEST_BODY:
+            raise RequestError(f"the request is larger than {_LARGEST_BODY:,} bytes")
         try:
             chosen = msgspec.json.decode(self.request.body or b"{}", type=NewKernel)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise RequestError(f"the body of the request is not valid: {error}") from error
         stores = self.stores(chosen.store)
         if chosen.from_notebook:
+            if chosen.queries or chosen.environment or chosen.view:
+                raise RequestError("`from_notebook` excludes `queries`, `environment` and `view`")
             request = KernelRequest(stores=stores, from_notebook=True)
         else:
             request = _request(stores, chosen.queries, chosen.environment, chosen.view)

@@ -18,7 +18,9 @@ class SpackPicker(Configurable):
     """The picker of JupyterLab: which stores it searches, and what it offers."""
 
     enabled = Bool(
-        True, help="Whether the picker is offered. If not, its REST interface answers 403."
+        True,
+        help="Whether the picker is offered. If not, its REST interface answers 403, except for "
+        "`health`, `deaths` and `starts`.",
     ).tag(config=True)
     stores = List(
         Unicode(),
@@ -41,6 +43,9 @@ class SpackPicker(Configurable):
         help="Time limit in seconds for each answer; after it, the picker says that the store is "
         "slow.",
     ).tag(config=True)
+
+    #: What is wrong with its configuration; then the picker is off.
+    mistake = ""
 
     def store_lists(self) -> list[tuple[str, ...]]:
         """Return the stores, each followed by its upstreams; an empty tuple is to be discovered."""
@@ -75,6 +80,8 @@ class SpackPicker(Configurable):
 
     def why_not(self) -> str:
         """Return why the picker cannot be used in this server; empty if it can."""
+        if self.mistake:
+            return f"its configuration is not valid: {self.mistake}"
         if not self.enabled:
             return "the administrators have switched the Spack picker off"
         if type(self._manager).__module__.startswith("jupyter_server.gateway"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ class ModulesIndex:
         self._store = store
         self._packages: dict[str, list[str]] = {}
         self._reading = self._read()
+        self._lock = threading.Lock()
 
     def packages(self, module: str) -> list[str]:
         """Return the packages that have a module, in alphabetical order.
@@ -44,9 +46,10 @@ class ModulesIndex:
             does not.
         """
         deadline = time.monotonic() + _PATIENCE
-        for _ in self._reading:
-            if time.monotonic() > deadline:
-                break
+        with self._lock:
+            for _ in self._reading:
+                if time.monotonic() > deadline:
+                    break
         return sorted(self._packages.get(module.partition(".")[0].lower(), ()))
 
     def _read(self) -> Iterator[None]:

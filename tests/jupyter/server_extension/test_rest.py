@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 
@@ -22,9 +24,8 @@ from tests.hanging_store import HangingStore
 from tests.jupyter.conftest import use_directories
 from tests.jupyter.http import send
 from tests.jupyter.server import TOKEN, Server
+from tests.made_environment import make_environment
 from tests.small_store import SmallStore
-
-ReleaseServer = Callable[..., Server]
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +140,9 @@ def test_several_specs_are_planned_together(server: Server) -> None:
         ("search", {"store": 7}, 400, "kernelspec"),
         ("search", {"text": "x" * 20_000}, 400, "kernelspec"),
         ("complete", {"text": "a", "position": -1}, 400, "kernelspec"),
+        ("search", {"cursor": "abc"}, 400, "kernelspec"),
+        ("search", {"text": "^python" * 50}, 400, "kernelspec"),
+        ("plan", {"environment": "/" + "a" * 300}, 409, "unreadable"),
     ],
 )
 def test_errors_are_those_of_the_commands(
@@ -194,6 +198,81 @@ def test_a_kernel_of_that_name_for_another_store_is_left_alone(
         assert server.request("DELETE", f"spack-kernel/kernels/{name}")[0] == 200
 
 
+def test_environments_of_one_name_are_two_kernels(
+    server: Server, demo_store: DemoStore, tmp_path: Path
+) -> None:
+    store = Store.open(demo_store.root)
+    names = []
+    for version in (NUMPY, OTHER_NUMPY):
+        roots = store.find(f"py-numpy@{version}")
+        directory = make_environment(tmp_path / version / "project", roots, view=False)
+        body = {"environment": str(directory)}
+        status, chosen = server.request("POST", "spack-kernel/kernels", body)
+        assert status == 201, chosen
+        assert chosen["config"]["environment"] == str(directory)
+        names.append(chosen["name"])
+    assert len(set(names)) == 2
+    for name in names:
+        server.request("DELETE", f"spack-kernel/kernels/{name}")
+
+
+def test_many_specs_together_have_a_name_that_is_not_too_long(server: Server) -> None:
+    _, found = ask(server, "search", text="^python", limit=14)
+    rows = [row for group in found["groups"] for row in group["rows"]]
+    body = {"queries": [f"{row['name']}/{row['hash']}" for row in rows]}
+    status, chosen = server.request("POST", "spack-kernel/kernels", body)
+    assert status == 201, chosen
+    assert len(chosen["name"]) <= 200
+    server.request("DELETE", f"spack-kernel/kernels/{chosen['name']}")
+
+
+def test_twenty_choices_at_once(server: Server) -> None:
+    """Of one kernel, and while the oldest recent ones are removed."""
+    bodies = [{"queries": [f"py-numpy@{NUMPY}"], "name": f"n{number % 7}"} for number in range(60)]
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(
+            pool.map(lambda body: server.request("POST", "spack-kernel/kernels", body), bodies)
+        )
+    assert {status for status, _ in answers} == {201}, [a for s, a in answers if s != 201][:1]
+    for number in range(7):
+        server.request("DELETE", f"spack-kernel/kernels/n{number}")
+    assert ask(server, "kernels")[1] == []
+
+
+def test_searches_at_once(own_server: Callable[..., Server], demo_store: DemoStore) -> None:
+    """Also those that read the modules in the prefixes, for the first time."""
+    server = own_server(f"c.SpackPicker.stores = [{str(demo_store.root)!r}]")
+    texts = [f"nothing{number % 10}" for number in range(40)]
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda text: ask(server, "search", text=text), texts))
+    assert {status for status, _ in answers} == {200}
+    assert {answer["error"]["code"] for _, answer in answers} == {"no-match"}
+
+
+def test_a_request_that_nobody_waits_for_leaves_no_traceback(
+    own_server: Callable[..., Server], demo_store: DemoStore, tmp_path: Path
+) -> None:
+    server = own_server(f"c.SpackPicker.stores = [{str(demo_store.root)!r}]")
+    place = urlsplit(server.url)
+    for number in range(20):
+        with socket.create_connection((place.hostname, place.port)) as connection:
+            path = f"{place.path}spack-kernel/search?text=nothing{number}"
+            head = f"GET {path} HTTP/1.1\r\nHost: {place.netloc}\r\n"
+            connection.sendall(f"{head}Authorization: token {TOKEN}\r\n\r\n".encode())
+            time.sleep(0.01)
+    assert ask(server, "search", text="numpy")[0] == 200
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_a_configuration_that_is_not_valid_switches_it_off(
+    own_server: Callable[..., Server],
+) -> None:
+    server = own_server("c.SpackPicker.timeout = 0")
+    assert "timeout" in ask(server, "health")[1]["why_not"]
+    assert ask(server, "search")[0] == 403
+    assert "the picker is off" in server.log.read_text()
+
+
 def test_several_specs_make_one_kernel(server: Server) -> None:
     body = {"queries": ["py-matplotlib", "py-libensemble"], "display_name": "Both"}
     status, chosen = server.request("POST", "spack-kernel/kernels", body)
@@ -220,6 +299,11 @@ def test_the_notebooks_own_kernel_can_be_added(server: Server) -> None:
         {"queries": [f"py-numpy@{NUMPY}"], "name": ".hidden"},
         {"view": "relative"},
         {"store": -1, "queries": ["py-numpy"]},
+        {"queries": [f"py-numpy@{NUMPY}"], "display_name": "x" * 300},
+        {"queries": [f"py-numpy@{NUMPY}"], "display_name": "two\nlines"},
+        {"queries": [f"py-numpy@{NUMPY}"], "name": "python3"},
+        {"queries": ["py-numpy"] * 50_000},
+        {"from_notebook": True, "queries": ["py-numpy"]},
         [],
     ],
 )
