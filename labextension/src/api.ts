@@ -85,6 +85,7 @@ export interface Plan {
   }[];
   pythonpath_entries: { path: string; spec: string; origin: string; reason: string }[];
   notes: { topic: string; text: string }[];
+  overrides: { package: string; used: string; unused: string }[];
 }
 
 export interface Preview {
@@ -152,6 +153,8 @@ export interface Choice {
   environment: string;
   view: string;
   store: number;
+  /** The kernel of the user that starts it, if there is one: it is planned as it is recorded. */
+  kernel: UserKernel | null;
 }
 
 /** An error of the server, with what its error object says. */
@@ -185,8 +188,11 @@ export class PickerApi {
   }
 
   plan(choice: Choice, signal?: AbortSignal): Promise<Preview> {
-    const { environment, view, store } = choice;
-    return this._get('plan', { query: choice.queries, environment, view, store }, signal);
+    const { queries, environment, view, store, kernel } = choice;
+    if (kernel) {
+      return this._get('plan', { kernel: kernel.name, store }, signal);
+    }
+    return this._get('plan', { query: queries, environment, view, store }, signal);
   }
 
   environments(store: number): Promise<Environment[]> {
@@ -198,9 +204,9 @@ export class PickerApi {
   }
 
   addKernel(choice: Choice, keep: boolean, displayName = ''): Promise<UserKernel> {
-    const { queries, environment, view, store } = choice;
-    const body = { queries, environment, view, store, keep, display_name: displayName };
-    return this._send('POST', 'kernels', body);
+    const { queries, environment, view, store, kernel } = choice;
+    const chosen = kernel ? { kernel: kernel.name } : { queries, environment, view };
+    return this._send('POST', 'kernels', { ...chosen, store, keep, display_name: displayName });
   }
 
   addNotebookKernel(): Promise<UserKernel> {

@@ -7,8 +7,6 @@ import { Choice, Environment, Row, UserKernel } from './api';
 /** Something chosen, and what it is called. */
 export interface Chosen extends Choice {
   title: string;
-  /** The kernel that starts it, if there is one already. */
-  kernel: UserKernel | null;
   /** The views of a Spack environment, by name. */
   views: string[];
 }
@@ -19,9 +17,20 @@ export function specTitle(spec: { name: string; version: string; hash: string })
   return `${spec.name} ${spec.version} /${spec.hash.slice(0, 7)}`;
 }
 
-export function chosenSpecs(specs: readonly Row[], store: number): Chosen {
+/** Return the choice of specs; `kernels` are those of the user, one of which may start it. */
+export function chosenSpecs(
+  specs: readonly Row[],
+  store: number,
+  kernels: readonly UserKernel[] = []
+): Chosen {
+  const [only] = specs.length === 1 ? specs : [];
+  const kept = kernels.find(
+    ({ kept, config, metadata }) =>
+      kept && only && config.hash === only.hash && metadata.spack_store === only.store
+  );
   return {
     ...NOTHING,
+    kernel: kept ?? null,
     title: specs.map(specTitle).join(' + '),
     queries: specs.map(spec => (specs.length > 1 ? `${spec.name}/${spec.hash}` : `/${spec.hash}`)),
     store

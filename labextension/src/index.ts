@@ -6,7 +6,14 @@ import {
   JupyterFrontEnd,
   JupyterFrontEndPlugin
 } from '@jupyterlab/application';
-import { ICommandPalette, IToolbarWidgetRegistry, Notification } from '@jupyterlab/apputils';
+import {
+  Dialog,
+  ICommandPalette,
+  IToolbarWidgetRegistry,
+  Notification,
+  showDialog
+} from '@jupyterlab/apputils';
+import { ICodeCellModel } from '@jupyterlab/cells';
 import { IConsoleTracker } from '@jupyterlab/console';
 import { ILauncher } from '@jupyterlab/launcher';
 import { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
@@ -20,7 +27,7 @@ import { filterLauncher } from './launcher';
 import { modelOf, PickerModel } from './model';
 import { PickerPanel } from './panel';
 import { Acts } from './preview';
-import { SpecButton } from './toolbar';
+import { SpecButton, specOfNotebook } from './toolbar';
 import { KernelWatch } from './watch';
 
 const CHOOSE = 'spack-kernel:choose';
@@ -39,6 +46,24 @@ function tell(error: unknown): void {
 /** Tell the user that something is done. */
 function say(message: string): void {
   Notification.success(message, { autoClose: 5000 });
+}
+
+/** Ask before a kernel is replaced in which something was run. */
+async function mayRestart(notebook: NotebookPanel, name: string): Promise<boolean> {
+  const { cells } = notebook.content.model ?? {};
+  const kernel = notebook.sessionContext.session?.kernel;
+  const hasRun = Array.from(cells ?? []).some(
+    cell => cell.type === 'code' && (cell as ICodeCellModel).executionCount !== null
+  );
+  if (!kernel || !hasRun) {
+    return true;
+  }
+  const answer = await showDialog({
+    title: 'Replace the kernel?',
+    body: `The variables in the kernel of ${name} will be lost.`,
+    buttons: [Dialog.cancelButton(), Dialog.okButton({ label: 'Replace' })]
+  });
+  return answer.button.accept;
 }
 
 /** The picker in one page: it starts kernels, and changes notebooks through their models. */
@@ -67,6 +92,7 @@ class Picker {
     if (text !== undefined) {
       this.model.setText(text);
     }
+    this.panel.update();
     shell.activateById(this.panel.id);
   }
 
@@ -90,10 +116,7 @@ class Picker {
       ...(notebook && {
         use: {
           label: `Use in ${name}`,
-          act: chosen =>
-            void this._with(chosen, kernel =>
-              notebook.sessionContext.changeKernel({ name: kernel.name })
-            )
+          act: chosen => void this._with(chosen, kernel => this._use(notebook, kernel))
         },
         pin: {
           label: `Pin to ${name}`,
@@ -116,7 +139,7 @@ class Picker {
     act: (kernel: UserKernel) => Promise<unknown>
   ): Promise<void> {
     try {
-      const kernel = chosen.kernel?.kept ? chosen.kernel : await this.api.addKernel(chosen, false);
+      const kernel = await this.api.addKernel(chosen, false);
       await this._known();
       await act(kernel);
     } catch (error) {
@@ -124,10 +147,30 @@ class Picker {
     }
   }
 
+  private async _use(notebook: NotebookPanel, kernel: UserKernel): Promise<void> {
+    const name = notebook.context.path.split('/').pop() ?? '';
+    if (!(await mayRestart(notebook, name))) {
+      return;
+    }
+    if (notebook.model?.getMetadata('spack') !== undefined) {
+      notebook.model.deleteMetadata('spack');
+      say(`${name} is no longer pinned.`);
+    }
+    await notebook.sessionContext.changeKernel({ name: kernel.name });
+  }
+
   private async _pin(notebook: NotebookPanel, chosen: Chosen, preview: Preview): Promise<void> {
     const roots = preview.nodes.filter(node => preview.roots.includes(node.hash));
     const entry = pinFor(chosen, roots);
     if (!entry) {
+      return;
+    }
+    const name = notebook.context.path.split('/').pop() ?? '';
+    const running = specOfNotebook(notebook, this._app.serviceManager.kernelspecs.specs);
+    const [root] = preview.roots;
+    // What runs the same spec already keeps running.
+    const isSame = preview.roots.length === 1 && running.endsWith(`/${root?.slice(0, 7)}`);
+    if (!isSame && !(await mayRestart(notebook, name))) {
       return;
     }
     try {
@@ -141,8 +184,9 @@ class Picker {
       });
       // The kernel reads the spec from the file.
       await notebook.context.save();
-      await notebook.sessionContext.changeKernel({ name: kernel.name });
-      const name = notebook.context.path.split('/').pop() ?? '';
+      if (!isSame) {
+        await notebook.sessionContext.changeKernel({ name: kernel.name });
+      }
       say(`${name} is pinned to ${preview.title}.`);
     } catch (error) {
       tell(error);
@@ -168,7 +212,8 @@ class Picker {
       const kernel = await this.api.removeKernel(chosen.kernel.name);
       await this._known();
       this.model.choose({ ...chosen, kernel: null });
-      say(`${kernel.display_name} is no longer a kernel of yours.`);
+      const what = kernel.kept ? 'is no longer a kernel of yours' : 'is forgotten';
+      say(`${kernel.display_name} ${what}.`);
     } catch (error) {
       tell(error);
     }
@@ -193,10 +238,16 @@ class Picker {
       }
       const [name] = (pin?.title ?? '').split(/[@/ ]/);
       const path = notebook.context.path.split('/').pop() ?? '';
+      const near = name ? (await this.api.search(name, '', 0, false)).total : 0;
+      if (this.model.store !== 0) {
+        this.model.setStore(0); // the one in which the notebook's kernel looks
+      }
       this.open(
         name,
         `${path} needs ${pin?.title ?? query}, which is not installed here. ` +
-          'These are the nearest specs. Pin the notebook to one of them, or ask for the other to be installed.'
+          (near
+            ? 'These are the nearest specs: pin the notebook to one of them, or ask for the other to be installed.'
+            : 'No other build of it is installed either: ask for it to be installed.')
       );
       return;
     }
@@ -314,11 +365,12 @@ const plugin: JupyterFrontEndPlugin<void> = {
         }
         await watch.begin();
         await picker.model.refreshKernels();
-        notebooks?.forEach(panel => watch.watch(panel.sessionContext));
-        notebooks?.widgetAdded.connect((_, panel) => {
+        const look = (panel: NotebookPanel) => {
           watch.watch(panel.sessionContext);
           void picker.check(panel).catch(() => undefined);
-        });
+        };
+        notebooks?.forEach(look);
+        notebooks?.widgetAdded.connect((_, panel) => look(panel));
         consoles?.forEach(panel => watch.watch(panel.sessionContext));
         consoles?.widgetAdded.connect((_, panel) => watch.watch(panel.sessionContext));
       })

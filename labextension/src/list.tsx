@@ -13,10 +13,11 @@ export function rowId(index: number): string {
 }
 
 /** Return what a row stands for; null for one that cannot be chosen. */
-export function chosenRow(row: ListRow | undefined, store: number): Chosen | null {
+export function chosenRow(row: ListRow | undefined, model: PickerModel): Chosen | null {
+  const { store } = model;
   switch (row?.kind) {
     case 'spec':
-      return chosenSpecs([row.spec], store);
+      return chosenSpecs([row.spec], store, model.kernels);
     case 'kernel':
       return chosenKernel(row.kernel, store);
     case 'environment':
@@ -166,7 +167,7 @@ function drawn(
         )}
       </div>
       <div className="spack-kernel-line spack-kernel-detail">
-        {warning ? <span className="spack-kernel-warning">{warning}</span> : detail}
+        {detail} {warning && <span className="spack-kernel-warning">{warning}</span>}
       </div>
     </div>
   );

@@ -39,7 +39,7 @@ export class PickerModel {
   }
 
   text = '';
-  store = 0;
+  store = remembered();
   health: Health | null = null;
   results: Results | null = null;
   /** Why the last question was not answered: the store hangs, the server is away. */
@@ -61,7 +61,8 @@ export class PickerModel {
   /** The error in the text, if it is to be shown. */
   get queryError(): ErrorModel | null {
     const error = this.results?.text === this.text ? this.results.error : null;
-    return error && this._isTyping && isUnfinished(this.text, error) ? null : error;
+    const isGoingOn = this._isTyping || this.completions !== null;
+    return error && isGoingOn && isUnfinished(this.text, error) ? null : error;
   }
 
   /** Read everything again: the list of stores, the kernels, the environments, the results. */
@@ -82,6 +83,9 @@ export class PickerModel {
   }
 
   setText(text: string): void {
+    if (text !== this.text) {
+      this.choose(null); // it would stand below results that do not have it
+    }
     this.text = text;
     this.active = -1;
     this._isTyping = true;
@@ -96,6 +100,7 @@ export class PickerModel {
   }
 
   setStore(store: number): void {
+    remember(store);
     this.store = store;
     this.results = null;
     this.environments = [];
@@ -139,8 +144,11 @@ export class PickerModel {
     try {
       const found = await this._server.complete(text, position, this.store, signal);
       if (!signal.aborted && text === this.text) {
-        this.completions = found.items.length ? found : null;
-        this.activeCompletion = 0;
+        const [only, ...others] = found.items;
+        const typed = Array.from(text).slice(found.start, found.end).join('');
+        const isDone = only?.text === typed && !others.length;
+        this.completions = only && !isDone ? found : null;
+        this.activeCompletion = -1;
       }
     } catch {
       this.completions = null; // the search tells what is wrong
@@ -239,6 +247,9 @@ export class PickerModel {
   private async _refreshHealth(): Promise<void> {
     try {
       this.health = await this._server.health();
+      if (this.store >= this.health.stores.length) {
+        this.setStore(0);
+      }
     } catch (error) {
       this._fail(error);
     }
@@ -289,6 +300,21 @@ export class PickerModel {
   private _paging = false;
   private _completing: AbortController | undefined;
   private _previewing: AbortController | undefined;
+}
+
+const STORE_KEY = 'spack-kernel:store';
+
+/** Remember the chosen store in this browser. */
+function remember(store: number): void {
+  if (typeof localStorage !== 'undefined') {
+    localStorage.setItem(STORE_KEY, String(store));
+  }
+}
+
+function remembered(): number {
+  const text = typeof localStorage === 'undefined' ? null : localStorage.getItem(STORE_KEY);
+  const store = Number(text);
+  return Number.isInteger(store) && store >= 0 ? store : 0;
 }
 
 /** Return any error as one of the server. */

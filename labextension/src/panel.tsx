@@ -4,6 +4,7 @@ import { ReactWidget } from '@jupyterlab/ui-components';
 import { Message } from '@lumino/messaging';
 import * as React from 'react';
 
+import { chosenSpecs } from './choices';
 import { spackIcon } from './icon';
 import { chosenRow, ResultList } from './list';
 import { PickerModel } from './model';
@@ -59,12 +60,10 @@ export class PickerPanel extends ReactWidget {
         return;
       }
       model.setActive(index);
-      model.together = [];
-      model.choose(chosenRow(row, model.store));
+      model.choose(chosenRow(row, model));
       requestAnimationFrame(() => this._first.current?.focus());
     };
     const close = () => {
-      model.together = [];
       model.choose(null);
       this.focusSearch();
     };
@@ -74,6 +73,7 @@ export class PickerPanel extends ReactWidget {
         <Stores model={model} />
         <Status model={model} />
         <ResultList model={model} onChoose={choose} />
+        <Together model={model} />
         <PreviewPane model={model} acts={this._acts()} first={this._first} onClose={close} />
       </>
     );
@@ -81,6 +81,39 @@ export class PickerPanel extends ReactWidget {
 
   private readonly _input = React.createRef<HTMLInputElement>();
   private readonly _first = React.createRef<HTMLButtonElement>();
+}
+
+/** The specs that are to be loaded together. */
+function Together({ model }: { model: PickerModel }): React.JSX.Element | null {
+  const { together } = model;
+  if (!together.length) {
+    return null;
+  }
+  return (
+    <div className="spack-kernel-together">
+      <ul aria-label="Specs that are loaded together">
+        {together.map(spec => (
+          <li key={spec.hash}>
+            {spec.name} {spec.version}
+            <button
+              type="button"
+              aria-label={`Remove ${spec.name} ${spec.version}`}
+              onClick={() => model.toggle(spec)}
+            >
+              ×
+            </button>
+          </li>
+        ))}
+      </ul>
+      <button
+        type="button"
+        className="jp-mod-styled"
+        onClick={() => model.choose(chosenSpecs(together, model.store))}
+      >
+        Load together
+      </button>
+    </div>
+  );
 }
 
 /** Which store is searched, where there are several. */
@@ -132,7 +165,9 @@ function Status({ model }: { model: PickerModel }): React.JSX.Element {
       {whyNot && <p>The Spack picker is off: {whyNot}.</p>}
       {failure && !whyNot && <Failure error={failure} />}
       {!failure && error && <Failure error={error} />}
-      {!failure && results && !error && <p>{counted(model)}</p>}
+      {!failure && results && !error && (
+        <p>{results.text === text ? counted(model) : 'Searching…'}</p>
+      )}
       {!failure && results?.meant && results.text === text && (
         <p>
           Showing{' '}

@@ -29,7 +29,7 @@ interface Props {
 }
 
 export function PreviewPane({ model, acts, first, onClose }: Props): React.JSX.Element | null {
-  const { chosen, preview, previewFailure, together } = model;
+  const { chosen, preview, previewFailure } = model;
   if (!chosen) {
     return null;
   }
@@ -51,22 +51,6 @@ export function PreviewPane({ model, acts, first, onClose }: Props): React.JSX.E
           ×
         </button>
       </header>
-      {together.length > 0 && (
-        <ul className="spack-kernel-together" aria-label="Specs that are loaded together">
-          {together.map(spec => (
-            <li key={spec.hash}>
-              {spec.name} {spec.version}
-              <button
-                type="button"
-                aria-label={`Remove ${spec.name} ${spec.version}`}
-                onClick={() => model.toggle(spec)}
-              >
-                ×
-              </button>
-            </li>
-          ))}
-        </ul>
-      )}
       {chosen.views.length > 0 && (
         <label className="spack-kernel-field-row">
           View
@@ -189,6 +173,14 @@ function Facts({ plan }: { plan: Plan }): React.JSX.Element {
       )}
       <dt>Store</dt>
       <dd>{plan.store}</dd>
+      {plan.overrides.map(({ used, unused }) => (
+        <React.Fragment key={used + unused}>
+          <dt>Conflict</dt>
+          <dd className="spack-kernel-warning">
+            {used} is used, and not {unused}
+          </dd>
+        </React.Fragment>
+      ))}
       {plan.notes.map(note => (
         <React.Fragment key={note.topic + note.text}>
           <dt>{note.topic}</dt>
@@ -253,7 +245,7 @@ function Commands({ preview }: { preview: Preview }): React.JSX.Element {
             title="Copy"
             onClick={() => void navigator.clipboard.writeText(command)}
           >
-            ⧉
+            Copy
           </button>
         </div>
       ))}

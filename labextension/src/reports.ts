@@ -2,12 +2,24 @@
 
 import { Death, Start } from './api';
 
-/** Return what a notification says of a death. */
+/** Return what a notification says of a death: JupyterLab shows at most 140 characters. */
 export function deathText(death: Death): string {
+  const [first, ...others] = death.spec;
+  const named = `${first ?? 'A Spack kernel'}${others.length ? ` and ${others.length} more` : ''}`;
+  const { summary, details } = death.error;
+  if (death.action === 'refuse') {
+    return `${named} could not be started: ${summary}`;
+  }
+  const cause = summary.slice(summary.lastIndexOf(': ') + 1).trim();
+  const printed = details.filter(line => line.trim().startsWith('|'));
+  const last = (printed[printed.length - 1] ?? '').trim();
+  return `${named} ended: ${cause}${last ? `\n${last}` : ''}`;
+}
+
+/** Return all that is known of a death. */
+export function deathDetails(death: Death): string {
   const { summary, details, hint } = death.error;
-  const named = death.spec.length ? ` (${death.spec.join(', ')})` : '';
-  const lead = death.action === 'die' ? '' : `A kernel could not be started${named}: `;
-  return [lead + summary, ...details.slice(-8), hint].filter(line => line).join('\n');
+  return [summary, ...details, hint].filter(line => line).join('\n');
 }
 
 /** Return what a notification says of a start. */

@@ -23,7 +23,7 @@ export interface Lists {
 
 /** Return the rows of a list: what matches of the user's kernels and environments comes first. */
 export function listRows(lists: Lists, text: string): ListRow[] {
-  const words = text.toLowerCase().split(/\s+/).filter(word => word);
+  const words = text.toLowerCase().split(/[\s@/]+/).filter(word => word);
   const matches = (name: string) => words.every(word => name.toLowerCase().includes(word));
   const rows: ListRow[] = [];
   const kernels = lists.kernels.filter(

@@ -73,13 +73,17 @@ export function SearchBox({ model, input, onChoose }: Props): React.JSX.Element 
       const last = completions.items.length - 1;
       const step = key === 'ArrowDown' ? 1 : key === 'ArrowUp' ? -1 : 0;
       if (step) {
-        model.activeCompletion = Math.max(0, Math.min(last, activeCompletion + step));
+        model.activeCompletion = Math.max(-1, Math.min(last, activeCompletion + step));
         model.setActive(model.active);
         return true;
       }
-      if (key === 'Tab' || key === 'Enter') {
-        accept(activeCompletion);
+      if (key === 'Tab' || (key === 'Enter' && activeCompletion >= 0)) {
+        accept(Math.max(0, activeCompletion));
         return true;
+      }
+      if (key === 'Enter') {
+        model.closeCompletions();
+        return keyPressed(event);
       }
       if (key === 'Escape') {
         model.closeCompletions();
@@ -130,7 +134,7 @@ export function SearchBox({ model, input, onChoose }: Props): React.JSX.Element 
           aria-expanded={completions !== null}
           aria-controls={completions ? COMPLETIONS_ID : LIST_ID}
           aria-activedescendant={
-            completions
+            completions && activeCompletion >= 0
               ? `${COMPLETIONS_ID}-${activeCompletion}`
               : model.active >= 0
                 ? rowId(model.active)

@@ -1,10 +1,11 @@
 /** Notifications about kernels: why one died or could not restart, and what a slow start waits for. */
 
-import { ISessionContext, Notification } from '@jupyterlab/apputils';
+import { Dialog, ISessionContext, Notification, showDialog } from '@jupyterlab/apputils';
 import { Kernel } from '@jupyterlab/services';
+import { Widget } from '@lumino/widgets';
 
 import { Death, PickerApi } from './api';
-import { deathText, startText } from './reports';
+import { deathDetails, deathText, startText } from './reports';
 
 /** Milliseconds after a kernel's end at which the server is asked why: it looks for the cause. */
 const LOOKS = [300, 2000, 6000];
@@ -60,7 +61,17 @@ export class KernelWatch {
       this._last = death.number;
       const [hash] = death.hash;
       const show = { label: 'Show the spec', callback: () => this._show(hash ?? '') };
-      Notification.error(deathText(death), { autoClose: false, actions: hash ? [show] : [] });
+      const all = {
+        label: 'Details',
+        callback: (event: MouseEvent) => {
+          event.preventDefault(); // the notification stays
+          void showDetails(death);
+        }
+      };
+      Notification.error(deathText(death), {
+        autoClose: false,
+        actions: hash ? [all, show] : [all]
+      });
     }
   }
 
@@ -93,6 +104,12 @@ export class KernelWatch {
 
   private _last = 0;
   private readonly _starting = new Set<ISessionContext>();
+}
+
+async function showDetails(death: Death): Promise<void> {
+  const body = new Widget({ node: document.createElement('pre') });
+  body.node.textContent = deathDetails(death);
+  await showDialog({ title: 'Why the kernel ended', body, buttons: [Dialog.okButton()] });
 }
 
 function isStarting(context: ISessionContext): boolean {

@@ -2,7 +2,7 @@ import { JSONValue } from '@lumino/coreutils';
 
 import { chosenKernel, chosenSpecs, pinFor, pinOf, specOfKernelSpec } from '../src/choices';
 import { isShown, LauncherOptions } from '../src/launcher';
-import { deathText, startText } from '../src/reports';
+import { deathDetails, deathText, startText } from '../src/reports';
 import { row } from './fixtures';
 
 test('one spec is named by its hash, several by name and hash', () => {
@@ -102,12 +102,14 @@ test('what notifications say', () => {
     hash: ['abc'],
     exit_status: -9,
     signal: 'SIGKILL',
-    error: { code: 'kernel-died', summary: 'it was killed', details: ['  | Killed'], hint: 'memory' }
+    error: { code: 'kernel-died', summary: 'the kernel ended: killed by SIGKILL', details: ['  | Killed'], hint: 'memory' }
   };
-  expect(deathText(death)).toBe('it was killed\n  | Killed\nmemory');
-  expect(deathText({ ...death, action: 'refuse' })).toMatch(
-    /^A kernel could not be started \(py-x@1\/abc\): it was killed/
+  expect(deathText(death)).toBe('py-x@1/abc ended: killed by SIGKILL\n| Killed');
+  expect(deathText({ ...death, spec: ['a', 'b', 'c'] })).toMatch(/^a and 2 more ended/);
+  expect(deathText({ ...death, action: 'refuse' })).toBe(
+    'py-x@1/abc could not be started: the kernel ended: killed by SIGKILL'
   );
+  expect(deathDetails(death)).toBe('the kernel ended: killed by SIGKILL\n  | Killed\nmemory');
   const start = { kernel_id: 'k', spec: 'py-x', phase: 'planning' as const, seconds: 4.4 };
   expect(startText(start)).toBe(
     'Starting py-x: waiting for reading the store and planning, 4 s so far'

@@ -221,12 +221,18 @@ class ShowKernel(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     ----------
     request : KernelRequest
         What the kernel would be requested for.
+    kernel : str
+        Instead: the name of a kernel of the user.
+    place : Place or None
+        Where that is.
     """
 
     doing: ClassVar[str] = "planning the kernel"
     keep: ClassVar[float] = 600.0
 
     request: KernelRequest
+    kernel: str = ""
+    place: Place | None = None
 
 
 class ListEnvironments(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -259,6 +265,8 @@ class AddKernel(msgspec.Struct, frozen=True, kw_only=True, tag=True):
         Its name, and the name that front ends show; if empty, the usual ones.
     replace : bool
         Whether to replace a kernelspec that is not ours.
+    kernel : str
+        Instead of a request: the name of a kernel of the user, which is chosen again.
     """
 
     doing: ClassVar[str] = "writing the kernelspec"
@@ -270,6 +278,7 @@ class AddKernel(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     name: str = ""
     display_name: str = ""
     replace: bool = False
+    kernel: str = ""
 
 
 class ListKernels(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -12,6 +12,7 @@ from spack_kernel.jupyter.errors import UnreadableError
 from spack_kernel.jupyter.kernelspecs import user_kernels
 from spack_kernel.kernels.candidates import environments_of
 from spack_kernel.kernels.picker import Picker, complete, preview
+from spack_kernel.spack.errors import StoreNotFound
 
 from .messages import AddKernel, Complete, ListEnvironments, ListKernels, Search, ShowKernel
 from .priority import make_way
@@ -57,7 +58,7 @@ def _answer(question: object, planner: Planner) -> Any:
     if isinstance(question, Search | Complete):
         make_way()
     if isinstance(question, Search):
-        picker = _picker(planner.store(tuple(question.stores)))
+        picker = _picker(_store(planner, tuple(question.stores)))
         results = picker.search(
             question.text,
             cursor=question.cursor,
@@ -69,11 +70,14 @@ def _answer(question: object, planner: Planner) -> Any:
             threading.Thread(target=picker.warm_up, daemon=True).start()
         return results
     if isinstance(question, Complete):
-        return complete(planner.store(tuple(question.stores)), question.text, question.position)
+        return complete(_store(planner, tuple(question.stores)), question.text, question.position)
     if isinstance(question, ShowKernel):
-        return preview(planner.store(question.request.stores), question.request)
+        request = question.request
+        if question.kernel and question.place is not None:
+            request = user_kernels.request_of(question.place, question.kernel)
+        return preview(_store(planner, request.stores), request)
     if isinstance(question, ListEnvironments):
-        store = planner.store(tuple(question.stores))
+        store = _store(planner, tuple(question.stores))
         if store.config is None:
             return []  # an install tree, which has no environments
         root, found = environments_of(store)
@@ -81,9 +85,12 @@ def _answer(question: object, planner: Planner) -> Any:
     if isinstance(question, ListKernels):
         return user_kernels.list_kernels(question.place)
     if isinstance(question, AddKernel):
+        request = question.request
+        if question.kernel:
+            request = user_kernels.request_of(question.place, question.kernel)
         return user_kernels.add_kernel(
-            planner.store(question.request.stores),
-            question.request,
+            _store(planner, request.stores),
+            request,
             question.place,
             kept=question.kept,
             name=question.name,
@@ -91,6 +98,22 @@ def _answer(question: object, planner: Planner) -> Any:
             replace=question.replace,
         )
     return user_kernels.remove_kernel(question.place, question.name)  # type: ignore[attr-defined]
+
+
+def _store(planner: Planner, paths: tuple[str, ...]) -> Store:
+    """Return a store; the error for one that is not there is for users of the picker."""
+    try:
+        return planner.store(paths)
+    except StoreNotFound as error:
+        hint = (
+            error.hint
+            if not paths
+            else (
+                "It may be unavailable for a while: the picker asks again every few seconds. "
+                "c.SpackPicker.stores in the server's configuration names the stores."
+            )
+        )
+        raise StoreNotFound(error.summary, details=error.details, hint=hint) from error
 
 
 def _picker(store: Store) -> Picker:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 #: How many characters of a display name say in what a spec differs from others.
 LONGEST_DIFFERENCE = 60
 
+#: How many specs the display name of a kernel for several names.
+_SHOWN_SPECS = 2
+
 ENVIRONMENT_NAME = "spack-env-{name}"
 ENVIRONMENT_DISPLAY_NAME = "{name} (Spack environment)"
 
@@ -92,10 +95,12 @@ def default_display_name(
         In what the spec differs from others of its name and version; at most
         `LONGEST_DIFFERENCE` characters are shown.
     """
-    names = " + ".join(f"{spec.name} {spec.version}" for spec in specs)
+    shown, more = specs[:_SHOWN_SPECS], len(specs) - _SHOWN_SPECS
+    names = " + ".join(f"{spec.name} {spec.version}" for spec in shown)
+    names += f" + {more} more" if more > 0 else ""
     if difference:
         names += f" {shorten(difference, LONGEST_DIFFERENCE, placeholder=' …')}"
-    hashes = " ".join(f"/{spec.hash[:7]}" for spec in specs)
+    hashes = " ".join(f"/{spec.hash[:7]}" for spec in shown)
     return f"{shipped.display_name + ' in ' if shipped else ''}{names} (Spack {hashes})"
 
 

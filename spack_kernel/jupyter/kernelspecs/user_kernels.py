@@ -19,6 +19,7 @@ from spack_kernel.jupyter.errors import KernelSpecError
 from spack_kernel.kernels.candidates import choose_shipped, read_logos
 from spack_kernel.kernels.kernel_json import KERNEL_FILE
 from spack_kernel.kernels.planner import plan_of, source_of
+from spack_kernel.kernels.request import KernelRequest
 from spack_kernel.spack.query import distinctions
 
 from .content import default_display_name, kernel_command, kernel_dict, notebook_content
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from spack_kernel.kernels.candidates import ShippedKernel
-    from spack_kernel.kernels.request import KernelRequest
     from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
 
@@ -177,13 +177,29 @@ def remove_kernel(place: Place, name: str) -> UserKernel:
     KernelSpecError
         When there is none of this name, it is not ours, or it cannot be removed.
     """
+    kernel = _find(place, name)
+    remove_directory(Path(place.kept if kernel.kept else place.recent), kernel.name)
+    return kernel
+
+
+def request_of(place: Place, name: str) -> KernelRequest:
+    """Return what a kernel of a user was requested for.
+
+    Raises
+    ------
+    KernelSpecError
+        When there is none of this name.
+    RequestError
+        When its kernel.json has been changed, and is not valid.
+    """
+    return KernelRequest.from_config(_find(place, name).config)
+
+
+def _find(place: Place, name: str) -> UserKernel:
     check_name(name)
     for directory, kept in ((place.kept, True), (place.recent, False)):
-        path = Path(directory, name)
-        if is_ours(path):
-            kernel = _kernel(path, kept=kept)
-            remove_directory(Path(directory), name)
-            return kernel
+        if is_ours(Path(directory, name)):
+            return _kernel(Path(directory, name), kept=kept)
     known = [kernel.name for kernel in list_kernels(place)]
     error = KernelSpecError(
         f"you have no kernel `{name}` that spack-kernel wrote",

@@ -130,7 +130,8 @@ def check_command(
     prepared : Prepared or None
         What it was started with.
     """
-    if kernel_file:
+    # Only a server with our extension finds the recent kernels of the picker.
+    if kernel_file and Path(kernel_file).parents[2].name != "spack-kernel":
         return f"spack-kernel check {shlex.quote(Path(kernel_file).parent.name)}"
     if prepared is None:
         return ""

@@ -204,8 +204,16 @@ class PlanHandler(_Handler):
         self.refuse_if_off()
         stores = self.stores()
         queries = self.get_query_arguments("query")
-        request = _request(stores, queries, self.text("environment"), self.text("view"))
-        await self.answer(stores, ShowKernel(request=request))
+        kernel = self.text("kernel")
+        if kernel:
+            question = ShowKernel(
+                request=KernelRequest(), kernel=kernel, place=self._picker.place()
+            )
+        else:
+            question = ShowKernel(
+                request=_request(stores, queries, self.text("environment"), self.text("view"))
+            )
+        await self.answer(stores, question)
 
 
 class EnvironmentsHandler(_Handler):
@@ -246,6 +254,8 @@ class KernelsHandler(_Handler):
             if chosen.queries or chosen.environment or chosen.view:
                 raise RequestError("`from_notebook` excludes `queries`, `environment` and `view`")
             request = KernelRequest(stores=stores, from_notebook=True)
+        elif chosen.kernel:
+            request = KernelRequest()
         else:
             request = _request(stores, chosen.queries, chosen.environment, chosen.view)
         question = AddKernel(
@@ -255,6 +265,7 @@ class KernelsHandler(_Handler):
             name=chosen.name,
             display_name=chosen.display_name,
             replace=chosen.replace,
+            kernel=chosen.kernel,
         )
         await self.answer(stores, question, 201)
 

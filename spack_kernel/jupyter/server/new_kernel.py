@@ -14,6 +14,8 @@ class NewKernel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         The specs that it loads: ``/`` and a DAG hash, or any query that matches one spec.
     environment, view : str
         A Spack environment or a view instead, as for `spack-kernel install`.
+    kernel : str
+        Instead: the name of a kernel of the user, which is chosen again.
     from_notebook : bool
         Instead: the kernel whose spec each notebook names.
     keep : bool
@@ -29,6 +31,7 @@ class NewKernel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     queries: list[str] = []
     environment: str = ""
     view: str = ""
+    kernel: str = ""
     from_notebook: bool = False
     keep: bool = False
     name: str = ""

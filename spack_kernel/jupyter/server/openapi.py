@@ -138,6 +138,7 @@ def write() -> str:
                 _parameter("query", "A spec; several are loaded together.", _list(text)),
                 _parameter("environment", "A Spack environment instead.", text),
                 _parameter("view", "A view instead, or of the environment.", text),
+                _parameter("kernel", "Instead: the name of a kernel of the user.", text),
                 store,
             )
         },

@@ -94,6 +94,7 @@ def lab(lab_server: LabServer, page: Page) -> Iterator[Lab]:
         dialog.accept()
 
     page.on("dialog", note)
+    page.add_init_script("localStorage.removeItem('spack-kernel:store')")
     lab.open()
     yield lab
     assert said == []

@@ -49,10 +49,26 @@ def test_switch_the_kernel_of_a_notebook(
         picker.search(f"py-numpy@{version}")
         picker.item(version).last.click()
         picker.act("Use in plain.ipynb")
+        if version == OTHER_NUMPY:
+            lab.answer_dialog("Replace the kernel?", "Replace")
         expect(page.locator(".jp-KernelName")).to_contain_text(version)
         expect(indicator).to_be_visible()
         assert lab.compute("import numpy; print(numpy.__version__)") == version
     picture(page, "picker-notebook")
+    notebook_server.shut_down_kernels(page)
+
+
+def test_a_pinned_spec_that_is_not_there_opens_the_picker(
+    notebook_server: LabServer, page: Page
+) -> None:
+    metadata = {
+        "spack": {"spec": "py-numpy@1.0", "hash": "a" * 32},
+        "kernelspec": {"name": "python3", "display_name": "Python 3"},
+    }
+    content = {"cells": [], "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+    (notebook_server.work / "pinned.ipynb").write_text(json.dumps(content))
+    page.goto(notebook_server.address("notebooks/pinned.ipynb"))
+    expect(Picker(page).status).to_contain_text("pinned.ipynb needs py-numpy@1.0")
     notebook_server.shut_down_kernels(page)
 
 

@@ -87,6 +87,7 @@ def test_completions_come_while_a_query_is_typed(picker: Picker, picture: Pictur
     expect(picker.completions.first).to_contain_text(NUMPY)
     picture(picker.page, "picker-completion")
     picker.page.keyboard.press("ArrowDown")
+    picker.page.keyboard.press("ArrowDown")
     picker.page.keyboard.press("Tab")
     expect(picker.input).to_have_value(f"py-numpy@{OTHER_NUMPY}")
     expect(picker.completions).to_have_count(0)
@@ -98,6 +99,7 @@ def test_completions_come_while_a_query_is_typed(picker: Picker, picture: Pictur
     picker.search("py-num")
     picker.page.keyboard.press("Control+Space")
     expect(picker.completions.first).to_contain_text("py-numpy")
+    picker.page.keyboard.press("ArrowDown")
     picker.page.keyboard.press("Enter")
     expect(picker.input).to_have_value("py-numpy")
 
@@ -179,8 +181,13 @@ def test_several_specs_together(lab: Lab, picker: Picker) -> None:
     picker.item(OTHER_NUMPY).get_by_role("button", name=re.compile("^Add")).click()
     picker.search("py-libensemble")
     picker.items.first.get_by_role("button", name=re.compile("^Add")).click()
-    together = picker.preview.get_by_role("list", name="Specs that are loaded together")
+    together = picker.panel.get_by_role("list", name="Specs that are loaded together")
     expect(together.get_by_role("listitem")).to_have_count(2)
+    # To look at another one does not lose them.
+    picker.search("py-matplotlib")
+    picker.choose()
+    expect(together.get_by_role("listitem")).to_have_count(2)
+    picker.panel.get_by_role("button", name="Load together").click()
     expect(picker.preview).to_contain_text("Python")
     picker.act("Start a notebook")
     lab.wait_for_kernel()
@@ -193,6 +200,8 @@ def test_switch_the_kernel_of_a_notebook(lab: Lab, picker: Picker) -> None:
         picker.search(f"py-numpy@{version}")
         picker.choose()
         picker.preview.get_by_role("button", name=label).click()
+        if version == OTHER_NUMPY:  # what was computed is lost
+            lab.answer_dialog("Replace the kernel?", "Replace")
         expect(lab.page.locator("#jp-main-statusbar")).to_contain_text(f"py-numpy {version}")
         lab.wait_for_kernel()
         assert lab.compute("import numpy; print(numpy.__version__)") == version
@@ -213,15 +222,26 @@ def test_pin_a_spec_to_a_notebook(
     assert metadata["spack"] == {"spec": f"py-numpy@{OTHER_NUMPY}", "hash": spec.hash}
     assert metadata["kernelspec"]["name"] == "spack-notebook"
     assert lab.compute("import numpy; print(numpy.__version__)") == OTHER_NUMPY
-    button = lab.notebook.locator(".spack-kernel-button")
-    expect(button).to_contain_text(f"py-numpy@{OTHER_NUMPY} /{spec.hash[:7]}")
-    picture(lab.page, "picker-pinned")
     # It opens with the same spec again, in another page.
     lab_server.shut_down_kernels(lab.page)
     lab.page.goto(lab_server.new_workspace(notebook.name))
     expect(lab.notebook).to_be_visible()
     expect(lab.page.locator("#jp-main-statusbar")).to_contain_text("| Idle")
     assert lab.compute("import numpy; print(numpy.__version__)") == OTHER_NUMPY
+    lab.page.set_viewport_size({"width": 1600, "height": 750})
+    button = lab.notebook.locator(".spack-kernel-button")
+    expect(button).to_contain_text(f"py-numpy@{OTHER_NUMPY} /{spec.hash[:7]}")
+    picture(lab.page, "picker-pinned")
+    # Another spec replaces the kernel, and the pin.
+    picker.page.keyboard.press("Control+Alt+k")
+    picker.search(f"py-numpy@{NUMPY}")
+    picker.choose(NUMPY)
+    picker.preview.get_by_role("button", name=re.compile("^Use in ")).click()
+    lab.answer_dialog("Replace the kernel?", "Replace")
+    expect(picker.notification("is no longer pinned")).to_be_visible()
+    expect(lab.page.locator("#jp-main-statusbar")).to_contain_text(f"py-numpy {NUMPY}")
+    expect(lab.page.locator("#jp-main-statusbar")).to_contain_text("| Idle")
+    assert lab.compute("import numpy; print(numpy.__version__)") == NUMPY
 
 
 def _metadata(path: Path) -> dict[str, object]:
@@ -243,6 +263,22 @@ def test_keep_a_kernel_and_remove_it(lab: Lab, picker: Picker, lab_server: LabSe
     expect(picker.notification("is no longer a kernel of yours")).to_be_visible()
     assert not kept.exists()
     expect(lab.card(display_name)).to_have_count(0)
+
+
+def test_a_recent_kernel_belongs_to_its_own_store(lab: Lab, picker: Picker) -> None:
+    picker.search(f"py-numpy@{OTHER_NUMPY}")
+    picker.choose(OTHER_NUMPY)
+    picker.act("Start a notebook")
+    expect(lab.notebook).to_be_visible()
+    picker.panel.get_by_role("combobox", name="Store").select_option(index=2)
+    expect(picker.headings.first).to_have_text("Recent")
+    picker.choose(f"py-numpy {OTHER_NUMPY}")
+    start = picker.preview.get_by_role("button", name="Start a notebook")
+    expect(start).to_have_attribute("aria-disabled", "false")
+    picker.act("Keep as a kernel of mine")
+    expect(picker.notification("is now a kernel of yours")).to_be_visible()
+    picker.act("Remove from my kernels")
+    expect(picker.notification("is no longer a kernel of yours")).to_be_visible()
 
 
 def test_the_launcher_has_no_kernel_that_a_notebook_chooses(lab: Lab, picker: Picker) -> None:
@@ -278,6 +314,9 @@ def test_why_a_kernel_died_is_told_with_the_way_to_its_spec(
     toast = picker.notification("killed by SIGKILL")
     expect(toast).to_be_visible()
     picture(lab.page, "picker-death")
+    toast.get_by_role("button", name="Details").click()
+    assert "/" in lab.error_dialog("Why the kernel ended")
+    lab.answer_dialog("Why the kernel ended", "Ok")
     toast.get_by_role("button", name="Show the spec").click()
     expect(picker.preview).to_contain_text("py-numpy")
 
@@ -387,6 +426,11 @@ def test_spack_environments_are_chosen(lab_server: LabServer, page: Page, pictur
     lab.open()
     picker = Picker(page)
     picker.open()
+    # The choice of a store is remembered.
+    picker.panel.get_by_role("combobox", name="Store").select_option(index=2)
+    page.reload()
+    picker.open()
+    expect(picker.panel.get_by_role("combobox", name="Store")).to_have_value("2")
     picker.panel.get_by_role("combobox", name="Store").select_option(index=3)
     expect(picker.headings.first).to_have_text("Spack environments")
     expect(picker.item("science")).to_contain_text("2 roots")

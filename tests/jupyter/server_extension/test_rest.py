@@ -216,6 +216,23 @@ def test_environments_of_one_name_are_two_kernels(
         server.request("DELETE", f"spack-kernel/kernels/{name}")
 
 
+def test_a_kernel_is_planned_and_chosen_again_as_it_is_recorded(
+    server: Server, home: Path, demo_store: DemoStore
+) -> None:
+    chosen = server.request(
+        "POST", "spack-kernel/kernels", {"queries": [f"py-numpy@{NUMPY}"], "name": "mine"}
+    )[1]
+    status, preview = ask(server, "plan", kernel="mine")
+    assert (status, preview["error"]) == (200, None)
+    assert preview["plan"]["hash"] == chosen["config"]["hash"]
+    status, kept = server.request("POST", "spack-kernel/kernels", {"kernel": "mine", "keep": True})
+    assert (status, kept["config"]) == (201, chosen["config"])
+    server.request("DELETE", f"spack-kernel/kernels/{kept['name']}")
+    server.request("DELETE", "spack-kernel/kernels/mine")
+    status, answer = ask(server, "plan", kernel="mine")
+    assert (status, answer["error"]["code"]) == (404, "no-such-kernel")
+
+
 def test_many_specs_together_have_a_name_that_is_not_too_long(server: Server) -> None:
     _, found = ask(server, "search", text="^python", limit=14)
     rows = [row for group in found["groups"] for row in group["rows"]]
