@@ -21,6 +21,9 @@ import { appended, ListRow, listRows } from './rows';
 /** Milliseconds after which an error at the end of the text is shown: the user has stopped. */
 const TYPING = 400;
 
+/** Milliseconds after that at which the server is asked why nothing is found: it takes a second. */
+const EXPLAIN = 400;
+
 /** Milliseconds after which a store that could not be read is asked again. */
 const RETRY = 5000;
 
@@ -93,7 +96,7 @@ export class PickerModel {
     this._typing = setTimeout(() => {
       this._isTyping = false;
       this._changed.emit();
-      void this._explain();
+      this._typing = setTimeout(() => void this._explain(), EXPLAIN);
     }, TYPING);
     this._changed.emit();
     void this._search();
@@ -224,7 +227,9 @@ export class PickerModel {
     }
     this.isBusy = false;
     this._update();
-    void this._explain();
+    if (!this._isTyping) {
+      void this._explain();
+    }
   }
 
   /** Ask why nothing was found, once the user has stopped typing; the next key does not wait. */

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 #: How many completions are offered.
 MOST = 100
 
-#: The most builds whose variants are read, and whose closures are followed.
-_READ, _FOLLOWED = 500, 8
+#: The most builds whose variants are read, of one package and of all, and those whose closures are
+#: followed.
+_READ, _SAMPLED, _FOLLOWED = 500, 150, 8
 
 #: A name, at the beginning of a node.
 _NAME = r"[A-Za-z_][\w.-]*"
@@ -154,7 +155,7 @@ class _Completer:
             if found and (not node.name or found[0].name == node.name):
                 return found[:_READ]
         if not node.name:
-            return self._explicit(_READ)
+            return self._explicit(_SAMPLED)
         return [spec for spec in self._store.named(node.name) if spec.installed][:_READ]
 
     def _explicit(self, most: int) -> list[Spec]:
