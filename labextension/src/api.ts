@@ -157,10 +157,15 @@ export interface Choice {
   kernel: UserKernel | null;
 }
 
+/** Return all lines of an error as one text. */
+export function errorText({ summary, details, hint }: ErrorModel): string {
+  return [summary, ...details, hint].filter(line => line).join('\n');
+}
+
 /** An error of the server, with what its error object says. */
 export class PickerError extends Error {
   constructor(readonly model: ErrorModel) {
-    super([model.summary, ...model.details, model.hint].filter(line => line).join('\n'));
+    super(errorText(model));
     this.name = 'PickerError';
   }
 }
@@ -203,10 +208,10 @@ export class PickerApi {
     return this._get('kernels', {});
   }
 
-  addKernel(choice: Choice, keep: boolean, displayName = ''): Promise<UserKernel> {
+  addKernel(choice: Choice, keep: boolean): Promise<UserKernel> {
     const { queries, environment, view, store, kernel } = choice;
     const chosen = kernel ? { kernel: kernel.name } : { queries, environment, view };
-    return this._send('POST', 'kernels', { ...chosen, store, keep, display_name: displayName });
+    return this._send('POST', 'kernels', { ...chosen, store, keep });
   }
 
   addNotebookKernel(): Promise<UserKernel> {

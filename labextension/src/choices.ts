@@ -37,6 +37,11 @@ export function chosenSpecs(
   };
 }
 
+/** Return the choice of a spec of which only the hash is known. */
+export function chosenHash(hash: string, store: number): Chosen {
+  return { ...NOTHING, title: `/${hash.slice(0, 7)}`, queries: [`/${hash}`], store };
+}
+
 export function chosenEnvironment(environment: Environment, store: number, view = ''): Chosen {
   return {
     ...NOTHING,
@@ -62,7 +67,7 @@ export function chosenKernel(kernel: UserKernel, store: number): Chosen {
   };
 }
 
-/** The spec behind a kernelspec, for the tool bar; empty if it is not one of ours. */
+/** Return the spec of a kernelspec for the toolbar; empty for a kernel of another project. */
 export function specOfKernelSpec(metadata: JSONObject | undefined): string {
   const name = metadata?.spack_package;
   const version = metadata?.spack_version;

@@ -15,13 +15,14 @@ import {
 } from '@jupyterlab/apputils';
 import { ICodeCellModel } from '@jupyterlab/cells';
 import { IConsoleTracker } from '@jupyterlab/console';
+import { PathExt } from '@jupyterlab/coreutils';
 import { ILauncher } from '@jupyterlab/launcher';
 import { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { JSONObject } from '@lumino/coreutils';
 
-import { PickerApi, Preview, UserKernel } from './api';
-import { Chosen, pinFor, pinOf } from './choices';
+import { errorText, PickerApi, Preview, UserKernel } from './api';
+import { Chosen, chosenHash, pinFor, pinOf } from './choices';
 import { ICON_URL, spackIcon } from './icon';
 import { filterLauncher } from './launcher';
 import { modelOf, PickerModel } from './model';
@@ -37,15 +38,16 @@ const settings = { launcherRecent: 4, launcherAll: false, slowStart: 4 };
 
 /** Tell the user of an error. */
 function tell(error: unknown): void {
-  const { summary, details, hint } = modelOf(error);
-  Notification.error([summary, ...details, hint].filter(line => line).join('\n'), {
-    autoClose: false
-  });
+  Notification.error(errorText(modelOf(error)), { autoClose: false });
 }
 
 /** Tell the user that something is done. */
 function say(message: string): void {
   Notification.success(message, { autoClose: 5000 });
+}
+
+function fileName(notebook: NotebookPanel): string {
+  return PathExt.basename(notebook.context.path);
 }
 
 /** Ask before a kernel is replaced in which something was run. */
@@ -100,7 +102,7 @@ class Picker {
   acts(): Acts {
     const notebook = this._notebook();
     const { commands } = this._app;
-    const name = notebook?.context.path.split('/').pop() ?? '';
+    const name = notebook ? fileName(notebook) : '';
     return {
       startNotebook: chosen =>
         void this._with(chosen, kernel =>
@@ -148,7 +150,7 @@ class Picker {
   }
 
   private async _use(notebook: NotebookPanel, kernel: UserKernel): Promise<void> {
-    const name = notebook.context.path.split('/').pop() ?? '';
+    const name = fileName(notebook);
     if (!(await mayRestart(notebook, name))) {
       return;
     }
@@ -165,7 +167,7 @@ class Picker {
     if (!entry) {
       return;
     }
-    const name = notebook.context.path.split('/').pop() ?? '';
+    const name = fileName(notebook);
     const running = specOfNotebook(notebook, this._app.serviceManager.kernelspecs.specs);
     const [root] = preview.roots;
     // What runs the same spec already keeps running.
@@ -237,7 +239,7 @@ class Picker {
         continue;
       }
       const [name] = (pin?.title ?? '').split(/[@/ ]/);
-      const path = notebook.context.path.split('/').pop() ?? '';
+      const path = fileName(notebook);
       const near = name ? (await this.api.search(name, '', 0, false)).total : 0;
       if (this.model.store !== 0) {
         this.model.setStore(0); // the one in which the notebook's kernel looks
@@ -346,15 +348,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
 
     const show = (hash: string) => {
       picker.open(`/${hash}`);
-      picker.model.choose({
-        title: `/${hash.slice(0, 7)}`,
-        queries: [`/${hash}`],
-        environment: '',
-        view: '',
-        store: picker.model.store,
-        kernel: null,
-        views: []
-      });
+      picker.model.choose(chosenHash(hash, picker.model.store));
     };
     const watch = new KernelWatch(picker.api, show, () => settings.slowStart);
     void app.serviceManager.ready

@@ -21,13 +21,13 @@ import { appended, ListRow, listRows } from './rows';
 /** Milliseconds after which an error at the end of the text is shown: the user has stopped. */
 const TYPING = 400;
 
-/** Milliseconds after that at which the server is asked why nothing is found: it takes a second. */
+/** Milliseconds to wait after that before asking why nothing was found, which can take a second. */
 const EXPLAIN = 400;
 
-/** Milliseconds after which a store that could not be read is asked again. */
+/** Milliseconds between two attempts to read a store. */
 const RETRY = 5000;
 
-/** What the model needs of the interface, so that tests can stand in for it. */
+/** The part of the REST client that the model uses; tests replace it. */
 export type Server = Pick<
   PickerApi,
   'health' | 'search' | 'complete' | 'plan' | 'environments' | 'kernels'
@@ -47,7 +47,7 @@ export class PickerModel {
   results: Results | null = null;
   /** Why the last question was not answered: the store hangs, the server is away. */
   failure: ErrorModel | null = null;
-  /** What the user is told above the list: why the picker has opened by itself. */
+  /** The message above the list that explains why the picker opened by itself. */
   notice = '';
   isBusy = false;
   rows: ListRow[] = [];

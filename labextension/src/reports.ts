@@ -15,13 +15,6 @@ export function deathText(death: Death): string {
   const last = (printed[printed.length - 1] ?? '').trim();
   return `${named} ended: ${cause}${last ? `\n${last}` : ''}`;
 }
-
-/** Return all that is known of a death. */
-export function deathDetails(death: Death): string {
-  const { summary, details, hint } = death.error;
-  return [summary, ...details, hint].filter(line => line).join('\n');
-}
-
 /** Return what a notification says of a start. */
 export function startText(start: Start): string {
   const what = start.phase === 'planning' ? 'reading the store and planning' : 'the kernel to answer';

@@ -4,10 +4,10 @@ import { Dialog, ISessionContext, Notification, showDialog } from '@jupyterlab/a
 import { Kernel } from '@jupyterlab/services';
 import { Widget } from '@lumino/widgets';
 
-import { Death, PickerApi } from './api';
-import { deathDetails, deathText, startText } from './reports';
+import { Death, errorText, PickerApi } from './api';
+import { deathText, startText } from './reports';
 
-/** Milliseconds after a kernel's end at which the server is asked why: it looks for the cause. */
+/** Milliseconds after a kernel has ended when the server is asked for the cause, which it may still be looking for. */
 const LOOKS = [300, 2000, 6000];
 
 /** Milliseconds between two looks at a slow start. */
@@ -108,7 +108,7 @@ export class KernelWatch {
 
 async function showDetails(death: Death): Promise<void> {
   const body = new Widget({ node: document.createElement('pre') });
-  body.node.textContent = deathDetails(death);
+  body.node.textContent = errorText(death.error);
   await showDialog({ title: 'Why the kernel ended', body, buttons: [Dialog.okButton()] });
 }
 

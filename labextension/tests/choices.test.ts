@@ -1,9 +1,10 @@
 import { JSONValue } from '@lumino/coreutils';
 
+import { errorText, UserKernel } from '../src/api';
 import { chosenKernel, chosenSpecs, pinFor, pinOf, specOfKernelSpec } from '../src/choices';
 import { isShown, LauncherOptions } from '../src/launcher';
-import { deathDetails, deathText, startText } from '../src/reports';
-import { row } from './fixtures';
+import { deathText, startText } from '../src/reports';
+import { row, userKernel } from './fixtures';
 
 test('one spec is named by its hash, several by name and hash', () => {
   const [numpy, scipy] = [row('py-numpy', '2', 'aaaaaaaaa'), row('py-scipy', '1', 'bbbbbbbbb')];
@@ -18,14 +19,7 @@ test('one spec is named by its hash, several by name and hash', () => {
 });
 
 test('a kernel is chosen again as it was', () => {
-  const kernel = (config: object) => ({
-    name: 'k',
-    display_name: 'K',
-    kept: true,
-    used: 0,
-    metadata: {},
-    config
-  });
+  const kernel = (config: UserKernel['config']) => userKernel('k', true, config);
   expect(chosenKernel(kernel({ hash: 'abc', spec: 'py-x@1' }), 0).queries).toEqual(['/abc']);
   expect(chosenKernel(kernel({ specs: ['a/1', 'b/2'] }), 0).queries).toEqual(['a/1', 'b/2']);
   const environment = chosenKernel(kernel({ environment: '/e', view: 'default' }), 0);
@@ -66,21 +60,13 @@ test('the spec behind a kernelspec', () => {
 });
 
 test('the launcher shows what was chosen', () => {
-  const kernel = (name: string, kept: boolean) => ({
-    name,
-    display_name: name,
-    kept,
-    used: 0,
-    metadata: {},
-    config: {}
-  });
   const options: LauncherOptions = {
     specs: () =>
       ({
         default: 'python3',
         kernelspecs: { found: { metadata: { spack_discovered: true } }, python3: { metadata: {} } }
       }) as unknown as ReturnType<LauncherOptions['specs']>,
-    kernels: () => [kernel('kept', true), kernel('new', false), kernel('old', false)],
+    kernels: () => [userKernel('kept', true), userKernel('new', false), userKernel('old', false)],
     recent: () => 1,
     all: () => false
   };
@@ -109,7 +95,7 @@ test('what notifications say', () => {
   expect(deathText({ ...death, action: 'refuse' })).toBe(
     'py-x@1/abc could not be started: the kernel ended: killed by SIGKILL'
   );
-  expect(deathDetails(death)).toBe('the kernel ended: killed by SIGKILL\n  | Killed\nmemory');
+  expect(errorText(death.error)).toBe('the kernel ended: killed by SIGKILL\n  | Killed\nmemory');
   const start = { kernel_id: 'k', spec: 'py-x', phase: 'planning' as const, seconds: 4.4 };
   expect(startText(start)).toBe(
     'Starting py-x: waiting for reading the store and planning, 4 s so far'

@@ -1,6 +1,6 @@
 /** What the tests share: rows and results as the server sends them. */
 
-import { Group, Results, Row } from '../src/api';
+import { Group, Results, Row, UserKernel } from '../src/api';
 
 export function row(name: string, version: string, hash = name + version): Row {
   return {
@@ -25,4 +25,12 @@ export function row(name: string, version: string, hash = name + version): Row {
 export function results(groups: Group[], cursor = '', text = ''): Results {
   const total = groups.reduce((sum, group) => sum + group.count, 0);
   return { text, meant: '', total, installed: 9, groups, cursor, notes: [], error: null, explained: true };
+}
+
+export function userKernel(
+  name: string,
+  kept: boolean,
+  config: UserKernel['config'] = {}
+): UserKernel {
+  return { name, display_name: name, kept, used: 0, metadata: {}, config };
 }

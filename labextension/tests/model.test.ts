@@ -75,7 +75,7 @@ test('one search at a time, and the newest text wins', async () => {
   expect(model.rows.map(each => each.key)).toEqual(['heading py-numpy 1 build', 'spec py-numpy1']);
 });
 
-test('a store that cannot be read is told of, and asked again', async () => {
+test('shows the error of a store that cannot be read, and tries again', async () => {
   jest.useFakeTimers();
   try {
     model.setText('x');
@@ -154,7 +154,7 @@ test('completions for a text that has changed are dropped', async () => {
   expect(model.completions).toBeNull();
 });
 
-test('why nothing is found is asked for when the user stops typing', async () => {
+test('asks why nothing was found when the user stops typing', async () => {
   jest.useFakeTimers();
   try {
     model.setText('py-x ^py');

@@ -1,6 +1,6 @@
 import { Group } from '../src/api';
 import { appended, ListRow, listRows, nextItem, offsets, visible } from '../src/rows';
-import { results, row } from './fixtures';
+import { results, row, userKernel } from './fixtures';
 
 const numpy: Group = {
   package: 'py-numpy',
@@ -18,14 +18,6 @@ test('each group has a heading, and more rows are announced', () => {
 });
 
 test('kept kernels, recent ones and environments come first, if they match the text', () => {
-  const kernel = (name: string, kept: boolean) => ({
-    name,
-    display_name: name,
-    kept,
-    used: 0,
-    metadata: {},
-    config: {}
-  });
   const environment = {
     name: 'science',
     directory: '/e/science',
@@ -34,10 +26,10 @@ test('kept kernels, recent ones and environments come first, if they match the t
     python: null,
     why_not: null
   };
-  const notebook = { ...kernel('chosen by the notebook', false), config: { from_notebook: true } };
+  const notebook = userKernel('chosen by the notebook', false, { from_notebook: true });
   const lists = {
     results: null,
-    kernels: [kernel('kept one', true), kernel('recent one', false), notebook],
+    kernels: [userKernel('kept one', true), userKernel('recent one', false), notebook],
     environments: [environment]
   };
   expect(listRows(lists, '').map(each => each.key)).toEqual([

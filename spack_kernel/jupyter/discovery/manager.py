@@ -7,14 +7,12 @@ Set ``c.ServerApp.kernel_spec_manager_class`` to
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from traitlets import Bool, Float, Integer, List, TraitError, Unicode, default, validate
 
-from spack_kernel import STORE_VARIABLE
 from spack_kernel.jupyter.errors import KernelSpecError
 from spack_kernel.jupyter.failure import UnknownKernelError
 from spack_kernel.jupyter.kernelspecs.bounded import BoundedKernelSpec
@@ -36,7 +34,7 @@ from spack_kernel.jupyter.kernelspecs.names import (
     parse_name,
 )
 from spack_kernel.jupyter.logs import join_log
-from spack_kernel.jupyter.offers import LIMIT, Offer, OfferFilter
+from spack_kernel.jupyter.offers import LIMIT, Offer, OfferFilter, store_lists
 from spack_kernel.jupyter.pending import forget_failed_starts
 from spack_kernel.kernels.candidates import PACKAGES
 
@@ -246,11 +244,7 @@ class SpackKernelSpecManager(KernelSpecManager):
 
     def store_lists(self) -> list[tuple[str, ...]]:
         """Return the stores that the traits name, each followed by its upstreams."""
-        behind = tuple(self.upstreams)
-        if self.stores:
-            return [(store, *behind) for store in self.stores]
-        named = os.environ.get(STORE_VARIABLE, "").split(os.pathsep)
-        return [(*filter(None, named), *behind)]
+        return store_lists(self.stores, self.upstreams)
 
     def _stores(self) -> list[StoreWatcher]:
         if self._watchers is None:

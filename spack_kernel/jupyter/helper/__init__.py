@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         ShowKernel as ShowKernel,
         Survey as Survey,
         Surveyed as Surveyed,
+        as_json as as_json,
     )
 
 __getattr__, __dir__, __all__ = attach(
@@ -35,7 +36,7 @@ __getattr__, __dir__, __all__ = attach(
         "client": "ask close look_through_helper",
         "messages": (
             "AddKernel Complete Diagnose Diagnosis ListEnvironments ListKernels Prepare Prepared "
-            "Question RemoveKernel Search ShowKernel Survey Surveyed"
+            "Question RemoveKernel Search ShowKernel Survey Surveyed as_json"
         ),
     },
 )

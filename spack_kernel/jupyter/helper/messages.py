@@ -223,16 +223,16 @@ class ShowKernel(msgspec.Struct, frozen=True, kw_only=True, tag=True):
         What the kernel would be requested for.
     kernel : str
         Instead: the name of a kernel of the user.
-    place : Place or None
-        Where that is.
+    place : Place
+        Where the kernels of the user are.
     """
 
     doing: ClassVar[str] = "planning the kernel"
     keep: ClassVar[float] = 600.0
 
     request: KernelRequest
+    place: Place
     kernel: str = ""
-    place: Place | None = None
 
 
 class ListEnvironments(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -381,10 +381,15 @@ class Message(msgspec.Struct, frozen=True):
     body: Question | Answer | Failed | Hello
 
 
+def as_json(content: Any) -> bytes:
+    """Return structs and JSON types as JSON text."""
+    # A path may hold bytes that are not UTF-8, which json escapes and msgspec refuses.
+    return json.dumps(msgspec.to_builtins(content), separators=(",", ":")).encode("ascii")
+
+
 def frame_of(message: Message, data: bytes = b"") -> bytes:
     """Return a message, and data that belongs to it, as bytes."""
-    # A path may hold bytes that are not UTF-8, which json escapes and msgspec refuses.
-    text = json.dumps(msgspec.to_builtins(message), separators=(",", ":")).encode("ascii")
+    text = as_json(message)
     return b"".join((_LENGTHS.pack(len(text), len(data)), text, data))
 
 

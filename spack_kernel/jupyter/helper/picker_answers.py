@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from typing import TYPE_CHECKING, Any
-
-import msgspec
 
 from spack_kernel.jupyter.errors import UnreadableError
 from spack_kernel.jupyter.kernelspecs import user_kernels
@@ -14,11 +11,20 @@ from spack_kernel.kernels.candidates import environments_of
 from spack_kernel.kernels.picker import Picker, complete, preview
 from spack_kernel.spack.errors import StoreNotFound
 
-from .messages import AddKernel, Complete, ListEnvironments, ListKernels, Search, ShowKernel
+from .messages import (
+    AddKernel,
+    Complete,
+    ListEnvironments,
+    ListKernels,
+    Search,
+    ShowKernel,
+    as_json,
+)
 from .priority import make_way
 
 if TYPE_CHECKING:
     from spack_kernel.kernels.planner import Planner
+    from spack_kernel.kernels.request import KernelRequest
     from spack_kernel.spack.store import Store
 
     from .messages import RemoveKernel
@@ -45,7 +51,7 @@ def answer(
         When there is none.
     """
     try:
-        return _json(_answer(question, planner))
+        return as_json(_answer(question, planner))
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         raise UnreadableError(
@@ -72,9 +78,7 @@ def _answer(question: object, planner: Planner) -> Any:
     if isinstance(question, Complete):
         return complete(_store(planner, tuple(question.stores)), question.text, question.position)
     if isinstance(question, ShowKernel):
-        request = question.request
-        if question.kernel and question.place is not None:
-            request = user_kernels.request_of(question.place, question.kernel)
+        request = _requested(question)
         return preview(_store(planner, request.stores), request)
     if isinstance(question, ListEnvironments):
         store = _store(planner, tuple(question.stores))
@@ -85,9 +89,7 @@ def _answer(question: object, planner: Planner) -> Any:
     if isinstance(question, ListKernels):
         return user_kernels.list_kernels(question.place)
     if isinstance(question, AddKernel):
-        request = question.request
-        if question.kernel:
-            request = user_kernels.request_of(question.place, question.kernel)
+        request = _requested(question)
         return user_kernels.add_kernel(
             _store(planner, request.stores),
             request,
@@ -98,6 +100,13 @@ def _answer(question: object, planner: Planner) -> Any:
             replace=question.replace,
         )
     return user_kernels.remove_kernel(question.place, question.name)  # type: ignore[attr-defined]
+
+
+def _requested(question: ShowKernel | AddKernel) -> KernelRequest:
+    """Return the request of a question, or that of the kernel that it names instead."""
+    if question.kernel:
+        return user_kernels.request_of(question.place, question.kernel)
+    return question.request
 
 
 def _store(planner: Planner, paths: tuple[str, ...]) -> Store:
@@ -123,8 +132,3 @@ def _picker(store: Store) -> Picker:
         if picker is None or picker.store is not store:
             picker = _pickers[store.root] = Picker(store)
         return picker
-
-
-def _json(content: Any) -> bytes:
-    # A path may hold bytes that are not UTF-8, which json escapes and msgspec refuses.
-    return json.dumps(msgspec.to_builtins(content), separators=(",", ":")).encode("ascii")

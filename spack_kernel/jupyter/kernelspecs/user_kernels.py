@@ -21,6 +21,7 @@ from spack_kernel.kernels.kernel_json import KERNEL_FILE
 from spack_kernel.kernels.planner import plan_of, source_of
 from spack_kernel.kernels.request import KernelRequest
 from spack_kernel.spack.query import distinctions
+from spack_kernel.spack.system import file_checks
 
 from .content import default_display_name, kernel_command, kernel_dict, notebook_content
 from .files import (
@@ -275,11 +276,7 @@ def _identity(content: dict[str, Any]) -> list[Any]:
 
 
 def _kernels(directory: str, *, kept: bool) -> Iterator[UserKernel]:
-    try:
-        names = os.listdir(directory)  # noqa: PTH208
-    except OSError:
-        return
-    for name in names:
+    for name in file_checks.names_in(directory) or ():
         path = Path(directory, name)
         if not name.startswith(".") and is_ours(path):
             yield _kernel(path, kept=kept)

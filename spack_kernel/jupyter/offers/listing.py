@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from spack_kernel import STORE_VARIABLE
 from spack_kernel.spack.database import INDEX_PATH
 from spack_kernel.spack.errors import SpackKernelError, reason_of
 from spack_kernel.spack.store import Store
@@ -77,6 +79,22 @@ def open_stores(paths: Sequence[str]) -> Store:
     if not paths:
         return Store.discover()
     return Store.open(paths[0], upstreams=paths[1:])
+
+
+def store_lists(stores: Sequence[str], upstreams: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return the paths for `open_stores` of each store that a site configures.
+
+    Parameters
+    ----------
+    stores : sequence of str
+        The stores; if empty, that of $SPACK_KERNEL_STORE, or one that is to be discovered.
+    upstreams : sequence of str
+        The upstreams of each.
+    """
+    if stores:
+        return [(store, *upstreams) for store in stores]
+    named = os.environ.get(STORE_VARIABLE, "").split(os.pathsep)
+    return [(*filter(None, named), *upstreams)]
 
 
 def list_store(paths: Sequence[str], selection: OfferFilter) -> Listing:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from http.client import responses
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from spack_kernel.jupyter.helper import (
     RemoveKernel,
     Search,
     ShowKernel,
+    as_json,
     ask,
 )
 from spack_kernel.jupyter.provisioner import history
@@ -135,7 +135,7 @@ class _Handler(APIHandler):
     def reply(self, content: Any) -> None:
         """Reply with JSON: bytes as they are, and everything else converted."""
         self.set_header("Cache-Control", "no-store")
-        data = content if isinstance(content, bytes) else _json(content)
+        data = content if isinstance(content, bytes) else as_json(content)
         self.finish(data)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
@@ -148,7 +148,7 @@ class _Handler(APIHandler):
         else:
             self.set_status(_STATUS.get(error.code, 500))
         self.set_header("Content-Type", "application/json")
-        self.finish(_json({"message": str(error), "error": error.as_dict()}))
+        self.finish(as_json({"message": str(error), "error": error.as_dict()}))
 
     def log_exception(self, *exc_info: Any) -> None:
         """Log a defect; an error that the user gets to see is not one."""
@@ -206,13 +206,10 @@ class PlanHandler(_Handler):
         queries = self.get_query_arguments("query")
         kernel = self.text("kernel")
         if kernel:
-            question = ShowKernel(
-                request=KernelRequest(), kernel=kernel, place=self._picker.place()
-            )
+            request = KernelRequest()
         else:
-            question = ShowKernel(
-                request=_request(stores, queries, self.text("environment"), self.text("view"))
-            )
+            request = _request(stores, queries, self.text("environment"), self.text("view"))
+        question = ShowKernel(request=request, kernel=kernel, place=self._picker.place())
         await self.answer(stores, question)
 
 
@@ -349,10 +346,6 @@ def _request(
     if not name and dag_hash.isalnum():
         return KernelRequest(stores=stores, hash=dag_hash, environment=environment, view=view)
     return KernelRequest(stores=stores, spec=query, environment=environment, view=view)
-
-
-def _json(content: Any) -> bytes:
-    return json.dumps(msgspec.to_builtins(content)).encode("ascii")
 
 
 #: The paths below ``/spack-kernel``, and what answers them.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,8 @@ from jupyter_core.paths import jupyter_data_dir
 from traitlets import Bool, Float, List, Unicode
 from traitlets.config import Configurable
 
-from spack_kernel import STORE_VARIABLE
 from spack_kernel.jupyter.kernelspecs import Place
+from spack_kernel.jupyter.offers import store_lists
 
 
 class SpackPicker(Configurable):
@@ -49,14 +48,11 @@ class SpackPicker(Configurable):
 
     def store_lists(self) -> list[tuple[str, ...]]:
         """Return the stores, each followed by its upstreams; an empty tuple is to be discovered."""
-        stores, upstreams = list(self.stores), tuple(self.upstreams)
+        stores, upstreams = list(self.stores), list(self.upstreams)
         if not stores:
             stores, theirs = self._of_discovery()
-            upstreams = upstreams or tuple(theirs)
-        if stores:
-            return [(store, *upstreams) for store in stores]
-        named = os.environ.get(STORE_VARIABLE, "").split(os.pathsep)
-        return [(*filter(None, named), *upstreams)]
+            upstreams = upstreams or theirs
+        return store_lists(stores, upstreams)
 
     @property
     def _manager(self) -> Any:

@@ -117,7 +117,7 @@ class _Completer:
         self._offset = found.start("node")
 
     def found(self) -> tuple[int, Iterable[Completion]]:
-        """Return where the part begins that is being typed, and what can stand there."""
+        """Return the start of the part that is being typed, and its completions."""
         node = self._node
         for pattern, items in (
             (_VALUE, self._values),
@@ -163,7 +163,7 @@ class _Completer:
         hashes = (each for database in self._store.databases for each in database.explicit())
         return [s for s in self._store.specs(itertools.islice(hashes, most)) if s.installed]
 
-    # -- what can stand there --
+    # -- the completions --
 
     def _names(self, typed: str) -> Iterator[Completion]:
         near = self._near() if self._sigil else set()

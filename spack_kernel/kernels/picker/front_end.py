@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -54,15 +53,9 @@ def front_end_extensions(specs: Iterable[Spec]) -> list[FrontEndExtension]:
 
 def _packages(prefix: str) -> Iterator[str]:
     root = f"{prefix}/{_DIRECTORY}"
-    for entry in _entries(root) if prefix else ():
+    for entry in (file_checks.names_in(root) or ()) if prefix else ():
         if entry.startswith("@"):
-            yield from (f"{root}/{entry}/{name}" for name in _entries(f"{root}/{entry}"))
+            names = file_checks.names_in(f"{root}/{entry}") or ()
+            yield from (f"{root}/{entry}/{name}" for name in names)
         else:
             yield f"{root}/{entry}"
-
-
-def _entries(directory: str) -> list[str]:
-    try:
-        return sorted(os.listdir(directory))  # noqa: PTH208
-    except OSError:
-        return []

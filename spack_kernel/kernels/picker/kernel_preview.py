@@ -14,7 +14,7 @@ from spack_kernel.spack.errors import SpackKernelError
 from .front_end import FrontEndExtension, front_end_extensions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from spack_kernel.kernels.request import KernelRequest
     from spack_kernel.spack.spec import Spec
@@ -137,8 +137,4 @@ def _commands(
     commands = {"load": load, "exec": ["spack-kernel", "exec", *where, *named, "--", "python"]}
     if is_able:
         commands["install"] = ["spack-kernel", "install", "--user", *where, *named]
-    return {name: _shell(words) for name, words in commands.items() if words}
-
-
-def _shell(words: Iterable[str]) -> str:
-    return shlex.join(words)
+    return {name: shlex.join(words) for name, words in commands.items() if words}

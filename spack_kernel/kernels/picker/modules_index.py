@@ -1,13 +1,13 @@
-"""Which package has a Python module of a given name, read from the prefixes when it is asked."""
+"""Find the packages that install a Python module; prefixes are read on the first search."""
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from typing import TYPE_CHECKING
 
 from spack_kernel.spack.query import newest_first
+from spack_kernel.spack.system import file_checks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,18 +67,12 @@ def modules_in(prefix: str) -> set[str]:
     """Return the names of the modules and packages that a prefix installs for Python."""
     found: set[str] = set()
     for library in _LIBRARIES:
-        for python in _entries(f"{prefix}/{library}"):
+        for python in file_checks.names_in(f"{prefix}/{library}") or ():
             if python.startswith("python"):
-                for entry in _entries(f"{prefix}/{library}/{python}/site-packages"):
+                packages = f"{prefix}/{library}/{python}/site-packages"
+                for entry in file_checks.names_in(packages) or ():
                     found.update(_module(entry))
     return found
-
-
-def _entries(directory: str) -> list[str]:
-    try:
-        return os.listdir(directory)  # noqa: PTH208
-    except OSError:
-        return []
 
 
 def _module(entry: str) -> Iterator[str]:

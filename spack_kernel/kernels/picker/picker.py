@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 PAGE = 50
 MAX_PAGE = 200
 
-#: Searches that are kept, so that the next page of each is at hand.
+#: The number of recent searches kept in memory for their further pages.
 _KEPT_SEARCHES = 32
 
 #: Seconds for which a survey is used: it looks into the directories of interpreters.
@@ -194,15 +194,13 @@ class Picker:
         if text.startswith("\0"):
             return self._first([each for each in text.split("\0") if each])
         try:
-            selections = self.store.select(text)
+            packages, selections = self._matching(text)
         except QuerySyntaxError as error:
             return self._unparsed(text, error, explain=explain)
-        packages = self._grouped((s for each in selections for s in each.specs), "query")
         notes = tuple(
             f"The database does not record {thing}."
             for thing in dict.fromkeys(thing for each in selections for thing in each.unknown)
         )
-        packages += self._by_name(text, {package.name for package in packages})
         if packages:
             return _Found(packages, notes=notes)
         if not explain:
@@ -210,6 +208,13 @@ class Picker:
             return _Found(packages, meant, notes, is_explained=False)
         packages, meant = self._guessed(text.strip())
         return _Found(packages, meant, notes, None if packages else self._no_match(selections))
+
+    def _matching(self, text: str) -> tuple[list[_Package], list[Selection]]:
+        """Return what a text finds as a query and in names, and what the query selects."""
+        selections = self.store.select(text)
+        packages = self._grouped((s for each in selections for s in each.specs), "query")
+        packages += self._by_name(text, {package.name for package in packages})
+        return packages, selections
 
     def _unparsed(self, text: str, error: QuerySyntaxError, *, explain: bool) -> _Found:
         """Return what the part that is typed so far finds, with the error."""
@@ -223,11 +228,9 @@ class Picker:
         if not typed.strip() or typed == text:
             return [], ""
         try:
-            found = [s for each in self.store.select(typed) for s in each.specs]
+            packages, _ = self._matching(typed)
         except QuerySyntaxError:
             return [], ""
-        packages = self._grouped(found, "query")
-        packages += self._by_name(typed, {package.name for package in packages})
         return packages, typed if packages else ""
 
     def _guessed(self, text: str) -> tuple[list[_Package], str]:
