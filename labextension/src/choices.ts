@@ -53,6 +53,11 @@ export function chosenEnvironment(environment: Environment, store: number, view 
   };
 }
 
+/** Return the choice of a view by its path, such as one that `spack view` has made. */
+export function chosenView(path: string, store: number): Chosen {
+  return { ...NOTHING, title: path, view: path, store };
+}
+
 export function chosenKernel(kernel: UserKernel, store: number): Chosen {
   const { hash, spec, specs, environment, view } = kernel.config;
   const one = hash ? `/${hash}` : spec;

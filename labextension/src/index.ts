@@ -213,7 +213,10 @@ class Picker {
     try {
       const kernel = await this.api.removeKernel(chosen.kernel.name);
       await this._known();
-      this.model.choose({ ...chosen, kernel: null });
+      // What it was made of is planned again only if it is of the chosen store.
+      const stores = this.model.health?.stores ?? [];
+      const isHere = stores.length < 2 || stores[chosen.store] === kernel.metadata.spack_store;
+      this.model.choose(isHere ? { ...chosen, kernel: null } : null);
       const what = kernel.kept ? 'is no longer a kernel of yours' : 'is forgotten';
       say(`${kernel.display_name} ${what}.`);
     } catch (error) {

@@ -2,7 +2,7 @@
 
 import * as React from 'react';
 
-import { chosenEnvironment, chosenKernel, Chosen, chosenSpecs } from './choices';
+import { chosenEnvironment, chosenKernel, Chosen, chosenSpecs, chosenView } from './choices';
 import { PickerModel } from './model';
 import { heightOf, ListRow, offsets, visible } from './rows';
 
@@ -22,6 +22,8 @@ export function chosenRow(row: ListRow | undefined, model: PickerModel): Chosen 
       return chosenKernel(row.kernel, store);
     case 'environment':
       return chosenEnvironment(row.environment, store);
+    case 'view':
+      return chosenView(row.path, store);
     default:
       return null;
   }
@@ -234,6 +236,13 @@ function shown(row: ListRow): Shown {
         hint: environment.directory
       };
     }
+    case 'view':
+      return {
+        ...texts,
+        title: row.path,
+        detail: 'Press Enter to use the view in this directory',
+        hint: row.path
+      };
     default:
       return { ...texts, title: 'More…' };
   }

@@ -15,7 +15,7 @@ import {
   UserKernel
 } from './api';
 import { Chosen, chosenSpecs } from './choices';
-import { isUnfinished } from './query';
+import { asPath, isUnfinished } from './query';
 import { appended, ListRow, listRows } from './rows';
 
 /** Milliseconds after which an error at the end of the text is shown: the user has stopped. */
@@ -63,7 +63,8 @@ export class PickerModel {
 
   /** The error in the text, if it is to be shown. */
   get queryError(): ErrorModel | null {
-    const error = this.results?.text === this.text ? this.results.error : null;
+    const isAnswered = this.results?.text === this.text && !asPath(this.text);
+    const error = isAnswered ? (this.results?.error ?? null) : null;
     const isGoingOn = this._isTyping || this.completions !== null;
     return error && isGoingOn && isUnfinished(this.text, error) ? null : error;
   }
@@ -91,8 +92,12 @@ export class PickerModel {
     }
     this.text = text;
     this.active = -1;
-    this._isTyping = true;
     clearTimeout(this._typing);
+    this._isTyping = !asPath(text);
+    if (!this._isTyping) {
+      this._update(); // a search for specs would find nothing
+      return;
+    }
     this._typing = setTimeout(() => {
       this._isTyping = false;
       this._changed.emit();
@@ -202,7 +207,7 @@ export class PickerModel {
   }
 
   private async _search(): Promise<void> {
-    if (this.isBusy) {
+    if (this.isBusy || asPath(this.text)) {
       return; // the search in progress goes on with the newest text
     }
     clearTimeout(this._retry);
@@ -235,7 +240,7 @@ export class PickerModel {
   /** Ask why nothing was found, once the user has stopped typing; the next key does not wait. */
   private async _explain(): Promise<void> {
     const { results, text, store } = this;
-    if (this._isTyping || this.isBusy || results?.text !== text || results.explained) {
+    if (this._isTyping || this.isBusy || asPath(text) || results?.text !== text || results.explained) {
       return;
     }
     try {

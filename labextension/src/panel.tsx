@@ -9,6 +9,7 @@ import { spackIcon } from './icon';
 import { chosenRow, ResultList } from './list';
 import { PickerModel } from './model';
 import { Acts, Failure, PreviewPane } from './preview';
+import { asPath } from './query';
 import { SearchBox } from './search';
 
 export const PANEL_ID = 'spack-kernel-picker';
@@ -142,7 +143,9 @@ function Stores({ model }: { model: PickerModel }): React.JSX.Element | null {
 
 /** What was found, or what is wrong; screen readers hear it. */
 function Status({ model }: { model: PickerModel }): React.JSX.Element {
-  const { results, failure, notice, text } = model;
+  const { failure, notice, text } = model;
+  const isView = Boolean(asPath(text));
+  const results = isView ? null : model.results;
   const error = model.queryError;
   const whyNot = model.health?.why_not;
   return (
@@ -181,7 +184,8 @@ function Status({ model }: { model: PickerModel }): React.JSX.Element {
         </p>
       )}
       {results?.notes.map(note => <p key={note}>{note}</p>)}
-      {!results && !failure && <p>Reading the store…</p>}
+      {isView && <p>A path names a view, such as one that `spack view` makes.</p>}
+      {!results && !failure && !isView && <p>Reading the store…</p>}
     </div>
   );
 }

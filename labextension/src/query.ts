@@ -32,9 +32,18 @@ export function isUnfinished(text: string, error: ErrorModel | null): boolean {
   return error.position + (error.length ?? 1) >= Array.from(text.trimEnd()).length;
 }
 
+/** Return the text as a path, without the slashes at its end; empty if it is not one.
+ *
+ * A hash, `/abc1234`, has one slash: a path has two, or begins with `~/`.
+ */
+export function asPath(text: string): string {
+  const path = text.trim();
+  return /^(~|\/[^/]+)\//.test(path) ? path.replace(/\/+$/, '') || '/' : '';
+}
+
 /** Whether completions are shown without being asked for: behind a sigil, not for plain words. */
 export function completesItself(before: string): boolean {
-  return /[@+~^%/=][\w.,:-]*$/.test(before);
+  return !asPath(before) && /[@+~^%/=][\w.,:-]*$/.test(before);
 }
 
 /** Return the text with a completion, and where the cursor is then, in units of JavaScript. */

@@ -1,6 +1,7 @@
 /** The rows of the list of results: headings and items, of which only the visible ones exist. */
 
 import { Environment, Results, Row, UserKernel } from './api';
+import { asPath } from './query';
 
 export const HEADING_HEIGHT = 28;
 export const ITEM_HEIGHT = 44;
@@ -12,6 +13,7 @@ export type ListRow =
   | { kind: 'heading'; key: string; text: string; detail: string }
   | { kind: 'kernel'; key: string; kernel: UserKernel }
   | { kind: 'environment'; key: string; environment: Environment }
+  | { kind: 'view'; key: string; path: string }
   | { kind: 'spec'; key: string; spec: Row }
   | { kind: 'more'; key: string };
 
@@ -23,6 +25,10 @@ export interface Lists {
 
 /** Return the rows of a list: what matches of the user's kernels and environments comes first. */
 export function listRows(lists: Lists, text: string): ListRow[] {
+  const path = asPath(text);
+  if (path) {
+    return [heading('View', 'a directory'), { kind: 'view', key: 'view', path }];
+  }
   const words = text.toLowerCase().split(/[\s@/]+/).filter(word => word);
   const matches = (name: string) => words.every(word => name.toLowerCase().includes(word));
   const rows: ListRow[] = [];

@@ -44,6 +44,14 @@ test('kept kernels, recent ones and environments come first, if they match the t
   expect(listRows(lists, 'chosen')).toEqual([]);
 });
 
+test('a path is a view, and hides what does not match it', () => {
+  const lists = { results: results([numpy]), kernels: [], environments: [] };
+  expect(kinds(listRows(lists, '/abc1234'))).toContain('spec');
+  expect(listRows(lists, ' /sw/views/numpy/ ').slice(1)).toEqual([
+    { kind: 'view', key: 'view', path: '/sw/views/numpy' }
+  ]);
+});
+
 test('a page continues the last group', () => {
   const more: Group = { ...numpy, rows: [row('py-numpy', '1.25')] };
   const scipy: Group = { ...numpy, package: 'py-scipy', rows: [row('py-scipy', '1')] };

@@ -42,6 +42,7 @@ class Stores:
     large: Path
     odd: Path
     instance: Path
+    view: Path
 
 
 @pytest.fixture(scope="package")
@@ -58,7 +59,10 @@ def stores(tmp_path_factory: pytest.TempPathFactory, demo_store: demo.DemoStore)
     odd.add(HOSTILE, "1.0", python, variants={"x": HOSTILE})
     odd.add("py-" + "long-" * 20 + "name", "2026.11.26." + "0" * 40, python)
     odd.write()
-    return Stores(clone, large, odd.root, _instance(root / "instance", clone.root))
+    tree = Store.open(clone.root)
+    numpy = max(tree.named("py-numpy"), key=lambda spec: spec.version)
+    view = link_view(root / "views" / "numpy", tree, [numpy])
+    return Stores(clone, large, odd.root, _instance(root / "instance", clone.root), view)
 
 
 def _instance(root: Path, tree: Path) -> Path:

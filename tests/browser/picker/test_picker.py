@@ -421,6 +421,30 @@ def _contrast(locator: object) -> float:
     return value
 
 
+def test_a_view_is_chosen_by_its_path(lab_server: LabServer, page: Page, stores: Stores) -> None:
+    lab = Lab(page, lab_server.new_workspace())
+    lab.open()
+    picker = Picker(page)
+    picker.open()
+    picker.input.fill(f"{stores.view}/missing")
+    picker.choose("missing")
+    expect(picker.preview.get_by_role("alert")).to_contain_text(f"{stores.view}/missing")
+    picker.input.fill(f"{stores.view}/")
+    expect(picker.items).to_have_count(1)
+    expect(picker.status).to_have_text("A path names a view, such as one that `spack view` makes.")
+    picker.input.press("Enter")
+    expect(picker.preview.get_by_role("button", name="Pin to")).to_have_count(0)
+    picker.act("Keep as a kernel of mine")
+    expect(picker.notification("is now a kernel of yours")).to_be_visible()
+    picker.act("Start a notebook")
+    lab.wait_for_kernel()
+    found = lab.compute("import numpy; print(numpy.__version__, numpy.__file__)")
+    assert found.split()[0] == NUMPY
+    assert found.split()[1].startswith(str(stores.view))
+    picker.act("Remove from my kernels")
+    lab_server.shut_down_kernels(page)
+
+
 def test_spack_environments_are_chosen(lab_server: LabServer, page: Page, picture: Picture) -> None:
     lab = Lab(page, lab_server.new_workspace())
     lab.open()
