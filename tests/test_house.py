@@ -38,6 +38,7 @@ ROOMS = (
     "demo",
     "jupyter.discovery",
     "jupyter.server",
+    "jupyter.slurm",
     "jupyter.provisioner",
     "jupyter.helper",
     "jupyter.offers",

@@ -60,6 +60,18 @@ class KernelSilentError(SpackKernelError):
     code = "kernel-silent"
 
 
+class JobRefusedError(SpackKernelError):
+    """A job that cannot be submitted: by its options, by the site's limits, or by Slurm."""
+
+    code = "job-refused"
+
+
+class JobEndedError(SpackKernelError):
+    """A job that ended although nobody asked for it, or never started."""
+
+    code = "job-ended"
+
+
 class PortTakenError(SpackKernelError):
     """A kernel that could not use a port because another program has it."""
 

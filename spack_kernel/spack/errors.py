@@ -31,6 +31,7 @@ The tree; each class is defined where it is raised::
     ├── KernelStartError, KernelDiedError     jupyter: a kernel that does not start, or exits
     │   └── UnknownKernelError                … no kernel has this name
     ├── KernelSilentError, PortTakenError     … a kernel that does not listen, or cannot
+    ├── JobRefusedError, JobEndedError        … a job that Slurm refuses, or that has ended
     ├── ServerStopsError                      … a start that a server's end has cut short
     ├── EncryptionError, NotebookError        … a connection, a notebook
     ├── PickerOffError, UnreadableError       … a picker that is off, a path it cannot read

@@ -5,16 +5,20 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import shlex
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+
+from tests.places import ROOT
 
 #: The commands that a cluster consists of, each with the Debian package that has it.
 COMMANDS = {
@@ -67,6 +71,13 @@ PartitionName=all Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP
 # The shell stays: it is the init of the namespace, which reaps what the jobs leave.
 _NODE = """\
 hostname {name}
+mkdir {directory}/tmp.{name}
+for shared in {shared}; do
+    mkdir -p {directory}/tmp.{name}$shared
+    mount --bind $shared {directory}/tmp.{name}$shared
+done
+mount --rbind {directory}/tmp.{name}/tmp /tmp && chmod 1777 /tmp
+test ! -d /run/user || mount -t tmpfs none /run/user
 mount --bind {directory}/hosts /etc/hosts
 ip link set lo up
 until ip link set eth0 up 2>/dev/null; do sleep 0.02; done
@@ -76,7 +87,15 @@ slurmd -D -N {name}
 
 
 class SlurmCluster:
-    """A cluster of two nodes with four CPUs each.
+    """A cluster of two nodes with eight CPUs each.
+
+    The nodes share all files with this machine, apart from `/tmp` and `/run/user`: there they have
+    directories of their own.
+
+    Parameters
+    ----------
+    shared : sequence of Path
+        Directories under `/tmp` that the nodes share nevertheless.
 
     Attributes
     ----------
@@ -88,7 +107,7 @@ class SlurmCluster:
         What Slurm's commands need.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, shared: Sequence[Path] = ()) -> None:
         for command, package in COMMANDS.items():
             if shutil.which(command, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None:
                 pytest.skip(f"missing component: {command} (Debian: apt-get install {package})")
@@ -96,6 +115,10 @@ class SlurmCluster:
             pytest.skip("missing component: root, who can make namespaces and run a Slurm")
         # munged wants parents that others can enter, and a path shorter than that of a socket.
         self.directory = Path(tempfile.mkdtemp(prefix="slurm"))
+        # The repository, its Python and its demo store may be there.
+        own = {ROOT, Path(sys.prefix), Path(sys.base_prefix), *shared, self.directory}
+        under = [path.resolve() for path in own if path.resolve().is_relative_to("/tmp")]
+        self._shared = " ".join(shlex.quote(str(path)) for path in under)
         self._tag = os.urandom(3).hex()
         self._bridge = f"sb{self._tag}"
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -148,9 +171,45 @@ class SlurmCluster:
         """Return the jobs that are waiting or running."""
         return self.run("squeue", "-h", "-o", "%i %T").splitlines()
 
+    def start_controller(self) -> None:
+        """Start the controller; `stop_one` has stopped it."""
+        self._run_daemon("slurmctld", "-D")
+        self._wait_for(lambda: "UP" in self.run("scontrol", "ping"))
+
+    def start_node(self, name: str) -> None:
+        """Start a node that `stop_one` has stopped, and wait until it can have jobs."""
+        self._start_node(name)
+        self._wait_for(
+            lambda: self.run("sinfo", "-h", "-n", name, "-o", "%t").strip() in ("idle", "mix")
+        )
+
+    def pids(self, node: str, pattern: str) -> list[int]:
+        """Return the processes on a node of which the command line contains a text."""
+        wanted = Path(f"/proc/{self._init(node)}/ns/pid").readlink()
+        found = []
+        for directory in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                line = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                if pattern in line and (directory / "ns/pid").readlink() == wanted:
+                    found.append(int(directory.name))
+        return found
+
+    def _init(self, node: str) -> int:
+        pid = self._processes[node].pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+        return int(children.split()[0])
+
     def stop(self) -> None:
         """End all nodes with everything that runs on them, and the controller."""
         for name in (*NODES, "slurmctld", "munged"):
+            self.stop_one(name)
+        with contextlib.suppress(subprocess.CalledProcessError):
+            self._ip("link", "del", self._bridge)
+        shutil.rmtree(self.directory)
+
+    def stop_one(self, *names: str) -> None:
+        """End a node with everything that runs on it, or the controller."""
+        for name in names:
             process = self._processes.pop(name, None)
             if process is None or process.poll() is not None:
                 continue
@@ -165,9 +224,6 @@ class SlurmCluster:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        with contextlib.suppress(subprocess.CalledProcessError):
-            self._ip("link", "del", self._bridge)
-        shutil.rmtree(self.directory)
 
     def logs(self) -> str:
         """Return the ends of all logs."""
@@ -195,8 +251,8 @@ class SlurmCluster:
         hosts = "".join(f"{address} {name}\n" for name, address in known.items())
         (directory / "hosts").write_text(hosts)
         nodes = "\n".join(
-            f"NodeName={name} NodeHostname={name} NodeAddr={address} Port={_PORT} CPUs=4 "
-            "State=UNKNOWN"
+            f"NodeName={name} NodeHostname={name} NodeAddr={address} Port={_PORT} CPUs=8 "
+            "RealMemory=4000 State=UNKNOWN"
             for name, address in self.addresses.items()
         )
         conf = _CONF.format(
@@ -222,7 +278,13 @@ class SlurmCluster:
         )
 
     def _start_node(self, name: str) -> None:
-        script = _NODE.format(name=name, directory=self.directory, address=self.addresses[name])
+        script = _NODE.format(
+            name=name,
+            directory=self.directory,
+            address=self.addresses[name],
+            shared=self._shared,
+        )
+        shutil.rmtree(self.directory / f"tmp.{name}", ignore_errors=True)
         namespaces = ("--net", "--uts", "--pid", "--mount", "--fork", "--kill-child")
         process = self._run_daemon(
             "unshare", *namespaces, "--mount-proc", "sh", "-ec", script, name=name
@@ -260,3 +322,18 @@ class SlurmCluster:
 
     def _ip(self, *arguments: str) -> None:
         subprocess.run(["ip", *arguments], check=True, env=self.environment)
+
+
+def main() -> None:
+    """Run a cluster until Ctrl+C, and print what a shell needs to use it."""
+    cluster = SlurmCluster()
+    print(f"export SLURM_CONF={cluster.environment['SLURM_CONF']} PATH=$PATH:/usr/sbin:/sbin")
+    print(f"# {cluster.address} is this machine; the nodes: {cluster.addresses}", flush=True)
+    try:
+        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+    finally:
+        cluster.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -18,9 +18,12 @@ USER = "sk-carol"
 
 
 @pytest.fixture(scope="package")
-def cluster() -> Iterator[SlurmCluster]:
-    """Return a running cluster."""
-    cluster = SlurmCluster()
+def cluster(
+    tmp_path_factory: pytest.TempPathFactory, public_directory: Path, demo_store: demo.DemoStore
+) -> Iterator[SlurmCluster]:
+    """Return a running cluster, which shares the files of the tests."""
+    shared = (tmp_path_factory.getbasetemp(), public_directory, demo_store.root)
+    cluster = SlurmCluster(shared)
     yield cluster
     cluster.stop()
 

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import zmq
 from jupyter_client.session import Session
@@ -52,6 +52,21 @@ _DEBUGGER_STATE: dict[str, _Message] = {
 }
 
 
+class Request(NamedTuple):
+    """A message of a front end.
+
+    Attributes
+    ----------
+    message : dict
+        The message, as `jupyter_client.session.Session.deserialize` returns it.
+    identities : list of bytes
+        The frames that lead back to its sender.
+    """
+
+    message: _Message
+    identities: list[bytes]
+
+
 class FallbackKernel:
     """The kernel's side of the messaging protocol, for one connection file.
 
@@ -61,11 +76,18 @@ class FallbackKernel:
         The content of the connection file.
     text : str
         Why the real kernel does not run; can have several lines.
+    context : zmq.Context, optional
+        The context of its sockets. With one of `zmq.asyncio`, somebody else receives from them.
     """
 
-    def __init__(self, connection: Mapping[str, Any], text: str) -> None:
-        self._text = text
-        self._context = zmq.Context()
+    def __init__(
+        self,
+        connection: Mapping[str, Any],
+        text: str,
+        context: zmq.Context[Any] | None = None,
+    ) -> None:
+        self.text = text
+        self._context = context or zmq.Context()
         self._session = Session(
             key=str(connection.get("key", "")).encode(),
             signature_scheme=connection.get("signature_scheme") or "hmac-sha256",
@@ -111,31 +133,55 @@ class FallbackKernel:
 
     def _serve(self, socket: zmq.Socket[bytes], *, abort: bool = False) -> None:
         """Receive one request from a socket and answer it."""
+        request = self.read(socket.recv_multipart())
+        if request is not None and self.respond(socket, request, abort=abort) and not abort:
+            while socket.poll(_ABORT_WINDOW):
+                self._serve(socket, abort=True)
+
+    def read(self, received: list[bytes]) -> Request | None:
+        """Return what was received, once; None if it is not signed with our key."""
         try:
-            identities, frames = self._session.feed_identities(socket.recv_multipart())
-            request = self._session.deserialize(frames)
-        except Exception as error:  # not signed with our key, or not a message
+            identities, frames = self._session.feed_identities(received)
+            return Request(self._session.deserialize(frames), identities)
+        except Exception as error:
             sys.stderr.write(f"spack-kernel fallback kernel: dropped a message: {error}\n")
-            return
-        kind = request["msg_type"]
+            return None
+
+    def respond(self, socket: zmq.Socket[bytes], request: Request, *, abort: bool = False) -> bool:
+        """Answer one request.
+
+        Parameters
+        ----------
+        socket : zmq.Socket
+            The socket that received it.
+        request : Request
+            The request.
+        abort : bool
+            Whether a cell is answered as aborted, because one that was sent with it has failed.
+
+        Returns
+        -------
+        bool
+            Whether cells that were sent with it must be aborted.
+        """
+        message, identities = request
+        kind = message["msg_type"]
         if not kind.endswith("_request") and kind not in _COMMS:
-            return
-        self._publish("status", {"execution_state": "busy"}, request)
+            return False
+        self._publish("status", {"execution_state": "busy"}, message)
         if abort and kind == "execute_request":
             content: _Message | None = {"status": "aborted"}
         else:
             if kind == "comm_open":
-                self._close_comm(request)
+                self._close_comm(message)
             answer = getattr(self, f"_{kind}", None)
-            content = answer(request) if answer else None
+            content = answer(message) if answer else None
         if content is not None:
             reply = kind.replace("_request", "_reply")
-            self._session.send(socket, reply, content, parent=request, ident=identities)
-        self._publish("status", {"execution_state": "idle"}, request)
-        failed = kind == "execute_request" and not abort
-        if failed and request["content"].get("stop_on_error", True):
-            while socket.poll(_ABORT_WINDOW):
-                self._serve(socket, abort=True)
+            self._session.send(socket, reply, content, parent=message, ident=identities)
+        self._publish("status", {"execution_state": "idle"}, message)
+        stops: bool = message["content"].get("stop_on_error", True)
+        return kind == "execute_request" and stops
 
     def _publish(self, kind: str, content: _Message, parent: _Message | None) -> None:
         self._session.send(self._iopub, kind, content, parent=parent, ident=kind.encode())
@@ -162,7 +208,7 @@ class FallbackKernel:
                 "pygments_lexer": "ipython3",
                 "codemirror_mode": {"name": "ipython", "version": 3},
             },
-            "banner": self._text,
+            "banner": self.text,
             "help_links": [],
         }
 
@@ -170,8 +216,8 @@ class FallbackKernel:
         content = request["content"]
         error = {
             "ename": "KernelStartError",
-            "evalue": self._text.partition("\n")[0],
-            "traceback": self._text.splitlines(),
+            "evalue": self.text.partition("\n")[0],
+            "traceback": self.text.splitlines(),
         }
         if not content.get("silent"):
             self._count += 1
@@ -181,7 +227,7 @@ class FallbackKernel:
         return {"status": "error", "execution_count": self._count, **error}
 
     def _inspect_request(self, _: _Message) -> _Message:
-        return {"status": "ok", "found": True, "data": {"text/plain": self._text}, "metadata": {}}
+        return {"status": "ok", "found": True, "data": {"text/plain": self.text}, "metadata": {}}
 
     def _complete_request(self, request: _Message) -> _Message:
         cursor = request["content"].get("cursor_pos", 0)
@@ -223,7 +269,7 @@ class FallbackKernel:
             "body": _DEBUGGER_STATE.get(command, {}),
         }
         # Front ends request the state on their own; other requests come from a user who debugs.
-        return reply if reply["success"] else {**reply, "message": self._text.partition("\n")[0]}
+        return reply if reply["success"] else {**reply, "message": self.text.partition("\n")[0]}
 
 
 def main(connection_file: str) -> None:

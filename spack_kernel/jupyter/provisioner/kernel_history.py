@@ -18,6 +18,9 @@ _KEPT = 200
 _FORGOTTEN = 3600.0
 
 
+Phase = Literal["planning", "waiting", "starting"]
+
+
 class Start(msgspec.Struct, frozen=True, kw_only=True):
     """A start in progress.
 
@@ -27,16 +30,19 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
         Jupyter's identifier of the kernel.
     spec : str
         What is started, for users; empty if it is not known yet.
-    phase : {"planning", "starting"}
-        What it waits for: the helper that plans it, or the kernel's first answer.
+    phase : {"planning", "waiting", "starting"}
+        What it waits for: the helper that plans it, a job, or the kernel's first answer.
     seconds : float
         How long it has taken so far.
+    detail : str
+        What the job waits for, in Slurm's words; empty without a job.
     """
 
     kernel_id: str
     spec: str
-    phase: Literal["planning", "starting"]
+    phase: Phase
     seconds: float
+    detail: str = ""
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,19 +83,24 @@ class History:
     """The history of one server."""
 
     def __init__(self) -> None:
-        self._starts: dict[str, tuple[float, str, Literal["planning", "starting"]]] = {}
+        self._starts: dict[str, tuple[float, str, Phase, str]] = {}
         self._ends: deque[End] = deque(maxlen=_KEPT)
         self._number = 0
 
     def begin(self, kernel_id: str, spec: str = "") -> None:
         """Note that a start begins, or what it is of."""
-        since = self._starts.get(kernel_id, (time.monotonic(), "", ""))[0]
-        self._starts[kernel_id] = since, spec, "planning"
+        since = self._starts.get(kernel_id, (time.monotonic(), "", "planning", ""))[0]
+        self._starts[kernel_id] = since, spec, "planning", ""
 
     def planned(self, kernel_id: str, spec: str) -> None:
         """Note that a kernel is planned: now its process starts."""
-        since = self._starts.get(kernel_id, (time.monotonic(), "", ""))[0]
-        self._starts[kernel_id] = since, spec, "starting"
+        since = self._starts.get(kernel_id, (time.monotonic(), "", "planning", ""))[0]
+        self._starts[kernel_id] = since, spec, "starting", ""
+
+    def waiting(self, kernel_id: str, spec: str, detail: str, *, starts: bool) -> None:
+        """Note what a kernel in a job waits for; `starts`: the job runs, and the kernel starts."""
+        since = self._starts.get(kernel_id, (time.monotonic(), "", "planning", ""))[0]
+        self._starts[kernel_id] = since, spec, "starting" if starts else "waiting", detail
 
     def over(self, kernel_id: str) -> None:
         """Note that a start is over."""
@@ -117,8 +128,14 @@ class History:
         now = time.monotonic()
         self._starts = {k: v for k, v in self._starts.items() if now - v[0] < _FORGOTTEN}
         return [
-            Start(kernel_id=kernel_id, spec=spec, phase=phase, seconds=round(now - since, 3))
-            for kernel_id, (since, spec, phase) in sorted(
+            Start(
+                kernel_id=kernel_id,
+                spec=spec,
+                phase=phase,
+                seconds=round(now - since, 3),
+                detail=detail,
+            )
+            for kernel_id, (since, spec, phase, detail) in sorted(
                 self._starts.items(), key=lambda item: item[1][0]
             )
         ]

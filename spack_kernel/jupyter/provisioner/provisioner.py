@@ -36,7 +36,7 @@ from .iopub import IopubWatch, tell_notebook
 from .reports import Report
 from .resources import KernelResources
 from .restarts import Restart
-from .startup import FirstReply, StderrTail, is_listening, is_port_taken
+from .startup import FirstReply, is_listening, is_port_taken
 
 if TYPE_CHECKING:
     from jupyter_client.connect import KernelConnectionInfo
@@ -202,9 +202,13 @@ class SpackProvisioner(KernelResources):
             raise
         self._is_up = not self._is_fallback
         if self._is_up:
-            self._report.started(again=self._started)
+            self._note_start()
         self._started = True
         return self.connection_info
+
+    def _note_start(self) -> None:
+        """Report that the kernel answers."""
+        self._report.started(again=self._started)
 
     async def _launch(self, cmd: list[str], kwargs: dict[str, Any]) -> None:
         """Start the process, and return when it answers; if a port is taken, try others."""
@@ -222,10 +226,7 @@ class SpackProvisioner(KernelResources):
 
     async def _spawn(self, cmd: list[str], kwargs: dict[str, Any]) -> None:
         options = self._scrub_kwargs(kwargs)
-        self._tail = None
-        if options.get("stderr") is None and not options.get("independent"):
-            self._tail = StderrTail(echo=self._request.echo_stderr)
-            options["stderr"] = self._tail.write_end
+        self._capture(options)
         timeout = self._request.start_timeout or None
         try:
             self.process = await spawn.Spawn(cmd, options, self._tail).process(timeout)

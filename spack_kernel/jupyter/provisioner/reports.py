@@ -70,11 +70,16 @@ class Report:
         """Report a kernel that answers."""
         self._tell("restart" if again else "start")
 
+    def waits(self, text: str, *, starts: bool) -> None:
+        """Note what the kernel's job waits for; `starts`: it runs, and the kernel starts."""
+        name = self._prepared.name if self._prepared is not None else ""
+        history.waiting(self._kernel_id, name, text, starts=starts)
+
     def refused(self, error: SpackKernelError) -> None:
         """Report a kernel that could not be started."""
         self._tell("refuse", error=error)
 
-    def died(self, status: int, error: SpackKernelError) -> None:
+    def died(self, status: int | None, error: SpackKernelError) -> None:
         """Report a kernel that ended although nobody asked for it."""
         self._tell("die", error=error, status=status)
 

@@ -13,12 +13,12 @@ from spack_kernel.kernels.request import KernelRequest
 from spack_kernel.kernels.sockets import SocketDirectory, fits
 
 from . import spawn
+from .startup import StderrTail
 from .traits import KernelTraits
 
 if TYPE_CHECKING:
     from .iopub import IopubWatch
     from .restarts import Restart
-    from .startup import StderrTail
 
 #: Seconds to wait for a killed process; one that waits for a file system may never end.
 _KILL_TIMEOUT = 5.0
@@ -26,6 +26,8 @@ _KILL_TIMEOUT = 5.0
 
 class KernelResources(KernelTraits):
     """Acquires what a kernel needs in the server, and releases it however a start ends."""
+
+    process: spawn.Process | None  # type: ignore[assignment]
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -49,6 +51,15 @@ class KernelResources(KernelTraits):
         """Note that a start has succeeded or failed."""
         if self._restart is not None:
             self._restart.over()
+
+    # -- what it prints --
+
+    def _capture(self, options: dict[str, Any]) -> None:
+        """Read the standard error of the process that is started with `options`."""
+        self._tail = None
+        if options.get("stderr") is None and not options.get("independent"):
+            self._tail = StderrTail(echo=self._request.echo_stderr)
+            options["stderr"] = self._tail.write_end
 
     # -- sockets and ports --
 
@@ -129,10 +140,14 @@ class KernelResources(KernelTraits):
         if process is not None and process is not self.process:
             return
         spawn.finished(self)
-        if self.process is not None:
-            spawn.kill(self.process)
+        self._kill_now()
         if process is not None or not self._started:
             self._release()
+
+    def _kill_now(self) -> None:
+        """Kill the process without waiting for its end."""
+        if self.process is not None:
+            spawn.kill(self.process)
 
     def _release(self) -> None:
         """Release everything that a start has acquired, apart from its process."""

@@ -8,7 +8,7 @@ import contextlib
 import os
 import signal
 import threading
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from jupyter_client.launcher import launch_kernel
 
@@ -31,6 +31,26 @@ _STOP_INTERVAL = 0.05
 
 #: Kernels whose start has not been completed, each with what releases everything it has acquired.
 _unfinished: dict[int, Callable[[], None]] = {}
+
+
+class Process(Protocol):
+    """A kernel's process in some place: on this machine a `Popen`, in a job one like it."""
+
+    @property
+    def pid(self) -> int:
+        """The process number on this machine."""
+
+    def poll(self) -> int | None:
+        """Return the exit status, None while it runs; never wait."""
+
+    def wait(self) -> int:
+        """Return the exit status when it has ended."""
+
+    def send_signal(self, number: int, /) -> None:
+        """Send a signal to it and its children."""
+
+    def kill(self) -> None:
+        """End it with everything that was acquired for it."""
 
 
 class Spawn:
@@ -124,7 +144,7 @@ class Spawn:
         self._done.cancel()
 
 
-def kill(process: subprocess.Popen[bytes]) -> None:
+def kill(process: Process) -> None:
     """Kill a process with its group, and see in a thread that nothing of it remains."""
     if process.poll() is not None:
         return
