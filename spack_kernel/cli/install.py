@@ -15,6 +15,7 @@ from .options import (
     add_store_option,
     open_store,
     query_text,
+    seconds,
     typed_command,
     warn_if_closed,
 )
@@ -38,6 +39,9 @@ writes a kernelspec where Jupyter looks for it. The kernelspec is pinned to the 
 query finds now, and also records the query. Nothing is written unless a kernel can be planned;
 --dry-run shows what would be written.
 
+With --slurm, --job-id or --place slurm, the kernel runs in a job of Slurm, which is submitted when
+the kernel is started.
+
 A kernel can also use a Spack environment, a view, or a module that Spack generated. If spack is
 available, it is run once to get the variables that only package recipes set, and these are
 recorded with the kernel. Starting the kernel never runs spack.
@@ -54,6 +58,7 @@ examples:
   spack-kernel install --user --kernel ir my-bundle/abc1234
   spack-kernel install --user --environment science
   spack-kernel install --user --module py-numpy/2.2.6-gcc-13.2.0-abc1234
+  spack-kernel install --user --slurm partition=gpu --slurm time=1:00:00 py-numpy/abc1234
   spack-kernel install --dry-run py-scipy
   sudo spack-kernel install --store /sw/spack/opt/spack py-scipy      for everyone"""
 
@@ -79,6 +84,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "or `python` (default: the one that the spec itself ships, otherwise python)",
     )
     add_spack_options(named)
+    _add_job_options(parser.add_argument_group("where it runs"))
     group = parser.add_argument_group("where to write the kernelspec")
     add_location_options(group)
     group.add_argument(
@@ -94,17 +100,75 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     return parser
 
 
+def _add_job_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--slurm",
+        metavar="OPTION=VALUE",
+        action="append",
+        default=[],
+        help="start the kernel in a job of Slurm: an option of sbatch by its long name, such as "
+        "partition=gpu or time=1:00:00, repeatable",
+    )
+    group.add_argument(
+        "--place",
+        choices=("here", "slurm"),
+        help="where the kernel runs: `slurm` without --slurm is a job with the defaults of the "
+        "site (default: here, on the machine of the server)",
+    )
+    group.add_argument(
+        "--job-id",
+        metavar="NUMBER",
+        default="",
+        help="start the kernel in a job of yours that runs already, and leave the job as it is",
+    )
+    group.add_argument(
+        "--queue-timeout",
+        metavar="SECONDS",
+        type=seconds,
+        help="cancel a job that waits longer for its nodes (default: no limit)",
+    )
+
+
+def _job_of(args: argparse.Namespace) -> dict[str, Any] | None:
+    """Return the traits for the job that the options ask for; None for a kernel that runs here.
+
+    Raises
+    ------
+    RequestError
+        When the options contradict each other.
+    JobRefusedError
+        When sbatch has no such option.
+    """
+    from spack_kernel.jupyter.slurm import option_of
+    from spack_kernel.kernels.errors import RequestError
+
+    job: dict[str, Any] = {}
+    if args.slurm:
+        job["slurm"] = dict(option_of(text) for text in args.slurm)
+    if args.job_id:
+        job["job_id"] = args.job_id
+    if args.queue_timeout is not None:
+        job["queue_timeout"] = args.queue_timeout
+    if args.place == "here" and job:
+        raise RequestError(
+            "`--place here` excludes the options of a job",
+            hint="Use either it, or --slurm, --job-id and --queue-timeout.",
+        )
+    return job if job or args.place == "slurm" else None
+
+
 def run(args: argparse.Namespace) -> int:
     """Plan the kernel and write its kernelspec."""
     import msgspec
 
-    from spack_kernel.jupyter.kernelspecs import install_kernelspec, kernel_dict
+    from spack_kernel.jupyter.kernelspecs import in_job, install_kernelspec, kernel_dict
     from spack_kernel.kernels.candidates import choose_shipped
     from spack_kernel.kernels.planner import plan_of
     from spack_kernel.spack.load import ModulesError
 
     console: Console = args.console
     check_source(args)
+    job = _job_of(args)
     request = request_of(args)
     store = open_store(args)
     source = get_source(args, store, request)
@@ -130,7 +194,8 @@ def run(args: argparse.Namespace) -> int:
     content = kernel_dict(plan, request, **made)
     _plan_again(content, request)
     if args.dry_run:
-        console.print_json(content)
+        labelled = args.display_name is None
+        console.print_json(content if job is None else in_job(content, job, label=labelled))
         return 0
     installed = install_kernelspec(
         plan,
@@ -139,6 +204,7 @@ def run(args: argparse.Namespace) -> int:
         user=args.user,
         prefix=args.prefix,
         replace=args.replace,
+        job=job,
         **made,
     )
     if console.json:
@@ -189,10 +255,14 @@ def _print(
     shipped: ShippedKernel | None,
     console: Console,
 ) -> None:
+    from spack_kernel.jupyter.kernelspecs import job_label
+
     console.print(f"The kernel {console.style('bold', installed.name)} is installed.")
     console.print(f"  shown as     {installed.display_name}")
     if plan.source.kind != "specs":
         console.print(f"  source       {plan.source.describe()}")
+    if installed.job is not None:
+        console.print(f"  runs in      {job_label(installed.job)}")
     for spec in plan.specs if plan.source.kind != "view" else ():
         console.print(f"  spec         {spec.label}")
     interpreter, ipykernel = plan.interpreter, plan.ipykernel

@@ -25,6 +25,12 @@ if TYPE_CHECKING:
         remove_kernelspec as remove_kernelspec,
         write_kernelspec as write_kernelspec,
     )
+    from .jobs import (
+        SLURM_PROVISIONER_NAME as SLURM_PROVISIONER_NAME,
+        in_job as in_job,
+        job_label as job_label,
+        split_config as split_config,
+    )
     from .names import (
         NOTEBOOK_DISPLAY_NAME as NOTEBOOK_DISPLAY_NAME,
         NOTEBOOK_NAME as NOTEBOOK_NAME,
@@ -45,6 +51,7 @@ __getattr__, __dir__, __all__ = attach(
             "kernels_directory list_kernelspecs provisioner_of read_kernel_json remove_kernelspec "
             "write_kernelspec"
         ),
+        "jobs": "SLURM_PROVISIONER_NAME in_job job_label split_config",
         "names": "NOTEBOOK_DISPLAY_NAME NOTEBOOK_NAME parse_name",
         "shared": "closed_to_others",
         "user_kernels": "Place UserKernel",

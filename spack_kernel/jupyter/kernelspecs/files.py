@@ -34,6 +34,7 @@ from .content import (
     kernel_name,
     source_names,
 )
+from .jobs import JOB_SUFFIX, SLURM_PROVISIONER_NAME, in_job, split_config
 from .names import check_name
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class InstalledKernelSpec:
         The traits of `SpackProvisioner` it sets: ``spec``, ``hash``, ``store`` …
     env : mapping of str to str
         Variables it sets in the kernel.
+    job : mapping
+        The traits of `SpackSlurmProvisioner` it sets, if it runs in a job: ``slurm``, ``job_id`` …
     shadowed_by : str or None
         The directory of another kernelspec of this name that Jupyter finds first; ``""`` when
         this one is not in Jupyter's search path.
@@ -77,6 +80,7 @@ class InstalledKernelSpec:
     config: Mapping[str, Any]
     env: Mapping[str, str]
     shadowed_by: str | None = None
+    job: Mapping[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the kernelspec as JSON types."""
@@ -85,6 +89,7 @@ class InstalledKernelSpec:
             "resource_dir": self.resource_dir,
             "display_name": self.display_name,
             **self.config,
+            **(self.job or {}),
             "env": dict(self.env),
             "shadowed_by": self.shadowed_by,
         }
@@ -101,6 +106,7 @@ def install_kernelspec(
     prefix: str | os.PathLike[str] | None = None,
     shipped: ShippedKernel | None = None,
     replace: bool = False,
+    job: Mapping[str, Any] | None = None,
 ) -> InstalledKernelSpec:
     """Write a kernelspec for a plan to a directory of kernelspecs, atomically.
 
@@ -119,17 +125,23 @@ def install_kernelspec(
         Without `user` and `prefix`, write to the system's directory.
     replace : bool
         Whether to replace a kernelspec of that name that is not ours. Our own are always replaced.
+    job : mapping, optional
+        The traits of `SpackSlurmProvisioner` for a kernel that runs in a job (`in_job`).
 
     Raises
     ------
     KernelSpecError
         When the name is invalid or in use, or the directory cannot be written.
     """
-    name = (default_kernel_name(plan, shipped) if name is None else name).lower()
+    if name is None:
+        name = default_kernel_name(plan, shipped) + ("" if job is None else JOB_SUFFIX)
+    name = name.lower()
     check_name(name)
     if user and prefix is not None:
         raise KernelSpecError("`user` and `prefix` are mutually exclusive: pass only one of them")
     content = kernel_dict(plan, request, query=query, display_name=display_name, shipped=shipped)
+    if job is not None:
+        content = in_job(content, job, label=display_name is None)
     directory = kernels_directory(user=user, prefix=prefix)
     logos, _ = read_logos(shipped.spec.prefix or "", shipped.directory) if shipped else ({}, [])
     resource_dir = write_kernelspec(directory, name, content, replace=replace, logos=logos)
@@ -417,19 +429,24 @@ def provisioner_of(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _content_is_ours(content: Mapping[str, Any]) -> bool:
-    return provisioner_of(content).get("provisioner_name") == PROVISIONER_NAME
+    name = provisioner_of(content).get("provisioner_name")
+    return name in (PROVISIONER_NAME, SLURM_PROVISIONER_NAME)
 
 
 def describe(name: str, resource_dir: Path, content: Mapping[str, Any]) -> InstalledKernelSpec:
     """Return the description of a kernelspec that we wrote, from its kernel.json."""
     seen = KernelSpecManager().find_kernel_specs().get(name, "")
     same = bool(seen) and Path(seen).resolve() == resource_dir.resolve()
-    config, env = provisioner_of(content).get("config"), content.get("env")
+    stanza, env = provisioner_of(content), content.get("env")
+    given = stanza.get("config")
+    config, job = split_config(given if isinstance(given, dict) else {})
+    is_job = stanza.get("provisioner_name") == SLURM_PROVISIONER_NAME
     return InstalledKernelSpec(
         name=name,
         resource_dir=str(resource_dir),
         display_name=str(content.get("display_name", name)),
-        config=config if isinstance(config, dict) else {},
+        config=config,
+        job=job if is_job else None,
         env=env if isinstance(env, dict) else {},
         shadowed_by=None if same else seen,
     )

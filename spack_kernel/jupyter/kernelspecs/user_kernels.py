@@ -32,6 +32,7 @@ from .files import (
     remove_directory,
     write_kernelspec,
 )
+from .jobs import split_config
 from .names import MAX_NAME_LENGTH, NOTEBOOK_DISPLAY_NAME, NOTEBOOK_NAME, check_name
 
 if TYPE_CHECKING:
@@ -193,7 +194,8 @@ def request_of(place: Place, name: str) -> KernelRequest:
     RequestError
         When its kernel.json has been changed, and is not valid.
     """
-    return KernelRequest.from_config(_find(place, name).config)
+    config, _ = split_config(_find(place, name).config)
+    return KernelRequest.from_config(config)
 
 
 def _find(place: Place, name: str) -> UserKernel:

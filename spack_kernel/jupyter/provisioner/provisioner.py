@@ -386,13 +386,6 @@ class SpackProvisioner(KernelResources):
             again="" if is_check else check_command(*again),
         )
 
-    def _lines(self) -> list[str]:
-        return self._tail.lines() if self._tail else []
-
-    async def last_words(self) -> list[str]:
-        """Return the last lines of the kernel's standard error, if we captured it."""
-        return await self._tail.last_lines() if self._tail else []
-
     # -- failing --
 
     @property
