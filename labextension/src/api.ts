@@ -137,8 +137,9 @@ export interface Death {
 export interface Start {
   kernel_id: string;
   spec: string;
-  phase: 'planning' | 'starting';
+  phase: 'planning' | 'waiting' | 'starting';
   seconds: number;
+  detail: string;
 }
 
 export interface Health {

@@ -15,9 +15,13 @@ export function deathText(death: Death): string {
   const last = (printed[printed.length - 1] ?? '').trim();
   return `${named} ended: ${cause}${last ? `\n${last}` : ''}`;
 }
+
 /** Return what a notification says of a start. */
 export function startText(start: Start): string {
   const what = start.phase === 'planning' ? 'reading the store and planning' : 'the kernel to answer';
   const seconds = Math.round(start.seconds);
+  if (start.detail) {
+    return `Starting ${start.spec || 'a Spack kernel'}. ${start.detail}`;
+  }
   return `Starting ${start.spec || 'a Spack kernel'}: waiting for ${what}, ${seconds} s so far`;
 }

@@ -13,6 +13,12 @@ const LOOKS = [300, 2000, 6000];
 /** Milliseconds between two looks at a slow start. */
 const INTERVAL = 2000;
 
+/** Milliseconds between two looks whether a job has ended, of which a kernel in it says nothing. */
+const JOB_INTERVAL = 5000;
+
+/** The provisioner of kernels in jobs. */
+const IN_JOBS = 'spack-slurm-provisioner';
+
 /** States in which a kernel has ended, or ends. */
 const ENDED: readonly Kernel.Status[] = ['dead', 'autorestarting', 'restarting'];
 
@@ -39,6 +45,14 @@ export class KernelWatch {
     context.connectionStatusChanged.connect(() => void this._watchStart(context));
     context.kernelChanged.connect(() => void this._watchStart(context));
     void this._watchStart(context);
+    const timer = setInterval(() => {
+      if (context.isDisposed) {
+        clearInterval(timer);
+      } else if (isInJob(context)) {
+        void this._tell();
+        void this._watchStart(context);
+      }
+    }, JOB_INTERVAL);
   }
 
   private _look(): void {
@@ -83,8 +97,12 @@ export class KernelWatch {
     this._starting.add(context);
     let id = '';
     await pause(this._patience() * 1000);
-    while (!context.isDisposed && isStarting(context)) {
-      const [start] = await this._api.starts().catch(() => []);
+    while (!context.isDisposed && (isStarting(context) || isInJob(context))) {
+      const starts = await this._api.starts().catch(() => []);
+      // A kernel in a job answers while the job waits.
+      const start = isStarting(context)
+        ? starts[0]
+        : starts.find(each => each.kernel_id === context.session?.kernel?.id);
       if (!start) {
         break;
       }
@@ -110,6 +128,13 @@ async function showDetails(death: Death): Promise<void> {
   const body = new Widget({ node: document.createElement('pre') });
   body.node.textContent = errorText(death.error);
   await showDialog({ title: 'Why the kernel ended', body, buttons: [Dialog.okButton()] });
+}
+
+function isInJob(context: ISessionContext): boolean {
+  const { kernelspecs } = context.specsManager.specs ?? {};
+  const { metadata } = kernelspecs?.[context.session?.kernel?.name ?? ''] ?? {};
+  const stanza = metadata?.kernel_provisioner as { provisioner_name?: unknown } | undefined;
+  return stanza?.provisioner_name === IN_JOBS;
 }
 
 function isStarting(context: ISessionContext): boolean {

@@ -96,8 +96,11 @@ test('what notifications say', () => {
     'py-x@1/abc could not be started: the kernel ended: killed by SIGKILL'
   );
   expect(errorText(death.error)).toBe('the kernel ended: killed by SIGKILL\n  | Killed\nmemory');
-  const start = { kernel_id: 'k', spec: 'py-x', phase: 'planning' as const, seconds: 4.4 };
+  const start = { kernel_id: 'k', spec: 'py-x', phase: 'planning' as const, seconds: 4.4, detail: '' };
   expect(startText(start)).toBe(
     'Starting py-x: waiting for reading the store and planning, 4 s so far'
+  );
+  expect(startText({ ...start, phase: 'waiting', detail: 'Job 7: pending (Priority)' })).toBe(
+    'Starting py-x. Job 7: pending (Priority)'
   );
 });

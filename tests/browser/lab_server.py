@@ -70,6 +70,7 @@ class LabServer:
         *names: str,
         query: str | None = None,
         display_name: str | None = None,
+        job: dict[str, object] | None = None,
     ) -> InstalledKernelSpec:
         """Install a kernel for the newest versions of some packages in a store."""
         store = Store.open(root)
@@ -79,6 +80,7 @@ class LabServer:
             query=query,
             display_name=display_name,
             prefix=self._prefix,
+            job=job,
         )
 
     def new_workspace(self, path: str = "") -> str:

@@ -95,10 +95,16 @@ class ServerProcess:
         except psutil.NoSuchProcess:
             return []
 
+    def kill(self) -> None:
+        """Kill it, and nothing else."""
+        self._process.kill()
+        self._process.wait()
+
     def stop(self) -> list[str]:
         """Stop it and its children; return the command lines of children that outlived it."""
         family = self.family()
-        self._process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGTERM)
         try:
             self._process.wait(timeout=30)
         except subprocess.TimeoutExpired:

@@ -163,6 +163,14 @@ class SlurmCluster:
             time.sleep(0.05)
         return state, output.read_text() if output.exists() else said
 
+    def fill(self) -> str:
+        """Start a job that has all nodes, and return it."""
+        job = self.run(
+            "sbatch", "--parsable", "-N2", "--exclusive", "--output=/dev/null", "--wrap=sleep 600"
+        ).strip()
+        self._wait_for(lambda: self.state(job) == "RUNNING")
+        return job
+
     def state(self, job: str) -> str:
         """Return the state of a job, such as RUNNING."""
         return self.run("squeue", "-h", "-t", "all", "-j", job, "-o", "%T").strip()

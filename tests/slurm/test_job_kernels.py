@@ -185,13 +185,7 @@ def test_shutting_down_ends_the_job_at_once(cluster: SlurmCluster, kernel: MakeK
 @pytest.fixture
 def full(cluster: SlurmCluster) -> Iterator[str]:
     """Return a job that has all nodes."""
-    job = cluster.run(
-        "sbatch", "--parsable", "-N2", "--exclusive", "--output=/dev/null", "--wrap=sleep 600"
-    ).strip()
-    deadline = time.monotonic() + 30
-    while cluster.state(job) != "RUNNING":
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    job = cluster.fill()
     yield job
     cluster.run("scancel", job)
 
