@@ -278,7 +278,8 @@ class SlurmCluster:
             "munged", "-F", f"--key-file={key}", f"--socket={munge}", "--num-threads=2", *files
         )
         self._wait_for(munge.exists)
-        self._run_daemon("slurmctld", "-D")
+        # A slurmd that finds no controller tries again only after a long time.
+        self.start_controller()
         for name in NODES:
             self._start_node(name)
         self._wait_for(
