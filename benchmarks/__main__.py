@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING
 
 from spack_kernel.spack import SpackKernelError, Store
 
-from . import beside_spack, commands, discovery, imports, kernels, launching, picker, resolving
+from . import (
+    beside_spack,
+    commands,
+    discovery,
+    imports,
+    kernels,
+    launching,
+    picker,
+    resolving,
+    slurm,
+)
 from .measure import Comparison, machine
 from .stores import Stores
 
@@ -113,6 +123,13 @@ class Benchmarks:
         stores = self._stores
         yield from picker.compare(stores.large, stores.golden, stores.directory / "picker")
 
+    def slurm(self) -> Iterator[Comparison]:
+        """Start kernels in jobs."""
+        if not os.environ.get("SLURM_CONF"):
+            print("  (no Slurm: set SLURM_CONF; see benchmarks/slurm.py)", file=sys.stderr)
+            return
+        yield from slurm.compare(self._stores.real, self._stores.pinned, self._rounds)
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run the requested sections and print the table."""
@@ -126,6 +143,7 @@ def main(argv: list[str] | None = None) -> int:
         "slow": Benchmarks.slow,
         "discovery": Benchmarks.discovery,
         "picker": Benchmarks.picker,
+        "slurm": Benchmarks.slurm,
     }
     args = _arguments(list(sections), argv)
     rows: list[Comparison] = []

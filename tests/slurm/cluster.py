@@ -87,7 +87,7 @@ slurmd -D -N {name}
 
 
 class SlurmCluster:
-    """A cluster of two nodes with eight CPUs each.
+    """A cluster of two nodes with twelve CPUs each.
 
     The nodes share all files with this machine, apart from `/tmp` and `/run/user`: there they have
     directories of their own.
@@ -202,6 +202,22 @@ class SlurmCluster:
                     found.append(int(directory.name))
         return found
 
+    def signal(self, node: str, pid: int, number: int) -> None:
+        """Send a signal to a process by the number that it has on its node."""
+        subprocess.run(
+            [
+                "nsenter",
+                f"--target={self._init(node)}",
+                "--pid",
+                "--mount",
+                "kill",
+                f"-{number}",
+                str(pid),
+            ],
+            check=False,
+            capture_output=True,
+        )
+
     def _init(self, node: str) -> int:
         pid = self._processes[node].pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
@@ -259,7 +275,7 @@ class SlurmCluster:
         hosts = "".join(f"{address} {name}\n" for name, address in known.items())
         (directory / "hosts").write_text(hosts)
         nodes = "\n".join(
-            f"NodeName={name} NodeHostname={name} NodeAddr={address} Port={_PORT} CPUs=8 "
+            f"NodeName={name} NodeHostname={name} NodeAddr={address} Port={_PORT} CPUs=12 "
             "RealMemory=4000 State=UNKNOWN"
             for name, address in self.addresses.items()
         )

@@ -11,6 +11,7 @@ from spack_kernel._lazy import attach
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .answers import prepare as prepare
     from .client import ask as ask, close as close, look_through_helper as look_through_helper
     from .messages import (
         AddKernel as AddKernel,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "answers": "prepare",
         "client": "ask close look_through_helper",
         "messages": (
             "AddKernel Complete Diagnose Diagnosis ListEnvironments ListKernels Prepare Prepared "

@@ -12,6 +12,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +22,8 @@ import zmq
 import zmq.asyncio
 from jupyter_client.connect import write_connection_file
 
-from spack_kernel.jupyter.errors import KernelDiedError, KernelSilentError
-from spack_kernel.jupyter.helper import Prepared, ask
+from spack_kernel.jupyter.errors import KernelDiedError, KernelSilentError, SlowStoreError
+from spack_kernel.jupyter.helper import prepare
 from spack_kernel.jupyter.provisioner import Death, FirstReply, Spawn, explain, is_listening, shown
 from spack_kernel.kernels.sockets import SocketDirectory
 from spack_kernel.spack.errors import SpackKernelError
@@ -49,6 +50,8 @@ from .channel import (
 
 if TYPE_CHECKING:
     import subprocess
+
+    from spack_kernel.jupyter.helper import Prepare, Prepared
 
     from .bootstrap import Bootstrap
     from .channel import Told
@@ -186,10 +189,7 @@ class _Kernel:
             wanted.question, base={**base, **wanted.question.base}, told=False
         )
         request = question.request
-        answer = ask(request.stores, question, request.plan_timeout)
-        prepared, _ = await asyncio.wrap_future(answer)
-        assert isinstance(prepared, Prepared)
-        self._prepared = prepared
+        prepared = self._prepared = await _planned(question)
         notes = list(prepared.notes)
         directory = question.directory
         if not Path(directory or "/").is_dir():
@@ -355,6 +355,42 @@ class _Kernel:
         if self._place is not None:
             self._place.remove()
             self._place = None
+
+
+async def _planned(question: Prepare) -> Prepared:
+    """Plan in a thread, which may wait for a file system longer than this process runs."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Prepared] = loop.create_future()
+
+    def plan() -> None:
+        try:
+            prepared = prepare(question)
+        except BaseException as error:
+            loop.call_soon_threadsafe(_settle, done, None, error)
+        else:
+            loop.call_soon_threadsafe(_settle, done, prepared, None)
+
+    threading.Thread(target=plan, name="spack-kernel-plan", daemon=True).start()
+    timeout = question.request.plan_timeout
+    try:
+        return await asyncio.wait_for(done, timeout)
+    except asyncio.TimeoutError:
+        raise SlowStoreError(
+            f"planning the kernel on {os.uname().nodename} took longer than {timeout:g} s",
+            hint="The file system of the store may hang on that node: tell the administrators.\n"
+            "`plan_timeout` in the kernel.json sets the time limit.",
+        ) from None
+
+
+def _settle(
+    done: asyncio.Future[Prepared], prepared: Prepared | None, error: BaseException | None
+) -> None:
+    if done.done():
+        return
+    if prepared is not None:
+        done.set_result(prepared)
+    elif error is not None:
+        done.set_exception(error)
 
 
 def main(path: str) -> int:
