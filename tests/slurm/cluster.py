@@ -65,7 +65,10 @@ SlurmdParameters=config_overrides
 ReturnToService=2
 KillWait=5
 {nodes}
-PartitionName=all Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP
+PreemptType=preempt/partition_prio
+PreemptMode=CANCEL
+PartitionName=all Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP PriorityTier=1
+PartitionName=urgent Nodes=n1,n2 MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF
 """
 
 # The shell stays: it is the init of the namespace, which reaps what the jobs leave.
@@ -163,11 +166,10 @@ class SlurmCluster:
             time.sleep(0.05)
         return state, output.read_text() if output.exists() else said
 
-    def fill(self) -> str:
+    def fill(self, partition: str = "all") -> str:
         """Start a job that has all nodes, and return it."""
-        job = self.run(
-            "sbatch", "--parsable", "-N2", "--exclusive", "--output=/dev/null", "--wrap=sleep 600"
-        ).strip()
+        options = (f"--partition={partition}", "-N2", "--exclusive", "--output=/dev/null")
+        job = self.run("sbatch", "--parsable", *options, "--wrap=sleep 600").strip()
         self._wait_for(lambda: self.state(job) == "RUNNING")
         return job
 
@@ -188,7 +190,10 @@ class SlurmCluster:
         """Start a node that `stop_one` has stopped, and wait until it can have jobs."""
         self._start_node(name)
         self._wait_for(
-            lambda: self.run("sinfo", "-h", "-n", name, "-o", "%t").strip() in ("idle", "mix")
+            lambda: (
+                self.run("sinfo", "-h", "-p", "all", "-n", name, "-o", "%t").strip()
+                in ("idle", "mix")
+            )
         )
 
     def pids(self, node: str, pattern: str) -> list[int]:
@@ -299,7 +304,10 @@ class SlurmCluster:
         for name in NODES:
             self._start_node(name)
         self._wait_for(
-            lambda: self.run("sinfo", "-h", "-N", "-o", "%t").split() == ["idle"] * len(NODES)
+            lambda: (
+                self.run("sinfo", "-h", "-N", "-p", "all", "-o", "%t").split()
+                == ["idle"] * len(NODES)
+            )
         )
 
     def _start_node(self, name: str) -> None:

@@ -314,6 +314,31 @@ def test_the_notebook_says_why_a_job_has_ended_and_restart_asks_for_another(
     run(scenario())
 
 
+def test_preemption_is_told(cluster: SlurmCluster, kernel: MakeKernel) -> None:
+    async def scenario() -> None:
+        async with Running(kernel()) as running:
+            cell = running.send("import time; print('on'); time.sleep(300)")
+            await cell.until(lambda cell: cell.text == "on\n")
+            urgent = await asyncio.to_thread(cluster.fill, "urgent")
+            await cell.end()
+            cluster.run("scancel", urgent)
+            assert "was preempted" in cell.error
+            assert "Restart the kernel to wait for nodes again." in cell.error
+
+    run(scenario())
+
+
+@pytest.mark.slow
+def test_the_time_limit_is_told(kernel: MakeKernel) -> None:
+    async def scenario() -> None:
+        async with Running(kernel(slurm={"time": "1"})) as running:
+            cell = await running.run("import time; time.sleep(300)", timeout=150)
+            assert "has reached its time limit of 00:01:00" in cell.error
+            assert "set `slurm.time` in the kernel.json" in cell.error
+
+    run(scenario())
+
+
 def test_a_controller_that_is_restarted_does_not_matter(
     cluster: SlurmCluster, kernel: MakeKernel
 ) -> None:
