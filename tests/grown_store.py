@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.cloned_store import ClonedStore
@@ -26,12 +27,19 @@ def add_record(store: ClonedStore, name: str, version: str, *needs: str, prefix:
     return key
 
 
-def from_pypi(store: ClonedStore, requirement: str, *needs: str) -> str:
-    """Install ``NAME==VERSION`` into its own prefix, record it, and return its hash."""
+def from_pypi(
+    store: ClonedStore, requirement: str, *needs: str, also: Sequence[str] | None = None
+) -> str:
+    """Install ``NAME==VERSION`` into its own prefix, record it, and return its hash.
+
+    Its dependencies are the packages `needs`. With `also`, they are installed into the same prefix
+    instead, together with these requirements.
+    """
     name, _, version = requirement.partition("==")
     package = f"py-{name.replace('_', '-')}"
     prefix = store.root / f"{package}-{version}"
-    command = [sys.executable, "-m", "pip", "install", "--no-deps", "--quiet"]
+    command = [sys.executable, "-m", "pip", "install", "--quiet"]
+    command += [] if also is not None else ["--no-deps"]
     options = ["--disable-pip-version-check", "--target", str(prefix / PURELIB)]
-    subprocess.run([*command, *options, requirement], check=True)
+    subprocess.run([*command, *options, requirement, *(also or ())], check=True)
     return add_record(store, package, version, *needs, prefix=prefix)

@@ -24,6 +24,7 @@ COMMANDS = {
     "remove": "remove kernels installed by spack-kernel",
     "sync": "write and prune kernelspecs for all offered kernels",
     "pin": "record in a notebook the spec that it needs",
+    "workers": "print the configuration for workers in Slurm jobs",
     "exec": "run a command in the environment of a spec",
     "demo": "create a small store to try everything without Spack",
     "completion": "print shell code that completes this command",

@@ -30,6 +30,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "check": ("what to load", "the kernel"),
     "exec": ("what to load", "the kernel", "options used in kernelspecs"),
     "install": ("what to load", "the kernel", "how it is started"),
+    "workers": ("what to load",),
 }
 
 
