@@ -24,7 +24,7 @@ import pytest
 from spack_kernel.cli import cached_launch
 from spack_kernel.cli.sources import installed_traits
 from spack_kernel.jupyter.kernelspecs import files
-from spack_kernel.jupyter.kernelspecs.files import describe, read_kernel_json
+from spack_kernel.jupyter.kernelspecs.installed import describe, read_kernel_json
 from spack_kernel.jupyter.notebook import NotebookSpec, read_notebook_spec, write_notebook_spec
 from spack_kernel.kernels import user_cache
 from spack_kernel.kernels.candidates import logos

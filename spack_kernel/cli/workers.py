@@ -1,4 +1,4 @@
-"""``spack-kernel workers``: let the workers of a notebook run in its environment, in Slurm jobs."""
+"""The command ``workers``: let the workers of a notebook run in its environment, in Slurm jobs."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ and what the workers need, must be in that environment.
 
 _EPILOG = """\
 examples:
-  spack-kernel workers dask spack-py-numpy-2.2.6-abc1234-slurm > ~/.config/dask/spack.yaml
-  spack-kernel workers dask --slurm partition=cpu py-dask-jobqueue/abc1234
-  spack-kernel workers ipyparallel --slurm time=30 py-ipyparallel \\
-      --output ~/.ipython/profile_default/ipcluster_config.py"""
+  spack-kernel workers dask spack-py-numpy-2.2.6-abc1234-slurm
+  spack-kernel workers dask --output ~/.config/dask/spack.yaml py-dask-jobqueue/abc1234
+  spack-kernel workers dask --slurm partition=cpu --slurm time=30 py-dask-jobqueue/abc1234
+  spack-kernel workers ipyparallel py-ipyparallel/abc1234"""
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
-from spack_kernel.jupyter.kernelspecs.files import InstalledKernelSpec, install_kernelspec
+from spack_kernel.jupyter.kernelspecs.files import install_kernelspec
+from spack_kernel.jupyter.kernelspecs.installed import InstalledKernelSpec
 from spack_kernel.kernels.plan.plan import plan_kernel
 from spack_kernel.spack import Store
 from tests.browser.desktop import HIDE_KERNELS, ask_nothing

@@ -52,6 +52,35 @@ def test_for_this_user(on: Runner, demo: Path, surroundings: Path) -> None:
     assert name in KernelSpecManager().find_kernel_specs()
 
 
+def test_a_kernel_in_a_job(on: Runner, demo: Path, surroundings: Path) -> None:
+    spec = Store.open(demo).get("py-libensemble")
+    options = ("--slurm", "partition=gpu", "--slurm", "exclusive", "--queue-timeout", "60")
+    result = on("install", "--user", *options, "py-libensemble")
+    name = f"spack-py-libensemble-{spec.version}-{spec.hash[:7]}-slurm"
+    assert (result.status, result.err) == (0, "")
+    assert "  runs in      Slurm: partition=gpu exclusive" in result.out.splitlines()
+    content = written(surroundings / "jupyter" / "kernels" / name)
+    assert content["display_name"].endswith(" [Slurm: partition=gpu exclusive]")
+    stanza = content["metadata"]["kernel_provisioner"]
+    assert stanza["provisioner_name"] == "spack-slurm-provisioner"
+    assert stanza["config"]["hash"] == spec.hash
+    job = {name: stanza["config"][name] for name in ("slurm", "queue_timeout")}
+    assert job == {"slurm": {"partition": "gpu", "exclusive": True}, "queue_timeout": 60.0}
+    shown = on("show", "--json", name)
+    assert (shown.status, shown.err) == (0, "")
+    result = on("workers", "dask", name)
+    assert "--partition=gpu" in result.out
+    assert "--exclusive" in result.out
+    result = on("remove", name)
+    assert result.status == 0
+
+
+def test_here_excludes_the_options_of_a_job(on: Runner) -> None:
+    result = on("install", "--user", "--place", "here", "--job-id", "5", "py-libensemble")
+    assert result.status == 1
+    assert "`--place here` excludes the options of a job" in result.err
+
+
 def test_what_is_written_starts_without_a_provisioner(on: Runner, surroundings: Path) -> None:
     on(*ARGV, "--name", "plain", "--env", "A=1", "--env", "B", "x ${A}")
     argv = written(surroundings / "jupyter" / "kernels" / "plain")["argv"]

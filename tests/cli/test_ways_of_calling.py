@@ -41,6 +41,9 @@ LINES = {
     ],
     "install": [
         "install --no-spack --dry-run QUERY",
+        "install --no-spack --dry-run --place slurm QUERY",
+        "install --no-spack --json --prefix {home}/x --slurm time=5 --slurm exclusive HASH",
+        "install --no-spack --json --prefix {home}/x --job-id 7 --queue-timeout 60 QUERY",
         "install --no-spack --json --prefix {home}/x --name one --env A=1 HASH",
         "install --no-spack --json --prefix {home}/x --display-name Two --no-modules QUERY HASH",
     ],
@@ -54,6 +57,11 @@ LINES = {
         "pin --json --check {home}/n.ipynb",
         "pin --no-hash --keep-kernel {home}/n.ipynb QUERY",
         "pin --json --install-kernel --prefix {home}/z",
+    ],
+    "workers": [
+        "workers dask QUERY",
+        "workers dask --no-modules --slurm partition=gpu --slurm exclusive HASH",
+        "workers ipyparallel --slurm time=5 --output {home}/workers/config.py QUERY",
     ],
     "exec": [
         "exec QUERY -- python -c PRINT",

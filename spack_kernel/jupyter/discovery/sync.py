@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from spack_kernel.jupyter.errors import KernelSpecError
+from spack_kernel.jupyter.kernelspecs import read_kernel_json
 from spack_kernel.jupyter.kernelspecs.content import notebook_content
 from spack_kernel.jupyter.kernelspecs.files import (
     explained,
-    read_kernel_json,
     remove_directory,
     update_kernelspec,
     write_kernelspec,

@@ -15,15 +15,17 @@ if TYPE_CHECKING:
         store_paths as store_paths,
     )
     from .files import (
-        InstalledKernelSpec as InstalledKernelSpec,
         find_kernelspec as find_kernelspec,
         install_kernelspec as install_kernelspec,
         kernels_directory as kernels_directory,
         list_kernelspecs as list_kernelspecs,
-        provisioner_of as provisioner_of,
-        read_kernel_json as read_kernel_json,
         remove_kernelspec as remove_kernelspec,
         write_kernelspec as write_kernelspec,
+    )
+    from .installed import (
+        InstalledKernelSpec as InstalledKernelSpec,
+        provisioner_of as provisioner_of,
+        read_kernel_json as read_kernel_json,
     )
     from .jobs import (
         SLURM_PROVISIONER_NAME as SLURM_PROVISIONER_NAME,
@@ -47,10 +49,10 @@ __getattr__, __dir__, __all__ = attach(
             "starts_ipykernel store_paths"
         ),
         "files": (
-            "InstalledKernelSpec find_kernelspec install_kernelspec "
-            "kernels_directory list_kernelspecs provisioner_of read_kernel_json remove_kernelspec "
-            "write_kernelspec"
+            "find_kernelspec install_kernelspec kernels_directory list_kernelspecs "
+            "remove_kernelspec write_kernelspec"
         ),
+        "installed": "InstalledKernelSpec provisioner_of read_kernel_json",
         "jobs": "SLURM_PROVISIONER_NAME in_job job_label split_config",
         "names": "NOTEBOOK_DISPLAY_NAME NOTEBOOK_NAME parse_name",
         "shared": "closed_to_others",

@@ -26,12 +26,10 @@ from spack_kernel.spack.system import file_checks
 from .content import default_display_name, kernel_command, kernel_dict, notebook_content
 from .files import (
     default_kernel_name,
-    is_ours,
-    provisioner_of,
-    read_kernel_json,
     remove_directory,
     write_kernelspec,
 )
+from .installed import is_ours, provisioner_of, read_kernel_json
 from .jobs import split_config
 from .names import MAX_NAME_LENGTH, NOTEBOOK_DISPLAY_NAME, NOTEBOOK_NAME, check_name
 

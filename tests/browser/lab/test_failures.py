@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from spack_kernel.jupyter.kernelspecs.files import InstalledKernelSpec
+from spack_kernel.jupyter.kernelspecs.installed import InstalledKernelSpec
 from tests.browser.desktop import Lab
 from tests.browser.lab_server import LabServer
 from tests.cloned_store import ClonedStore
