@@ -120,6 +120,7 @@ def running_kernel(
     """
     # The error includes the kernel's output; the logger would show our own tracebacks.
     quiet = Config({"SpackProvisioner": {"echo_stderr": False}})
+    quiet.SpackSlurmProvisioner.start_wait = check.timeout
     quiet.merge(config)
     manager = _CheckManager(kernel_name=name, config=quiet, log=_silent_logger())
     # In this directory, so that it is also removed when the kernel hangs.

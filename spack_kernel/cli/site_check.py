@@ -280,7 +280,7 @@ def _get_spec(manager: SpackKernelSpecManager, name: str) -> KernelSpec:
 def _set_options(configuration: SiteConfiguration) -> list[str]:
     return [
         f"{section}.{option}"
-        for section in ("SpackKernelSpecManager", "SpackProvisioner")
+        for section in ("SpackKernelSpecManager", "SpackProvisioner", "SpackSlurmProvisioner")
         for option in configuration.config.get(section, ())
     ]
 

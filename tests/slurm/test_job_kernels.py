@@ -159,6 +159,16 @@ def test_interrupt_restart_and_crash_keep_the_job(kernel: MakeKernel) -> None:
             cell = await running.run("x")
             assert "NameError" in cell.error
             assert running.job == job
+            code = "import os; print(os.environ['SLURM_JOB_ID'])"
+            cell = await running.run("import os; os.kill(os.getpid(), 9)")
+            assert "SIGKILL" in cell.error
+            await running.manager.restart_kernel()  # as a user does, before anything else has
+            await running.client.wait_for_ready(60)
+            assert (await running.text(code)).strip() == job
+            for _ in range(3):
+                await running.manager.restart_kernel(now=True)
+            await running.client.wait_for_ready(60)
+            assert (await running.text(code)).strip() == job
             cell = await running.run("import os; os.kill(os.getpid(), 11)")
             assert "SIGSEGV" in cell.error
             # As the restarter of Jupyter does.
@@ -282,7 +292,7 @@ def _fail_node(cluster: SlurmCluster, kernel: JobKernel) -> None:
     ("fault", "told"),
     [
         (_cancel, ("was canceled", "CANCELLED")),
-        (_kill_runner, ("has ", "Slurm says: ")),
+        (_kill_runner, ("killed by SIGKILL", "Slurm says: FAILED")),
         (_fail_node, ("", "Slurm says")),
     ],
     ids=["scancel", "runner killed", "node failure"],
@@ -296,7 +306,7 @@ def test_the_notebook_says_why_a_job_has_ended_and_restart_asks_for_another(
             cell = running.send("import time; print('on'); time.sleep(300)")
             await cell.until(lambda cell: cell.text == "on\n")
             fault(cluster, running)
-            await cell.end()
+            await cell.end(20)
             assert f"job {job}" in cell.error
             assert all(part in cell.error for part in told), cell.error
             assert "Restart the kernel" in cell.error
@@ -379,13 +389,16 @@ def test_a_killed_relay_ends_the_job_and_no_other_is_submitted(
 def test_a_step_in_a_job_that_exists_leaves_the_job(
     cluster: SlurmCluster, kernel: MakeKernel
 ) -> None:
-    job = cluster.run("sbatch", "--parsable", "--output=/dev/null", "--wrap=sleep 600").strip()
+    options = ("-N2", "--output=/dev/null", "--wrap=sleep 600")
+    job = cluster.run("sbatch", "--parsable", *options).strip()
 
     async def scenario() -> None:
         await until(lambda: cluster.state(job) == "RUNNING")
-        async with Running(kernel(job_id=job)) as running:
+        async with Running(kernel(job_id=int(job))) as running:
             code = "import os; print(os.environ['SLURM_JOB_ID'])"
             assert (await running.text(code)).strip() == job
+            step = "import subprocess; print(subprocess.getoutput('srun -N2 --overlap hostname'))"
+            assert sorted((await running.text(step)).split()) == ["n1", "n2"]
             await running.manager.restart_kernel()
             await running.client.wait_for_ready(60)
             assert (await running.text(code)).strip() == job
@@ -431,6 +444,14 @@ def test_a_step_in_a_job_that_exists_leaves_the_job(
         ({"spec": "py-nothing"}, {}, ("py-nothing",)),
         ({"slurm_limits": {}}, {}, ("sets `slurm_limits`", "only the site's")),
         ({}, {"ports": "many"}, ("not a range of ports: 'many'",)),
+        (
+            {},
+            {"job_directory": "/tmp/spack-kernel-here"},
+            ("could not be launched", "job_directory"),
+        ),
+        ({}, {"address": "192.0.2.77"}, ("192.0.2.77", ".ports", "before it started the kernel")),
+        ({"job_id": "-5"}, {}, ("job_id", "not the number of a job")),
+        ({"job_id": "5", "slurm": {"qos": "a"}}, {}, ("cannot have the option `qos`",)),
     ],
 )
 def test_what_cannot_start_says_why_within_seconds(

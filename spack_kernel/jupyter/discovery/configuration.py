@@ -23,6 +23,7 @@ from traitlets.utils.importstring import import_item
 from spack_kernel.jupyter.errors import KernelSpecError
 from spack_kernel.jupyter.provisioner import KernelTraits, SpackProvisioner
 from spack_kernel.jupyter.server import SpackPicker
+from spack_kernel.jupyter.slurm import JobTraits, SpackSlurmProvisioner
 from spack_kernel.kernels.errors import RequestError
 
 from .manager import SpackKernelSpecManager
@@ -31,6 +32,7 @@ from .manager import SpackKernelSpecManager
 _CHECKERS: dict[type[HasTraits], type[HasTraits]] = {
     SpackKernelSpecManager: SpackKernelSpecManager,
     SpackProvisioner: KernelTraits,
+    SpackSlurmProvisioner: JobTraits,
     SpackPicker: SpackPicker,
 }
 

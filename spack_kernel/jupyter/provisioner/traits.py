@@ -96,7 +96,7 @@ class KernelTraits(_Configured):
                 details=[f"  {' '.join(self.kernel_spec.argv)}"],
                 hint="Write the command that starts the kernel after them.",
             )
-        known = sorted(type(self).class_trait_names(config=True))
+        known = self.known_keys()
         for name, value in options.items():
             if name not in known:
                 close = difflib.get_close_matches(name, known, n=1)
@@ -113,6 +113,10 @@ class KernelTraits(_Configured):
                     details=[f"  {error}"],
                     hint=f"{type(self).class_traits()[name].help}",
                 ) from None
+
+    def known_keys(self) -> list[str]:
+        """Return the keys that a kernelspec can have."""
+        return sorted(type(self).class_trait_names(config=True))
 
     def set_option(self, name: str, value: Any) -> None:
         """Set a trait to a value from a kernelspec or a configuration file.

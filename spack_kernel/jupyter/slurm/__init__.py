@@ -12,11 +12,13 @@ if TYPE_CHECKING:
         option_of as option_of,
     )
     from .provisioner import SpackSlurmProvisioner as SpackSlurmProvisioner
+    from .traits import JobTraits as JobTraits
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "options": "JobOptions job_options option_of",
         "provisioner": "SpackSlurmProvisioner",
+        "traits": "JobTraits",
     },
 )

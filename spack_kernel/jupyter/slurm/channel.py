@@ -23,7 +23,7 @@ from spack_kernel.jupyter.helper import Prepare
 from .bootstrap import Bootstrap, addresses_of_host, reachable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
 #: How the node runner is called on the channel; a new connection of it replaces the former.
 RUNNER = b"runner"
@@ -45,6 +45,8 @@ class StartKernel(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     Attributes
     ----------
+    start : int
+        Counts the starts; what is told of a kernel has the number of its start.
     question : Prepare
         What to plan. Its `base` is added to the variables of the job.
     command : list of str
@@ -55,6 +57,7 @@ class StartKernel(msgspec.Struct, frozen=True, kw_only=True, tag=True):
         How it is reached on the node.
     """
 
+    start: int
     question: Prepare
     command: list[str]
     key: str
@@ -115,8 +118,16 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     notes: list[tuple[str, str]] = []
 
 
-class Up(msgspec.Struct, frozen=True, tag=True):
-    """The kernel answers."""
+class Up(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The kernel answers.
+
+    Attributes
+    ----------
+    start : int
+        The number of its start.
+    """
+
+    start: int
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -124,10 +135,13 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     Attributes
     ----------
+    start : int
+        The number of the start.
     error : dict
         Why; see `SpackKernelError.as_dict`.
     """
 
+    start: int
     error: dict[str, Any]
 
 
@@ -136,10 +150,13 @@ class KernelEnded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     Attributes
     ----------
+    start : int
+        The number of its start.
     status : int
         Its exit status; negative: the signal that ended it.
     """
 
+    start: int
     status: int
 
 
@@ -217,7 +234,7 @@ class RelayEnd:
     context : zmq.asyncio.Context
         The context; it gets an authenticator, so it cannot be shared with other servers.
     address : str
-        The address of this machine to listen on; empty for all.
+        The address or the name at which the nodes reach this machine; empty to let them try all.
     ports : (int, int)
         The first and the last port that may be used; (0, 0) for any.
 
@@ -250,14 +267,15 @@ class RelayEnd:
         self.socket.router_handover = True
         self.socket.curve_server = True
         self.socket.curve_publickey, self.socket.curve_secretkey = public, secret
-        self.port = self._bind(address or "*", ports)
+        self.port = self._bind(ports)
 
-    def _bind(self, address: str, ports: tuple[int, int]) -> int:
+    def _bind(self, ports: tuple[int, int]) -> int:
+        # What the nodes call this machine need not be an address that it knows itself.
         first, last = ports
         if not first:
-            return int(self.socket.bind_to_random_port(f"tcp://{address}"))
+            return int(self.socket.bind_to_random_port("tcp://*"))
         for port in range(first, last + 1):
-            if self._bind_to(f"tcp://{address}:{port}"):
+            if self._bind_to(f"tcp://*:{port}"):
                 return port
         raise JobRefusedError(
             f"no port from {first} to {last} is free on {os.uname().nodename}",
@@ -287,8 +305,16 @@ class RelayEnd:
             lease=lease,
         )
 
+    async def losses(self) -> AsyncIterator[None]:
+        """Yield each time that a connection is lost."""
+        monitor: Any = self.socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        while True:
+            await monitor.recv_multipart()
+            yield
+
     def close(self) -> None:
         """Close the socket."""
+        self.socket.disable_monitor()
         self._admission.stop()
         self.socket.close(linger=1000)
 

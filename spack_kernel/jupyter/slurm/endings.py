@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from spack_kernel.jupyter.errors import JobEndedError
+from spack_kernel.kernels.exits import describe_exit
 from spack_kernel.spack.errors import SpackKernelError
 
 if TYPE_CHECKING:
@@ -46,6 +47,16 @@ _ENDINGS = {
 }
 
 
+#: What slurmd reports as a signal if it cannot open the file of a job's output.
+_NO_OUTPUT = "53"
+
+_NOT_LAUNCHED = (
+    "could not be launched on {nodes}",
+    "The node may not see the directory of the job's files, which is in your home directory:\n"
+    "ask the administrators to set c.SpackSlurmProvisioner.job_directory to one that nodes share.",
+)
+
+
 def ending(number: str, state: JobState, when: str, output: Sequence[str]) -> JobEndedError:
     """Return the error for a job that has ended although nobody asked for it.
 
@@ -61,11 +72,12 @@ def ending(number: str, state: JobState, when: str, output: Sequence[str]) -> Jo
         The last lines of its output, as details of an error.
     """
     what, hint = _ENDINGS.get(state.state, (f"is {state.state}", _AGAIN))
-    facts = {
-        "limit": state.time_limit,
-        "nodes": state.nodes,
-        "status": state.exit_code.partition(":")[0],
-    }
+    status, _, number_of_signal = state.exit_code.partition(":")
+    facts = {"limit": state.time_limit, "nodes": state.nodes, "status": status}
+    if number_of_signal == _NO_OUTPUT:
+        what, hint = _NOT_LAUNCHED
+    elif state.state == "FAILED" and number_of_signal.strip("0"):
+        what = f"has ended: {describe_exit(-int(number_of_signal))}"
     return JobEndedError(
         " ".join(word for word in (f"job {number}", what.format(**facts), when) if word),
         details=[f"  Slurm says: {_told(state)}", *output],

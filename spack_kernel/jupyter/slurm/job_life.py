@@ -108,7 +108,9 @@ class JobLife:
         if self._wanted.job_id:
             await self._join(self._wanted.job_id, words)
             return
-        output = f"--output={str(self._output).replace('%', '%%')}"
+        # With a backslash in the path, sbatch replaces nothing.
+        path = str(self._output)
+        output = f"--output={path if chr(92) in path else path.replace('%', '%%')}"
         script = f"#!/bin/sh\nexec {shlex.join(words)}\n"
         options = ["--job-name=spack-kernel", output, *self._wanted.options]
         self._submitting = asyncio.ensure_future(asyncio.to_thread(submit, options, script))
@@ -205,6 +207,13 @@ class JobLife:
         """Return whether the node runner ends, or nothing was heard of it for the lease."""
         return bool(self.said_bye) or time.monotonic() > self.heard + self._wanted.lease
 
+    async def is_over(self) -> bool:
+        """Return whether Slurm says that the job has ended; False if it says nothing."""
+        assert self._job is not None
+        with contextlib.suppress(SpackKernelError):
+            return (await asyncio.to_thread(state_of, self._job)).is_over
+        return False
+
     async def why_silent(self, node: str) -> JobEndedError:
         """Return why the node runner ends, or is silent."""
         state = await self._final_state()
@@ -226,7 +235,8 @@ class JobLife:
             with contextlib.suppress(SpackKernelError):
                 state = await asyncio.to_thread(state_of, self._job)
                 # A job whose node runner is silent, without a word, can go on for days.
-                if state.is_over or self._step is not None or not self.said_bye:
+                is_ending = self.said_bye and self._step is None
+                if state.is_over or not (is_ending or state.state == "COMPLETING"):
                     return state
             await asyncio.sleep(0.2)
         return state

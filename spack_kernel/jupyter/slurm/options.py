@@ -119,6 +119,22 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     values: dict[str, str] = {}
 
+    def refuse_for_step(self, given: Mapping[str, Any]) -> None:
+        """Refuse what a kernelspec asks for and a step in a job that exists cannot have.
+
+        Raises
+        ------
+        JobRefusedError
+            For the first such option.
+        """
+        for name in given:
+            if name not in _OF_STEPS and not _is_off(given[name]):
+                raise JobRefusedError(
+                    f"a kernel in a job that exists cannot have the option `{name}`",
+                    details=[f"  but only: {', '.join(sorted(_OF_STEPS))}"],
+                    hint=f"Remove `{name}` from `slurm` in the kernel.json, or `job_id`.",
+                )
+
     def words(self, *, step: bool = False) -> list[str]:
         """Return the options for the command line of sbatch; for a step, for that of srun."""
         return [
@@ -156,7 +172,8 @@ def job_options(
         For an option that does not exist, is set by the site, or is over a limit.
     """
     limits, locked = limits or {}, locked or {}
-    wanted = _checked(given, "the kernelspec")
+    check_limits(limits)
+    wanted = checked(given, "the kernelspec")
     for name in wanted:
         if name in locked and wanted[name] != _text(locked[name]):
             raise JobRefusedError(
@@ -164,13 +181,15 @@ def job_options(
                 details=[f"  but the kernelspec asks for {wanted[name]}"],
                 hint=f"Remove `{name}` from `slurm` in the kernel.json.",
             )
-    values = _checked(defaults or {}, "the configuration")
+    values = checked(defaults or {}, "the configuration")
+    for name in given:
+        if _is_off(given[name]) and name not in limits:
+            values.pop(name, None)
     for name, limit in limits.items():
-        if isinstance(limit, list) and limit:
-            values.setdefault(name, str(limit[0]))
-    values = {**values, **wanted, **_checked(locked, "the configuration")}
-    off = {name for name, value in given.items() if _is_off(value)}
-    values = {name: value for name, value in values.items() if name not in off - locked.keys()}
+        # Without a time of its own, a job would get that of the partition, which can be longer.
+        if (isinstance(limit, list) and limit) or name == "time":
+            values.setdefault(name, str(limit[0] if isinstance(limit, list) else limit))
+    values = {**values, **wanted, **checked(locked, "the configuration")}
     for name, limit in limits.items():
         if name in values and name not in locked:
             _check_limit(name, values[name], limit)
@@ -190,7 +209,38 @@ def option_of(text: str) -> tuple[str, str | bool]:
     return name, value if has_value else True
 
 
-def _checked(options: Mapping[str, Any], where: str) -> dict[str, str]:
+def check_limits(limits: Mapping[str, Any]) -> None:
+    """Check that limits are ones.
+
+    Raises
+    ------
+    JobRefusedError
+        For an option that does not exist, and what is neither an amount nor a list.
+    """
+    for name, limit in limits.items():
+        _check_name(name, "the site's limits")
+        if not isinstance(limit, list) and _amount(name, str(limit)) is None:
+            raise JobRefusedError(
+                f"the site's limit of `{name}` is neither an amount nor a list: {limit!r}",
+                hint="Tell the administrators: it is c.SpackSlurmProvisioner.slurm_limits.",
+            )
+
+
+def checked(options: Mapping[str, Any], where: str) -> dict[str, str]:
+    """Return options as text, without those that are switched off.
+
+    Parameters
+    ----------
+    options : mapping
+        Options of sbatch.
+    where : str
+        Who names them, for messages.
+
+    Raises
+    ------
+    JobRefusedError
+        For an option that does not exist or cannot be set, and for a value that is not one.
+    """
     values = {}
     for name, value in options.items():
         _check_name(name, where)
@@ -239,12 +289,7 @@ def _check_limit(name: str, value: str, limit: object) -> None:
                 hint=f"Change `{name}` in `slurm` of the kernel.json.",
             )
         return
-    amount, most = _amount(name, value), _amount(name, str(limit))
-    if most is None:
-        raise JobRefusedError(
-            f"the site's limit of `{name}` is neither an amount nor a list: {limit!r}",
-            hint="Tell the administrators: it is c.SpackSlurmProvisioner.slurm_limits.",
-        )
+    amount, most = _amount(name, value), _amount(name, str(limit)) or 0.0
     if amount is None or amount > most:
         raise JobRefusedError(
             f"the site allows a kernel's job at most {limit} as `{name}`",
@@ -257,6 +302,8 @@ def _amount(name: str, text: str) -> float | None:
     """Return a number, minutes for a time, or mebibytes for memory; None if it is none of them."""
     if name.startswith("time"):
         return _minutes(text)
+    if name.startswith("mem") and re.fullmatch("0+[KMGT]?B?", text, re.IGNORECASE):
+        return float("inf")  # all memory of the node
     # `nodes` can be a range, and the largest counts; gres is gpu:TYPE:COUNT.
     last = re.split(r"[-:]", text)[-1]
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)B?", last, re.IGNORECASE)
@@ -276,7 +323,7 @@ def _minutes(text: str) -> float | None:
     >>> [_minutes(text) for text in ("90", "1:30", "1:30:00", "1-0", "1-2:30", "UNLIMITED")]
     [90.0, 1.5, 90.0, 1440.0, 1590.0, inf]
     """
-    if text.upper() in ("UNLIMITED", "INFINITE", "-1"):
+    if text.upper() in ("UNLIMITED", "INFINITE", "-1") or not text.strip("0:-"):
         return float("inf")
     match = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", text)
     if match is None:

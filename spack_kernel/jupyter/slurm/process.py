@@ -64,6 +64,8 @@ class JobProcess:
         self.over: JobOver | None = None
         self.job = self.node = ""
         self.is_up = False
+        #: Counts the starts; what is told of an earlier one does not matter any more.
+        self._start = 0
         #: Whether the job has been ended by our side.
         self.is_ended = False
         self._status: int | None = None
@@ -101,9 +103,10 @@ class JobProcess:
     def again(self, question: Prepare, command: list[str]) -> None:
         """Start the kernel again, in the same job."""
         self._status = None
+        self._start += 1
         self.is_up = False
         self.waiting = Waiting(job=self.job, node=self.node, text="The kernel is starting again.")
-        self._tell(Again(question=question, command=command))
+        self._tell(Again(start=self._start, question=question, command=command))
 
     def poll(self) -> int | None:
         """Return the exit status of the kernel, None while it runs, waits, or is answered for."""
@@ -159,6 +162,8 @@ class JobProcess:
                 self._take(body)
 
     def _take(self, body: Any) -> None:
+        if isinstance(body, KernelUp | KernelDown) and body.start != self._start:
+            return
         if isinstance(body, Waiting):
             self.waiting = body
             self.job, self.node = body.job, body.node

@@ -10,12 +10,10 @@ from typing import Any
 
 import msgspec
 from jupyter_core.paths import jupyter_data_dir
-from traitlets import Dict, Float, List, Unicode
 
 from spack_kernel.jupyter.errors import (
     JobEndedError,
     KernelDiedError,
-    KernelSpecError,
     PortTakenError,
 )
 from spack_kernel.jupyter.helper import Prepare, Prepared
@@ -25,9 +23,10 @@ from spack_kernel.kernels.isolated import isolated_command
 from spack_kernel.spack.errors import SpackKernelError, StoreNotFound
 
 from .endings import error_of
-from .options import JobOptions, job_options
+from .options import JobOptions
 from .process import JobProcess
 from .relay_messages import Begin, JobRequest
+from .traits import JobTraits, range_of
 
 #: Seconds between two looks at a kernel that starts.
 _INTERVAL = 0.025
@@ -35,86 +34,13 @@ _INTERVAL = 0.025
 #: Variables of the server that the kernel gets as well: which notebook it is of.
 _OF_SESSION = ("JPY_SESSION_NAME", "SPACK_KERNEL_NOTEBOOK")
 
-#: Traits that only the site's configuration sets.
-_OF_SITE = frozenset(
-    [
-        "slurm_defaults",
-        "slurm_limits",
-        "slurm_locked",
-        "job_directory",
-        "node_python",
-        "lease",
-        "address",
-        "ports",
-    ]
-)
 
-
-class SpackSlurmProvisioner(SpackProvisioner):
+class SpackSlurmProvisioner(SpackProvisioner, JobTraits):
     """Starts a kernel of Spack specs in a job of Slurm.
 
     It has all traits of `SpackProvisioner`. Those that begin with ``slurm_``, and those that say
     how the nodes are reached, are set in the site's configuration alone.
     """
-
-    slurm = Dict(
-        key_trait=Unicode(),
-        help="Options of the job, by the names of sbatch's long options: "
-        '{"partition": "gpu", "time": "1:00:00", "gres": "gpu:1"}. `true` is an option without a '
-        "value, `false` switches a default off.",
-    ).tag(config=True)
-    job_id = Unicode(
-        help="The number of a job of yours that runs already: the kernel is started in it, as a "
-        "step, and leaves it as it is.",
-    ).tag(config=True)
-    queue_timeout = Float(
-        0.0,
-        min=0.0,
-        help="Seconds that the job may wait for its nodes, before it is canceled; 0: no limit.",
-    ).tag(config=True)
-    start_wait = Float(
-        10.0,
-        min=0.0,
-        help="Seconds that a start waits for the job. A kernel that is there by then has started "
-        "or failed as any other; after that, the notebook shows what the job waits for.",
-    ).tag(config=True)
-    slurm_defaults = Dict(
-        key_trait=Unicode(),
-        help="Options of jobs for kernels whose kernelspec does not set them.",
-    ).tag(config=True)
-    slurm_limits = Dict(
-        key_trait=Unicode(),
-        help="For each option, the largest time, number or size, or a list of the allowed values, "
-        'of which the first is the default: {"time": "8:00:00", "partition": ["cpu", "gpu"]}.',
-    ).tag(config=True)
-    slurm_locked = Dict(
-        key_trait=Unicode(),
-        help="Options of jobs that no kernelspec can change.",
-    ).tag(config=True)
-    job_directory = Unicode(
-        help="A directory that the nodes share, in which each user can have one; `~` is the user's "
-        "home directory. Each job has a directory of its own there while it exists. Empty: "
-        "`spack-kernel/jobs` in the user's Jupyter data directory.",
-    ).tag(config=True)
-    node_python = List(
-        Unicode(),
-        help="The command of a Python on the nodes that can import spack_kernel, if the one of the "
-        "server does not exist there.",
-    ).tag(config=True)
-    lease = Float(
-        20.0,
-        min=1.0,
-        help="Seconds after which a kernel's job is ended if nothing was heard of the server's "
-        "side, and the kernel given up if nothing was heard of the node.",
-    ).tag(config=True)
-    address = Unicode(
-        help="The address or the name of the machine of the server at which the nodes reach it. "
-        "Empty: they try all of its addresses.",
-    ).tag(config=True)
-    ports = Unicode(
-        help="The range of ports on the machine of the server to which the nodes can connect, such "
-        "as `50000-50200`; each kernel in a job needs one. Empty: any port.",
-    ).tag(config=True)
 
     def __init__(self, **kwargs: Any) -> None:
         self._job: JobProcess | None = None
@@ -122,36 +48,15 @@ class SpackSlurmProvisioner(SpackProvisioner):
         #: Whether a user asks for the start that is next; a manager's own is for the same job.
         self._is_wanted = True
         self._ended: SpackKernelError | None = None
-        self._is_announced = False
+        self._is_announced = self._is_again = False
         super().__init__(**kwargs)
-
-    def configure(self, options: dict[str, Any]) -> None:
-        """Set the traits that the kernelspec contains.
-
-        Raises
-        ------
-        KernelSpecError
-            As `KernelTraits.configure`; also for what only the site sets.
-        """
-        for name in sorted(_OF_SITE & options.keys()):
-            raise KernelSpecError(
-                f"the kernelspec sets `{name}`, which only the site's configuration sets",
-                hint=f"Remove it from the kernel.json; an administrator sets "
-                f"c.SpackSlurmProvisioner.{name}.",
-            )
-        super().configure(options)
 
     # -- starting --
 
     async def _prepare(self, base: dict[str, str], told: bool, kwargs: dict[str, Any]) -> Prepared:
         """Plan the kernel here as well: what is wrong with it need not wait for a job."""
         is_again, self._is_wanted = self._started and not self._is_wanted, False
-        self._options = job_options(
-            self.slurm,
-            defaults=self.slurm_defaults,
-            limits=self.slurm_limits,
-            locked=self.slurm_locked,
-        )
+        self._options = self.options()
         if is_again and not (self._job is not None and self._job.has_job):
             raise self._ended or JobEndedError(
                 "the kernel's job has ended", hint="Restart the kernel to ask for another job."
@@ -197,7 +102,7 @@ class SpackSlurmProvisioner(SpackProvisioner):
                 if self._tail is not None:
                     self._tail.opened()
         self._ended = None
-        self._is_announced = False
+        self._is_announced, self._is_again = False, self._started
         self.process = self._job
         self.pid, self.pgid = self._job.pid, None
         self.cwd = kwargs.get("cwd") or Path.cwd()
@@ -223,13 +128,13 @@ class SpackSlurmProvisioner(SpackProvisioner):
         own = [*self.node_python, "-I", "-m", module] if self.node_python else None
         job = JobRequest(
             options=self._options.words(step=bool(self.job_id)),
-            job_id=self.job_id,
+            job_id=str(self.job_id),
             directory=os.path.expanduser(directory),  # noqa: PTH111
             python=own or isolated_command(module),
             queue_timeout=self.queue_timeout,
             lease=self.lease,
             address=self.address,
-            ports=_range_of(self.ports),
+            ports=range_of(self.ports),
         )
         connection = {
             name: value.decode() if isinstance(value, bytes) else value
@@ -272,15 +177,27 @@ class SpackSlurmProvisioner(SpackProvisioner):
                     details=shown(lines),
                     hint="This is a defect in spack-kernel; its last lines tell why.",
                 )
-            if job.is_up or (job.job and time.monotonic() > deadline):
+            if job.is_up:
+                return
+            if job.job and time.monotonic() > deadline:
+                self._go_on_waiting(job)
                 return
             await asyncio.sleep(_INTERVAL)
+
+    def _go_on_waiting(self, job: JobProcess) -> None:
+        """Let the job wait, unless somebody wants to know whether the kernel works."""
+        if getattr(self.parent, "is_check", False):
+            raise JobEndedError(
+                f"the kernel is not there after {self.start_wait:g} s",
+                details=[f"  {job.waiting.text}" if job.waiting else ""],
+                hint="Its job was canceled. Increase --timeout to wait longer.",
+            )
 
     def _note_start(self) -> None:
         """Report that the kernel answers; one whose job waits is reported when it does."""
         if self._job is not None and self._job.is_up:
             self._is_announced = True
-            super()._note_start()
+            self._report.started(again=self._is_again)
 
     # -- dying --
 
@@ -332,24 +249,3 @@ class SpackSlurmProvisioner(SpackProvisioner):
         info = await super().get_provisioner_info()
         info["slurm_job"] = self._job.job if self._job is not None else ""
         return info
-
-
-def _range_of(text: str) -> tuple[int, int]:
-    """Return the first and the last of a range of ports; (0, 0) for any.
-
-    Raises
-    ------
-    KernelSpecError
-        When it is not a range.
-    """
-    first, _, last = text.partition("-")
-    if not text.strip():
-        return 0, 0
-    if first.strip().isdecimal() and (last or first).strip().isdecimal():
-        found = int(first), int(last or first)
-        if 0 < found[0] <= found[1] < 65536:
-            return found
-    raise KernelSpecError(
-        f"c.SpackSlurmProvisioner.ports is not a range of ports: {text!r}",
-        hint="Write the first and the last, such as 50000-50200.",
-    )

@@ -62,6 +62,9 @@ if TYPE_CHECKING:
 #: Seconds for which a job is kept whose kernel has ended, and nobody has started another.
 _IDLE = 60.0
 
+#: Seconds that a lost connection has to come back before Slurm is asked about the job.
+_RECONNECT = 1.0
+
 _CHUNK = 1 << 18
 
 
@@ -86,8 +89,10 @@ class Relay:
         self._is_up = False
         #: Why there is no job any more.
         self._over: SpackKernelError | None = None
-        self._question, self._command = begin.question, begin.command
+        self._start, self._question, self._command = 0, begin.question, begin.command
         self._ended_at = 0.0
+        #: When the connection to the node runner was lost; it may come back.
+        self._lost = 0.0
         self._finished = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -134,6 +139,7 @@ class Relay:
         self._tell(Waiting(text="The job is being submitted."))
         end = self._end = RelayEnd(zmq.asyncio.Context(), wanted.address, wanted.ports)
         self._do(self._serve_runner(end))
+        self._do(self._notice_loss(end))
         self._do(self._beat())
         await self._job.begin(end.bootstrap(wanted.lease))
 
@@ -149,6 +155,10 @@ class Relay:
                     f"the kernel has ended, and nobody has started it again within {_IDLE:g} s",
                     hint="Its job was ended. Restart the kernel to ask for another.",
                 )
+            if self._lost > self._job.heard and time.monotonic() > self._lost + _RECONNECT:
+                self._lost = time.monotonic()
+                if await self._job.is_over():
+                    raise await self._job.why_silent(self._node)
             if self._job.is_silent():
                 raise await self._job.why_silent(self._node)
 
@@ -194,7 +204,14 @@ class Relay:
             else:
                 await self._hear(body)
 
+    async def _notice_loss(self, end: RelayEnd) -> None:
+        """Note when the connection to the node runner is lost."""
+        async for _ in end.losses():
+            self._lost = time.monotonic()
+
     async def _hear(self, body: Told) -> None:
+        if isinstance(body, Up | Refused | KernelEnded) and body.start != self._start:
+            return
         if isinstance(body, Hello):
             self._node = body.node
             if not body.is_running:
@@ -207,9 +224,11 @@ class Relay:
             for request, frames in self._front.release():
                 self._front.sent(request)
                 await self._pass_on("shell", frames)
-            self._tell(KernelUp(job=self._job.number, node=self._node))
+            self._tell(KernelUp(start=self._start, job=self._job.number, node=self._node))
         elif isinstance(body, Refused):
-            await self._no_more(error_of(body.error))
+            error = error_of(body.error)
+            error.details += (f"  on {self._node}, in job {self._job.number}",)
+            await self._no_more(error)
         elif isinstance(body, KernelEnded):
             self._down(body.status)
         elif isinstance(body, Printed):
@@ -223,6 +242,7 @@ class Relay:
         self._ended_at = 0.0
         self._say(
             StartKernel(
+                start=self._start,
                 question=self._question,
                 command=self._command,
                 key=connection["key"],
@@ -239,7 +259,7 @@ class Relay:
         self._front.fail_open(
             "KernelDied", f"The kernel on {self._node} has ended: {describe_exit(status)}"
         )
-        self._tell(KernelDown(status=status))
+        self._tell(KernelDown(start=self._start, status=status))
 
     # -- the server --
 
@@ -271,6 +291,7 @@ class Relay:
             elif body.number == signal.SIGINT:
                 self._front.interrupt_kept()
         elif isinstance(body, Again):
+            self._start, self._is_up = body.start, False
             self._question, self._command = body.question, body.command
             # Without a node yet, its first words lead to the start.
             if self._node and self._over is None:
@@ -308,7 +329,7 @@ class Relay:
 
     def _ended_without_kernel(self, *, restart: bool) -> None:
         """Act on a shutdown request while there is no kernel."""
-        self._tell(KernelDown(status=0))
+        self._tell(KernelDown(start=self._start, status=0))
         if not restart or self._over is not None:
             self._finished.set()
 

@@ -81,9 +81,13 @@ class Again(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     Attributes
     ----------
+    start : int
+        Counts the starts; that of `Begin` is 0.
     question, command
         As for `Begin`.
     """
+
+    start: int
 
     question: Prepare
     command: list[str]
@@ -131,9 +135,13 @@ class KernelUp(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     Attributes
     ----------
+    start : int
+        The start that has led to it.
     job, node : str
         Its job and its node.
     """
+
+    start: int
 
     job: str
     node: str
@@ -144,10 +152,13 @@ class KernelDown(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     Attributes
     ----------
+    start : int
+        The start that had led to it.
     status : int
         Its exit status; negative: the signal that ended it.
     """
 
+    start: int
     status: int
 
 

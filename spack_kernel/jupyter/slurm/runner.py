@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -47,6 +48,7 @@ from .channel import (
     tell,
     told,
 )
+from .job_environment import job_environment
 
 if TYPE_CHECKING:
     import subprocess
@@ -60,9 +62,6 @@ _INTERVAL = 0.05
 
 #: Seconds between SIGTERM and SIGKILL for a kernel whose job ends.
 _GRACE = 2.0
-
-#: Variables with which sbatch and srun would reach into programs that the kernel starts.
-_EXPORT = ("SLURM_EXPORT_ENV", "SBATCH_EXPORT")
 
 _CHUNK = 65536
 
@@ -86,10 +85,11 @@ class NodeRunner:
         self._ending = asyncio.Event()
         self._why = "asked"
         self._kernel: _Kernel | None = None
+        self._starting: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    async def run(self) -> None:
-        """Serve the relay until it says so, is silent for too long, or Slurm ends the job."""
+    async def run(self) -> str:
+        """Serve the relay, and return why not any longer: "asked", "signal" or "lease"."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self._end, "signal")
@@ -103,17 +103,19 @@ class NodeRunner:
         for task in self._tasks:
             task.cancel()
         self._context.destroy(linger=1000)
+        return self._why
 
     def _end(self, why: str) -> None:
         if not self._ending.is_set():
             self._why = why
             self._ending.set()
 
-    def _do(self, work: Any) -> None:
-        """Do something beside; an error in it is told, and ends nothing else."""
-        task = asyncio.ensure_future(work)
+    def _do(self, work: Any) -> asyncio.Task[Any]:
+        """Do something beside."""
+        task: asyncio.Task[Any] = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _say(self, body: Told) -> None:
         self._relay.send_multipart(tell(body))
@@ -131,7 +133,10 @@ class NodeRunner:
             self._heard = time.monotonic()
             body = told(frames)
             if isinstance(body, StartKernel):
-                self._do(self._start(body))
+                former, self._starting = self._starting, None
+                if former is not None:
+                    former.cancel()
+                self._starting = self._do(self._start(body))
             elif isinstance(body, Signal) and self._kernel is not None:
                 self._kernel.signal(body.number)
             elif isinstance(body, End):
@@ -147,7 +152,7 @@ class NodeRunner:
             await kernel.start(wanted)
         except SpackKernelError as error:
             await kernel.end()
-            self._say(Refused(error=error.as_dict()))
+            self._say(Refused(start=wanted.start, error=error.as_dict()))
             return
         except Exception as error:
             await kernel.end()
@@ -156,12 +161,12 @@ class NodeRunner:
                 f"spack-kernel failed on {os.uname().nodename}: {type(error).__name__}: {error}",
                 hint="This is a defect in spack-kernel; the job's output has the details.",
             )
-            self._say(Refused(error=defect.as_dict()))
+            self._say(Refused(start=wanted.start, error=defect.as_dict()))
             return
-        self._say(Up())
+        self._say(Up(start=wanted.start))
         status = await kernel.wait()
         await kernel.end()
-        self._say(KernelEnded(status=status))
+        self._say(KernelEnded(start=wanted.start, status=status))
 
 
 class _Kernel:
@@ -184,7 +189,7 @@ class _Kernel:
         SpackKernelError
             When it cannot be planned or started, or does not answer in time.
         """
-        base = {name: value for name, value in os.environ.items() if name not in _EXPORT}
+        base = job_environment(os.environ)
         question = msgspec.structs.replace(
             wanted.question, base={**base, **wanted.question.base}, told=False
         )
@@ -399,10 +404,11 @@ def main(path: str) -> int:
         bootstrap = read_bootstrap(Path(path))
         Path(path).unlink()  # nobody needs its secrets again
 
-        async def serve() -> None:
-            await NodeRunner(bootstrap).run()
+        async def serve() -> str:
+            return await NodeRunner(bootstrap).run()
 
-        asyncio.run(serve())
+        if asyncio.run(serve()) == "lease":  # nobody else removes the files of the job
+            shutil.rmtree(Path(path).parent, ignore_errors=True)
     except (SpackKernelError, OSError) as error:
         sys.stderr.write(f"spack-kernel: {error}\n")
         return 1

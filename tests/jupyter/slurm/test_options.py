@@ -22,6 +22,9 @@ from spack_kernel.jupyter.slurm import job_options, option_of
         ({"ntasks": 4, "comment": "a b; $(c)"}, {}, ["--ntasks=4", "--comment=a b; $(c)"]),
         ({"time": "10"}, {"defaults": {"time": "5", "mem": "1G"}}, ["--time=10", "--mem=1G"]),
         ({"mem": False}, {"defaults": {"mem": "1G", "time": "5"}}, ["--time=5"]),
+        ({"time": ""}, {"defaults": {"time": "5"}, "limits": {"time": "10"}}, ["--time=5"]),
+        ({"time": False}, {"limits": {"time": "10"}}, ["--time=10"]),
+        ({}, {"limits": {"time": "10", "mem": "1G"}}, ["--time=10"]),
         ({}, {"limits": {"partition": ["cpu", "gpu"]}}, ["--partition=cpu"]),
         (
             {"partition": "gpu,cpu"},
@@ -39,6 +42,13 @@ from spack_kernel.jupyter.slurm import job_options, option_of
 )
 def test_words(given: dict[str, Any], site: dict[str, Any], words: list[str]) -> None:
     assert job_options(given, **site).words() == words
+
+
+def test_a_kernel_in_a_job_that_exists_asks_for_what_a_step_can_have() -> None:
+    options = job_options({"time": "5"}, defaults={"partition": "gpu"})
+    options.refuse_for_step({"time": "5", "partition": False})
+    with pytest.raises(JobRefusedError, match="cannot have the option `partition`"):
+        options.refuse_for_step({"partition": "gpu"})
 
 
 def test_a_step_gets_only_what_a_step_can_have() -> None:
@@ -63,6 +73,11 @@ def test_a_step_gets_only_what_a_step_can_have() -> None:
         ({"time": "8:00:01"}, {"limits": {"time": "8:00:00"}}, "at most 8:00:00 as `time`"),
         ({"time": "1-0"}, {"limits": {"time": "8:00:00"}}, "asked for: 1-0"),
         ({"time": "UNLIMITED"}, {"limits": {"time": "8:00:00"}}, "asked for: UNLIMITED"),
+        ({"time": "0"}, {"limits": {"time": "8:00:00"}}, "asked for: 0"),
+        ({"time": "0:00"}, {"limits": {"time": "8:00:00"}}, "asked for: 0:00"),
+        ({"mem": 0}, {"limits": {"mem": "2G"}}, "asked for: 0"),
+        ({"mem": "0G"}, {"limits": {"mem": "2G"}}, "asked for: 0G"),
+        ({}, {"limits": {"tme": "1"}}, "Did you mean `time`?"),
         ({"time": "soon"}, {"limits": {"time": "8:00:00"}}, "asked for: soon"),
         ({"mem": "3G"}, {"limits": {"mem": "2048"}}, "at most 2048 as `mem`"),
         ({"gres": "gpu:4"}, {"limits": {"gres": 2}}, "at most 2 as `gres`"),
