@@ -111,6 +111,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Show the plan, or the part of it that the arguments select."""
+    from spack_kernel.jupyter.kernelspecs import job_label
     from spack_kernel.spack.errors import SpackKernelError
 
     console: Console = args.console
@@ -155,6 +156,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         if installed is not None:
             console.print(f"The kernel {console.style('bold', installed.name)}")
+            if installed.job is not None:
+                console.print(f"  runs in      {job_label(installed.job)}")
         _print_plan(plan, env, console)
         print_variables(plan, env, console)
         _print_removed(plan, env, console)

@@ -66,8 +66,9 @@ def test_a_kernel_in_a_job(on: Runner, demo: Path, surroundings: Path) -> None:
     assert stanza["config"]["hash"] == spec.hash
     job = {name: stanza["config"][name] for name in ("slurm", "queue_timeout")}
     assert job == {"slurm": {"partition": "gpu", "exclusive": True}, "queue_timeout": 60.0}
-    shown = on("show", "--json", name)
+    shown = on("show", name)
     assert (shown.status, shown.err) == (0, "")
+    assert "  runs in      Slurm: partition=gpu exclusive" in shown.out.splitlines()
     result = on("workers", "dask", name)
     assert "--partition=gpu" in result.out
     assert "--exclusive" in result.out
