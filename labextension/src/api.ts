@@ -120,6 +120,8 @@ export interface UserKernel {
     environment?: string;
     view?: string;
     from_notebook?: boolean;
+    slurm?: Record<string, string | number | boolean>;
+    job_id?: string | number;
   };
 }
 
@@ -146,6 +148,17 @@ export interface Health {
   version: string;
   stores: string[];
   why_not: string;
+  /** The options of a job that can be asked for; null if there is no Slurm. */
+  slurm: JobField[] | null;
+}
+
+/** An option of a job, by the long name that sbatch has for it. */
+export interface JobField {
+  name: string;
+  value: string;
+  choices: string[];
+  most: string;
+  locked: boolean;
 }
 
 /** What a user has chosen to start: specs, or a Spack environment, or a view. */
@@ -156,6 +169,8 @@ export interface Choice {
   store: number;
   /** The kernel of the user that starts it, if there is one: it is planned as it is recorded. */
   kernel: UserKernel | null;
+  /** The options of the job in which it runs; null to run on the machine of the server. */
+  slurm: Record<string, string> | null;
 }
 
 /** Return all lines of an error as one text. */
@@ -210,8 +225,9 @@ export class PickerApi {
   }
 
   addKernel(choice: Choice, keep: boolean): Promise<UserKernel> {
-    const { queries, environment, view, store, kernel } = choice;
-    const chosen = kernel ? { kernel: kernel.name } : { queries, environment, view };
+    const { queries, environment, view, store, kernel, slurm } = choice;
+    const chosen =
+      kernel && !slurm ? { kernel: kernel.name } : { queries, environment, view, slurm };
     return this._send('POST', 'kernels', { ...chosen, store, keep });
   }
 

@@ -11,7 +11,7 @@ export interface Chosen extends Choice {
   views: string[];
 }
 
-const NOTHING = { queries: [], environment: '', view: '', kernel: null, views: [] };
+const NOTHING = { queries: [], environment: '', view: '', kernel: null, slurm: null, views: [] };
 
 export function specTitle(spec: { name: string; version: string; hash: string }): string {
   return `${spec.name} ${spec.version} /${spec.hash.slice(0, 7)}`;
@@ -26,7 +26,7 @@ export function chosenSpecs(
   const [only] = specs.length === 1 ? specs : [];
   const kept = kernels.find(
     ({ kept, config, metadata }) =>
-      kept && only && config.hash === only.hash && metadata.spack_store === only.store
+      kept && !isInJob(config) && only && config.hash === only.hash && metadata.spack_store === only.store
   );
   return {
     ...NOTHING,
@@ -35,6 +35,11 @@ export function chosenSpecs(
     queries: specs.map(spec => (specs.length > 1 ? `${spec.name}/${spec.hash}` : `/${spec.hash}`)),
     store
   };
+}
+
+/** Whether a kernel of the user runs in a job. */
+function isInJob(config: UserKernel['config']): boolean {
+  return config.slurm !== undefined || config.job_id !== undefined;
 }
 
 /** Return the choice of a spec of which only the hash is known. */

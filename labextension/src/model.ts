@@ -15,6 +15,7 @@ import {
   UserKernel
 } from './api';
 import { Chosen, chosenSpecs } from './choices';
+import { remember as rememberJob } from './place';
 import { asPath, isUnfinished } from './query';
 import { appended, ListRow, listRows } from './rows';
 
@@ -181,6 +182,15 @@ export class PickerModel {
     if (chosen) {
       this._previewing = new AbortController();
       void this._preview(chosen, this._previewing.signal);
+    }
+  }
+
+  /** Choose where it runs: in a job with these options, or here. */
+  setJob(slurm: Record<string, string> | null): void {
+    if (this.chosen) {
+      rememberJob(slurm);
+      this.chosen = { ...this.chosen, slurm };
+      this._changed.emit();
     }
   }
 

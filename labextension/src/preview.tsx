@@ -6,6 +6,7 @@ import * as React from 'react';
 import { ErrorModel, Plan, Preview, TreeNode } from './api';
 import { Chosen } from './choices';
 import { PickerModel } from './model';
+import { PlaceForm } from './place';
 import { treeLines } from './tree';
 
 /** Lines of the tree that are drawn; a search narrows it down. */
@@ -71,6 +72,13 @@ export function PreviewPane({ model, acts, first, onClose }: Props): React.JSX.E
           </select>
         </label>
       )}
+      {model.health?.slurm && !chosen.kernel && (
+        <PlaceForm
+          chosen={chosen}
+          fields={model.health.slurm}
+          onChange={slurm => model.setJob(slurm)}
+        />
+      )}
       <div className="spack-kernel-acts">
         <button
           ref={first}
@@ -85,7 +93,7 @@ export function PreviewPane({ model, acts, first, onClose }: Props): React.JSX.E
         {acts.use && (
           <Act label={acts.use.label} isAble={isAble} act={() => acts.use?.act(chosen)} />
         )}
-        {acts.pin && preview && !chosen.environment && !chosen.view && (
+        {acts.pin && preview && !chosen.slurm && !chosen.environment && !chosen.view && (
           <Act
             label={acts.pin.label}
             isAble={isAble}

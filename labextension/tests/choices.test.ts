@@ -3,6 +3,7 @@ import { JSONValue } from '@lumino/coreutils';
 import { errorText, UserKernel } from '../src/api';
 import { chosenKernel, chosenSpecs, pinFor, pinOf, specOfKernelSpec } from '../src/choices';
 import { isShown, LauncherOptions } from '../src/launcher';
+import { placeholder, remembered } from '../src/place';
 import { deathText, startText } from '../src/reports';
 import { row, userKernel } from './fixtures';
 
@@ -103,4 +104,13 @@ test('what notifications say', () => {
   expect(startText({ ...start, phase: 'waiting', detail: 'Job 7: pending (Priority)' })).toBe(
     'Starting py-x. Job 7: pending (Priority)'
   );
+});
+
+test('the form of a job says what holds, and offers nothing that the site does not allow', () => {
+  const field = { name: 'time', value: '1:00:00', choices: [], most: '8:00:00', locked: false };
+  expect(placeholder(field)).toBe('1:00:00, at most 8:00:00');
+  expect(placeholder({ ...field, value: '8:00:00' })).toBe('8:00:00');
+  expect(placeholder({ ...field, value: '', most: '' })).toBe('e.g. 1:00:00');
+  const partition = { ...field, name: 'partition', value: 'cpu', choices: ['cpu', 'gpu'], most: '' };
+  expect(remembered([field, partition])).toEqual({});
 });

@@ -12,7 +12,7 @@ class Standin implements Server {
   }[] = [];
   planned: Choice[] = [];
 
-  health = () => Promise.resolve({ version: '1', stores: ['/sw'], why_not: '' });
+  health = () => Promise.resolve({ version: '1', stores: ['/sw'], why_not: '', slurm: null });
   kernels = () => Promise.resolve([]);
   environments = () => Promise.resolve([]);
 

@@ -267,6 +267,8 @@ class AddKernel(msgspec.Struct, frozen=True, kw_only=True, tag=True):
         Whether to replace a kernelspec that is not ours.
     kernel : str
         Instead of a request: the name of a kernel of the user, which is chosen again.
+    job : dict or None
+        The traits of `SpackSlurmProvisioner` for a kernel in a job; None for one that runs here.
     """
 
     doing: ClassVar[str] = "writing the kernelspec"
@@ -279,6 +281,7 @@ class AddKernel(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     display_name: str = ""
     replace: bool = False
     kernel: str = ""
+    job: dict[str, Any] | None = None
 
 
 class ListKernels(msgspec.Struct, frozen=True, kw_only=True, tag=True):

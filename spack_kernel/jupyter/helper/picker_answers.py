@@ -89,7 +89,9 @@ def _answer(question: object, planner: Planner) -> Any:
     if isinstance(question, ListKernels):
         return user_kernels.list_kernels(question.place)
     if isinstance(question, AddKernel):
-        request = _requested(question)
+        request, job = _requested(question), question.job
+        if question.kernel:
+            job = user_kernels.job_of(question.place, question.kernel)
         return user_kernels.add_kernel(
             _store(planner, request.stores),
             request,
@@ -98,6 +100,7 @@ def _answer(question: object, planner: Planner) -> Any:
             name=question.name,
             display_name=question.display_name,
             replace=question.replace,
+            job=job,
         )
     return user_kernels.remove_kernel(question.place, question.name)  # type: ignore[attr-defined]
 

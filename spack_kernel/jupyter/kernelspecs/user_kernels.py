@@ -30,11 +30,11 @@ from .files import (
     write_kernelspec,
 )
 from .installed import is_ours, provisioner_of, read_kernel_json
-from .jobs import split_config
+from .jobs import JOB_SUFFIX, in_job, split_config
 from .names import MAX_NAME_LENGTH, NOTEBOOK_DISPLAY_NAME, NOTEBOOK_NAME, check_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from spack_kernel.kernels.candidates import ShippedKernel
     from spack_kernel.spack.spec import Spec
@@ -111,6 +111,7 @@ def add_kernel(
     name: str = "",
     display_name: str = "",
     replace: bool = False,
+    job: Mapping[str, Any] | None = None,
 ) -> UserKernel:
     """Write the kernelspec of a kernel that a user has chosen.
 
@@ -129,6 +130,8 @@ def add_kernel(
         Its name, and the name that front ends show; if empty, the usual ones.
     replace : bool
         Whether to replace a kernelspec of that name that is not ours.
+    job : mapping, optional
+        The traits of `SpackSlurmProvisioner` for a kernel that runs in a job (`in_job`).
 
     Raises
     ------
@@ -139,6 +142,7 @@ def add_kernel(
     """
     logos: dict[str, bytes] = {}
     display_name = _check_display_name(display_name)
+    is_named = bool(display_name)
     if request.from_notebook:
         name = NOTEBOOK_NAME
         content = notebook_content(
@@ -152,10 +156,14 @@ def add_kernel(
         one = plan.specs[0] if source.kind == "specs" and len(plan.specs) == 1 else None
         display_name = display_name or (_told_apart(one, store, shipped) if one else "")
         content = kernel_dict(plan, request, display_name=display_name or None, shipped=shipped)
+        default = default_kernel_name(plan, shipped)
+        if job is not None:
+            content = in_job(content, job, label=not is_named)
+            default += JOB_SUFFIX
         logos = read_logos(shipped.spec.prefix or "", shipped.directory)[0] if shipped else {}
         if name:
             _refuse_taken(name.lower(), place, content, replace=replace)
-        name = name.lower() or _free_name(default_kernel_name(plan, shipped), place, content)
+        name = name.lower() or _free_name(default, place, content)
     check_name(name)
     for there in (place.kept, *place.others) if not kept else ():
         if _starts_the_same(Path(there, name), content):
@@ -194,6 +202,18 @@ def request_of(place: Place, name: str) -> KernelRequest:
     """
     config, _ = split_config(_find(place, name).config)
     return KernelRequest.from_config(config)
+
+
+def job_of(place: Place, name: str) -> dict[str, Any] | None:
+    """Return the traits for the job of a kernel of a user; None if it runs here.
+
+    Raises
+    ------
+    KernelSpecError
+        When there is none of this name.
+    """
+    _, job = split_config(_find(place, name).config)
+    return job or None
 
 
 def _find(place: Place, name: str) -> UserKernel:

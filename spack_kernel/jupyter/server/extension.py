@@ -22,6 +22,7 @@ def _load_jupyter_server_extension(app: Any) -> None:
         app.log.error("spack-kernel: the picker is off: %s", error)
         picker = SpackPicker()
         picker.mistake = str(error)
+    picker.look_for_slurm()
     manager = app.kernel_spec_manager
     recent = picker.place().recent
     if not picker.why_not() and recent not in manager.kernel_dirs:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 #: The status of an error; that of all others is 500.
 _STATUS = {
     "query-syntax": 400,
+    "job-refused": 400,
     "request": 400,
     "kernelspec": 400,
     "picker-off": 403,
@@ -263,6 +264,7 @@ class KernelsHandler(_Handler):
             display_name=chosen.display_name,
             replace=chosen.replace,
             kernel=chosen.kernel,
+            job=self._picker.job(chosen.slurm),
         )
         await self.answer(stores, question, 201)
 
@@ -309,8 +311,9 @@ class HealthHandler(_Handler):
         """Reply with the version, the stores, and why the picker cannot be used."""
         why_not = self._picker.why_not()
         lists = self._picker.store_lists()
+        more = {"slurm": self._picker.job_form()}
         names = ["" if not paths else " > ".join(paths) for paths in lists]
-        self.reply({"version": __version__, "stores": names, "why_not": why_not})
+        self.reply({"version": __version__, "stores": names, "why_not": why_not, **more})
 
 
 class DescriptionHandler(_Handler):

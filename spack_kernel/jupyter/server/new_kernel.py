@@ -24,6 +24,9 @@ class NewKernel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         Its name, and the name that front ends show; if empty, the usual ones.
     replace : bool
         Whether to replace a kernelspec of that name that is not ours.
+    slurm : dict or None
+        Options of sbatch, by their long names: then the kernel runs in a job. Empty: a job with the
+        defaults of the site.
     store : int
         The store, as a position in the list that ``health`` returns.
     """
@@ -37,4 +40,5 @@ class NewKernel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     name: str = ""
     display_name: str = ""
     replace: bool = False
+    slurm: dict[str, str | int | float | bool] | None = None
     store: int = 0

@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from spack_kernel.jupyter.slurm import JobField
+
 _FILE = Path(__file__).with_name("openapi.json")
 
 
@@ -32,6 +34,7 @@ class _Health(msgspec.Struct, frozen=True):
     version: str
     stores: list[str]
     why_not: str
+    slurm: list[JobField] | None
 
 
 class _Environment(msgspec.Struct, frozen=True):

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_core.paths import jupyter_data_dir
 from traitlets import Bool, Float, List, Unicode
 from traitlets.config import Configurable
 
+from spack_kernel.jupyter.errors import JobRefusedError
 from spack_kernel.jupyter.kernelspecs import Place
 from spack_kernel.jupyter.offers import store_lists
+from spack_kernel.jupyter.slurm import job_form, job_options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from spack_kernel.jupyter.slurm import JobField
 
 
 class SpackPicker(Configurable):
@@ -43,6 +53,8 @@ class SpackPicker(Configurable):
         "slow.",
     ).tag(config=True)
 
+    #: Whether Slurm's commands are there.
+    has_slurm = False
     #: What is wrong with its configuration; then the picker is off.
     mistake = ""
 
@@ -73,6 +85,43 @@ class SpackPicker(Configurable):
         searched = [str(each) for each in getattr(self._manager, "kernel_dirs", ())]
         others = [each for each in searched if each not in (kept, recent)]
         return Place(kept=kept, recent=recent, others=others)
+
+    def look_for_slurm(self) -> None:
+        """Look for Slurm's commands in a thread: a directory of PATH can hang."""
+
+        def look() -> None:
+            self.has_slurm = all(shutil.which(name) for name in ("sbatch", "scontrol", "scancel"))
+
+        threading.Thread(target=look, name="spack-kernel-slurm", daemon=True).start()
+
+    def job_form(self) -> list[JobField] | None:
+        """Return the options of jobs that users are asked for; None if there is no Slurm here."""
+        return job_form(*self._job_options()) if self.has_slurm else None
+
+    def job(self, slurm: Mapping[str, Any] | None) -> dict[str, Any] | None:
+        """Return the traits for a kernel in a job; None for one that runs here.
+
+        Raises
+        ------
+        JobRefusedError
+            When the site does not allow it.
+        """
+        if slurm is None:
+            return None
+        if not self.has_slurm:
+            raise JobRefusedError(
+                f"there is no Slurm on {os.uname().nodename}: `sbatch` is not on PATH",
+                hint="Start the kernel here.",
+            )
+        defaults, limits, locked = self._job_options()
+        job_options(slurm, defaults=defaults, limits=limits, locked=locked)
+        return {"slurm": dict(slurm)}
+
+    def _job_options(self) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        section = self.config.get("SpackSlurmProvisioner", {})
+        names = ("slurm_defaults", "slurm_limits", "slurm_locked")
+        defaults, limits, locked = (dict(section.get(name, {})) for name in names)
+        return defaults, limits, locked
 
     def why_not(self) -> str:
         """Return why the picker cannot be used in this server; empty if it can."""

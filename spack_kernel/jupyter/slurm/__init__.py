@@ -6,6 +6,7 @@ from spack_kernel._lazy import attach
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .form import JobField as JobField, job_form as job_form
     from .options import (
         JobOptions as JobOptions,
         job_options as job_options,
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "form": "JobField job_form",
         "options": "JobOptions job_options option_of",
         "provisioner": "SpackSlurmProvisioner",
         "traits": "JobTraits",

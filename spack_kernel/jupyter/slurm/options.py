@@ -286,7 +286,7 @@ def _check_limit(name: str, value: str, limit: object) -> None:
             raise JobRefusedError(
                 f"the site does not allow {wrong[0]!r} as `{name}` of a kernel's job",
                 details=[f"  allowed: {', '.join(allowed)}"],
-                hint=f"Change `{name}` in `slurm` of the kernel.json.",
+                hint="Choose one of these.",
             )
         return
     amount, most = _amount(name, value), _amount(name, str(limit)) or 0.0
@@ -294,7 +294,7 @@ def _check_limit(name: str, value: str, limit: object) -> None:
         raise JobRefusedError(
             f"the site allows a kernel's job at most {limit} as `{name}`",
             details=[f"  asked for: {value}"],
-            hint=f"Change `{name}` in `slurm` of the kernel.json.",
+            hint="Ask for less.",
         )
 
 

@@ -10,6 +10,13 @@ from spack_kernel import demo
 from tests.browser.lab_server import LabServer
 from tests.slurm.cluster import SlurmCluster
 
+#: What the site allows.
+_CONFIG = """
+c.SpackPicker.stores = [{store!r}]
+c.SpackSlurmProvisioner.slurm_limits = {{"time": "30:00", "partition": ["all", "urgent"]}}
+c.SpackSlurmProvisioner.slurm_locked = {{"comment": "jupyter"}}
+"""
+
 #: What the kernel is called in the launcher.
 NAME = "numpy in a job"
 
@@ -31,7 +38,7 @@ def cluster(
 def lab_server(
     tmp_path_factory: pytest.TempPathFactory, cluster: SlurmCluster, demo_store: demo.DemoStore
 ) -> Iterator[LabServer]:
-    server = LabServer(tmp_path_factory.mktemp("lab"))
+    server = LabServer(tmp_path_factory.mktemp("lab"), _CONFIG.format(store=str(demo_store.root)))
     server.install(
         demo_store.root,
         "py-numpy",
