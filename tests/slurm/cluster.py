@@ -166,6 +166,10 @@ class SlurmCluster:
             time.sleep(0.05)
         return state, output.read_text() if output.exists() else said
 
+    def connect(self, node: str, *, connected: bool) -> None:
+        """Connect a node to the network, or cut it off."""
+        self._ip("link", "set", node + self._tag, "up" if connected else "down")
+
     def fill(self, partition: str = "all") -> str:
         """Start a job that has all nodes, and return it."""
         options = (f"--partition={partition}", "-N2", "--exclusive", "--output=/dev/null")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from spack_kernel.demo import DemoStore
+from tests.accounts import Account
+from tests.cloned_store import ClonedStore
 
 from .cluster import SlurmCluster
 
@@ -88,3 +91,18 @@ def test_check_site_uses_the_options_of_the_site(shell: Shell, cluster: SlurmClu
 def test_show_says_where_the_kernel_runs(shell: Shell) -> None:
     done = shell.run("show", "job")
     assert "  runs in      Slurm: time=10" in done.stdout.splitlines()
+
+
+def test_an_ordinary_user_starts_kernels_in_jobs(
+    cluster: SlurmCluster, account: Account, public_directory: Path, demo_store: DemoStore
+) -> None:
+    store = ClonedStore(demo_store, public_directory / "store-of-jobs").root
+    settings = [f"{name}={cluster.environment[name]}" for name in ("SLURM_CONF", "PATH")]
+    command = ("env", *settings, sys.executable, "-m", "spack_kernel")
+    where = ("--user", "--name", "job", "--store", str(store))
+    account.run(*command, "install", *where, "--slurm", "time=10", "py-libensemble")
+    said = account.run(*command, "check", "job")
+    assert "The kernel works: 1 module imported" in said
+    jobs = account.home / ".local" / "share" / "jupyter" / "spack-kernel" / "jobs"
+    assert stat.S_IMODE(jobs.stat().st_mode) == 0o700
+    assert not cluster.jobs()

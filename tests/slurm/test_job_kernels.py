@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import stat
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -130,6 +131,26 @@ def test_no_secret_can_be_read_by_others(
             assert not [secret for secret in secrets if secret in seen]
         finally:
             await running.shut_down()
+
+    run(scenario())
+
+
+def test_files_that_the_node_sees_late(kernel: MakeKernel, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(
+        "#!/bin/sh\n"
+        "for file; do :; done\n"  # the last argument
+        'mv "$file" "$file.late"\n'
+        '(sleep 3; mv "$file.late" "$file") &\n'
+        f'exec {sys.executable} "$@"\n'
+    )
+    python.chmod(0o755)
+
+    async def scenario() -> None:
+        began = time.monotonic()
+        async with Running(kernel({"node_python": [str(python)]})) as running:
+            assert await running.text("print('here')") == "here\n"
+        assert time.monotonic() > began + 3
 
     run(scenario())
 
@@ -320,6 +341,32 @@ def test_the_notebook_says_why_a_job_has_ended_and_restart_asks_for_another(
             await running.client.wait_for_ready(60)
             assert await running.text("print('again')") == "again\n"
             assert running.job != job
+
+    run(scenario())
+
+
+def test_a_network_that_fails_for_a_while(cluster: SlurmCluster, kernel: MakeKernel) -> None:
+    async def scenario() -> None:
+        async with Running(kernel({"lease": 6.0})) as running:
+            node = (await running.text("import os; print(os.uname().nodename)")).strip()
+            job = running.job
+            cell = running.send("import time\nfor i in range(30): print(i); time.sleep(0.1)")
+            await cell.until(lambda cell: "1\n" in cell.text)
+            cluster.connect(node, connected=False)
+            await asyncio.sleep(2)
+            cluster.connect(node, connected=True)
+            await cell.end()
+            assert cell.text.split() == [str(i) for i in range(30)]
+            cell = running.send("import time; print('on'); time.sleep(300)")
+            await cell.until(lambda cell: cell.text == "on\n")
+            cluster.connect(node, connected=False)
+            try:
+                await cell.end(30)
+            finally:
+                cluster.connect(node, connected=True)
+            assert f"the connection to the kernel on {node} was lost" in cell.error
+            assert "no sign of life for 6 s" in cell.error
+            await until(lambda: cluster.state(job) not in ("RUNNING", "COMPLETING"), 30)
 
     run(scenario())
 

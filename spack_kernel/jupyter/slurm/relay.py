@@ -85,6 +85,7 @@ class Relay:
         self._end: RelayEnd | None = None
         self._job = JobLife(begin.job, lambda text: self._tell(self._waiting(text)))
         self._node = ""
+        self._told_last: FromRelay | None = None
         #: Whether the kernel answers.
         self._is_up = False
         #: Why there is no job any more.
@@ -265,7 +266,10 @@ class Relay:
 
     def _tell(self, body: FromRelay) -> None:
         if isinstance(body, Waiting):
+            if body == self._told_last:
+                return
             self._front.say(body.text)
+        self._told_last = body
         with contextlib.suppress(OSError):  # it does not listen; it asks by polling
             self._server.sendall(line_of(body))
 

@@ -179,6 +179,65 @@ def test_a_kernel_is_chosen_kept_and_removed(server: Server, home: Path) -> None
     assert (status, answer["error"]["code"]) == (404, "no-such-kernel")
 
 
+def test_a_kernel_in_a_job_is_one_of_its_own(
+    own_server: Callable[..., Server],
+    demo_store: DemoStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("sbatch", "scontrol", "scancel"):  # looked for, and not run
+        (programs / name).write_text("#!/bin/sh\n")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    server = own_server(
+        f"c.SpackPicker.stores = [{str(demo_store.root)!r}]",
+        'c.SpackSlurmProvisioner.slurm_limits = {"time": "8:00:00", "partition": ["cpu", "gpu"]}',
+        'c.SpackSlurmProvisioner.slurm_locked = {"account": "physics"}',
+    )
+    fields = {field["name"]: field for field in ask(server, "health")[1]["slurm"]}
+    assert fields["partition"]["choices"] == ["cpu", "gpu"]
+    assert fields["time"]["most"] == "8:00:00"
+    assert fields["account"] == {
+        "name": "account",
+        "value": "physics",
+        "choices": [],
+        "most": "",
+        "locked": True,
+    }
+    body = {"queries": [f"py-numpy@{NUMPY}"]}
+    here = server.request("POST", "spack-kernel/kernels", body)[1]
+    slurm = {"partition": "gpu", "exclusive": True}
+    status, there = server.request("POST", "spack-kernel/kernels", {**body, "slurm": slurm})
+    assert status == 201
+    assert there["name"] == f"{here['name']}-slurm"
+    assert there["display_name"].endswith(" [Slurm: partition=gpu exclusive]")
+    assert there["config"]["slurm"] == slurm
+    again = {"kernel": there["name"], "keep": True}
+    kept = server.request("POST", "spack-kernel/kernels", again)[1]
+    assert (kept["kept"], kept["config"]["slurm"]) == (True, slurm)
+    for wrong, told in (
+        ({"time": "9:00:00"}, "at most 8:00:00 as `time`"),
+        ({"account": "me"}, "sets the option `account`"),
+        ({"tiem": "1"}, "Did you mean `time`?"),
+    ):
+        status, answer = server.request("POST", "spack-kernel/kernels", {**body, "slurm": wrong})
+        assert (status, answer["error"]["code"]) == (400, "job-refused")
+        assert told in answer["message"]
+
+
+def test_without_slurm_no_kernel_runs_in_a_job(
+    own_server: Callable[..., Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    server = own_server()
+    assert ask(server, "health")[1]["slurm"] is None
+    body = {"queries": [f"py-numpy@{NUMPY}"], "slurm": {}}
+    status, answer = server.request("POST", "spack-kernel/kernels", body)
+    assert (status, answer["error"]["code"]) == (400, "job-refused")
+
+
 def test_a_kernel_of_that_name_for_another_store_is_left_alone(
     server: Server, home: Path, demo_store: DemoStore
 ) -> None:
