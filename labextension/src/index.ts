@@ -353,7 +353,12 @@ const plugin: JupyterFrontEndPlugin<void> = {
       picker.open(`/${hash}`);
       picker.model.choose(chosenHash(hash, picker.model.store));
     };
-    const watch = new KernelWatch(picker.api, show, () => settings.slowStart);
+    const watch = new KernelWatch(
+      picker.api,
+      show,
+      () => settings.slowStart,
+      text => picker.model.setWaiting(text)
+    );
     void app.serviceManager.ready
       .then(() => picker.api.health())
       .then(async health => {

@@ -50,6 +50,8 @@ export class PickerModel {
   failure: ErrorModel | null = null;
   /** The message above the list that explains why the picker opened by itself. */
   notice = '';
+  /** What a kernel that is being started waits for. */
+  waiting = '';
   isBusy = false;
   rows: ListRow[] = [];
   /** The row that the keys move, and -1 for none. */
@@ -182,6 +184,13 @@ export class PickerModel {
     if (chosen) {
       this._previewing = new AbortController();
       void this._preview(chosen, this._previewing.signal);
+    }
+  }
+
+  setWaiting(text: string): void {
+    if (text !== this.waiting) {
+      this.waiting = text;
+      this._changed.emit();
     }
   }
 

@@ -165,6 +165,7 @@ function Status({ model }: { model: PickerModel }): React.JSX.Element {
           </button>
         </p>
       )}
+      {model.waiting && <p>{model.waiting}</p>}
       {whyNot && <p>The Spack picker is off: {whyNot}.</p>}
       {failure && !whyNot && <Failure error={failure} />}
       {!failure && error && <Failure error={error} />}

@@ -26,7 +26,8 @@ export class KernelWatch {
   constructor(
     private readonly _api: Pick<PickerApi, 'deaths' | 'starts'>,
     private readonly _show: (hash: string) => void,
-    private readonly _patience: () => number
+    private readonly _patience: () => number,
+    private readonly _waiting: (text: string) => void
   ) {}
 
   /** Skip what happened before this page was opened. */
@@ -107,6 +108,7 @@ export class KernelWatch {
         break;
       }
       const message = startText(start);
+      this._waiting(message);
       if (!id) {
         id = Notification.emit(message, 'in-progress', { autoClose: false });
       } else if (!Notification.update({ id, message })) {
@@ -117,6 +119,7 @@ export class KernelWatch {
     if (id) {
       Notification.dismiss(id);
     }
+    this._waiting('');
     this._starting.delete(context);
   }
 

@@ -48,6 +48,8 @@ class SpackSlurmProvisioner(SpackProvisioner, JobTraits):
         #: Whether a user asks for the start that is next; a manager's own is for the same job.
         self._is_wanted = True
         self._ended: SpackKernelError | None = None
+        #: What the log has said last of a job that waits.
+        self._shown = ""
         self._is_announced = self._is_again = False
         super().__init__(**kwargs)
 
@@ -208,6 +210,9 @@ class SpackSlurmProvisioner(SpackProvisioner, JobTraits):
         if job is None or self.process is not job:
             return status
         if job.waiting is not None:
+            if job.waiting.text != self._shown:
+                self._shown = job.waiting.text
+                self.log.info("spack-kernel: the kernel of %s: %s", self._name, self._shown)
             self._report.waits(job.waiting.text, starts=bool(job.node))
         elif self._is_up and not self._is_announced:
             self._note_start()

@@ -165,7 +165,7 @@ class Relay:
 
     async def _no_more(self, error: SpackKernelError) -> None:
         """Answer with an error from now on: there is no job any more."""
-        if self._finished.is_set():
+        if self._finished.is_set() or self._over is not None:
             return
         self._over = error
         self._is_up = False
@@ -221,15 +221,17 @@ class Relay:
             for topic, text in body.notes:
                 sys.stderr.write(f"spack-kernel on {self._node}: {topic}: {text}\n")
         elif isinstance(body, Up):
+            # Others may come meanwhile, and must not overtake these.
+            while kept := self._front.release():
+                for request, frames in kept:
+                    self._front.sent(request)
+                    await self._pass_on("shell", frames)
             self._is_up = True
-            for request, frames in self._front.release():
-                self._front.sent(request)
-                await self._pass_on("shell", frames)
             self._tell(KernelUp(start=self._start, job=self._job.number, node=self._node))
         elif isinstance(body, Refused):
             error = error_of(body.error)
             error.details += (f"  on {self._node}, in job {self._job.number}",)
-            await self._no_more(error)
+            self._do(self._no_more(error))  # which waits for what the runner still says
         elif isinstance(body, KernelEnded):
             self._down(body.status)
         elif isinstance(body, Printed):

@@ -37,7 +37,9 @@ def test_jupyter_knows_the_provisioner() -> None:
         check=True,
     )
     output = done.stdout + done.stderr  # up to jupyter_client 8.0 it is logged
-    assert "spack-provisioner    spack_kernel.jupyter.provisioner:SpackProvisioner" in output
+    known = dict(line.split() for line in output.splitlines() if len(line.split()) == 2)
+    assert known["spack-provisioner"] == "spack_kernel.jupyter.provisioner:SpackProvisioner"
+    assert known["spack-slurm-provisioner"] == "spack_kernel.jupyter.slurm:SpackSlurmProvisioner"
 
 
 def test_a_kernel_computes_in_the_specs_environment(
