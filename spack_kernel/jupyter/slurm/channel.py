@@ -231,8 +231,6 @@ class RelayEnd:
 
     Parameters
     ----------
-    context : zmq.asyncio.Context
-        The context; it gets an authenticator, so it cannot be shared with other servers.
     address : str
         The address or the name at which the nodes reach this machine; empty to let them try all.
     ports : (int, int)
@@ -251,11 +249,13 @@ class RelayEnd:
         When no port is free.
     """
 
-    def __init__(self, context: zmq.asyncio.Context, address: str, ports: tuple[int, int]) -> None:
+    def __init__(self, address: str, ports: tuple[int, int]) -> None:
         public, secret = zmq.curve_keypair()
         self._address = address
         self._public = public.decode()
         self._runner = zmq.curve_keypair()
+        # An authenticator is of a whole context, so others cannot use this one.
+        context = self._context = zmq.asyncio.Context()
         self._admission = zmq.auth.asyncio.AsyncioAuthenticator(context)
         self._admission.start()
         # What is documented as a provider of credentials; the stubs want a class of theirs.
@@ -267,7 +267,11 @@ class RelayEnd:
         self.socket.router_handover = True
         self.socket.curve_server = True
         self.socket.curve_publickey, self.socket.curve_secretkey = public, secret
-        self.port = self._bind(ports)
+        try:
+            self.port = self._bind(ports)
+        except BaseException:
+            self.close()
+            raise
 
     def _bind(self, ports: tuple[int, int]) -> int:
         # What the nodes call this machine need not be an address that it knows itself.
@@ -313,10 +317,10 @@ class RelayEnd:
             yield
 
     def close(self) -> None:
-        """Close the socket."""
+        """Close the socket, after what was sent has left."""
         self.socket.disable_monitor()
         self._admission.stop()
-        self.socket.close(linger=1000)
+        self._context.destroy(linger=1000)
 
 
 def runner_end(context: zmq.asyncio.Context, bootstrap: Bootstrap) -> zmq.asyncio.Socket:

@@ -134,5 +134,4 @@ class FrontEndSide(FallbackKernel):
 
     def close(self) -> None:
         """Close the sockets, after what was sent has left."""
-        for socket in self.sockets.values():
-            socket.close(linger=500)
+        self._context.destroy(linger=500)

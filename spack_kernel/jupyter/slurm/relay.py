@@ -138,7 +138,7 @@ class Relay:
     async def _begin_job(self) -> None:
         wanted = self._begin.job
         self._tell(Waiting(text="The job is being submitted."))
-        end = self._end = RelayEnd(zmq.asyncio.Context(), wanted.address, wanted.ports)
+        end = self._end = RelayEnd(wanted.address, wanted.ports)
         self._do(self._serve_runner(end))
         self._do(self._notice_loss(end))
         self._do(self._beat())

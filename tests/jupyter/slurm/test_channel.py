@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -33,13 +32,6 @@ def bootstrap() -> Bootstrap:
     )
 
 
-@pytest.fixture
-def context() -> Iterator[zmq.asyncio.Context]:
-    context = zmq.asyncio.Context()
-    yield context
-    context.destroy(linger=0)
-
-
 async def _received(end: RelayEnd, seconds: float) -> list[bytes] | None:
     if not await end.socket.poll(seconds * 1000):
         return None
@@ -47,20 +39,21 @@ async def _received(end: RelayEnd, seconds: float) -> list[bytes] | None:
     return frames
 
 
-def test_the_node_runner_is_admitted_and_no_other(context: zmq.asyncio.Context) -> None:
+def test_the_node_runner_is_admitted_and_no_other() -> None:
     async def scenario() -> None:
-        end = RelayEnd(context, "127.0.0.1", (0, 0))
+        end, clients = RelayEnd("127.0.0.1", (0, 0)), zmq.asyncio.Context()
         own = end.bootstrap(5.0)
         stranger = dict(zip(("public_key", "secret_key"), _keys(), strict=True))
-        clients = zmq.asyncio.Context()
         wrong = msgspec.structs.replace(own, **stranger)
-        await runner_end(clients, wrong).send_multipart(tell(Hello(node="x")))
+        first = runner_end(clients, wrong)
+        await first.send_multipart(tell(Hello(node="x")))
         assert await _received(end, 0.7) is None
         plain = clients.socket(zmq.DEALER)
         plain.connect(f"tcp://127.0.0.1:{end.port}")
         await plain.send_multipart(tell(Hello(node="x")))
         assert await _received(end, 0.7) is None
-        await runner_end(clients, own).send_multipart(tell(Hello(node="n1")))
+        right = runner_end(clients, own)
+        await right.send_multipart(tell(Hello(node="n1")))
         frames = await _received(end, 10)
         assert frames is not None
         assert told(frames[1:]) == Hello(node="n1")
@@ -70,13 +63,13 @@ def test_the_node_runner_is_admitted_and_no_other(context: zmq.asyncio.Context) 
     asyncio.run(scenario())
 
 
-def test_a_server_with_another_key_learns_nothing(context: zmq.asyncio.Context) -> None:
+def test_a_server_with_another_key_learns_nothing() -> None:
     async def scenario() -> None:
-        end = RelayEnd(context, "127.0.0.1", (0, 0))
+        end, clients = RelayEnd("127.0.0.1", (0, 0)), zmq.asyncio.Context()
         own = end.bootstrap(5.0)
         wrong = msgspec.structs.replace(own, relay_key=_keys()[0])
-        clients = zmq.asyncio.Context()
-        await runner_end(clients, wrong).send_multipart(tell(Hello(node="n1")))
+        deceived = runner_end(clients, wrong)
+        await deceived.send_multipart(tell(Hello(node="n1")))
         assert await _received(end, 0.7) is None
         clients.destroy(linger=0)
         end.close()
@@ -89,20 +82,20 @@ def _keys() -> tuple[str, str]:
     return public.decode(), secret.decode()
 
 
-def test_a_range_of_ports(context: zmq.asyncio.Context) -> None:
+def test_a_range_of_ports() -> None:
     async def scenario() -> None:
-        first = RelayEnd(context, "127.0.0.1", (0, 0))
+        first = RelayEnd("127.0.0.1", (0, 0))
         port = first.port
         with pytest.raises(JobRefusedError, match=f"no port from {port} to {port} is free"):
-            RelayEnd(zmq.asyncio.Context(), "127.0.0.1", (port, port))
+            RelayEnd("127.0.0.1", (port, port))
         first.close()
 
     asyncio.run(scenario())
 
 
 def test_an_unreachable_relay_is_told(bootstrap: Bootstrap) -> None:
-    with pytest.raises(JobEndedError) as caught:
-        runner_end(zmq.asyncio.Context(), bootstrap)
+    with zmq.asyncio.Context() as clients, pytest.raises(JobEndedError) as caught:
+        runner_end(clients, bootstrap)
     assert "127.0.0.1:1: Connection refused" in str(caught.value)
     assert "c.SpackSlurmProvisioner.ports" in str(caught.value)
 
