@@ -72,8 +72,12 @@ PartitionName=urgent Nodes=n1,n2 MaxTime=INFINITE State=UP PriorityTier=10 Preem
 """
 
 # The shell stays: it is the init of the namespace, which reaps what the jobs leave.
+# A FUSE mount of another test would go on in the namespace, and keep that test waiting.
 _NODE = """\
 hostname {name}
+grep ' fuse' /proc/self/mounts | cut -d' ' -f2 | while read -r place; do
+    umount --lazy "$place"
+done
 mkdir {directory}/tmp.{name}
 for shared in {shared}; do
     mkdir -p {directory}/tmp.{name}$shared
