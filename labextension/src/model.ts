@@ -15,9 +15,10 @@ import {
   UserKernel
 } from './api';
 import { Chosen, chosenSpecs } from './choices';
-import { remember as rememberJob } from './place';
+import { rememberOptions } from './place';
 import { asPath, isUnfinished } from './query';
 import { appended, ListRow, listRows } from './rows';
+import { recall, remember } from './storage';
 
 /** Milliseconds after which an error at the end of the text is shown: the user has stopped. */
 const TYPING = 400;
@@ -111,7 +112,7 @@ export class PickerModel {
   }
 
   setStore(store: number): void {
-    remember(store);
+    remember(STORE_KEY, String(store));
     this.store = store;
     this.results = null;
     this.environments = [];
@@ -197,7 +198,7 @@ export class PickerModel {
   /** Choose where it runs: in a job with these options, or here. */
   setJob(slurm: Record<string, string> | null): void {
     if (this.chosen) {
-      rememberJob(slurm);
+      rememberOptions(slurm);
       this.chosen = { ...this.chosen, slurm };
       this._changed.emit();
     }
@@ -333,16 +334,9 @@ export class PickerModel {
 
 const STORE_KEY = 'spack-kernel:store';
 
-/** Remember the chosen store in this browser. */
-function remember(store: number): void {
-  if (typeof localStorage !== 'undefined') {
-    localStorage.setItem(STORE_KEY, String(store));
-  }
-}
-
+/** Return the store that was chosen last in this browser. */
 function remembered(): number {
-  const text = typeof localStorage === 'undefined' ? null : localStorage.getItem(STORE_KEY);
-  const store = Number(text);
+  const store = Number(recall(STORE_KEY));
   return Number.isInteger(store) && store >= 0 ? store : 0;
 }
 

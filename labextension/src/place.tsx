@@ -4,6 +4,7 @@ import * as React from 'react';
 
 import { JobField } from './api';
 import { Chosen } from './choices';
+import { recall, remember } from './storage';
 
 interface Props {
   chosen: Chosen;
@@ -95,18 +96,17 @@ const EXAMPLES: Record<string, string> = {
 const KEY = 'spack-kernel:slurm';
 
 /** Remember in this browser what was asked for last. */
-export function remember(slurm: Record<string, string> | null): void {
-  if (slurm && typeof localStorage !== 'undefined') {
-    localStorage.setItem(KEY, JSON.stringify(slurm));
+export function rememberOptions(slurm: Record<string, string> | null): void {
+  if (slurm) {
+    remember(KEY, JSON.stringify(slurm));
   }
 }
 
 /** Return what was asked for last, as far as it can still be asked for. */
 export function remembered(fields: readonly JobField[]): Record<string, string> {
-  const text = typeof localStorage === 'undefined' ? null : localStorage.getItem(KEY);
   let last: Record<string, unknown> = {};
   try {
-    last = (JSON.parse(text ?? '{}') ?? {}) as Record<string, unknown>;
+    last = (JSON.parse(recall(KEY) ?? '{}') ?? {}) as Record<string, unknown>;
   } catch {
     // somebody has changed it
   }

@@ -7,7 +7,7 @@ import { Widget } from '@lumino/widgets';
 import { Death, errorText, PickerApi } from './api';
 import { deathText, startText } from './reports';
 
-/** Milliseconds after a kernel has ended when the server is asked for the cause, which it may still be looking for. */
+/** When to ask the server why a kernel ended, in milliseconds after the end; finding out can take a while. */
 const LOOKS = [300, 2000, 6000];
 
 /** Milliseconds between two looks at a slow start. */

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,7 +107,7 @@ def _command(args: argparse.Namespace) -> tuple[list[str], Mapping[str, Any]]:
     else:
         content, own = kernel_dict(plan_of(source, request), request), {}
     argv: list[str] = content["argv"]
-    # A kernelspec of ours runs the kernel as `exec … -- python -m ipykernel_launcher …`.
+    # Our kernelspecs run `exec … -- python -m ipykernel_launcher …`.
     return [*argv[: argv.index("--") + 1], "python"], own
 
 
@@ -149,14 +147,11 @@ def _write(path: Path, text: str) -> None:
         When that is not possible.
     """
     from spack_kernel.jupyter.errors import UnreadableError
+    from spack_kernel.spack.system import replace_file
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(scratch, 0o644)  # noqa: PTH101 - there is nothing secret in it
-        Path(scratch).replace(path)
+        replace_file(path, text.encode(), 0o644)
     except OSError as error:
         raise UnreadableError(
             f"{path} cannot be written: {error.strerror or error}",

@@ -7,12 +7,9 @@ site's stores. It cannot name a store, an environment variable or a command.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import re
 import shlex
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,12 +18,13 @@ import msgspec
 
 from spack_kernel.kernels.request import KernelRequest
 from spack_kernel.spack.errors import SpackKernelError
-from spack_kernel.spack.system import file_checks
+from spack_kernel.spack.system import file_checks, replace_file
 
 from .errors import NotebookError
 from .kernelspecs.names import NOTEBOOK_DISPLAY_NAME, NOTEBOOK_NAME
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping, Sequence
 
     from spack_kernel.spack.spec import Spec
@@ -338,16 +336,7 @@ def _skip(text: str, position: int) -> int:
 def _replace(path: Path, content: bytes) -> None:
     """Write a file by rename, with the mode of the file that it replaces."""
     try:
-        descriptor, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with open(descriptor, "wb") as file:
-                file.write(content)
-                os.fchmod(file.fileno(), path.stat().st_mode & 0o7777)
-            Path(scratch).replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(scratch).unlink()
-            raise
+        replace_file(path, content, path.stat().st_mode & 0o7777)
     except OSError as error:
         raise NotebookError(f"{path} cannot be written: {error.strerror}") from error
 

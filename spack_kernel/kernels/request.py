@@ -279,6 +279,12 @@ class KernelRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
             if isinstance(getattr(self, name), str):
                 raise TypeError(f"{name} must be a tuple of strings, not a string")
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The specs, the environment or the view that it names."""
+        named = (self.spec, *self.specs, self.environment, self.view)
+        return tuple(each for each in named if each)
+
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> KernelRequest:
         """Return the request that a kernel.json describes.

@@ -145,6 +145,11 @@ class SlurmCluster:
             self.stop()
             raise
 
+    def use(self, patch: pytest.MonkeyPatch) -> None:
+        """Let this process and its children use the cluster."""
+        for name in ("SLURM_CONF", "PATH"):
+            patch.setenv(name, self.environment[name])
+
     def run(self, *command: str, env: Mapping[str, str] | None = None, script: str = "") -> str:
         """Run one of Slurm's commands, and return what it prints."""
         done = subprocess.run(

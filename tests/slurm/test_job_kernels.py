@@ -31,8 +31,7 @@ MakeKernel = Callable[..., JobKernel]
 @pytest.fixture(autouse=True)
 def _environment(cluster: SlurmCluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let this process use the cluster; nothing is left of a test in it."""
-    for name in ("SLURM_CONF", "PATH"):
-        monkeypatch.setenv(name, cluster.environment[name])
+    cluster.use(monkeypatch)
     yield
     deadline = time.monotonic() + 30
     while (left := [*cluster.jobs(), *left_on_nodes(cluster), *relays()]) and (

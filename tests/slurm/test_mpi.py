@@ -32,8 +32,7 @@ def test_srun_in_a_cell_runs_the_kernels_python_on_both_nodes(
 ) -> None:
     if shutil.which("mpirun") is None:
         pytest.skip("missing component: Open MPI (Debian: apt-get install openmpi-bin)")
-    for name in ("SLURM_CONF", "PATH"):
-        monkeypatch.setenv(name, cluster.environment[name])
+    cluster.use(monkeypatch)
     store = ClonedStore(demo_store, tmp_path / "store")
     key = from_pypi(store, "mpi4py==4.1.2")
     store.save()

@@ -28,8 +28,7 @@ _AT_ONCE = 5
 
 @pytest.fixture(autouse=True)
 def _environment(cluster: SlurmCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SLURM_CONF", "PATH"):
-        monkeypatch.setenv(name, cluster.environment[name])
+    cluster.use(monkeypatch)
 
 
 def _leaves_nothing(cluster: SlurmCluster) -> None:

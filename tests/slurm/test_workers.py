@@ -79,8 +79,7 @@ def test_workers_have_the_environment_of_the_notebook(
     code: str,
     place: str,
 ) -> None:
-    for name in ("SLURM_CONF", "PATH"):
-        monkeypatch.setenv(name, cluster.environment[name])
+    cluster.use(monkeypatch)
     command = [sys.executable, "-m", "spack_kernel", "--store", str(store.root)]
     options = ["--slurm", "time=10", "--output", str(tmp_path / place)]
     subprocess.run([*command, "workers", package, *options, spec], check=True)

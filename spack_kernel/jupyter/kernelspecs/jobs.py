@@ -17,7 +17,7 @@ JOB_SUFFIX = "-slurm"
 #: The keys of a kernelspec's configuration that are about the job, and not about the environment.
 JOB_KEYS = ("slurm", "job_id", "queue_timeout", "start_wait")
 
-#: How many characters of a display name say what is asked of the job.
+#: The maximum length of the job options in a display name, in characters.
 _LONGEST = 40
 
 
@@ -39,7 +39,7 @@ def in_job(
     job : mapping
         Traits of `SpackSlurmProvisioner`, by `JOB_KEYS`.
     label : bool
-        Whether the display name says what is asked of the job.
+        Whether to append the job options to the display name.
     """
     changed = copy.deepcopy(dict(content))
     stanza = changed["metadata"]["kernel_provisioner"]
@@ -51,7 +51,7 @@ def in_job(
 
 
 def job_label(job: Mapping[str, Any]) -> str:
-    """Return what is asked of a job, for people.
+    """Return a short description of the job options.
 
     Examples
     --------

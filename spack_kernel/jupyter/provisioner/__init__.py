@@ -6,6 +6,7 @@ from spack_kernel._lazy import attach
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .connections import address_of as address_of
     from .deaths import Death as Death, explain as explain, shown as shown
     from .fallback_kernel import FallbackKernel as FallbackKernel, Request as Request
     from .kernel_history import history as history
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "connections": "address_of",
         "deaths": "Death explain shown",
         "fallback_kernel": "FallbackKernel Request",
         "kernel_history": "history",

@@ -89,18 +89,19 @@ class History:
 
     def begin(self, kernel_id: str, spec: str = "") -> None:
         """Note that a start begins, or what it is of."""
-        since = self._starts.get(kernel_id, (time.monotonic(), "", "planning", ""))[0]
-        self._starts[kernel_id] = since, spec, "planning", ""
+        self._note(kernel_id, spec, "planning")
 
     def planned(self, kernel_id: str, spec: str) -> None:
         """Note that a kernel is planned: now its process starts."""
-        since = self._starts.get(kernel_id, (time.monotonic(), "", "planning", ""))[0]
-        self._starts[kernel_id] = since, spec, "starting", ""
+        self._note(kernel_id, spec, "starting")
 
     def waiting(self, kernel_id: str, spec: str, detail: str, *, starts: bool) -> None:
         """Note what a kernel in a job waits for; `starts`: the job runs, and the kernel starts."""
-        since = self._starts.get(kernel_id, (time.monotonic(), "", "planning", ""))[0]
-        self._starts[kernel_id] = since, spec, "starting" if starts else "waiting", detail
+        self._note(kernel_id, spec, "starting" if starts else "waiting", detail)
+
+    def _note(self, kernel_id: str, spec: str, phase: Phase, detail: str = "") -> None:
+        since, *_ = self._starts.get(kernel_id, (time.monotonic(),))
+        self._starts[kernel_id] = since, spec, phase, detail
 
     def over(self, kernel_id: str) -> None:
         """Note that a start is over."""

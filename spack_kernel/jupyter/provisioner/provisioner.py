@@ -274,11 +274,7 @@ class SpackProvisioner(KernelResources):
                 lines = await self.last_words() if status is not None else self._lines()
                 if is_port_taken(connection, lines, has_ended=status is not None):
                     # ipykernel may go on running then, without ever listening.
-                    raise PortTakenError(
-                        f"a port of the kernel of {self._name} is used by another program",
-                        details=shown(lines),
-                        hint="Start it again.",
-                    )
+                    raise self._port_taken(lines)
                 if status is not None:
                     await self.wait()
                     death = Death(status, lines, reply is not None)
@@ -297,6 +293,13 @@ class SpackProvisioner(KernelResources):
             hint="It was killed. If its file system is slow, set `start_timeout` in the "
             "kernel.json, or\nc.SpackProvisioner.start_timeout in the server's configuration, to "
             "a longer time.",
+        )
+
+    def _port_taken(self, lines: list[str]) -> PortTakenError:
+        return PortTakenError(
+            f"a port of the kernel of {self._name} is used by another program",
+            details=shown(lines),
+            hint="Start it again.",
         )
 
     def _connection(self) -> dict[str, Any]:

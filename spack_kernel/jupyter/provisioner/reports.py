@@ -54,8 +54,7 @@ class Report:
     def requested(self, request: KernelRequest) -> None:
         """Note what is requested."""
         self._request = request
-        named = (request.spec, *request.specs, request.environment, request.view)
-        history.begin(self._kernel_id, " ".join(each for each in named if each))
+        history.begin(self._kernel_id, " ".join(request.named))
 
     def planned(self, prepared: Prepared) -> None:
         """Note what is going to be started."""
@@ -112,8 +111,7 @@ class Report:
             facts["hash"] = [dag_hash for _, dag_hash in prepared.specs]
             facts["store"] = prepared.stores[0]
         elif request is not None:
-            named = (request.spec, *request.specs, request.environment, request.view)
-            facts["spec"] = [each for each in named if each]
+            facts["spec"] = list(request.named)
             facts["hash"] = [request.hash] if request.hash else []
             facts["store"] = request.stores[0] if request.stores else ""
         facts["node"] = os.uname().nodename

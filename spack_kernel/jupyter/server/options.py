@@ -95,7 +95,7 @@ class SpackPicker(Configurable):
         threading.Thread(target=look, name="spack-kernel-slurm", daemon=True).start()
 
     def job_form(self) -> list[JobField] | None:
-        """Return the options of jobs that users are asked for; None if there is no Slurm here."""
+        """Return the fields of the job form; None if Slurm is not available."""
         return job_form(*self._job_options()) if self.has_slurm else None
 
     def job(self, slurm: Mapping[str, Any] | None) -> dict[str, Any] | None:

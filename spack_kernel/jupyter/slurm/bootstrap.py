@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import socket
-import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from spack_kernel.jupyter.errors import JobEndedError
+from spack_kernel.spack.system import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 #: Seconds that the node waits for the bootstrap file: a shared file system can show it late.
 _FILE_TIMEOUT = 60.0
@@ -56,13 +56,9 @@ def write_bootstrap(directory: Path, bootstrap: Bootstrap) -> Path:
     OSError
         When it cannot be written.
     """
-    descriptor, scratch = tempfile.mkstemp(dir=directory)  # with mode 0600
-    with open(descriptor, "wb") as file:
-        file.write(msgspec.json.encode(bootstrap))
-        file.flush()
-        os.fsync(file.fileno())
     path = directory / "bootstrap.json"
-    return Path(scratch).replace(path)
+    replace_file(path, msgspec.json.encode(bootstrap), 0o600)
+    return path
 
 
 def read_bootstrap(path: Path) -> Bootstrap:

@@ -46,7 +46,7 @@ class StartKernel(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     Attributes
     ----------
     start : int
-        Counts the starts; what is told of a kernel has the number of its start.
+        The number of the start; messages about this kernel repeat it.
     question : Prepare
         What to plan. Its `base` is added to the variables of the job.
     command : list of str
@@ -95,12 +95,9 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     ----------
     node : str
         Its node.
-    is_running : bool
-        Whether it has a kernel: then it had lost the connection.
     """
 
     node: str
-    is_running: bool = False
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True, tag=True):

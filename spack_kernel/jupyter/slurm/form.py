@@ -1,4 +1,4 @@
-"""What a front end asks a user who wants a kernel in a job, and what the site allows."""
+"""The form for a kernel in a job: its fields, and what the site allows in each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: The options that are asked for in any case.
+#: The options that every form contains.
 _USUAL = ("partition", "time", "cpus-per-task", "mem", "gres")
 
 

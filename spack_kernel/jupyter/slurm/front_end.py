@@ -24,7 +24,7 @@ CELL = "execute_request"
 
 
 class FrontEndSide(FallbackKernel):
-    """The sockets to which front ends connect, in the place of the kernel's own.
+    """The sockets that front ends connect to instead of the kernel's own.
 
     Parameters
     ----------

@@ -11,11 +11,7 @@ from typing import Any
 import msgspec
 from jupyter_core.paths import jupyter_data_dir
 
-from spack_kernel.jupyter.errors import (
-    JobEndedError,
-    KernelDiedError,
-    PortTakenError,
-)
+from spack_kernel.jupyter.errors import JobEndedError, KernelDiedError
 from spack_kernel.jupyter.helper import Prepare, Prepared
 from spack_kernel.jupyter.kernelspecs import kernel_command, starts_ipykernel
 from spack_kernel.jupyter.provisioner import SpackProvisioner, is_port_taken, shown
@@ -73,8 +69,7 @@ class SpackSlurmProvisioner(SpackProvisioner, JobTraits):
 
     def _unplanned(self, base: dict[str, str]) -> Prepared:
         request = self._request
-        named = (request.spec, *request.specs, request.environment, request.view)
-        name = " ".join(each for each in named if each) or f"/{request.hash[:7]}"
+        name = " ".join(request.named) or f"/{request.hash[:7]}"
         label = (request.spec or name, request.hash)
         stores = list(request.stores) or [""]
         return Prepared(
@@ -169,11 +164,7 @@ class SpackSlurmProvisioner(SpackProvisioner, JobTraits):
             if status is not None:
                 lines = await self.last_words()
                 if is_port_taken(self._connection(), lines, has_ended=True):
-                    raise PortTakenError(
-                        f"a port of the kernel of {self._name} is used by another program",
-                        details=shown(lines),
-                        hint="Start it again.",
-                    )
+                    raise self._port_taken(lines)
                 raise KernelDiedError(
                     f"the relay of the kernel of {self._name} has ended with status {status}",
                     details=shown(lines),

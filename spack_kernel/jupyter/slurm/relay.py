@@ -57,6 +57,8 @@ from .relay_messages import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .relay_messages import FromRelay, FromServer
 
 #: Seconds for which a job is kept whose kernel has ended, and nobody has started another.
@@ -97,9 +99,19 @@ class Relay:
         self._finished = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    async def run(self) -> None:
-        """Serve until the server ends, or says so."""
-        self._do(self._serve_server())
+    async def run(self, received: Sequence[FromServer | FromRelay], lines: Lines) -> None:
+        """Serve until the server ends, or says so.
+
+        Parameters
+        ----------
+        received : sequence of messages
+            What the server has said after the `Begin`.
+        lines : Lines
+            What it has not said to the end.
+        """
+        for body in received:
+            self._obey(body)
+        self._do(self._serve_server(lines))
         for channel in ("shell", "control", "stdin"):
             self._do(self._serve_front(channel))
         self._do(self._serve_heartbeat())
@@ -215,8 +227,7 @@ class Relay:
             return
         if isinstance(body, Hello):
             self._node = body.node
-            if not body.is_running:
-                self._start_kernel()
+            self._start_kernel()
         elif isinstance(body, Planned):
             for topic, text in body.notes:
                 sys.stderr.write(f"spack-kernel on {self._node}: {topic}: {text}\n")
@@ -275,8 +286,8 @@ class Relay:
         with contextlib.suppress(OSError):  # it does not listen; it asks by polling
             self._server.sendall(line_of(body))
 
-    async def _serve_server(self) -> None:
-        loop, lines = asyncio.get_running_loop(), Lines()
+    async def _serve_server(self, lines: Lines) -> None:
+        loop = asyncio.get_running_loop()
         while True:
             try:
                 data = await loop.sock_recv(self._server, _CHUNK)
@@ -399,10 +410,7 @@ def main(descriptor: int) -> None:
     server.setblocking(False)
 
     async def serve() -> None:
-        relay = Relay(begin, server)
-        for body in received[1:]:
-            relay._obey(body)
-        await relay.run()
+        await Relay(begin, server).run(received[1:], lines)
 
     asyncio.run(serve())
 

@@ -88,7 +88,6 @@ class Again(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """
 
     start: int
-
     question: Prepare
     command: list[str]
 
@@ -142,7 +141,6 @@ class KernelUp(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """
 
     start: int
-
     job: str
     node: str
 

@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 import time
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,15 @@ from jupyter_client.connect import write_connection_file
 
 from spack_kernel.jupyter.errors import KernelDiedError, KernelSilentError, SlowStoreError
 from spack_kernel.jupyter.helper import prepare
-from spack_kernel.jupyter.provisioner import Death, FirstReply, Spawn, explain, is_listening, shown
+from spack_kernel.jupyter.provisioner import (
+    Death,
+    FirstReply,
+    Spawn,
+    address_of,
+    explain,
+    is_listening,
+    shown,
+)
 from spack_kernel.kernels.sockets import SocketDirectory
 from spack_kernel.spack.errors import SpackKernelError
 
@@ -285,7 +294,6 @@ class _Kernel:
 
     def _open(self, connection: dict[str, Any]) -> None:
         """Connect to the kernel's channels, and pass on what comes from them."""
-        separator = "-" if connection["transport"] == "ipc" else ":"
         for channel in CHANNELS:
             socket = self._context.socket(zmq.SUB if channel == "iopub" else zmq.DEALER)
             socket.linger = 1000
@@ -294,8 +302,7 @@ class _Kernel:
                 socket.subscribe(b"")
             else:
                 socket.identity = PEER
-            port = connection[f"{channel}_port"]
-            socket.connect(f"{connection['transport']}://{connection['ip']}{separator}{port}")
+            socket.connect(address_of(connection, f"{channel}_port"))
             self._sockets[channel] = socket
             self._do(self._forward(channel, socket))
 
@@ -364,38 +371,25 @@ class _Kernel:
 
 async def _planned(question: Prepare) -> Prepared:
     """Plan in a thread, which may wait for a file system longer than this process runs."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[Prepared] = loop.create_future()
+    done: Future[Prepared] = Future()
+    done.set_running_or_notify_cancel()  # nothing cancels it from here on
 
     def plan() -> None:
         try:
-            prepared = prepare(question)
+            done.set_result(prepare(question))
         except BaseException as error:
-            loop.call_soon_threadsafe(_settle, done, None, error)
-        else:
-            loop.call_soon_threadsafe(_settle, done, prepared, None)
+            done.set_exception(error)
 
     threading.Thread(target=plan, name="spack-kernel-plan", daemon=True).start()
     timeout = question.request.plan_timeout
     try:
-        return await asyncio.wait_for(done, timeout)
+        return await asyncio.wait_for(asyncio.wrap_future(done), timeout)
     except asyncio.TimeoutError:
         raise SlowStoreError(
             f"planning the kernel on {os.uname().nodename} took longer than {timeout:g} s",
             hint="The file system of the store may hang on that node: tell the administrators.\n"
             "`plan_timeout` in the kernel.json sets the time limit.",
         ) from None
-
-
-def _settle(
-    done: asyncio.Future[Prepared], prepared: Prepared | None, error: BaseException | None
-) -> None:
-    if done.done():
-        return
-    if prepared is not None:
-        done.set_result(prepared)
-    elif error is not None:
-        done.set_exception(error)
 
 
 def main(path: str) -> int:

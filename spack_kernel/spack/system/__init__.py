@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         run as run,
     )
     from .text import printable as printable
+    from .whole_files import replace_file as replace_file
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
@@ -24,5 +25,6 @@ __getattr__, __dir__, __all__ = attach(
         "ownership": "run_as",
         "processes": "TooMuchOutputError kill_running never_suspend run",
         "text": "printable",
+        "whole_files": "replace_file",
     },
 )

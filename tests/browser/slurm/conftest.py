@@ -28,8 +28,7 @@ def cluster(
     """Return a running cluster, which this process and its children use."""
     cluster = SlurmCluster((tmp_path_factory.getbasetemp(), demo_store.root))
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("SLURM_CONF", "PATH"):
-            patch.setenv(name, cluster.environment[name])
+        cluster.use(patch)
         yield cluster
     cluster.stop()
 
