@@ -76,7 +76,7 @@ class JobKernel:
 
     @property
     def job(self) -> str:
-        return str(self.provisioner._job.job)
+        return str(self.provisioner._place._job.job)
 
     async def start(self, **kwargs: Any) -> None:
         await self.manager.start_kernel(**kwargs)

@@ -192,7 +192,7 @@ def test_interrupt_restart_and_crash_keep_the_job(kernel: MakeKernel) -> None:
             cell = await running.run("import os; os.kill(os.getpid(), 11)")
             assert "SIGSEGV" in cell.error
             # As the restarter of Jupyter does.
-            await until(lambda: running.provisioner._job.poll() is not None)
+            await until(lambda: running.provisioner._place._job.poll() is not None)
             assert not await running.manager.is_alive()
             await running.manager.restart_kernel(now=True)
             await running.client.wait_for_ready(60)
@@ -334,6 +334,8 @@ def test_the_notebook_says_why_a_job_has_ended_and_restart_asks_for_another(
             assert await running.manager.is_alive()
             assert (await running.run("2")).error == cell.error
             assert not cluster.jobs()
+            # The notebook is told by the relay itself, a moment before the server is.
+            await until(lambda: bool(history.ends(running.manager.kernel_id)))
             (end, *_) = history.ends(running.manager.kernel_id)
             assert end.error["code"] == "job-ended"
             await running.manager.restart_kernel()
@@ -416,8 +418,8 @@ def test_a_killed_relay_ends_the_job_and_no_other_is_submitted(
     async def scenario() -> None:
         async with Running(kernel()) as running:
             job = running.job
-            os.kill(running.provisioner._job.pid, signal.SIGKILL)
-            await until(lambda: running.provisioner._job.poll() is not None)
+            os.kill(running.provisioner._place._job.pid, signal.SIGKILL)
+            await until(lambda: running.provisioner._place._job.poll() is not None)
             assert not await running.manager.is_alive()
             await running.manager.restart_kernel(now=True)  # as the restarter does
             await running.client.wait_for_ready(60)

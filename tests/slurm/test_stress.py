@@ -89,7 +89,7 @@ class Faults:
         await self._over()
 
     async def relay_is_killed(self) -> None:
-        os.kill(self._kernel.provisioner._job.pid, signal.SIGKILL)
+        os.kill(self._kernel.provisioner._place._job.pid, signal.SIGKILL)
         await self._restart_of_jupyter()
         await self._over()
 

@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from .deaths import Death as Death, explain as explain, shown as shown
     from .fallback_kernel import FallbackKernel as FallbackKernel, Request as Request
     from .kernel_history import history as history
+    from .place import Launch as Launch, News as News, Place as Place
     from .provisioner import SpackProvisioner as SpackProvisioner
-    from .spawn import ENDING as ENDING, Spawn as Spawn
+    from .spawn import ENDING as ENDING, Process as Process, Spawn as Spawn
     from .startup import (
         FirstReply as FirstReply,
         is_listening as is_listening,
@@ -26,8 +27,9 @@ __getattr__, __dir__, __all__ = attach(
         "deaths": "Death explain shown",
         "fallback_kernel": "FallbackKernel Request",
         "kernel_history": "history",
+        "place": "Launch News Place",
         "provisioner": "SpackProvisioner",
-        "spawn": "ENDING Spawn",
+        "spawn": "ENDING Process Spawn",
         "startup": "FirstReply is_listening is_port_taken",
         "traits": "KernelTraits",
     },

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +12,6 @@ from traitlets import TraitError
 from traitlets.config import Config
 
 from spack_kernel.jupyter.errors import (
-    KernelDiedError,
-    KernelSilentError,
     KernelSpecError,
     PortTakenError,
     ServerStopsError,
@@ -25,27 +22,28 @@ from spack_kernel.jupyter.logs import join_log
 from spack_kernel.jupyter.pending import leave_pending_kernels
 from spack_kernel.kernels.isolated import isolated_command
 from spack_kernel.kernels.kernel_json import KERNEL_FILE
-from spack_kernel.kernels.plan import is_too_long, length_cause, too_long
 from spack_kernel.spack.errors import SpackKernelError
 
 from . import spawn
-from .deaths import Death, check_command, explain, shown
+from .deaths import Death, check_command, explain
 from .encryption import encryption_options
 from .fallback_kernel import MESSAGE_VARIABLE
+from .here import Here
 from .iopub import IopubWatch, tell_notebook
+from .place import Launch
 from .reports import Report
 from .resources import KernelResources
 from .restarts import Restart
-from .startup import FirstReply, is_listening, is_port_taken
 
 if TYPE_CHECKING:
     from jupyter_client.connect import KernelConnectionInfo
 
+    from spack_kernel.jupyter.errors import KernelDiedError
+
+    from .place import News, Place
+
 #: The arguments that jupyter_client itself passes to a provisioner.
 _JUPYTER_ARGUMENTS = frozenset({"kernel_id", "kernel_spec", "parent", "config", "log"})
-
-#: Seconds between two checks of a starting kernel.
-_WATCH_INTERVAL = 0.025
 
 #: How often a kernel is started if one of its ports was taken before it could use it.
 _PORT_ATTEMPTS = 5
@@ -82,8 +80,13 @@ class SpackProvisioner(KernelResources):
         self._arguments: dict[str, Any] = {}
         self._report = Report(self.log, self.parent, str(self.kernel_id or ""))
         self._is_fallback = False
-        #: Whether the kernel answers, and nobody has asked for its end.
+        #: Whether the kernel was started, and nobody has asked for its end.
         self._is_up = False
+        self._is_announced = self._is_again = False
+        #: Whether somebody asks for the next start; otherwise, Jupyter restarts a dead kernel.
+        self._by_user = True
+        #: What the kernel waits for, as the log has it.
+        self._waits_for = ""
         try:
             self.configure(options)
         except SpackKernelError as error:
@@ -155,7 +158,8 @@ class SpackProvisioner(KernelResources):
         return kwargs
 
     async def _prepare(self, base: dict[str, str], told: bool, kwargs: dict[str, Any]) -> Prepared:
-        """Return what the helper of the store says is needed for the start."""
+        """Return what is needed for the start."""
+        by_user, self._by_user = self._by_user, False
         request = self._request = self.request()
         self._report.requested(request)
         argv = [*self.kernel_spec.argv, *kwargs.get("extra_arguments", ())]
@@ -167,7 +171,13 @@ class SpackProvisioner(KernelResources):
             command=kernel_command(argv),
             debug=logging.getLogger("spack_kernel").isEnabledFor(logging.DEBUG),
         )
-        answer = asyncio.wrap_future(ask(request.stores, self._question, request.plan_timeout))
+        return await self._place.plan(self._question, self._ask, by_user=by_user)
+
+    async def _ask(self) -> Prepared:
+        """Return what the helper of the store answers."""
+        request, question = self._request, self._question
+        assert question is not None
+        answer = asyncio.wrap_future(ask(request.stores, question, request.plan_timeout))
         prepared, _ = await spawn.unless_given_up(answer, self._is_given_up)
         assert isinstance(prepared, Prepared)
         return prepared
@@ -183,7 +193,7 @@ class SpackProvisioner(KernelResources):
         """
         environment = dict(kwargs["env"])
         try:
-            await spawn.unless_given_up(self._launch(cmd, kwargs), self._is_given_up)
+            answers = await spawn.unless_given_up(self._launch(cmd, kwargs), self._is_given_up)
         except Exception as caught:
             error = self._defect(caught)
             self._report.refused(error)
@@ -194,113 +204,69 @@ class SpackProvisioner(KernelResources):
                 raise self._start_error(error) from None
             self._is_fallback = True
             kwargs["env"] = self._fallback_environment(error, environment)
-            await self._launch(self._fallback_command(), kwargs)
+            answers = await self._launch(self._fallback_command(), kwargs)
         except BaseException:
             self._report.gave_up()
             self._start_over()
             self._abandon()
             raise
         self._is_up = not self._is_fallback
-        if self._is_up:
-            self._note_start()
+        self._is_again, self._is_announced = self._started, self._is_fallback
+        if answers:
+            self._announce()
         self._started = True
         return self.connection_info
 
-    def _note_start(self) -> None:
-        """Report that the kernel answers."""
-        self._report.started(again=self._started)
+    def _announce(self) -> None:
+        """Report, once for each start, that the kernel answers."""
+        if not self._is_announced:
+            self._is_announced = True
+            self._report.started(again=self._is_again)
 
-    async def _launch(self, cmd: list[str], kwargs: dict[str, Any]) -> None:
-        """Start the process, and return when it answers; if a port is taken, try others."""
-        for attempt in range(1, _PORT_ATTEMPTS + 1):
-            await self._spawn(cmd, kwargs)
+    async def _launch(self, cmd: list[str], kwargs: dict[str, Any]) -> bool:
+        """Start the process; return when it answers, or whether it may do so later.
+
+        If a port is taken, others are tried.
+        """
+        place: Place = Here() if self._is_fallback else self._place
+        attempt = 1
+        while True:
+            launch = self._launch_of(cmd, kwargs)
+            self.process = await place.start(launch)
+            self.pid = self.process.pid
+            self.pgid = self.pid if place.leads_group else None
+            self.cwd = launch.directory
             try:
-                return None if self._is_fallback else await self._watch(cmd)
+                return self._is_fallback or await place.answered(launch)
             except PortTakenError as error:
                 await self._end_process()
                 may_change = not self._started and attempt < _PORT_ATTEMPTS
                 if not may_change or not await self._change_ports(self._arguments):
                     raise
                 self.log.warning("spack-kernel: %s; trying others", error.summary)
-        return None
+                attempt += 1
 
-    async def _spawn(self, cmd: list[str], kwargs: dict[str, Any]) -> None:
+    def _launch_of(self, command: list[str], kwargs: dict[str, Any]) -> Launch:
         options = self._scrub_kwargs(kwargs)
         self._capture(options)
-        timeout = self._request.start_timeout or None
-        try:
-            self.process = await spawn.Spawn(cmd, options, self._tail).process(timeout)
-        except ValueError as error:
-            raise KernelSpecError(
-                f"the kernel cannot be started: {error}",
-                details=[f"  {cmd[0]}"],
-                hint="Check the kernelspec's `argv` and `env`: no value can contain a NUL "
-                "character, and no variable name a `=`.",
-            ) from error
-        except asyncio.TimeoutError:
-            raise KernelSilentError(
-                f"the kernel's program could not be executed within {timeout:g} s",
-                details=[f"  {cmd[0]}"],
-                hint="Its file system may hang: ask the administrators whether it is available on "
-                "this machine.\n`start_timeout` in the kernel.json sets the time limit.",
-            ) from None
-        except OSError as error:
-            long = too_long(kwargs["env"]) if is_too_long(error) else None
-            cause = length_cause(*long) if long else None
-            raise KernelDiedError(
-                f"the kernel cannot be started: {error.strerror}",
-                details=[
-                    f"  {cmd[0]}",
-                    *([f"  in {error.filename}"] if error.filename else []),
-                    *(cause.details if cause else ()),
-                ],
-                hint=cause.hint if cause else "",
-            ) from error
-        self.pid = self.process.pid
-        # launch_kernel makes the process the leader of a session, hence of a group.
-        self.pgid = self.process.pid
-        self.cwd = kwargs.get("cwd") or Path.cwd()
-
-    async def _watch(self, cmd: list[str]) -> None:
-        """Return when the kernel answers, or if it listens when `start_timeout` expires."""
-        connection, timeout = self._connection(), self._request.start_timeout
-        deadline = time.monotonic() + timeout
-        reply: FirstReply | None = None
-        try:
-            while time.monotonic() < deadline:
-                if reply is not None and reply.came():
-                    return
-                status = await self.poll()
-                lines = await self.last_words() if status is not None else self._lines()
-                if is_port_taken(connection, lines, has_ended=status is not None):
-                    # ipykernel may go on running then, without ever listening.
-                    raise self._port_taken(lines)
-                if status is not None:
-                    await self.wait()
-                    death = Death(status, lines, reply is not None)
-                    raise await self._died(death, "during startup", cmd)
-                if reply is None and self.parent is not None and await is_listening(connection):
-                    reply = FirstReply(self.parent.context, connection)
-                await asyncio.sleep(_WATCH_INTERVAL)
-        finally:
-            if reply is not None:
-                reply.close()
-        if reply is not None or self.parent is None or not timeout:
-            return
-        raise KernelSilentError(
-            f"the kernel of {self._name} did not listen on its ports within {timeout:g} s",
-            details=[f"  {' '.join(cmd[:3])} …", *shown(self._lines())],
-            hint="It was killed. If its file system is slow, set `start_timeout` in the "
-            "kernel.json, or\nc.SpackProvisioner.start_timeout in the server's configuration, to "
-            "a longer time.",
+        assert self._question is not None
+        return Launch(
+            name=self._name,
+            command=command,
+            options=options,
+            directory=kwargs.get("cwd") or Path.cwd(),
+            extra_arguments=self._arguments.get("extra_arguments", []),
+            question=self._question,
+            connection=self._connection(),
+            manager=self.parent,
+            tail=self._tail,
+            poll=self.poll,
+            died=lambda death: self._died_starting(death, command),
         )
 
-    def _port_taken(self, lines: list[str]) -> PortTakenError:
-        return PortTakenError(
-            f"a port of the kernel of {self._name} is used by another program",
-            details=shown(lines),
-            hint="Start it again.",
-        )
+    async def _died_starting(self, death: Death, command: list[str]) -> KernelDiedError:
+        await self.wait()
+        return await self._died(death, "during startup", command)
 
     def _connection(self) -> dict[str, Any]:
         return {"transport": getattr(self.parent, "transport", "tcp"), **self.connection_info}
@@ -338,16 +304,40 @@ class SpackProvisioner(KernelResources):
             self._is_up = False
             if not getattr(self.parent, "shutting_down", False):
                 await self._report_death(status)
+        if self.process is not None and not self._is_fallback:
+            self._hear(self._place.news())
         return status
+
+    def _hear(self, news: News | None) -> None:
+        """Report what a place says of the kernel."""
+        if news is None:
+            return
+        if news.waits_for:
+            if news.waits_for != self._waits_for:
+                self._waits_for = news.waits_for
+                self.log.info("spack-kernel: the kernel of %s: %s", self._name, news.waits_for)
+            self._report.waits(news.waits_for, starts=news.starts)
+        elif news.answers and self._is_up:
+            self._announce()
+        # While it is started, `answered` raises the error.
+        if news.end is not None and self._is_up:
+            self._is_up = False
+            self._report.died(None, news.end)
 
     async def send_signal(self, signum: int) -> None:
         """Send a signal to the kernel's process group."""
         self._is_up &= signum not in spawn.ENDING
         await super().send_signal(signum)
 
+    async def cleanup(self, restart: bool = False) -> None:
+        """Release what the kernel has, unless it restarts."""
+        if not restart:
+            self._report.gave_up()
+        await super().cleanup(restart=restart)
+
     async def shutdown_requested(self, restart: bool = False) -> None:
-        """Note that a shutdown of the kernel was requested."""
-        self._is_up = False
+        """Note that a shutdown of the kernel was requested, and whether a start follows."""
+        self._is_up, self._by_user = False, restart
         if self._restart is not None:
             await self._restart.give_up()
         if restart:
@@ -434,4 +424,5 @@ class SpackProvisioner(KernelResources):
         """Return what another process needs to take over: the base class's data and our hashes."""
         info = await super().get_provisioner_info()
         info["spack_hashes"] = [h for _, h in self._prepared.specs] if self._prepared else []
+        info.update(self._place.info())
         return info

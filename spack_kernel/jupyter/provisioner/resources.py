@@ -13,11 +13,13 @@ from spack_kernel.kernels.request import KernelRequest
 from spack_kernel.kernels.sockets import SocketDirectory, fits
 
 from . import spawn
+from .here import Here
 from .startup import StderrTail
 from .traits import KernelTraits
 
 if TYPE_CHECKING:
     from .iopub import IopubWatch
+    from .place import Place
     from .restarts import Restart
 
 #: Seconds to wait for a killed process; one that waits for a file system may never end.
@@ -32,12 +34,17 @@ class KernelResources(KernelTraits):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._request = KernelRequest()
+        self._place = self.make_place()
         #: Whether a start has succeeded; then a failure is a failed restart.
         self._started = False
         self._restart: Restart | None = None
         self._tail: StderrTail | None = None
         self._iopub: IopubWatch | None = None
         self._sockets: SocketDirectory | None = None
+
+    def make_place(self) -> Place:
+        """Return where the kernel runs: on this machine."""
+        return Here()
 
     # -- the server --
 
@@ -118,8 +125,10 @@ class KernelResources(KernelTraits):
     # -- the end --
 
     async def cleanup(self, restart: bool = False) -> None:
-        """Release the ports and the sockets' directory, unless the kernel restarts."""
+        """End what the kernel has, release its ports and sockets, unless it restarts."""
         self._close_iopub()
+        if not restart:
+            self._place.end()
         await super().cleanup(restart=restart)
         if not restart:
             self._remove_sockets()
@@ -131,6 +140,7 @@ class KernelResources(KernelTraits):
 
     async def _end_process(self) -> None:
         """Kill the process, and wait until it has ended."""
+        self._place.end()
         if self.process is not None:
             await self.kill()
             with contextlib.suppress(asyncio.TimeoutError):
@@ -153,6 +163,7 @@ class KernelResources(KernelTraits):
 
     def _kill_now(self) -> None:
         """Kill the process without waiting for its end."""
+        self._place.end()
         if self.process is not None:
             spawn.kill(self.process)
 
