@@ -111,8 +111,8 @@ def list_store(paths: Sequence[str], selection: OfferFilter) -> Listing:
     lines = {
         f"{dag_hash} {name}"
         for database in store.databases
-        for name, hashes in database.names().items()
-        for dag_hash in hashes
+        for name in database.names()
+        for dag_hash in database.named(name)
     }
     packages = "\n" + "\n".join([*sorted(lines), ""])
     return Listing(offers, packages, file_checks.distinct(recorder.checks))

@@ -112,7 +112,7 @@ class Survey:
             dag_hash
             for database in store.databases
             for name in names
-            for dag_hash in database.names().get(name, ())
+            for dag_hash in database.named(name)
         }
         self._absent = store.absent()
         self._telling |= self._absent

@@ -88,11 +88,8 @@ class Picker:
         self._surveyed = time.monotonic()
         self._modules = ModulesIndex(store)
         self._shipped: dict[str, list[str]] = {}
-        self._names: dict[str, str] = {}
         self._everything: dict[str, list[Spec]] = {}
-        for database in reversed(store.databases):
-            for name, hashes in database.names().items():
-                self._names.update(dict.fromkeys(hashes, name))
+        self._recorded = len({dag_hash for database in store.databases for dag_hash in database})
 
     def search(
         self,
@@ -133,7 +130,7 @@ class Picker:
                 text=text,
                 meant=found.meant,
                 total=total,
-                installed=len(self._names),
+                installed=self._recorded,
                 groups=list(self._page(text, found, start, end)),
                 cursor=str(end) if end < total else "",
                 notes=list(found.notes),
@@ -272,14 +269,13 @@ class Picker:
         return [_Package(name, found_by, known[name]) for name in names if name in known]
 
     def _grouped(self, specs: Iterable[Spec], found_by: FoundBy) -> list[_Package]:
-        """Return specs by package, without decoding them."""
+        """Return specs by package."""
         groups: dict[str, dict[str, Spec]] = {}
         for spec in specs:
-            groups.setdefault(self._names.get(spec.hash, ""), {}).setdefault(spec.hash, spec)
+            groups.setdefault(spec.name, {}).setdefault(spec.hash, spec)
         return [
             _Package(name, found_by, list(group.values()))
             for name, group in sorted(groups.items(), key=lambda pair: _python_first(pair[0]))
-            if name
         ]
 
     # -- showing --

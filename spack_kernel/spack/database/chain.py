@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from spack_kernel.spack.errors import DatabaseError, warn_left_out
+from spack_kernel.spack.errors import DatabaseError
+from spack_kernel.spack.spec.spec import Spec
 from spack_kernel.spack.spec.traversal import RUNTIME_DEPTYPES, reachable, rule_for, topological
 from spack_kernel.spack.system import file_checks
+
+from .columns import INSTALLED, LEFT_OUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    import msgspec
-
-    from spack_kernel.spack.spec.spec import Spec
+    from spack_kernel.spack.spec.records import Kind
 
     from .database import Database
+    from .find_order import FindOrder
+
+#: A node is the number of a database, shifted by these bits, and a row of its columns.
+_ROW_BITS = 32
+_ROW_MASK = (1 << _ROW_BITS) - 1
 
 #: Records that `Chain.moved_from` checks.
 _CHECKED_RECORDS = 32
@@ -34,6 +40,10 @@ class Chain:
 
     def __init__(self, databases: Sequence[Database]) -> None:
         self.databases = tuple(databases)
+        self._is_single = len(self.databases) == 1
+        self._nodes: dict[str, int] = {}
+        self._unrecorded: dict[str, int] = {}
+        self._find_order: FindOrder | None = None
 
     @property
     def root(self) -> str:
@@ -70,12 +80,168 @@ class Chain:
                     return "/" + "/".join(parts[:-count])
         return None
 
+    # -- nodes: every record once, and what only edges mention, as numbers --
+
+    def place(self, node: int) -> tuple[int, int]:
+        """Return the number of the database of a node, and its row there."""
+        return node >> _ROW_BITS, node & _ROW_MASK
+
+    def node(self, dag_hash: str) -> int | None:
+        """Return the node of a DAG hash, None if nothing is recorded.
+
+        An installed record takes precedence over one that is not, and a valid one over a malformed
+        one.
+        """
+        if self._is_single:
+            return self.databases[0].columns.row(dag_hash)
+        known = self._nodes.get(dag_hash)
+        if known is None:
+            known = self._nodes[dag_hash] = self._choose(dag_hash)
+        return known if known >= 0 else None
+
+    def _choose(self, dag_hash: str) -> int:
+        valid = malformed = -1
+        for number, database in enumerate(self.databases):
+            row = database.columns.row(dag_hash)
+            if row is None:
+                continue
+            node = number << _ROW_BITS | row
+            try:
+                database.require(row)
+            except DatabaseError:
+                malformed = node if malformed < 0 else malformed
+                continue
+            if database.columns.states[row] & INSTALLED:
+                return node
+            valid = node if valid < 0 else valid
+        return malformed if valid < 0 else valid
+
+    def hash_of(self, node: int) -> str:
+        """Return the DAG hash of a node."""
+        number, row = self.place(node)
+        return self.databases[number].columns.hashes[row]
+
+    def is_valid(self, node: int) -> bool:
+        """Return whether a node has a valid record; warn about one that is malformed."""
+        number, row = self.place(node)
+        database = self.databases[number]
+        columns = database.columns
+        if columns.states[row] > LEFT_OUT:
+            return True
+        return row < columns.recorded and database.is_valid(row)
+
+    def is_installed(self, node: int) -> bool:
+        """Return whether a valid node is recorded as installed."""
+        number, row = self.place(node)
+        return bool(self.databases[number].columns.states[row] & INSTALLED)
+
+    def value(self, column: str, node: int) -> Any:
+        """Return the value of a column for a valid node."""
+        number, row = self.place(node)
+        return self.databases[number].columns.value(column, row)
+
+    def edges_of(self, node: int) -> list[tuple[int, Kind, str]]:
+        """Return node, kind and package of each dependency of a node, in recorded order."""
+        number, row = self.place(node)
+        columns = self.databases[number].columns
+        if not self.is_valid(node):
+            return []
+        kinds = columns.values["kind"]
+        edges = columns.edges(row)
+        if self._is_single:
+            return [(end, kinds[kind], name) for end, kind, name in edges]
+        return [(self.end(number, end), kinds[kind], name) for end, kind, name in edges]
+
+    def end(self, number: int, row: int) -> int:
+        """Return the node to which an edge in a database leads."""
+        if self._is_single:
+            return row
+        dag_hash = self.databases[number].columns.hashes[row]
+        node = self.node(dag_hash)
+        if node is None:  # not recorded: one node for all databases that mention it
+            node = self._unrecorded.setdefault(dag_hash, number << _ROW_BITS | row)
+        return node
+
+    def nodes_named(self, name: str) -> list[int]:
+        """Return the nodes of all records of a package, in recorded order."""
+        if self._is_single:
+            return list(self.databases[0].rows_named(name))
+        return self._each(
+            number << _ROW_BITS | row
+            for number, database in enumerate(self.databases)
+            for row in database.rows_named(name)
+        )
+
+    def all_nodes(self, installed: bool | None = None) -> list[int]:
+        """Return the nodes of all valid records; installed ones, others, or both (None)."""
+        found: list[int] = []
+        good = {s for s in range(LEFT_OUT + 1, 32) if installed in (None, bool(s & INSTALLED))}
+        for number, database in enumerate(self.databases):
+            columns = database.whole()
+            states = columns.states[: columns.recorded]
+            rows = [row for row, state in enumerate(states) if state in good]
+            if self._is_single:
+                return rows
+            found += [number << _ROW_BITS | row for row in rows]
+        both = self._each(found)
+        return both if installed is None else [n for n in both if self.is_installed(n) is installed]
+
+    def _each(self, nodes: Iterable[int]) -> list[int]:
+        """Return the nodes that count for the DAG hashes of `nodes`, each once."""
+        counting = dict.fromkeys(map(self.node, map(self.hash_of, nodes)))
+        return [node for node in counting if node is not None]
+
+    def nodes_with_prefix(self, prefix: str) -> list[int]:
+        """Return the nodes of all records whose DAG hash begins with `prefix`, sorted by hash."""
+        hashes = {h for base in self.databases for h in base.with_hash_prefix(prefix)}
+        return [node for h in sorted(hashes) if (node := self.node(h)) is not None]
+
+    @cached_property
+    def dependents(self) -> Dependents:
+        """What tells which nodes depend on a node; reads all records."""
+        return Dependents(self)
+
+    def in_find_order(self, nodes: Iterable[int]) -> list[int]:
+        """Return nodes as `spack find` orders them."""
+        few = list(nodes)
+        if len(few) < 2:
+            return few
+        ranks = self.databases[0].columns.ranks if self._is_single else None
+        if ranks is not None:
+            return sorted(few, key=ranks.__getitem__)
+        from .find_order import FindOrder  # seldom needed where the columns are kept
+
+        if self._find_order is None:
+            self._find_order = FindOrder(self)
+        return self._find_order.sorted(few)
+
+    # -- specs --
+
+    def spec(self, node: int) -> Spec:
+        """Return the spec of a node.
+
+        Raises
+        ------
+        DatabaseError
+            When its record is malformed.
+        """
+        number, row = self.place(node)
+        return self.databases[number].spec(row)
+
+    def specs_of(self, nodes: Iterable[int]) -> list[Spec]:
+        """Return the specs of valid nodes, which read their attributes when these are accessed."""
+        if self._is_single:
+            (database,) = self.databases
+            hashes = database.columns.hashes
+            return [Spec.of_row(hashes[row], database, row) for row in nodes]
+        return [self.spec(node) for node in nodes]
+
     def __iter__(self) -> Iterator[Spec]:
         """Yield every recorded spec once, local records first, in recorded order.
 
         Malformed records are left out with a `DatabaseWarning`, here and in `named`.
         """
-        return self._specs(self.databases)
+        return self._specs(h for database in self.databases for h in database)
 
     def by_hash(self, dag_hash: str) -> Spec | None:
         """Return the spec with exactly this 32-character DAG hash, or None.
@@ -85,47 +251,23 @@ class Chain:
         DatabaseError
             When its record is malformed, and no other database of the chain has a valid one.
         """
-        fallback: Spec | None = None
-        malformed: DatabaseError | None = None
-        for database in self.databases:
-            try:
-                spec = database.get(dag_hash)
-            except DatabaseError as error:
-                malformed = malformed or error
-                continue
-            if spec is not None and spec.installed:
-                return spec
-            fallback = fallback or spec
-        if fallback is None and malformed is not None:
-            raise malformed
-        return fallback
+        node = self.node(dag_hash)
+        return None if node is None else self.spec(node)
 
     def named(self, name: str) -> list[Spec]:
         """Return every recorded spec of the package `name`, installed or not, in recorded order."""
-        return list(self._specs(database.named(name) for database in self.databases))
-
-    def hashes_named(self, name: str) -> list[str]:
-        """Return the DAG hashes of all records of the package `name`, each once."""
-        return list(dict.fromkeys(h for base in self.databases for h in base.named(name)))
+        return [self.spec(node) for node in self.nodes_named(name) if self.is_valid(node)]
 
     def has_package(self, name: str) -> bool:
         """Return whether any spec of the package `name` is recorded, installed or not."""
-        return any(database.named(name) for database in self.databases)
+        return any(database.rows_named(name) for database in self.databases)
 
     def specs(self, hashes: Iterable[str]) -> list[Spec]:
         """Return the specs with these DAG hashes, without those that are not recorded.
 
         Malformed records are left out with a `DatabaseWarning`.
         """
-        return list(self._specs([hashes]))
-
-    def record(self, dag_hash: str) -> msgspec.Raw | None:
-        """Return the one record of a DAG hash as JSON; None where there are none, or several."""
-        if len(self.databases) == 1:
-            return self.databases[0].record(dag_hash)
-        records = [database.record(dag_hash) for database in self.databases]
-        there = [record for record in records if record is not None]
-        return there[0] if len(there) == 1 else None
+        return list(self._specs(hashes))
 
     def names(self) -> set[str]:
         """Return every recorded package name."""
@@ -139,16 +281,13 @@ class Chain:
         DatabaseError
             When the only matching record is malformed.
         """
-        hashes = sorted({h for base in self.databases for h in base.with_hash_prefix(prefix)})
-        if len(hashes) == 1:
-            spec = self.by_hash(hashes[0])
-            return [] if spec is None else [spec]
-        return list(self._specs([hashes]))
+        nodes = self.nodes_with_prefix(prefix)
+        if len(nodes) == 1:
+            return [self.spec(nodes[0])]
+        return [self.spec(node) for node in nodes if self.is_valid(node)]
 
     def edges(self, dag_hash: str, deptypes: Sequence[str] = RUNTIME_DEPTYPES) -> tuple[str, ...]:
         """Return the hashes of the dependencies of a spec that have one of these types.
-
-        Much faster than `by_hash` for walking over a whole store.
 
         Raises
         ------
@@ -175,31 +314,18 @@ class Chain:
         return any(dag_hash in database for database in self.databases)
 
     def explicit(self) -> list[Spec]:
-        """Return the explicitly installed specs, local ones first.
-
-        Malformed records are left out with a `DatabaseWarning`.
-        """
+        """Return the explicitly installed specs, local ones first."""
         hashes = dict.fromkeys(h for database in self.databases for h in database.explicit())
-        return [spec for spec in self._specs([hashes]) if spec.installed]
+        return [spec for spec in self._specs(hashes) if spec.installed]
 
-    def _specs(self, hashes: Iterable[Iterable[str]]) -> Iterator[Spec]:
-        if len(self.databases) == 1:
-            for group in hashes:
-                yield from self.databases[0].specs(group)
-            return
-        seen: set[str] = set()
-        for group in hashes:
-            for dag_hash in group:
-                if dag_hash in seen:
-                    continue
-                seen.add(dag_hash)
-                try:
-                    spec = self.by_hash(dag_hash)
-                except DatabaseError as error:
-                    warn_left_out(error, stacklevel=3)
-                    continue
-                if spec is not None:
-                    yield spec
+    def _specs(self, hashes: Iterable[str]) -> Iterator[Spec]:
+        seen: set[int] = set()
+        for dag_hash in hashes:
+            node = self.node(dag_hash)
+            if node is not None and node not in seen:
+                seen.add(node)
+                if self.is_valid(node):
+                    yield self.spec(node)
 
     def closure(self, *roots: Spec, deptypes: Sequence[str] = RUNTIME_DEPTYPES) -> list[Spec]:
         """Return the roots and their recursive dependencies, in Spack's topological order.
@@ -212,3 +338,40 @@ class Chain:
         return topological(
             reachable(roots, self.by_hash, deptypes), rule_for(self.databases[0].version)
         )
+
+
+class Dependents:
+    """The reversed edges of a chain.
+
+    Parameters
+    ----------
+    chain : Chain
+        The databases, all records of which are read.
+    """
+
+    def __init__(self, chain: Chain) -> None:
+        self._single = chain.databases[0].whole().reversed() if len(chain.databases) == 1 else None
+        self._all: dict[int, list[tuple[int, bool]]] = {}
+        if self._single is None:
+            for node in chain.all_nodes():
+                for end, kind, _ in chain.edges_of(node):
+                    is_runtime = not _RUNTIME.isdisjoint(kind.deptypes)
+                    self._all.setdefault(end, []).append((node, is_runtime))
+
+    def of(self, node: int) -> Iterable[tuple[int, int]]:
+        """Return each node that depends on a node, and whether it does so at run time."""
+        return self._all.get(node, ()) if self._single is None else self._single.of(node)
+
+    def above(self, seeds: Iterable[int], *, runtime: bool = False) -> set[int]:
+        """Return which nodes depend on `seeds`, over all edges or only over those of run time."""
+        found: set[int] = set()
+        stack = list(seeds)
+        while stack:
+            for parent, is_runtime in self.of(stack.pop()):
+                if parent not in found and (is_runtime or not runtime):
+                    found.add(parent)
+                    stack.append(parent)
+        return found
+
+
+_RUNTIME = frozenset(RUNTIME_DEPTYPES)

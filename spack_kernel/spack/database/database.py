@@ -6,20 +6,17 @@ malformed record therefore affects only the operations that need it.
 
 from __future__ import annotations
 
-import contextlib
 import re
 from bisect import bisect_left
 from collections import defaultdict
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from spack_kernel.spack.errors import DatabaseError, warn_left_out
+from spack_kernel.spack.spec.records import MALFORMED, decode_record, external_of
 from spack_kernel.spack.spec.spec import Spec
 
-from .edges import edges_in, virtuals_in
+from .columns import DEPRECATED, EXPLICIT, INSTALLED, LEFT_OUT, Columns
 from .formats import REBUILD, check_format
 from .index_json import INDEX_PATH, Stamp, differs, read_index
 
@@ -27,10 +24,14 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    import msgspec
+
+    from spack_kernel.spack.spec.records import Record
+
 #: How many records are read to tell which Spack wrote a database of format 6.
 _SAMPLE = 64
 
-#: Number of decoded specs that a database caches; about 4 kB each.
+#: Number of specs that a database caches, with the attributes that have been read.
 CACHED_SPECS = 1024
 
 # How a record begins; format 5 wraps a node as {name: node}. Spack up to 0.20 writes blanks;
@@ -38,21 +39,6 @@ CACHED_SPECS = 1024
 _BEGINS_TIGHT = re.compile(rb'\{"spec":\{"name":"([\w.+-]+)"').match
 _BEGINS = re.compile(rb'\s*\{\s*"spec"\s*:\s*\{\s*"name"\s*:\s*"([\w.+-]+)"').match
 _BEGINS_WRAPPED = re.compile(rb'\s*\{\s*"spec"\s*:\s*\{\s*"([\w.+-]+)"\s*:\s*\{').match
-
-
-class _Record(msgspec.Struct, gc=False):
-    spec: msgspec.Raw
-    path: str | None = None
-    installed: bool = False  # Spack's default for an absent one
-    explicit: bool | None = False
-    deprecated_for: str | None = None
-    installation_time: float | None = 0.0
-
-
-_decode_record = msgspec.json.Decoder(_Record).decode
-
-_says_installed = re.compile(rb'"installed"\s*:\s*true').search
-_says_explicit = re.compile(rb'"explicit"\s*:\s*true').search
 
 
 class Database:
@@ -68,6 +54,8 @@ class Database:
         The database format recorded in the file.
     stamp : Stamp or None
         The file's identity when it was read; None when there was no file.
+    columns : Columns
+        Its records as columns, as far as they have been read.
     """
 
     def __init__(
@@ -81,10 +69,10 @@ class Database:
         self.version = version
         self.stamp = stamp
         self._records = records
-        self._young: dict[str, Spec] = {}
-        self._old: dict[str, Spec] = {}
-        self._virtuals: dict[str, set[str]] | None = None
-        self._by_name: Mapping[str, Sequence[str]] | None = None
+        self.columns = Columns(list(records), self._decoded)
+        self._young: dict[int, Spec] = {}
+        self._old: dict[int, Spec] = {}
+        self._by_name: dict[str, list[int]] | None = None
         self._sorted_hashes: list[str] | None = None
         self._prefix_asked = False
 
@@ -129,13 +117,15 @@ class Database:
         return f"<Database {self.root}: format {self.version}, {len(self)} records>"
 
     def __len__(self) -> int:
-        return len(self._records)
+        return self.columns.recorded
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._records)
+        return (self.columns.hashes[row] for row in range(len(self)))
 
     def __contains__(self, dag_hash: object) -> bool:
-        return dag_hash in self._records
+        return isinstance(dag_hash, str) and self.columns.row(dag_hash) is not None
+
+    # -- specs --
 
     def get(self, dag_hash: str) -> Spec | None:
         """Return the spec with exactly this DAG hash, installed or not; None when unknown.
@@ -145,58 +135,22 @@ class Database:
         DatabaseError
             When the record is malformed.
         """
-        spec = self._young.get(dag_hash)
+        row = self.columns.row(dag_hash)
+        return None if row is None else self.spec(row)
+
+    def spec(self, row: int) -> Spec:
+        """Return the spec in a row of the columns; errors are those of `get`."""
+        spec = self._young.get(row)
         if spec is None:
-            spec = self._old.get(dag_hash)
+            spec = self._old.get(row)
             if spec is None:
-                raw = self._records.get(dag_hash)
-                if raw is None:
-                    return None
-                spec = self._decode_spec(dag_hash, raw)
+                self.require(row)
+                spec = Spec.of_row(self.columns.hashes[row], self, row)
             # Two generations bound the cache without a lock: each step is one dict operation.
             if len(self._young) >= CACHED_SPECS // 2:
                 self._old, self._young = self._young, {}
-            self._young[dag_hash] = spec
+            self._young[row] = spec
         return spec
-
-    def record(self, dag_hash: str) -> msgspec.Raw | None:
-        """Return the record of a DAG hash as JSON; None when unknown."""
-        return self._records.get(dag_hash)
-
-    def edges(self, dag_hash: str, deptypes: Sequence[str]) -> tuple[str, ...]:
-        """Return the hashes of the dependencies of a record that have one of these types.
-
-        Much faster than `get` when traversing a whole store. Empty for an unknown hash.
-
-        Raises
-        ------
-        DatabaseError
-            When the record is malformed.
-        """
-        raw = self._records.get(dag_hash)
-        if raw is None:
-            return ()
-        edges = edges_in(raw, deptypes)
-        if edges is None:  # an old format, or malformed
-            spec = self.get(dag_hash)
-            recorded = spec.dependencies if spec else ()
-            return tuple([e.hash for e in recorded if any(t in e.deptypes for t in deptypes)])
-        return edges
-
-    def explicit(self) -> list[str]:
-        """Return the DAG hashes of the specs that were installed explicitly, in recorded order."""
-        says = [key for key, raw in self._records.items() if _says_explicit(raw)]
-        return [spec.hash for spec in self.specs(says) if spec.explicit and spec.installed]
-
-    def absent(self) -> list[str]:
-        """Return the DAG hashes that are recorded as not installed, without deprecated ones."""
-        unsure = [key for key, raw in self._records.items() if not _says_installed(raw)]
-        return [spec.hash for spec in self.specs(unsure) if spec.is_missing]
-
-    def mentions(self, dag_hash: str, other: str) -> bool:
-        """Return whether the record of `dag_hash` contains the text `other`; does not decode it."""
-        raw = self._records.get(dag_hash)
-        return raw is not None and other.encode() in bytes(raw)
 
     def specs(self, hashes: Iterable[str] | None = None) -> Iterator[Spec]:
         """Yield the specs with these DAG hashes, by default all; skip malformed and unknown ones.
@@ -206,55 +160,189 @@ class Database:
         DatabaseWarning
             For each record that is malformed.
         """
-        young = self._young.get
-        for dag_hash in self._records if hashes is None else hashes:
-            spec = young(dag_hash)  # saves a call when thousands are requested
-            if spec is None:
-                try:
-                    spec = self.get(dag_hash)
-                except DatabaseError as error:
-                    warn_left_out(error, stacklevel=2)
-                young = self._young.get
-            if spec is not None:
-                yield spec
+        if hashes is None:
+            rows: Iterable[int | None] = range(len(self))
+        else:
+            rows = map(self.columns.row, hashes)
+        for row in rows:
+            if row is not None and self.is_valid(row):
+                yield self.spec(row)
 
-    def names(self) -> Mapping[str, Sequence[str]]:
-        """Return package name → DAG hashes, both in recorded order.
+    def require(self, row: int) -> None:
+        """Read a row.
+
+        Raises
+        ------
+        DatabaseError
+            When its record is malformed.
+        """
+        columns = self.columns
+        if columns.states[row] > LEFT_OUT:
+            return
+        try:
+            columns.read(row)
+        except MALFORMED as error:
+            raise DatabaseError(
+                f"the record of /{columns.hashes[row]} in {self.path} is malformed: {error}",
+                hint=REBUILD,
+            ) from error
+
+    def is_valid(self, row: int) -> bool:
+        """Return whether the record in a row is valid, and warn if it is not."""
+        try:
+            self.require(row)
+        except DatabaseError as error:
+            warn_left_out(error, stacklevel=3)
+            return False
+        return True
+
+    def attributes(self, row: int, name: str) -> Mapping[str, Any]:
+        """Return an attribute of a spec, with others that come along; see `SpecReader`."""
+        known = self.columns.attributes(row, name)
+        if known:
+            return known
+        record = self._decoded(row)
+        prefix = record.path
+        # Old versions of Spack wrote the string None for an external without a prefix; and no
+        # path of a directory can contain a NUL.
+        if prefix == "None" or "\0" in (prefix or ""):
+            prefix = None
+        return {
+            "external": external_of(record.spec.external),
+            "prefix": prefix,
+            "deprecated_for": record.deprecated_for,
+            "installation_time": record.installation_time or 0.0,
+        }
+
+    def _decoded(self, row: int) -> Record:
+        return decode_record(self._records[self.columns.hashes[row]])
+
+    # -- records --
+
+    def edges(self, dag_hash: str, deptypes: Sequence[str]) -> tuple[str, ...]:
+        """Return the hashes of the dependencies of a record that have one of these types.
+
+        Empty for an unknown hash.
+
+        Raises
+        ------
+        DatabaseError
+            When the record is malformed.
+        """
+        columns = self.columns
+        row = columns.row(dag_hash)
+        if row is None:
+            return ()
+        self.require(row)
+        kinds, wanted, hashes = columns.values["kind"], set(deptypes), columns.hashes
+        return tuple(
+            [
+                hashes[end]
+                for end, kind, _ in columns.edges(row)
+                if not wanted.isdisjoint(kinds[kind].deptypes)
+            ]
+        )
+
+    def explicit(self) -> list[str]:
+        """Return the DAG hashes of the specs that were installed explicitly, in recorded order."""
+        wanted = INSTALLED | EXPLICIT
+        return self._in_state(lambda state: state & wanted == wanted)
+
+    def absent(self) -> list[str]:
+        """Return the DAG hashes that are recorded as not installed, without deprecated ones."""
+        unwanted = INSTALLED | DEPRECATED
+        return self._in_state(lambda state: state > LEFT_OUT and not state & unwanted)
+
+    def _in_state(self, test: Any) -> list[str]:
+        columns = self.whole()
+        good = {state for state in range(32) if test(state)}
+        return [
+            columns.hashes[row]
+            for row, state in enumerate(columns.states[: columns.recorded])
+            if state in good
+        ]
+
+    def mentions(self, dag_hash: str, other: str) -> bool:
+        """Return whether the record of `dag_hash` contains the text `other`; does not decode it."""
+        raw = self._records.get(dag_hash)
+        return raw is not None and other.encode() in bytes(raw)
+
+    def whole(self) -> Columns:
+        """Return the columns with all rows.
+
+        Warns
+        -----
+        DatabaseWarning
+            For each record that is malformed, when all are read.
+        """
+        columns = self.columns
+        if not columns.complete:
+            names = {row: name for name, rows in self._names().items() for row in rows}
+
+            def failed(row: int) -> str:
+                self.is_valid(row)
+                return names.get(row, "")
+
+            columns.read_all(failed)
+        return columns
+
+    # -- names and hashes --
+
+    def names(self) -> set[str]:
+        """Return the names of all packages.
 
         No node is decoded, because each begins with its name. Malformed records that have no name
         are left out.
         """
+        return set(self._names())
+
+    def named(self, name: str) -> list[str]:
+        """Return the DAG hashes of a package's records, in recorded order; see `names`."""
+        hashes = self.columns.hashes
+        return [hashes[row] for row in self.rows_named(name)]
+
+    def rows_named(self, name: str) -> Sequence[int]:
+        """Return the rows of a package, in recorded order; see `names`."""
+        if self._by_name is None and self.columns.complete:
+            code = self.columns.values["name"].find(name.encode())
+            starts, rows = self.columns.named()
+            return rows[starts[code] : starts[code + 1]] if code else ()
+        return self._names().get(name, ())
+
+    def _names(self) -> dict[str, list[int]]:
         if self._by_name is None:
             # A node that does not begin with its name (another key order, escapes) is decoded.
             loose = _BEGINS_WRAPPED if self.version == "5" else _BEGINS
-            groups: defaultdict[bytes, list[str]] = defaultdict(list)
-            for dag_hash, raw in self._records.items():
+            groups: defaultdict[bytes, list[int]] = defaultdict(list)
+            for row, raw in enumerate(self._records.values()):
                 found = _BEGINS_TIGHT(raw) or loose(raw)
                 if found is not None:
-                    groups[found[1]].append(dag_hash)
+                    groups[found[1]].append(row)
                 else:
-                    with contextlib.suppress(DatabaseError):
-                        groups[self._decode_spec(dag_hash, raw).name.encode()].append(dag_hash)
-            self._by_name = {name.decode(): hashes for name, hashes in groups.items()}
+                    try:
+                        name = decode_record(raw).spec.name
+                    except ValueError:
+                        continue
+                    groups[name.encode()].append(row)
+            self._by_name = {name.decode(): rows for name, rows in groups.items()}
         return self._by_name
-
-    def named(self, name: str) -> Sequence[str]:
-        """Return the DAG hashes of a package's records, in recorded order; see `names`."""
-        return self.names().get(name, ())
 
     def virtuals(self) -> Mapping[str, set[str]]:
         """Return virtual package → packages that provide it on a recorded edge."""
-        if self._virtuals is None:
-            found: dict[str, set[str]] = {}
-            for raw in self._records.values():
-                for virtual, package in virtuals_in(raw):
-                    found.setdefault(virtual, set()).add(package)
-            self._virtuals = found
-        return self._virtuals
+        columns = self.whole()
+        kinds = columns.values["kind"]
+        virtual = [kinds[code].virtuals if code else () for code in range(len(kinds))]
+        found: dict[str, set[str]] = {}
+        if any(virtual):
+            edges = columns.packed()
+            for row in range(columns.recorded):
+                for end, kind in edges.of(row):
+                    for name in virtual[kind]:
+                        found.setdefault(name, set()).add(columns.edge_name(row, end))
+        return found
 
-    @cached_property
     def records_build_systems(self) -> bool:
-        """Whether specs have the variant ``build_system``, which Spack 0.19 introduced."""
+        """Return whether specs have the variant ``build_system``, which Spack 0.19 introduced."""
         sample = list(self)[:: max(1, len(self) // _SAMPLE)]
         return any("build_system" in spec.variants for spec in self.specs(sample))
 
@@ -264,30 +352,9 @@ class Database:
         if hashes is None:
             if not self._prefix_asked:  # for a single lookup a scan is faster than sorting
                 self._prefix_asked = True
-                return sorted(h for h in self._records if h.startswith(hash_prefix))
-            hashes = self._sorted_hashes = sorted(self._records)
+                return sorted(h for h in self if h.startswith(hash_prefix))
+            hashes = self._sorted_hashes = sorted(self)
         start = end = bisect_left(hashes, hash_prefix)
         while end < len(hashes) and hashes[end].startswith(hash_prefix):
             end += 1
         return hashes[start:end]
-
-    def _decode_spec(self, dag_hash: str, raw: msgspec.Raw) -> Spec:
-        try:
-            record = _decode_record(raw)
-            return Spec.from_json(
-                dag_hash,
-                record.spec,
-                # Old versions of Spack wrote the string None for an external without a prefix; and
-                # no path of a directory can contain a NUL.
-                prefix=None
-                if record.path == "None" or "\0" in (record.path or "")
-                else record.path,
-                installed=record.installed,
-                explicit=bool(record.explicit),
-                deprecated_for=record.deprecated_for,
-                installation_time=record.installation_time or 0.0,
-            )
-        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, ValueError) as error:
-            raise DatabaseError(
-                f"the record of /{dag_hash} in {self.path} is malformed: {error}", hint=REBUILD
-            ) from error

@@ -10,13 +10,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-import mmap
 import os
 import stat as stat_module
-import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn
 
 import msgspec
 
@@ -26,9 +24,6 @@ from spack_kernel.spack.system import file_checks
 
 from .formats import REBUILD, UPDATE, is_newer, newer
 
-if TYPE_CHECKING:
-    from io import FileIO
-
 _debug = debugger(__name__)
 
 #: The path of the database in an install tree.
@@ -37,21 +32,9 @@ INDEX_PATH = Path(".spack-db", "index.json")
 #: The largest database that is read, in bytes; fifty thousand records take 82 MB.
 MAX_DATABASE_SIZE = 4 << 30
 
-#: The hint for a broken database.
 #: Maximum number of reads of a file that changes in the meantime, and the first pause in seconds.
 READ_ATTEMPTS = 5
 RETRY_PAUSE = 0.02
-
-
-#: Bytes above which a database is decoded in parts if other threads might be waiting.
-_LARGE = 5_000_000
-
-_HUGE_PAGES = getattr(mmap, "MADV_HUGEPAGE", None)
-
-#: Bytes of the pieces in which a large file is read, and the seconds that make a piece slow. Each
-#: takes about a millisecond, but longer where free pages are scarce or the disk is slow.
-_PIECE = 4 << 20
-_SLOW_PIECE = 0.005
 
 
 class _Body(msgspec.Struct):
@@ -123,7 +106,7 @@ def read_index(root: Path) -> tuple[str, dict[str, msgspec.Raw], Stamp]:
                 body = _decode(data)
             except ValueError as error:
                 if last or not differs(path, stamp):
-                    _raise_undecodable(path, bytes(data), error)
+                    _raise_undecodable(path, data, error)
             else:
                 file_checks.record("stamp", path, list(stamp))
                 _debug("read %s: %d bytes, version %s", path, len(data), body.version)
@@ -132,7 +115,7 @@ def read_index(root: Path) -> tuple[str, dict[str, msgspec.Raw], Stamp]:
     raise AssertionError("unreachable")
 
 
-def _read_bytes(path: Path) -> tuple[bytes | memoryview, Stamp]:
+def _read_bytes(path: Path) -> tuple[bytes, Stamp]:
     """Return the content of a regular file, and its stamp before it was read."""
     # Non-blocking: if the path is a FIFO, opening it must not wait for a writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -144,44 +127,9 @@ def _read_bytes(path: Path) -> tuple[bytes | memoryview, Stamp]:
             text = f"it is larger than {MAX_DATABASE_SIZE >> 30} GiB ({stat.st_size:,} bytes)"
             raise OSError(errno.EFBIG, text)
         with open(descriptor, "rb", buffering=0, closefd=False) as file:
-            if stat.st_size <= _LARGE:
-                return file.read(), Stamp.of(stat)
-            return _read_large(file, stat.st_size), Stamp.of(stat)
+            return file.read(), Stamp.of(stat)
     finally:
         os.close(descriptor)
-
-
-def _read_large(file: FileIO, size: int) -> memoryview:
-    """Return the first `size` bytes of a file, or all if there are fewer.
-
-    They are stored in 2 MB pages if the system has these available, which saves a fifth of the
-    time. If the system must first make room for such pages, reading takes longer than without them.
-    """
-    # Anonymous pages: they are not backed by a file that could change or vanish.
-    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    huge = _HUGE_PAGES
-    if huge is not None:
-        _advise(pages, huge, 0)
-    data = memoryview(pages)
-    there = 0
-    while there < size:
-        started = time.perf_counter()
-        count = file.readinto(data[there : there + _PIECE])
-        if not count:
-            break
-        there += count
-        if huge is not None and time.perf_counter() - started > _SLOW_PIECE:
-            huge = None
-            _advise(pages, mmap.MADV_NOHUGEPAGE, there)
-    return data[:there].toreadonly()
-
-
-def _advise(pages: mmap.mmap, advice: int, start: int) -> None:
-    """Advise the system on the pages after `start`; the system can ignore it."""
-    start = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
-    if start < len(pages):
-        with contextlib.suppress(OSError):
-            pages.madvise(advice, start)
 
 
 def differs(path: Path, stamp: Stamp | None) -> bool:
@@ -194,24 +142,11 @@ def differs(path: Path, stamp: Stamp | None) -> bool:
         return True
 
 
-def _decode(data: bytes | memoryview) -> _Body:
+def _decode(data: bytes) -> _Body:
     """Split a database into its records.
 
     Raises ValueError with what is wrong.
     """
-    if len(data) > _LARGE and threading.current_thread() is not threading.main_thread():
-        from .index_parts import split  # seldom needed, takes milliseconds to import
-
-        parts = split(data)
-        if parts is not None:
-            records, rest = parts
-            body = _decode_at_once(rest)
-            records.update(body.installs)
-            return _Body(body.version, records)
-    return _decode_at_once(data)
-
-
-def _decode_at_once(data: bytes | memoryview) -> _Body:
     try:
         try:
             return _decode_file(data).database
@@ -221,7 +156,7 @@ def _decode_at_once(data: bytes | memoryview) -> _Body:
             # Spack reads the first JSON value and ignores what follows it.
             if "trailing characters" not in str(error):
                 raise
-            _, end = json.JSONDecoder().raw_decode(str(data, "latin-1"))
+            _, end = json.JSONDecoder().raw_decode(data.decode("latin-1"))
             return _decode_file(data[:end]).database
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise ValueError(str(error)) from error

@@ -18,7 +18,7 @@ from .matcher import Matcher
 from .suggestions import package_form, package_of_import
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from spack_kernel.spack.database.chain import Chain
     from spack_kernel.spack.spec.spec import Spec
@@ -113,11 +113,19 @@ class _Diagnosis:
         self.query = query
         self.is_meant = is_meant
         self.known = self.chain.names()
-        self.matcher = Matcher(
-            self.chain.by_hash, query.dialect, providers, is_package=self.known.__contains__
-        )
+        self.matcher = Matcher(self.chain, query.dialect, providers)
         self.virtuals = self.chain.virtuals
         self.providers = providers
+
+    def _test(self, query: AbstractSpec) -> Callable[[Spec], bool]:
+        """Return a function that tests whether a spec of the store satisfies a query."""
+        test, node_of = self.matcher.test(query), self.chain.node
+
+        def holds(spec: Spec) -> bool:
+            node = node_of(spec.hash)
+            return node is not None and test(node)
+
+        return holds
 
     def found(self) -> tuple[list[str], str]:
         """Return the lines of the explanation, and a hint."""
@@ -230,7 +238,7 @@ class _Diagnosis:
             records = self._pool()
         else:
             return [], ""
-        test = self.matcher.test(self.query)
+        test = self._test(self.query)
         lines, hint = [], ""
         for spec in records:
             if spec.installed or not test(spec):
@@ -276,7 +284,7 @@ class _Diagnosis:
         """Yield a line for each constraint that none of the candidates satisfies."""
         who = self.query.name or "spec"
         for text, part in self._parts():
-            test = self.matcher.test(part)
+            test = self._test(part)
             if any(test(spec) for spec in pool):
                 continue
             yield f"No installed {who} satisfies {text}{self._instead(part, pool)}"
@@ -340,7 +348,7 @@ class _Diagnosis:
 
     def _nearest(self, pool: Sequence[Spec]) -> list[Spec]:
         """Return the specs that satisfy the most constraints of the query."""
-        tests = [self.matcher.test(part.query) for part in self._parts()]
+        tests = [self._test(part.query) for part in self._parts()]
         scores = [sum(test(spec) for test in tests) for spec in pool]
         best = max(scores)
         return [spec for spec, score in zip(pool, scores, strict=True) if score == best]

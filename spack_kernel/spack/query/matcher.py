@@ -1,77 +1,74 @@
-"""Decide whether a concrete spec satisfies a query.
+"""Decide which nodes of a store satisfy a query.
 
-Each query is turned into a function once, which is then applied to every candidate. Only the rules
-that the query needs are evaluated, and the results for a node are cached.
+A query becomes predicates on the codes of columns, each of which is tested once, and walks over
+the edges, whose results for a node are cached. Which edge counts differs between old and new
+versions of Spack: `_first_edge` and `_any_below` are their rules.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spack_kernel.spack.spec.traversal import RUNTIME_DEPTYPES, depflag
 from spack_kernel.spack.spec.version_ranges import ANY_VERSION
 
 from .abstract_spec import AbstractSpec
-from .predicates import predicates_of, spec_test, variant_test
+from .predicates import predicates_of, variant_test
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from spack_kernel.spack.spec.spec import Dependency, Spec
+    from spack_kernel.spack.database.chain import Chain
+    from spack_kernel.spack.spec.records import Kind
 
     from .abstract_spec import DependencyConstraint, VariantConstraint
     from .dialects import Dialect
+    from .predicates import Predicate
     from .virtuals import Providers
+
+    #: A function that tests a node.
+    Test = Callable[[int], bool]
+
+    #: An edge: the node to which it leads, its kind, and the package there.
+    Edge = tuple[int, Kind, str]
 
 #: The virtual packages that the compiler of a node stands for.
 _COMPILER_VIRTUALS = ("c", "cxx", "fortran")
 
+_RUNTIME = frozenset(RUNTIME_DEPTYPES)
+
 
 class Matcher:
-    """Decides, for one store and one dialect, which specs satisfy a query.
+    """Decides, for one store and one dialect, which nodes satisfy a query.
 
     Parameters
     ----------
-    lookup : callable
-        Returns the spec of a DAG hash, or None.
+    chain : Chain
+        The databases of the store.
     dialect : Dialect
         The dialect of the queries.
     providers : Providers
         The known providers of virtual packages.
-    dependencies : callable, optional
-        Returns the edges of a DAG hash, if that is cheaper than looking up its spec.
-    is_package : callable
-        Returns whether a name is known to be that of a package, so that it is not looked up in
-        `providers`, which might have to read recipes.
     """
 
-    def __init__(
-        self,
-        lookup: Callable[[str], Spec | None],
-        dialect: Dialect,
-        providers: Providers,
-        dependencies: Callable[[str], Sequence[Dependency]] | None = None,
-        is_package: Callable[[str], bool] = lambda _: False,
-    ) -> None:
-        self._lookup = lookup
-        self._dependencies = dependencies or self._looked_up
+    def __init__(self, chain: Chain, dialect: Dialect, providers: Providers) -> None:
+        self._chain = chain
         self._dialect = dialect
         self._providers = providers
-        self._is_package = is_package
         #: Virtual packages requested with a version, where no versions are known.
         self.unknown_versions: set[str] = set()
 
-    def test(self, query: AbstractSpec, *, named: bool = True) -> Callable[[Spec], bool]:
-        """Return a function that tests whether a spec satisfies `query`.
+    def test(self, query: AbstractSpec, *, named: bool = True) -> Test:
+        """Return a function that tests whether a valid node satisfies `query`.
 
         Parameters
         ----------
         query : AbstractSpec
             The query.
         named : bool
-            False when the candidates are known to have the name, or to provide it.
+            False when the nodes are known to have the name, or to provide it.
         """
         node = self._node_test(query, named=named)
         if not query.dependencies:
@@ -79,8 +76,8 @@ class Matcher:
         edges = [self._dependency_test(dependency) for dependency in query.dependencies]
         return lambda spec: node(spec) and all(edge(spec) is not None for edge in edges)
 
-    def provider_test(self, query: AbstractSpec) -> Callable[[Spec], bool]:
-        """Return a function that tests whether a spec is known to provide `query`.
+    def provider_test(self, query: AbstractSpec) -> Test:
+        """Return a function that tests whether a node is known to provide `query`.
 
         As in Spack, only the version of the virtual matters.
         """
@@ -90,210 +87,261 @@ class Matcher:
             for provision in self._providers.of(query.name)
             if provision.versions.intersects(query.versions)
         ]
-        return lambda spec: any(test(spec) for test in tests)
+        return lambda node: any(test(node) for test in tests)
 
-    # Nodes
+    def everywhere(self, query: AbstractSpec, installed: bool | None) -> list[int]:
+        """Return all nodes of the store that satisfy a query without a name.
 
-    def _node_test(self, query: AbstractSpec, *, named: bool) -> Callable[[Spec], bool]:
-        node = spec_test(list(predicates_of(query, self._dialect, named=named)))
-        propagated = [
-            self._propagation_test(variant)
-            for variant in query.variants.values()
-            if variant.propagate and self._dialect.weak_propagation
+        Parameters
+        ----------
+        query : AbstractSpec
+            The query.
+        installed : bool or None
+            Whether the nodes must be installed, or must not be; None for both.
+        """
+        nodes = self._in_columns(query, self._chain.all_nodes(installed))
+        unsure = []
+        for dependency in query.dependencies:
+            above, is_sure = self._depending(dependency)
+            if above is not None:
+                nodes = [node for node in nodes if node in above]
+            if not is_sure:
+                unsure.append(dependency)
+        propagated = {name: v for name, v in query.variants.items() if v.propagate}
+        test = self.test(
+            AbstractSpec(variants=propagated, dependencies=tuple(unsure), dialect=query.dialect)
+        )
+        return nodes if test is _anything else [node for node in nodes if test(node)]
+
+    # -- nodes --
+
+    def _node_test(self, query: AbstractSpec, *, named: bool) -> Test:
+        tests = [
+            self._predicate(predicate)
+            for predicate in predicates_of(query, self._dialect, named=named)
         ]
-        if not propagated:
-            return node
-        return lambda spec: node(spec) and all(test(spec) for test in propagated)
+        if self._dialect.weak_propagation:
+            tests += [
+                self._propagation_test(variant)
+                for variant in query.variants.values()
+                if variant.propagate
+            ]
+        if not tests:
+            return _anything
+        if len(tests) == 1:
+            return tests[0]
+        return lambda node: all(test(node) for test in tests)
 
-    def _propagation_test(self, variant: VariantConstraint) -> Callable[[Spec], bool]:
+    def _predicate(self, predicate: Predicate) -> Test:
+        """Return a function that applies a predicate, once to each code of its column."""
+        chain, column, test = self._chain, predicate.column, predicate.test
+        if column == "hash":
+            return lambda node: test(chain.hash_of(node))
+        databases: list[tuple[Any, Any, dict[int, bool]]] = [
+            (database.columns.codes[column], database.columns.values[column], {})
+            for database in chain.databases
+        ]
+
+        def holds(node: int) -> bool:
+            number, row = chain.place(node)
+            codes, values, known = databases[number]
+            code = codes[row]
+            answer = known.get(code)
+            if answer is None:
+                answer = known[code] = test(values[code])
+            return answer
+
+        return holds
+
+    def _in_columns(self, query: AbstractSpec, nodes: Iterable[int]) -> list[int]:
+        """Return those nodes whose own columns satisfy `query`, whatever it says of edges."""
+        found = list(nodes)
+        databases = self._chain.databases
+        for predicate in predicates_of(query, self._dialect):
+            if len(databases) > 1 or predicate.column == "hash":
+                test = self._predicate(predicate)
+                found = [node for node in found if test(node)]
+                continue
+            columns = databases[0].columns
+            codes, values = columns.codes[predicate.column], columns.values[predicate.column]
+            distinct = {codes[row] for row in found}
+            good = {code for code in distinct if predicate.test(values[code])}
+            found = [row for row in found if codes[row] in good]
+        return found
+
+    def _propagation_test(self, variant: VariantConstraint) -> Test:
         """Return a function that tests whether every node with the variant satisfies it."""
         satisfies = variant_test(variant, self._dialect)
-        violates = self._somewhere(
-            lambda spec: variant.name in spec.variants and not satisfies(spec.variants)
-        )
-        return lambda spec: not violates(spec.hash, spec.name)
+        chain = self._chain
 
-    def _looked_up(self, dag_hash: str) -> Sequence[Dependency]:
-        spec = self._lookup(dag_hash)
-        return spec.dependencies if spec is not None else ()
+        def otherwise(node: int) -> bool:
+            variants = chain.value("parameters", node)[0]
+            return variant.name in variants and not satisfies(variants)
 
-    def _somewhere(
-        self, holds: Callable[[Spec], bool], name: str | None = None
-    ) -> Callable[[str, str], bool]:
+        violates = self._somewhere(otherwise)
+        return lambda node: not violates(node, "")
+
+    def _somewhere(self, holds: Test, name: str | None = None) -> Callable[[int, str], bool]:
         """Return a function that tests whether `holds` is true for a node or any node below it.
 
-        It takes the DAG hash and the name of the node. With `name`, only nodes of that package are
-        tested.
+        It takes the node and its name. With `name`, only nodes of that package are tested.
         """
-        known: dict[str, bool] = {}
+        known: dict[int, bool] = {}
+        chain = self._chain
 
-        def somewhere(start: str, package: str) -> bool:
+        def somewhere(start: int, package: str) -> bool:
             if start in known:
                 return known[start]
             seen = {start}
             stack = [(start, package)]
             while stack:
-                dag_hash, package = stack.pop()
-                answer = known.get(dag_hash)
+                node, package = stack.pop()
+                answer = known.get(node)
                 if answer is None and name in (None, package):
-                    spec = self._lookup(dag_hash)
-                    answer = spec is not None and holds(spec)
+                    answer = chain.is_valid(node) and holds(node)
                 if answer:
-                    known[dag_hash] = known[start] = True
+                    known[node] = known[start] = True
                     return True
-                for edge in self._dependencies(dag_hash):
-                    if edge.hash not in seen and known.get(edge.hash) is not False:
-                        seen.add(edge.hash)
-                        stack.append((edge.hash, edge.name))
+                for end, _, called in chain.edges_of(node):
+                    if end not in seen and known.get(end) is not False:
+                        seen.add(end)
+                        stack.append((end, called))
             known.update(dict.fromkeys(seen, False))
             return False
 
         return somewhere
 
-    # Dependencies
+    # -- dependencies --
 
-    def _dependency_test(self, dependency: DependencyConstraint) -> Callable[[Spec], Spec | None]:
-        """Return a function that returns the requested dependency of a spec, or None."""
+    def _dependency_test(self, dependency: DependencyConstraint) -> Callable[[int], int | None]:
+        """Return a function that returns the requested dependency of a node, or None."""
         if self._dialect.compiler_nodes:
-            find = self._modern(dependency)
+            find = self._first_edge(dependency)
         else:
-            find = self._classic(dependency)
+            find = self._any_below(dependency)
         if dependency.when is None:
             return find
         applies = self.test(dependency.when)
-        return lambda spec: find(spec) if applies(spec) else spec
+        return lambda node: find(node) if applies(node) else node
 
-    def _modern(self, dependency: DependencyConstraint) -> Callable[[Spec], Spec | None]:
+    def _first_edge(self, dependency: DependencyConstraint) -> Callable[[int], int | None]:
         """Return the test for Spack 1.0 and newer: the first matching edge decides."""
-        query = dependency.query
+        query, chain = dependency.query, self._chain
         fits = self._edge_test(dependency)
         below = [self._dependency_test(each) for each in query.dependencies]
-        wanted = set(RUNTIME_DEPTYPES)
-        maybe = self._edge_somewhere(fits, wanted, query.name)
+        maybe = self._edge_somewhere(fits, query.name)
         compiler = self._compiler_edge_test(dependency)
 
-        def child(edge: Dependency) -> Spec | None:
-            if not _may_be(edge, query.name):
+        def search(node: int) -> int | None:
+            edges = _in_order(chain.edges_of(node))
+            for edge in edges:
+                if fits(edge):
+                    return edge[0]
+            if compiler is not None and compiler(node):
+                return node
+            if dependency.direct or not maybe(node):
                 return None
-            spec = self._lookup(edge.hash)
-            return spec if spec is not None and fits(edge, spec) else None
-
-        def search(spec: Spec) -> Spec | None:
-            for edge in _in_order(self._dependencies(spec.hash)):
-                found = child(edge)
-                if found is not None:
-                    return found
-            if compiler is not None and compiler(spec):
-                return spec
-            if dependency.direct or not maybe(spec.hash):
-                return None
-            edges = _in_order(self._dependencies(spec.hash))
-            queue = deque(edge for edge in edges if wanted.intersection(edge.deptypes))
-            seen = {edge.hash for edge in queue}
+            queue = deque(edge for edge in edges if not _RUNTIME.isdisjoint(edge[1].deptypes))
+            seen = {edge[0] for edge in queue}
             while queue:
                 edge = queue.popleft()
-                found = child(edge)
-                if found is not None:
-                    return found
-                for following in _in_order(self._dependencies(edge.hash)):
-                    if following.hash not in seen and wanted.intersection(following.deptypes):
-                        seen.add(following.hash)
+                if fits(edge):
+                    return edge[0]
+                for following in _in_order(chain.edges_of(edge[0])):
+                    is_runtime = not _RUNTIME.isdisjoint(following[1].deptypes)
+                    if is_runtime and following[0] not in seen:
+                        seen.add(following[0])
                         queue.append(following)
             return None
 
-        def find(spec: Spec) -> Spec | None:
-            found = search(spec)
+        def find(node: int) -> int | None:
+            found = search(node)
             if found is None or not below:
                 return found
             return found if all(test(found) is not None for test in below) else None
 
         return find
 
-    def _edge_test(self, dependency: DependencyConstraint) -> Callable[[Dependency, Spec], bool]:
-        """Return a function that tests whether an edge to a spec is the requested one."""
-        query = dependency.query
+    def _edge_test(self, dependency: DependencyConstraint) -> Callable[[Edge], bool]:
+        """Return a function that tests whether an edge is the requested one."""
+        query, chain = dependency.query, self._chain
         name = query.name
-        node = _kept(self._node_test(query, named=False))
+        node_test = _kept(self._node_test(query, named=False))
         virtuals = set(dependency.virtuals)
         deptypes = set(dependency.deptypes) if self._dialect.edge_types else set()
         any_version = query.versions == ANY_VERSION
 
         @cache
-        def provides() -> Callable[[Spec], bool]:
+        def provides() -> Test:
             return _kept(self._provides_version(query))
 
-        def fits(edge: Dependency, spec: Spec) -> bool:
-            other = name is not None and spec.name != name
-            if other and name not in edge.virtuals:
+        def fits(edge: Edge) -> bool:
+            node, kind, called = edge
+            other = name is not None and called != name
+            if other and name not in kind.virtuals:
                 return False
-            if not virtuals.issubset(edge.virtuals) or not deptypes.issubset(edge.deptypes):
+            if not virtuals.issubset(kind.virtuals) or not deptypes.issubset(kind.deptypes):
+                return False
+            if not chain.is_valid(node):
                 return False
             if not other:
-                return node(spec)
+                return node_test(node)
             # A virtual, of which only the version matters.
-            return any_version or provides()(spec)
+            return any_version or provides()(node)
 
         return fits
 
-    def _provides_version(self, query: AbstractSpec) -> Callable[[Spec], bool]:
-        """Return a function that tests whether a spec provides the requested virtual versions."""
+    def _provides_version(self, query: AbstractSpec) -> Test:
+        """Return a function that tests whether a node provides the requested virtual versions."""
         assert query.name is not None
         virtual = query.name
         if virtual in self._providers:
             return self.provider_test(query)
 
-        def unknown(_: Spec) -> bool:
+        def unknown(_: int) -> bool:
             self.unknown_versions.add(virtual)
             return False
 
         return unknown
 
-    def _edge_somewhere(
-        self,
-        fits: Callable[[Dependency, Spec], bool],
-        deptypes: set[str],
-        name: str | None = None,
-    ) -> Callable[[str], bool]:
-        """Return a function that tests whether a matching edge is anywhere below a node.
+    def _edge_somewhere(self, fits: Callable[[Edge], bool], name: str | None = None) -> Test:
+        """Return a function that tests whether a matching runtime edge is anywhere below a node.
 
-        It takes the DAG hash. With `name`, only edges to that package or virtual can match.
+        With `name`, only edges to that package or virtual can match.
         """
-        known: dict[str, bool] = {}
+        known: dict[int, bool] = {}
+        chain = self._chain
 
-        def somewhere(start: str) -> bool:
+        def somewhere(start: int) -> bool:
             if start in known:
                 return known[start]
             seen = {start}
             stack = [start]
             while stack:
-                dag_hash = stack.pop()
-                for edge in self._dependencies(dag_hash):
-                    if deptypes.isdisjoint(edge.deptypes):
+                node = stack.pop()
+                for edge in chain.edges_of(node):
+                    end, kind, called = edge
+                    if _RUNTIME.isdisjoint(kind.deptypes):
                         continue
-                    found = known.get(edge.hash)
-                    if not found and _may_be(edge, name):
-                        child = self._lookup(edge.hash)
-                        found = child is not None and fits(edge, child)
-                    if found:
-                        known[dag_hash] = known[start] = True
+                    may_fit = name is None or name == called or name in kind.virtuals
+                    if known.get(end) or (may_fit and fits(edge)):
+                        known[node] = known[start] = True
                         return True
-                    if edge.hash not in seen and known.get(edge.hash) is not False:
-                        seen.add(edge.hash)
-                        stack.append(edge.hash)
+                    if end not in seen and known.get(end) is not False:
+                        seen.add(end)
+                        stack.append(end)
             known.update(dict.fromkeys(seen, False))
             return False
 
         return somewhere
 
-    def _compiler_edge_test(
-        self, dependency: DependencyConstraint
-    ) -> Callable[[Spec], bool] | None:
+    def _compiler_edge_test(self, dependency: DependencyConstraint) -> Test | None:
         """Return a function that tests the compiler of a node; None if it can never match.
 
         This is for specs that an older Spack concretized: their compiler is an attribute, and
         counts as a build dependency of which only the name and version are known.
         """
-        query = dependency.query
+        query, chain = dependency.query, self._chain
         if not set(dependency.deptypes) <= {"build"} or not set(dependency.virtuals) <= set(
             _COMPILER_VIRTUALS
         ):
@@ -302,102 +350,160 @@ class Matcher:
             return None
         if query.platform or query.os or query.namespace:
             return None
-        if query.name in _COMPILER_VIRTUALS:
-            return lambda spec: spec.compiler is not None and query.versions == ANY_VERSION
-        return lambda spec: (
-            spec.compiler is not None
-            and (query.name is None or spec.compiler.name == query.name)
-            and spec.compiler.version in query.versions
-        )
 
-    def _classic(self, dependency: DependencyConstraint) -> Callable[[Spec], Spec | None]:
+        def fits(compiler: Any) -> bool:
+            if compiler is None:
+                return False
+            if query.name in _COMPILER_VIRTUALS:
+                return query.versions == ANY_VERSION
+            return query.name in (None, compiler.name) and compiler.version in query.versions
+
+        return lambda node: fits(chain.value("compiler", node))
+
+    def _any_below(self, dependency: DependencyConstraint) -> Callable[[int], int | None]:
         """Return the test for Spack up to 0.23, where any node below can match.
 
         Edges count only for virtuals.
         """
-        query = dependency.query
-        node = self._node_test(query, named=True)
+        query, chain = dependency.query, self._chain
+        node_test = self._node_test(query, named=True)
         stands_for = None
         if self._dialect.edge_virtuals:
             stands_for = self._virtual_edge_test(dependency)
         elif dependency.virtuals:  # not recorded on edges: assume it of any possible provider
             providing = [self._provides(virtual) for virtual in dependency.virtuals]
-            named = node
-            node = lambda spec: named(spec) and all(test(spec) for test in providing)  # noqa: E731
-        below = self._somewhere(node, query.name)
+            named = node_test
+            node_test = lambda node: named(node) and all(test(node) for test in providing)  # noqa: E731
+        below = self._somewhere(node_test, query.name)
         any_version = query.versions == ANY_VERSION
 
         @cache
-        def provides() -> Callable[[str, str], bool] | None:
-            if query.name is None or self._is_package(query.name):
+        def provides() -> Callable[[int, str], bool] | None:
+            # Asking `providers` about a name that is that of a package might read recipes.
+            if query.name is None or chain.has_package(query.name):
                 return None
             if query.name not in self._providers:
                 return None
             return self._somewhere(self.provider_test(query))
 
-        def find(spec: Spec) -> Spec | None:
-            if any(below(edge.hash, edge.name) for edge in self._dependencies(spec.hash)):
-                found = not dependency.virtuals or stands_for is None or stands_for(spec)
-            elif query.name is None or (stands_for is not None and not stands_for(spec)):
+        def find(node: int) -> int | None:
+            edges = chain.edges_of(node)
+            if any(below(end, called) for end, _, called in edges):
+                found = not dependency.virtuals or stands_for is None or stands_for(node)
+            elif query.name is None or (stands_for is not None and not stands_for(node)):
                 found = False
             elif stands_for is not None and any_version:
                 found = True
             elif (provider := provides()) is not None:
-                edges = self._dependencies(spec.hash)
-                found = any(provider(edge.hash, edge.name) for edge in edges)
+                found = any(provider(end, called) for end, _, called in edges)
             else:
                 if stands_for is not None:
                     self.unknown_versions.add(query.name)
                 found = False
-            return spec if found else None
+            return node if found else None
 
         return find
 
-    def _provides(self, virtual: str) -> Callable[[Spec], bool]:
-        """Return a function that tests whether a spec provides any version of `virtual`."""
+    def _provides(self, virtual: str) -> Test:
+        """Return a function that tests whether a node provides any version of `virtual`."""
         return self._provides_version(AbstractSpec(name=virtual))
 
-    def _virtual_edge_test(self, dependency: DependencyConstraint) -> Callable[[Spec], bool]:
+    def _virtual_edge_test(self, dependency: DependencyConstraint) -> Test:
         """Return a function that tests whether an edge provides the requested virtuals."""
-        name = dependency.query.name
+        name, chain = dependency.query.name, self._chain
         virtuals = set(dependency.virtuals)
 
-        def fits(edge: Dependency, _: Spec) -> bool:
-            return (name is None or name == edge.name or name in edge.virtuals) and (
-                virtuals.issubset(edge.virtuals) and bool(virtuals or name in edge.virtuals)
+        def fits(edge: Edge) -> bool:
+            _, kind, called = edge
+            return (name is None or name == called or name in kind.virtuals) and (
+                virtuals.issubset(kind.virtuals) and bool(virtuals or name in kind.virtuals)
             )
 
-        runtime = self._edge_somewhere(fits, set(RUNTIME_DEPTYPES))
+        def valid(edge: Edge) -> bool:
+            return chain.is_valid(edge[0]) and fits(edge)
 
-        def stands_for(spec: Spec) -> bool:
-            edges = self._dependencies(spec.hash)
-            return any(fits(edge, spec) for edge in edges) or runtime(spec.hash)
+        runtime = self._edge_somewhere(valid)
+        return lambda node: any(map(fits, chain.edges_of(node))) or runtime(node)
 
-        return stands_for
+    # -- the whole store --
+
+    def _depending(self, dependency: DependencyConstraint) -> tuple[set[int] | None, bool]:
+        """Return the nodes that may have a dependency (None: all), and whether all of them do.
+
+        Walking up from the few nodes that a query can mean is faster than asking each node of the
+        store what is below it.
+        """
+        query, chain = dependency.query, self._chain
+        if dependency.when is not None or (query.name is None and dependency.virtuals):
+            return None, False
+        sure = not (dependency.virtuals or dependency.deptypes or query.dependencies)
+        sure = sure and not any(variant.propagate for variant in query.variants.values())
+        if query.name is not None:
+            nodes = self._in_columns(query, filter(chain.is_valid, chain.nodes_named(query.name)))
+        else:
+            nodes = self._in_columns(query, chain.all_nodes())
+        seeds = set(nodes)
+        is_unknown = query.name is not None and not chain.has_package(query.name)
+        if is_unknown and not self._dialect.edge_virtuals:
+            for provision in self._providers.of(query.name or ""):
+                named = chain.nodes_named(provision.provider.name or "")
+                seeds.update(self._in_columns(provision.provider, filter(chain.is_valid, named)))
+                sure = False
+        virtual_edges = list(self._virtual_edges(query.name)) if query.name is not None else []
+        seeds.update(end for _, end in virtual_edges)
+        sure = sure and not virtual_edges
+        dependents = chain.dependents
+        if not self._dialect.compiler_nodes:
+            return dependents.above(seeds), sure
+        found = set() if dependency.direct else dependents.above(seeds, runtime=True)
+        found.update(parent for node in nodes for parent, _ in dependents.of(node))
+        found.update(parent for parent, _ in virtual_edges)
+        if any(value is not None for value in self._compilers()):
+            compilers = chain.value
+            found.update(n for n in chain.all_nodes() if compilers("compiler", n) is not None)
+            sure = False
+        return found, sure
+
+    def _compilers(self) -> Iterator[Any]:
+        for database in self._chain.databases:
+            values = database.columns.values["compiler"]
+            yield from (values[code] for code in range(1, len(values)))
+
+    def _virtual_edges(self, virtual: str) -> Iterator[tuple[int, int]]:
+        """Yield both nodes of each edge that provides a virtual package."""
+        chain = self._chain
+        if virtual not in chain.virtuals:
+            return
+        for package in chain.virtuals[virtual]:
+            for end in chain.nodes_named(package):
+                for parent, _ in chain.dependents.of(end):
+                    if any(
+                        e == end and virtual in k.virtuals for e, k, _ in chain.edges_of(parent)
+                    ):
+                        yield parent, end
 
 
-def _kept(test: Callable[[Spec], bool]) -> Callable[[Spec], bool]:
-    """Return `test` with its answers cached by DAG hash."""
-    known: dict[str, bool] = {}
+def _anything(_: int) -> bool:
+    return True
 
-    def kept(spec: Spec) -> bool:
-        answer = known.get(spec.hash)
+
+def _kept(test: Test) -> Test:
+    """Return `test` with its answers cached by node."""
+    known: dict[int, bool] = {}
+
+    def kept(node: int) -> bool:
+        answer = known.get(node)
         if answer is None:
-            answer = known[spec.hash] = test(spec)
+            answer = known[node] = test(node)
         return answer
 
     return kept
 
 
-def _may_be(edge: Dependency, name: str | None) -> bool:
-    """Return whether an edge leads to the package `name`, or to a provider of it."""
-    return name is None or name == edge.name or name in edge.virtuals
-
-
-def _in_order(edges: Sequence[Dependency]) -> Sequence[Dependency]:
+def _in_order(edges: Sequence[Edge]) -> Sequence[Edge]:
     """Return the edges of a node in Spack's order: as recorded, but per package by type."""
-    names = [edge.name for edge in edges]
+    names = [called for _, _, called in edges]
     if len(set(names)) == len(names):
         return edges
     first = {name: position for position, name in reversed(list(enumerate(names)))}
-    return sorted(edges, key=lambda edge: (first[edge.name], depflag(edge.deptypes)))
+    return sorted(edges, key=lambda edge: (first[edge[2]], depflag(edge[1].deptypes)))

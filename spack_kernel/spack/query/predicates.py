@@ -1,7 +1,7 @@
-"""The constraints of a query on a node, facet by facet.
+"""The constraints of a query on a node itself, column by column.
 
-The facets of a node are the few attributes of `Spec` that describe the node itself. A query becomes
-one test per facet, which can be applied to one spec, or to each distinct value among thousands.
+A query becomes some tests of values, each of which is applied once to each distinct value of a
+column, whatever the number of nodes that have it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from spack_kernel.spack.spec.version_ranges import ANY_VERSION
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from spack_kernel.spack.spec.spec import Arch, Compiler, Spec, VariantValue
+    from spack_kernel.spack.spec.records import Parameters
+    from spack_kernel.spack.spec.spec import Arch, Compiler, VariantValue
     from spack_kernel.spack.spec.versions import Version
 
     from .abstract_spec import AbstractSpec, VariantConstraint
@@ -26,18 +27,17 @@ if TYPE_CHECKING:
 
 
 class Predicate(NamedTuple):
-    """A test of one attribute of a spec.
+    """A test of the values of a column.
 
     Attributes
     ----------
-    facet : str
-        The attribute: ``hash``, ``name``, ``namespace``, ``version``, ``compiler``, ``arch``,
-        ``variants`` or ``flags``.
+    column : str
+        The column, or ``hash``. The values of ``parameters`` are variants and flags.
     test : callable
-        Returns whether a value of the attribute satisfies the query.
+        Returns whether a value satisfies the query.
     """
 
-    facet: str
+    column: str
     test: Callable[[Any], bool]
 
 
@@ -70,36 +70,22 @@ def predicates_of(
         yield Predicate("arch", _arch_test(query, dialect))
     for variant in query.variants.values():
         if not (variant.propagate and dialect.weak_propagation):
-            yield Predicate("variants", variant_test(variant, dialect))
+            yield Predicate("parameters", _first(variant_test(variant, dialect)))
     for kind, flags in query.flags.items():
-        yield Predicate("flags", _flag_test(kind, flags, dialect))
+        yield Predicate("parameters", _second(_flag_test(kind, flags, dialect)))
 
 
-def spec_test(tests: list[Predicate]) -> Callable[[Spec], bool]:
-    """Return a function that applies all `tests` to a spec."""
-    if not tests:
-        return _anything
-    if len(tests) == 1:
-        facet, only = tests[0]
-        return lambda spec: only(getattr(spec, facet))
-    return lambda spec: all(test(getattr(spec, facet)) for facet, test in tests)
+def _first(test: Callable[[Variants], bool]) -> Callable[[Parameters], bool]:
+    return lambda parameters: test(parameters[0])
 
 
-def _anything(_: object) -> bool:
-    return True
+def _second(test: Callable[[Flags], bool]) -> Callable[[Parameters], bool]:
+    return lambda parameters: test(parameters[1])
 
 
 def _version_test(query: AbstractSpec) -> Callable[[Version], bool]:
     versions = query.versions
-    known: dict[str, bool] = {}  # comparing versions is slow, and few are distinct
-
-    def test(version: Version) -> bool:
-        answer = known.get(version.text)
-        if answer is None:
-            answer = known[version.text] = version in versions
-        return answer
-
-    return test
+    return lambda version: version in versions
 
 
 def _compiler_test(query: AbstractSpec) -> Callable[[Compiler | None], bool]:

@@ -11,16 +11,16 @@ from spack_kernel.spack.spec.version_ranges import ANY_VERSION
 
 from .abstract_spec import AbstractSpec
 from .parser import parse_queries, parse_query
-from .store_index import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from spack_kernel.spack.database.chain import Chain
     from spack_kernel.spack.errors import NoMatch
     from spack_kernel.spack.spec.spec import Spec
 
     from .matcher import Matcher
-    from .store_index import StoreIndex
+    from .store_index import Selection, StoreIndex
     from .virtuals import Providers
 
 
@@ -126,8 +126,7 @@ def _selections(
         if queries:
             selections = [_select(index, query, installed, known) for query in queries]
         else:
-            everything = _select(index, AbstractSpec(dialect=index.dialect), installed, known)
-            selections = [everything._replace(query=None)]
+            selections = [index.selection(None, index.chain.all_nodes(installed))]
         if providers is None:
             index.keep(text, installed, selections)
         for selection in selections:
@@ -217,96 +216,78 @@ def no_match(
     return diagnostics.no_match(index, selection, known, meant)
 
 
-def _in_state(specs: Iterable[Spec], installed: bool | None) -> Iterator[Spec]:
-    return (spec for spec in specs if installed is None or spec.installed is installed)
-
-
 def _select(
     index: StoreIndex, query: AbstractSpec, installed: bool | None, providers: Providers
 ) -> Selection:
-    name = query.name
-    if (
-        name is not None
-        and query == AbstractSpec(name=name)
-        and (all_ := index.package(name, installed))
-    ):
-        return Selection(query, tuple(all_))
+    chain, name = index.chain, query.name
     if query.hash is not None and query == AbstractSpec(hash=query.hash):
-        same = list(_in_state(index.chain.with_hash_prefix(query.hash), installed))
-        return Selection(query, tuple(index.in_find_order(same)))
-    from .matcher import Matcher  # not needed for a hash alone
+        return index.selection(query, _in_state(chain, _read_hash(chain, query.hash), installed))
+    if name is not None and query == AbstractSpec(name=name):
+        found = _in_state(chain, chain.nodes_named(name), installed)
+        if found:
+            return index.selection(query, found)
+    from .matcher import Matcher  # not needed for a hash or a name alone
 
-    rows, known = (
-        index.rows_named(name) if name is not None and query.hash is None else (index.rows(), {})
-    )
-    lookup = index.lookup(rows)
-    matcher = Matcher(lookup, query.dialect, providers, rows.dependencies, index.chain.has_package)
-    pool: Iterable[Spec]
+    matcher = Matcher(chain, query.dialect, providers)
     if query.hash is not None:
+        pool = _in_state(chain, _read_hash(chain, query.hash), installed)
         test = matcher.test(query)
-        pool = index.chain.with_hash_prefix(query.hash)
+        found = [node for node in pool if test(node)]
     elif name is not None:
         test = matcher.test(query, named=False)
-        pool = (index.spec(row, rows) for row in known.values())
+        found = [n for n in _in_state(chain, chain.nodes_named(name), installed) if test(n)]
     else:
-        return _scanned(index, query, installed, providers, matcher)
-    found = [spec for spec in _in_state(pool, installed) if test(spec)]
+        found = matcher.everywhere(query, installed)
     if not found and name is not None:
-        found = _providing(index, query, installed, providers, matcher)
-    return Selection(query, tuple(index.in_find_order(found, rows, known)), _unknown(matcher))
-
-
-def _scanned(
-    index: StoreIndex,
-    query: AbstractSpec,
-    installed: bool | None,
-    providers: Providers,
-    matcher: Matcher,
-) -> Selection:
-    """Return all specs of the store that satisfy a query without a name."""
-    scan = index.scan
-    rows, sure = scan.candidates(query, installed, providers)
-    if not sure:
-        test = matcher.test(query)
-        good = {
-            spec.hash
-            for spec in index.chain.specs([scan.hashes[row] for row in rows])
-            if test(spec)
-        }
-        rows = [row for row in rows if scan.hashes[row] in good]
-    return Selection(query, tuple(index.scanned(rows)), _unknown(matcher))
-
-
-def _unknown(matcher: Matcher) -> tuple[str, ...]:
-    return tuple(
+        found = _providing(chain, query, installed, providers, matcher)
+    unknown = tuple(
         f"which versions of {virtual} its providers provide"
         for virtual in sorted(matcher.unknown_versions)
     )
+    return index.selection(query, found, unknown)
+
+
+def _read_hash(chain: Chain, prefix: str) -> list[int]:
+    """Return the nodes whose hash begins with a prefix; a single one that is malformed raises."""
+    nodes = chain.nodes_with_prefix(prefix)
+    if len(nodes) == 1:
+        chain.spec(nodes[0])
+    return nodes
+
+
+def _in_state(chain: Chain, nodes: Iterable[int], installed: bool | None) -> list[int]:
+    """Return those nodes that are valid, and installed as wanted."""
+    valid = filter(chain.is_valid, nodes)
+    if installed is None:
+        return list(valid)
+    return [node for node in valid if chain.is_installed(node) is installed]
 
 
 def _providing(
-    index: StoreIndex,
+    chain: Chain,
     query: AbstractSpec,
     installed: bool | None,
     providers: Providers,
     matcher: Matcher,
-) -> list[Spec]:
+) -> list[int]:
     """Return the providers of the virtual package `query`; empty if it is not virtual.
 
     As in Spack, only the version of the virtual package and the dependencies are checked.
     """
     virtual = query.name
     assert virtual is not None
-    packages = index.chain.virtuals.get(virtual, frozenset()) | providers.listed(virtual)
-    candidates: list[Spec] = []
+    packages = chain.virtuals.get(virtual, frozenset()) | providers.listed(virtual)
+    candidates: list[int] = []
     if virtual in providers:
         provides = matcher.provider_test(query)
         named = {provision.provider.name or "" for provision in providers.of(virtual)}
-        candidates = [spec for name in named for spec in index.chain.named(name) if provides(spec)]
+        pool = [node for name in named for node in chain.nodes_named(name)]
+        candidates = [node for node in _in_state(chain, pool, installed) if provides(node)]
         packages = frozenset(p for p in packages if not providers.knows(p))
     if packages and query.versions != ANY_VERSION:
         matcher.unknown_versions.add(virtual)
     else:
-        candidates += [spec for package in packages for spec in index.chain.named(package)]
-    rest = matcher.test(AbstractSpec(dependencies=query.dependencies))
-    return [spec for spec in _in_state(candidates, installed) if rest(spec)]
+        pool = [node for package in packages for node in chain.nodes_named(package)]
+        candidates += _in_state(chain, pool, installed)
+    rest = matcher.test(AbstractSpec(dependencies=query.dependencies, dialect=query.dialect))
+    return [node for node in dict.fromkeys(candidates) if rest(node)]

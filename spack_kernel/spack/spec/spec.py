@@ -1,21 +1,20 @@
 """Spec and Dependency: one concrete node as a database or a lock file records it.
 
-This module reads Spack's specfile formats 1 to 5. It removes the differences between them, so
-that higher layers do not need to know which Spack wrote a record.
+The module `records` removes the differences between the specfile formats, so that nobody needs to
+know which Spack wrote a record.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, SupportsIndex, TypedDict
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 import msgspec
 
 from .versions import Version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Mapping
 
     from typing_extensions import Unpack
 
@@ -87,11 +86,44 @@ class InstallRecord(TypedDict, total=False):
     installation_time: float
 
 
+class SpecReader(Protocol):
+    """Reads the attributes of the specs of a database."""
+
+    def attributes(self, row: int, name: str) -> Mapping[str, Any]:
+        """Return an attribute of the spec in a row, with those that come along with it.
+
+        Raises
+        ------
+        DatabaseError
+            When its record cannot be read any more.
+        """
+
+
+class _ReadOnDemand:
+    """The part of a spec that knows where its attributes are."""
+
+    __slots__ = ("_reader", "_row")
+
+    _reader: SpecReader
+    _row: int
+
+    if not TYPE_CHECKING:  # type checkers know the attributes
+
+        def __getattr__(self, name: str) -> Any:
+            # Called only for an attribute that has not been set.
+            if name not in _FIELDS:
+                raise AttributeError(name)
+            for each, value in self._reader.attributes(self._row, name).items():
+                object.__setattr__(self, each, value)
+            return object.__getattribute__(self, name)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class Spec:
+class Spec(_ReadOnDemand):
     """One concrete spec and its install record.
 
-    Two specs are equal when their DAG hashes are.
+    Two specs are equal when their DAG hashes are. The specs of a store read their attributes when
+    these are first accessed.
 
     Attributes
     ----------
@@ -163,6 +195,23 @@ class Spec:
         return self.label
 
     @classmethod
+    def of_row(cls, dag_hash: str, reader: SpecReader, row: int) -> Spec:
+        """Return a spec that reads its attributes on demand.
+
+        Parameters
+        ----------
+        dag_hash : str
+            Its DAG hash.
+        reader, row : SpecReader, int
+            What reads them, and for which row.
+        """
+        spec: Spec = object.__new__(cls)
+        _set_hash(spec, dag_hash)
+        _set_reader(spec, reader)
+        _set_row(spec, row)
+        return spec
+
+    @classmethod
     def from_node(
         cls, dag_hash: str, node: Mapping[str, Any], **record: Unpack[InstallRecord]
     ) -> Spec:
@@ -184,243 +233,31 @@ class Spec:
             When the node does not match any known specfile format; the message describes what
             is wrong and where.
         """
-        name: str | None = None
-        if not isinstance(node.get("name"), str):
-            name, node = _unwrap(node)
+        from . import records  # a database needs it, not everyone who has a spec
+
         try:
-            known = msgspec.convert(node, _Node)
-        except (msgspec.MsgspecError, RecursionError) as error:
+            text = msgspec.json.encode(node)
+        except (TypeError, ValueError, RecursionError) as error:
             raise ValueError(str(error)) from error
-        return _spec(dag_hash, name or known.name, known, record)
-
-    @classmethod
-    def from_json(
-        cls, dag_hash: str, node: bytes | msgspec.Raw, **record: Unpack[InstallRecord]
-    ) -> Spec:
-        """Create a spec from a node in JSON, several times faster than decoding it first.
-
-        Parameters and errors are those of `from_node`, except that `node` is UTF-8 text.
-        """
-        name: str | None = None
-        try:
-            try:
-                known = _decode_node(node)
-            except msgspec.ValidationError:
-                # Format 1, {name: node}; a malformed node of another format fails again.
-                decoded = _decode_object(node)
-                if isinstance(decoded.get("name"), str):
-                    raise
-                name, inner = _unwrap(decoded)
-                known = msgspec.convert(inner, _Node)
-        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-            raise ValueError(str(error)) from error
-        return _spec(dag_hash, name or known.name, known, record)
+        known = records.decode_node(text)
+        variants, flags = records.parameters_of(known.parameters_text)
+        return cls(
+            dag_hash,
+            known.name,
+            known.namespace or "builtin",
+            Version(known.version),
+            variants,
+            flags,
+            records.arch_of(bytes(known.arch)),
+            records.compiler_of(known.compiler_text),
+            tuple([Dependency(e.name, e.hash, *records.kind_of(e.text)) for e in known.edges()]),
+            records.external_of(known.external),
+            **record,
+        )
 
 
-class DeferredSpecs:
-    """Creates specs that are read on first access.
-
-    Parameters
-    ----------
-    lookup : callable
-        Returns the spec of a DAG hash; called once for each spec that is accessed. It must not
-        return None.
-    """
-
-    def __init__(self, lookup: Callable[[str], Spec | None]) -> None:
-        class Deferred(Spec):
-            __slots__ = ()
-
-            def __getattr__(self, name: str) -> Any:
-                if name not in _FIELDS:
-                    raise AttributeError(name)
-                spec = lookup(self.hash)
-                assert spec is not None
-                for field_name in _FIELDS:
-                    object.__setattr__(self, field_name, getattr(spec, field_name))
-                object.__setattr__(self, "__class__", Spec)
-                return getattr(self, name)
-
-            def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
-                self.external  # noqa: B018 - reads it, so that it is an ordinary spec
-                return self.__reduce_ex__(protocol)
-
-        Deferred.__qualname__ = "Spec"  # as its repr shows it
-        self._class = Deferred
-
-    def all(self, hashes: Iterable[str]) -> list[Spec]:
-        """Return the specs of these DAG hashes."""
-        deferred, new, specs = self._class, object.__new__, []
-        for dag_hash in hashes:
-            spec: Spec = new(deferred)
-            _set_hash(spec, dag_hash)
-            specs.append(spec)
-        return specs
-
-    def one(self, dag_hash: str, **known: Any) -> Spec:
-        """Return the spec of a DAG hash.
-
-        Parameters
-        ----------
-        dag_hash : str
-            The DAG hash.
-        **known
-            Attributes of `Spec` that are already known, so that reading them is not necessary.
-        """
-        spec = self.all([dag_hash])[0]
-        for name, value in known.items():
-            object.__setattr__(spec, name, value)
-        return spec
-
-
-_set_hash = Spec.__dict__["hash"].__set__  # specs are frozen, and there may be 50,000
-_FIELDS = tuple(each.name for each in fields(Spec) if each.name != "hash")
-
-
-# The structure of the JSON. Keys that are not listed are ignored: newer versions of Spack add some.
-
-
-class _EdgeParameters(msgspec.Struct, gc=False):
-    deptypes: tuple[str, ...] = ()
-    virtuals: tuple[str, ...] = ()
-
-
-class _Edge(msgspec.Struct, gc=False):
-    hash: str
-    name: str = ""
-    type: tuple[str, ...] = ()  # formats 1 to 3
-    parameters: _EdgeParameters | None = None  # from format 4 on
-
-
-class _Target(msgspec.Struct, gc=False):
-    name: str
-
-
-class _Arch(msgspec.Struct, gc=False):
-    platform: str
-    platform_os: str
-    target: str | _Target
-
-
-class _Compiler(msgspec.Struct, gc=False):
-    name: str
-    version: str
-
-
-class _External(msgspec.Struct, gc=False):
-    path: str | None = None
-    module: str | bool | tuple[str, ...] | None = None
-    extra_attributes: dict[str, Any] | None = None
-
-
-class _Annotations(msgspec.Struct, gc=False):
-    compiler: str | None = None
-
-
-class _Node(msgspec.Struct, gc=False):
-    version: str
-    arch: _Arch
-    name: str = ""
-    namespace: str | None = None
-    parameters: dict[str, bool | str | tuple[str, ...]] | None = None
-    patches: tuple[str, ...] = ()
-    dependencies: tuple[_Edge, ...] | dict[str, _Edge] | None = None
-    compiler: _Compiler | None = None
-    external: _External | None = None
-    annotations: _Annotations | None = None
-
-
-_decode_node = msgspec.json.Decoder(_Node).decode
-_decode_object = msgspec.json.Decoder(dict[str, Any]).decode
-
-
-def _unwrap(node: Mapping[str, Any]) -> tuple[str, Any]:
-    """Return name and node of specfile format 1, ``{name: node}``."""
-    if len(node) == 1:
-        ((name, inner),) = node.items()
-        if isinstance(inner, dict):
-            return name, inner
-    raise ValueError("the node has no name")
-
-
-@lru_cache(maxsize=1024)
-def _arch(platform: str, os: str, target: str) -> Arch:
-    return Arch(platform, os, target)
-
-
-@lru_cache(maxsize=1024)
-def _compiler(name: str, version: str) -> Compiler:
-    return Compiler(name, Version(version))
-
-
-def _spec(dag_hash: str, name: str, node: _Node, record: InstallRecord) -> Spec:
-    if not name:
-        raise ValueError("the node has no name")
-    variants: dict[str, VariantValue] = node.parameters or {}
-    flags: dict[str, tuple[str, ...]] = {}
-    for key in FLAG_NAMES:
-        value = variants.pop(key, None)
-        if value:
-            flags[key] = value if isinstance(value, tuple) else (str(value),)
-    for key, value in variants.items():
-        if type(value) is str and len(value) < 6 and value.lower() in ("true", "false"):
-            variants[key] = value.lower() == "true"  # Spack also reads these as booleans
-    if node.patches and "patches" not in variants:
-        variants["patches"] = node.patches
-    target = node.arch.target
-    return Spec(
-        dag_hash,
-        name,
-        node.namespace or "builtin",
-        Version(node.version),
-        variants,
-        flags,
-        _arch(
-            node.arch.platform,
-            node.arch.platform_os,
-            target if isinstance(target, str) else target.name,
-        ),
-        _compiler_of(node),
-        _dependencies(node.dependencies),
-        _external(node.external),
-        **record,
-    )
-
-
-def _compiler_of(node: _Node) -> Compiler | None:
-    if node.compiler is not None:
-        return _compiler(node.compiler.name, node.compiler.version)
-    if node.annotations is None or node.annotations.compiler is None:
-        return None
-    # A spec of format 4 or older that Spack 1.0 or newer has rewritten: "gcc@=12.2.0"
-    name, at, version = node.annotations.compiler.partition("@")
-    return _compiler(name.strip(), version.removeprefix("=").strip()) if at else None
-
-
-def _dependencies(
-    recorded: tuple[_Edge, ...] | dict[str, _Edge] | None,
-) -> tuple[Dependency, ...]:
-    if not recorded:
-        return ()
-    if isinstance(recorded, dict):  # format 1: {name: {hash, type}}
-        return tuple([Dependency(name, edge.hash, edge.type) for name, edge in recorded.items()])
-    return tuple(
-        [
-            Dependency(edge.name, edge.hash, edge.type)
-            if edge.parameters is None
-            else Dependency(
-                edge.name, edge.hash, edge.parameters.deptypes, edge.parameters.virtuals
-            )
-            for edge in recorded
-        ]
-    )
-
-
-def _external(recorded: _External | None) -> External | None:
-    if recorded is None:
-        return None
-    module = recorded.module
-    modules = (module,) if isinstance(module, str) else module if isinstance(module, tuple) else ()
-    if recorded.path is None and not modules:
-        return None  # Spack also writes an empty mapping
-    return External(recorded.path, modules, recorded.extra_attributes or {})
+# Specs are frozen, and there may be 50,000.
+_set_hash = Spec.__dict__["hash"].__set__
+_set_reader = _ReadOnDemand.__dict__["_reader"].__set__
+_set_row = _ReadOnDemand.__dict__["_row"].__set__
+_FIELDS = frozenset(each.name for each in fields(Spec) if each.name != "hash")

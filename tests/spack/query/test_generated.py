@@ -56,7 +56,7 @@ def test_clones_differ_and_externals_do_not(index: Path) -> None:
     first = recorded("1.3")["database"]["installs"]
     externals = {dag_hash for dag_hash, record in first.items() if record["spec"].get("external")}
     assert {spec.hash for spec in database.specs() if spec.external} == externals
-    numpys = [spec for dag_hash in database.names()["py-numpy"] if (spec := database.get(dag_hash))]
+    numpys = [spec for dag_hash in database.named("py-numpy") if (spec := database.get(dag_hash))]
     again = json.loads(index.read_bytes())["database"]["installs"]
     assert len(numpys) == sum(record["spec"]["name"] == "py-numpy" for record in again.values())
     assert len({str(spec.version) for spec in numpys}) > 4

@@ -10,11 +10,12 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from spack_kernel.spack.errors import QuerySyntaxError
 from spack_kernel.spack.query.abstract_spec import AbstractSpec
 from spack_kernel.spack.query.dialects import SPACK_0_16, SPACK_0_19, SPACK_0_21, SPACK_1, Dialect
-from spack_kernel.spack.query.matcher import Matcher
 from spack_kernel.spack.query.parser import parse_queries, parse_query
 from spack_kernel.spack.query.virtuals import NO_PROVIDERS
 from spack_kernel.spack.store.store import Store
 from tests.spack.golden_queries import STORES, read_queries
+
+from .naive_matcher import NaiveMatcher
 
 DIALECTS = (SPACK_0_16, SPACK_0_19, SPACK_0_21, SPACK_1)
 
@@ -80,7 +81,7 @@ def store(request: pytest.FixtureRequest, golden_store) -> Store:
 
 def test_a_spec_satisfies_itself(store):
     dialect = store.index.dialect
-    matcher = Matcher(store.by_hash, dialect, NO_PROVIDERS)
+    matcher = NaiveMatcher(store.by_hash, dialect, NO_PROVIDERS)
     for spec in store:
         query = AbstractSpec.of(spec, dialect)
         assert parse_query(str(query), dialect) == query, str(query)
@@ -117,7 +118,7 @@ def test_queries_that_do_not_intersect_share_no_spec(version, golden_store):
     """Also, a query that does not intersect any of the specs finds none."""
     store = golden_store(version)
     dialect = store.index.dialect
-    matcher = Matcher(store.by_hash, dialect, NO_PROVIDERS)
+    matcher = NaiveMatcher(store.by_hash, dialect, NO_PROVIDERS)
     specs = list(store)
     apart = 0
     for one, other in pairs(version, store):
@@ -133,8 +134,8 @@ def test_queries_that_do_not_intersect_share_no_spec(version, golden_store):
 
 
 @pytest.mark.parametrize("version", ["0.20", "0.23", "1.3"])
-def test_a_scan_finds_what_asking_each_spec_finds(version, golden_store):
-    """Queries without a name are matched by column; matching each spec gives the same result."""
+def test_the_columns_find_what_asking_each_spec_finds(version, golden_store):
+    """Asking each spec by itself, one after the other, gives the same result."""
     store = golden_store(version)
     dialect = store.index.dialect
     texts = [
@@ -145,6 +146,6 @@ def test_a_scan_finds_what_asking_each_spec_finds(version, golden_store):
     ]  # fmt: skip
     for text in texts:
         (query,) = parse_queries(text, dialect)
-        test = Matcher(store.by_hash, dialect, NO_PROVIDERS).test(query)
+        test = NaiveMatcher(store.by_hash, dialect, NO_PROVIDERS).test(query)
         wanted = {spec for spec in store if spec.installed and test(spec)}
         assert set(store.find(text, providers=NO_PROVIDERS)) == wanted, text

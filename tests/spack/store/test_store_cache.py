@@ -11,6 +11,7 @@ import pytest
 from spack_kernel.spack.database import index_json
 from spack_kernel.spack.database.database import Database
 from spack_kernel.spack.errors import DatabaseError, DatabaseWarning, StoreNotFound
+from spack_kernel.spack.store.store import Store
 from spack_kernel.spack.store.store_cache import StoreCache
 from tests.spack.trees import make_instance, recorded, write
 
@@ -75,7 +76,10 @@ def test_one_store_many_threads(tmp_path: Path) -> None:
     """Threads that share a store get the same answers, even while it fills its caches."""
     expected = recorded("0.23")["database"]["installs"]
     root = write(tmp_path, expected, "7")
-    names = Database.read(root).names()
+    database = Database.read(root)
+    names = {name: database.named(name) for name in database.names()}
+    found = [spec.hash for spec in Store.open(root).find("^python")]
+    assert found
     for _ in range(3):
         store = StoreCache().open(root)
         failures: list[BaseException] = []
@@ -83,6 +87,7 @@ def test_one_store_many_threads(tmp_path: Path) -> None:
         def ask(store: Any = store, failures: Any = failures) -> None:
             try:
                 assert {name: [s.hash for s in store.named(name)] for name in names} == names
+                assert [spec.hash for spec in store.find("^python")] == found
                 assert [spec.hash for spec in store] == list(expected)
                 for dag_hash in list(expected)[::50]:
                     assert store.with_hash_prefix(dag_hash[:9])[0].hash == dag_hash

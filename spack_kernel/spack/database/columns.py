@@ -1,0 +1,420 @@
+"""The records of one database as columns: what each node is, as numbers, and the edges.
+
+A store has the same names, versions, architectures, compilers and variants thousands of times.
+Each distinct one is decoded once and has a code; a query tests each code once. The columns are
+filled row by row, as far as somebody needs them, or come complete from a file that `column_file`
+reads.
+"""
+
+from __future__ import annotations
+
+import threading
+from array import array
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+from spack_kernel.spack.spec.records import (
+    Kind,
+    arch_of,
+    compiler_of,
+    external_of,
+    kind_of,
+    parameters_of,
+)
+from spack_kernel.spack.spec.spec import Dependency
+from spack_kernel.spack.spec.traversal import RUNTIME_DEPTYPES
+from spack_kernel.spack.spec.versions import Version
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from spack_kernel.spack.spec.records import Node, Record
+
+T = TypeVar("T")
+
+#: The state of a row: not read yet, or malformed, or a sum of the flags below.
+UNREAD, LEFT_OUT = 0, 1
+READ, INSTALLED, EXPLICIT, DEPRECATED = 2, 4, 8, 16
+
+#: The columns in the order in which specs are compared; variants and flags share one.
+COLUMNS = ("name", "namespace", "version", "parameters", "compiler", "arch")
+
+#: A value that has not been decoded yet; that of a compiler can be None.
+_UNKNOWN: Any = object()
+
+
+class Values(Generic[T]):
+    """The distinct values of a column. A code is a position, starting at 1.
+
+    Parameters
+    ----------
+    decode : callable
+        Returns the value of a text.
+    texts : sequence of bytes
+        The texts of all codes, of which the first, for the code 0, has no meaning.
+    """
+
+    def __init__(self, decode: Callable[[bytes], T], texts: Sequence[bytes] = (b"",)) -> None:
+        self._decode = decode
+        self.texts = texts
+        self._values: list[Any] = [_UNKNOWN] * len(texts)
+        self._codes: dict[bytes, int] = {}
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __getitem__(self, code: int) -> T:
+        value: T = self._values[code]
+        if value is _UNKNOWN:
+            value = self._values[code] = self._decode(self.texts[code])
+        return value
+
+    def code(self, text: bytes) -> int:
+        """Return the code of a text, a new one if necessary.
+
+        Raises
+        ------
+        ValueError
+            When the text is malformed.
+        """
+        code = self._codes.get(text)
+        if code is None:
+            value = self._decode(text)
+            if not isinstance(self.texts, list):
+                self.texts = list(self.texts)
+            self.texts.append(text)
+            self._values.append(value)
+            code = self._codes[text] = len(self.texts) - 1
+        return code
+
+    def find(self, text: bytes) -> int:
+        """Return the code of a text; 0 if there is none."""
+        if not self._codes and len(self.texts) > 1:
+            self._codes = {each: code for code, each in enumerate(self.texts) if code}
+        return self._codes.get(text, 0)
+
+
+def _str(text: bytes) -> str:
+    return str(text, "utf-8")
+
+
+def _version(text: bytes) -> Version:
+    return Version(_str(text))
+
+
+def new_values(texts: Mapping[str, Sequence[bytes]] | None = None) -> dict[str, Values[Any]]:
+    """Return the values of all columns, and of the kinds of edges.
+
+    Parameters
+    ----------
+    texts : mapping of str to sequence of bytes, optional
+        Their texts by column.
+    """
+    decoders: dict[str, Callable[[bytes], Any]] = {
+        "name": _str,
+        "namespace": _str,
+        "version": _version,
+        "parameters": parameters_of,
+        "compiler": compiler_of,
+        "arch": arch_of,
+        "kind": kind_of,
+    }
+    if texts is None:
+        return {name: Values(decode) for name, decode in decoders.items()}
+    return {name: Values(decode, texts[name]) for name, decode in decoders.items()}
+
+
+class Edges(NamedTuple):
+    """The edges of all rows: those of row n are at ``starts[n]`` to ``starts[n + 1]``.
+
+    Attributes
+    ----------
+    starts, ends : sequence of int
+        Where the edges of each row begin, and the row to which each edge leads.
+    kinds : sequence of int
+        The code of the kind of each edge; in reversed edges, whether it is needed at run time.
+    """
+
+    starts: Sequence[int]
+    ends: Sequence[int]
+    kinds: Sequence[int]
+
+    def of(self, row: int) -> Iterable[tuple[int, int]]:
+        """Return where each edge of a row leads, and its kind."""
+        first, last = self.starts[row], self.starts[row + 1]
+        return zip(self.ends[first:last], self.kinds[first:last], strict=True)
+
+
+class Columns:
+    """The columns of a database.
+
+    Parameters
+    ----------
+    hashes : sequence of str
+        The DAG hash of each record, in recorded order.
+    read : callable
+        Returns the record in a row; raises ValueError when it is malformed.
+
+    Attributes
+    ----------
+    hashes : sequence of str
+        The DAG hash of each row. After the records come the hashes that only edges mention.
+    recorded : int
+        The number of records.
+    states : sequence of int
+        For each row `UNREAD`, `LEFT_OUT`, or a sum of `READ`, `INSTALLED`, `EXPLICIT` and
+        `DEPRECATED`.
+    codes : dict of str to sequence of int
+        For each column, the codes of the rows; 0 for one that has not been read.
+    values : dict of str to Values
+        For each column, and for ``kind``, the values of its codes.
+    """
+
+    def __init__(self, hashes: Sequence[str], read: Callable[[int], Record]) -> None:
+        count = len(hashes)
+        self.hashes = hashes
+        self.recorded = count
+        self.states: Any = bytearray(count)
+        self.codes: dict[str, Any] = {name: array("I", bytes(4 * count)) for name in COLUMNS}
+        self.values = new_values()
+        self.complete = False
+        self._read_record = read
+        self._lock = threading.RLock()
+        self._rows: dict[str, int] | None = None
+        self._by_texts: dict[tuple[bytes, bytes, bytes], tuple[int, int, int]] = {}
+        self._edges: Edges | None = None
+        self._reversed: Edges | None = None
+        #: Until all rows have been read: row → end, kind and name of each edge.
+        self._read_edges: dict[int, list[tuple[int, int, str]]] = {}
+        #: What an edge calls a row that is not recorded, or is recorded with another name.
+        self.edge_names: dict[tuple[int, int], str] = {}
+        #: The place of each row in the order of `spack find`, if that is known.
+        self.ranks: Sequence[int] | None = None
+        self._named: tuple[Sequence[int], Sequence[int]] | None = None
+
+    # -- rows --
+
+    def row(self, dag_hash: str) -> int | None:
+        """Return the row of the record of a DAG hash, None if there is none."""
+        if self._rows is None:
+            self._rows = {dag_hash: row for row, dag_hash in enumerate(self.hashes)}
+        row = self._rows.get(dag_hash)
+        return None if row is None or row >= self.recorded else row
+
+    def read(self, row: int) -> bool:
+        """Read a row unless that has been done; return False if nothing is recorded there.
+
+        Raises
+        ------
+        ValueError
+            When its record is malformed.
+        """
+        if self.states[row] > LEFT_OUT:
+            return True
+        if row >= self.recorded:
+            return False
+        with self._lock:
+            if self.states[row] <= LEFT_OUT:
+                self.states[row] = LEFT_OUT
+                self._fill(row, self._read_record(row))
+        return True
+
+    def _fill(self, row: int, record: Record) -> None:
+        node, values = record.spec, self.values
+        texts = bytes(node.arch), node.compiler_text, node.parameters_text
+        codes = self._by_texts.get(texts)
+        if codes is None:
+            arch, compiler, parameters = texts
+            codes = (
+                values["arch"].code(arch),
+                values["compiler"].code(compiler),
+                values["parameters"].code(parameters),
+            )
+            self._by_texts[texts] = codes
+        external_of(node.external)  # malformed, it would make the record malformed later
+        edges = self._edges_of(node)
+        columns = self.codes
+        columns["name"][row] = values["name"].code(node.name.encode())
+        columns["namespace"][row] = values["namespace"].code((node.namespace or "builtin").encode())
+        columns["version"][row] = values["version"].code(node.version.encode())
+        columns["arch"][row], columns["compiler"][row], columns["parameters"][row] = codes
+        self._read_edges[row] = edges
+        state = READ
+        if record.installed:
+            state |= INSTALLED
+        if record.explicit:
+            state |= EXPLICIT
+        if record.deprecated_for:
+            state |= DEPRECATED
+        self.states[row] = state
+
+    def _edges_of(self, node: Node) -> list[tuple[int, int, str]]:
+        rows, code = self._rows, self.values["kind"].code
+        if rows is None:
+            self.row("")
+            rows = self._rows
+            assert rows is not None
+        edges = []
+        for edge in node.edges():
+            row = rows.get(edge.hash)
+            if row is None:
+                row = self._unrecorded(edge.hash)
+            edges.append((row, code(edge.text), edge.name))
+        return edges
+
+    def _unrecorded(self, dag_hash: str) -> int:
+        """Return a new row for a DAG hash that only edges mention."""
+        if not isinstance(self.hashes, list):
+            self.hashes = list(self.hashes)
+        self.hashes.append(dag_hash)
+        self.states.append(LEFT_OUT)
+        for codes in self.codes.values():
+            codes.append(0)
+        assert self._rows is not None
+        row = self._rows[dag_hash] = len(self.hashes) - 1
+        return row
+
+    # -- edges --
+
+    def edges(self, row: int) -> list[tuple[int, int, str]]:
+        """Return row, kind and package of each dependency of a row that has been read."""
+        read = self._read_edges
+        if self._edges is None:
+            return read.get(row, [])
+        return [(end, kind, self.edge_name(row, end)) for end, kind in self._edges.of(row)]
+
+    def edge_name(self, row: int, end: int) -> str:
+        """Return the package to which an edge leads; all rows must have been read."""
+        name = self.edge_names.get((row, end)) if self.edge_names else None
+        if name is None:
+            name = self.values["name"][self.codes["name"][end]]
+        return name
+
+    def packed(self) -> Edges:
+        """Return the edges of all rows."""
+        assert self._edges is not None
+        return self._edges
+
+    def reversed(self) -> Edges:
+        """Return the reversed edges of all rows; their kind is whether they are of run time."""
+        if self._reversed is None:
+            self._reversed = _reversed(self.packed(), self.is_runtime())
+        return self._reversed
+
+    def is_runtime(self) -> list[bool]:
+        """Return for each code of a kind of edge whether a dependency of it is needed to run."""
+        kinds: Values[Kind] = self.values["kind"]
+        wanted = set(RUNTIME_DEPTYPES)
+        return [False, *(not wanted.isdisjoint(kinds[c].deptypes) for c in range(1, len(kinds)))]
+
+    # -- all of them --
+
+    def read_all(self, failed: Callable[[int], str]) -> None:
+        """Read all rows.
+
+        Parameters
+        ----------
+        failed : callable
+            Is called with each malformed row; returns the name of its package, if that is known.
+        """
+        with self._lock:
+            if self.complete:
+                return
+            for row in range(self.recorded):
+                try:
+                    self.read(row)
+                except ValueError:  # noqa: PERF203
+                    name = failed(row)
+                    if name:
+                        code = self.values["name"].code(name.encode())
+                        self.codes["name"][row] = code
+            self._pack()
+            self.complete = True
+
+    def _pack(self) -> None:
+        count = len(self.hashes)
+        starts, ends = array("I", [0]), array("I")
+        kinds = array("H" if len(self.values["kind"]) < 1 << 16 else "I")
+        names, codes = self.values["name"], self.codes["name"]
+        for row in range(count):
+            for end, kind, name in self._read_edges.get(row, ()):
+                ends.append(end)
+                kinds.append(kind)
+                code = codes[end]
+                if not code or names[code] != name:
+                    self.edge_names[row, end] = name
+            starts.append(len(ends))
+        self._edges = Edges(starts, ends, kinds)
+        self._read_edges = {}
+
+    def set_complete(
+        self,
+        edges: Edges,
+        reversed_edges: Edges,
+        ranks: Sequence[int],
+        named: tuple[Sequence[int], Sequence[int]],
+    ) -> None:
+        """Take over what `read_all` and others would find out."""
+        self._edges, self._reversed, self.ranks, self._named = edges, reversed_edges, ranks, named
+        self.complete = True
+
+    def named(self) -> tuple[Sequence[int], Sequence[int]]:
+        """Return where the rows of each name begin, by code, and the rows themselves."""
+        if self._named is None:
+            codes = self.codes["name"]
+            counts = [0] * (len(self.values["name"]) + 1)
+            for row in range(self.recorded):
+                counts[codes[row] + 1] += 1
+            starts = array("I", accumulate(counts))
+            free = starts[:]
+            rows = array("I", bytes(4 * self.recorded))
+            for row in range(self.recorded):
+                code = codes[row]
+                rows[free[code]] = row
+                free[code] += 1
+            self._named = starts, rows
+        return self._named
+
+    # -- values --
+
+    def value(self, column: str, row: int) -> Any:
+        """Return the value of a column in a row that has been read."""
+        return self.values[column][self.codes[column][row]]
+
+    def attributes(self, row: int, name: str) -> dict[str, Any]:
+        """Return an attribute of the spec in a row that has been read; empty if it is elsewhere."""
+        if name in ("variants", "flags"):
+            variants, flags = self.value("parameters", row)
+            return {"variants": variants, "flags": flags}
+        if name in self.codes:
+            return {name: self.value(name, row)}
+        if name in ("installed", "explicit"):
+            state = self.states[row]
+            return {"installed": bool(state & INSTALLED), "explicit": bool(state & EXPLICIT)}
+        if name == "dependencies":
+            kinds, hashes = self.values["kind"], self.hashes
+            return {
+                "dependencies": tuple(
+                    [Dependency(n, hashes[end], *kinds[kind]) for end, kind, n in self.edges(row)]
+                )
+            }
+        return {}
+
+
+def _reversed(edges: Edges, marked: Sequence[bool]) -> Edges:
+    """Return the reversed edges; the kind of each is whether its kind is marked."""
+    count = len(edges.starts) - 1
+    counts = [0] * (count + 1)
+    for end in edges.ends:
+        counts[end + 1] += 1
+    starts = array("I", accumulate(counts))
+    free = starts[:]
+    ends = array("I", bytes(4 * len(edges.ends)))
+    kinds = array("B", bytes(len(edges.ends)))
+    for row in range(count):
+        for end, kind in edges.of(row):
+            place = free[end]
+            free[end] = place + 1
+            ends[place] = row
+            kinds[place] = marked[kind]
+    return Edges(starts, ends, kinds)
