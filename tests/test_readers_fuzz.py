@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from spack_kernel._cache import CACHE_VARIABLE
 from spack_kernel.cli import cached_launch
 from spack_kernel.cli.sources import installed_traits
 from spack_kernel.jupyter.kernelspecs import files
@@ -244,7 +245,7 @@ class Readers:
 
     def _cached(self, kind: str, data: bytes) -> None:
         user_cache.write(kind, ["k"], {})
-        (file,) = Path(os.environ[user_cache.CACHE_VARIABLE]).glob(f"{kind}-*.json")
+        (file,) = Path(os.environ[CACHE_VARIABLE]).glob(f"{kind}-*.json")
         file.write_bytes(b'{"key":["k"],"value":' + data + b"}")
 
     def recipes_option(self, data: bytes) -> None:
@@ -312,7 +313,7 @@ NAMES = sorted(Readers.seeds(Readers.__new__(Readers)))
 
 @pytest.fixture
 def readers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Readers:
-    monkeypatch.setenv(user_cache.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("SPACK_ROOT", "SPACK_KERNEL_STORE"):
         monkeypatch.delenv(name, raising=False)

@@ -13,12 +13,12 @@ import json
 import os
 import zlib
 
+from spack_kernel._cache import cache_directory, open_own
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
-
-CACHE_VARIABLE = "SPACK_KERNEL_CACHE"
 
 #: How many entries of a kind are cached; the ones written longest ago are removed.
 MAX_ENTRIES = 100
@@ -38,11 +38,10 @@ def read(kind: str, key: list[Any]) -> dict[str, Any] | None:
     if path is None:
         return None
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = open_own(path)
+        if descriptor is None:
+            return None
         with open(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            if status.st_uid != os.geteuid() or status.st_mode & 0o022:
-                return None
             content: object = json.loads(file.read())
     except (OSError, ValueError, RecursionError):
         return None
@@ -87,17 +86,6 @@ def loader_settings(environment: Mapping[str, str] | None = None) -> list[str | 
     """Return the values of the variables that decide which libraries an interpreter loads."""
     variables = os.environ if environment is None else environment
     return [variables.get(name) for name in ("LD_LIBRARY_PATH", "LD_PRELOAD")]
-
-
-def cache_directory() -> str | None:
-    """Return the user's cache directory; None if there is no cache."""
-    directory = os.environ.get(CACHE_VARIABLE)
-    if directory is None:
-        base = os.environ.get("XDG_CACHE_HOME", "")
-        if not base.startswith("/"):
-            base = os.path.expanduser("~/.cache")  # noqa: PTH111
-        directory = f"{base}/spack-kernel"
-    return directory if directory.startswith("/") else None
 
 
 def _path(kind: str, key: list[Any]) -> str | None:

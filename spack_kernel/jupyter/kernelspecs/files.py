@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_core.paths import SYSTEM_JUPYTER_PATH
 
+from spack_kernel._cache import cache_directory
 from spack_kernel.jupyter.errors import KernelSpecError
-from spack_kernel.kernels import user_cache
 from spack_kernel.kernels.candidates import read_logos
 from spack_kernel.kernels.kernel_json import (
     KERNEL_FILE,
@@ -251,7 +251,7 @@ def logo_directory(logos: Mapping[str, bytes]) -> Path:
     logos : mapping of str to bytes
         Images by file name; empty for our own.
     """
-    cache = user_cache.cache_directory()
+    cache = cache_directory()
     if not logos or cache is None:
         return RESOURCES
     digest = hashlib.sha256(b"".join(name.encode() + logos[name] for name in sorted(logos)))

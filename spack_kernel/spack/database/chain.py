@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -43,7 +44,6 @@ class Chain:
         self._is_single = len(self.databases) == 1
         self._nodes: dict[str, int] = {}
         self._unrecorded: dict[str, int] = {}
-        self._find_order: FindOrder | None = None
 
     @property
     def root(self) -> str:
@@ -206,14 +206,27 @@ class Chain:
         few = list(nodes)
         if len(few) < 2:
             return few
-        ranks = self.databases[0].columns.ranks if self._is_single else None
-        if ranks is not None:
-            return sorted(few, key=ranks.__getitem__)
-        from .find_order import FindOrder  # seldom needed where the columns are kept
+        columns = self.databases[0].columns
+        if self._is_single and columns.ranks is None and len(few) > columns.recorded // 4:
+            self.rank()
+        if self._is_single and columns.ranks is not None:
+            return sorted(few, key=columns.ranks.__getitem__)
+        return self._order.sorted(few)
 
-        if self._find_order is None:
-            self._find_order = FindOrder(self)
-        return self._find_order.sorted(few)
+    @cached_property
+    def _order(self) -> FindOrder:
+        from .find_order import FindOrder  # seldom needed where the ranks are kept
+
+        return FindOrder(self)
+
+    def rank(self) -> None:
+        """Find out the place of each record of the only database in the order of `spack find`."""
+        columns = self.databases[0].whole()
+        ranks = array("I", bytes(4 * len(columns.hashes)))
+        for rank, node in enumerate(self._order.sorted(self.all_nodes())):
+            ranks[node] = rank
+        columns.ranks = ranks
+        self.__dict__.pop("_order", None)  # what it has kept is no longer needed
 
     # -- specs --
 

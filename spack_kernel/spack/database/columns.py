@@ -154,6 +154,8 @@ class Columns:
         The DAG hash of each record, in recorded order.
     read : callable
         Returns the record in a row; raises ValueError when it is malformed.
+    find : callable, optional
+        Returns the row in which a DAG hash is recorded, if that needs no table of all hashes.
 
     Attributes
     ----------
@@ -170,7 +172,12 @@ class Columns:
         For each column, and for ``kind``, the values of its codes.
     """
 
-    def __init__(self, hashes: Sequence[str], read: Callable[[int], Record]) -> None:
+    def __init__(
+        self,
+        hashes: Sequence[str],
+        read: Callable[[int], Record],
+        find: Callable[[str], int | None] | None = None,
+    ) -> None:
         count = len(hashes)
         self.hashes = hashes
         self.recorded = count
@@ -179,9 +186,12 @@ class Columns:
         self.values = new_values()
         self.complete = False
         self._read_record = read
+        self._find = find
         self._lock = threading.RLock()
         self._rows: dict[str, int] | None = None
-        self._by_texts: dict[tuple[bytes, bytes, bytes], tuple[int, int, int]] = {}
+        self._by_texts: dict[tuple[bytes, ...], dict[str, int]] = {}
+        self._by_str: dict[str, dict[str, int]] = {"name": {}, "namespace": {}, "version": {}}
+        self._kind_codes: dict[bytes, int] = {}
         self._edges: Edges | None = None
         self._reversed: Edges | None = None
         #: Until all rows have been read: row → end, kind and name of each edge.
@@ -191,13 +201,16 @@ class Columns:
         #: The place of each row in the order of `spack find`, if that is known.
         self.ranks: Sequence[int] | None = None
         self._named: tuple[Sequence[int], Sequence[int]] | None = None
+        self._virtuals: dict[str, set[str]] | None = None
 
     # -- rows --
 
     def row(self, dag_hash: str) -> int | None:
         """Return the row of the record of a DAG hash, None if there is none."""
+        if self._find is not None:
+            return self._find(dag_hash)
         if self._rows is None:
-            self._rows = {dag_hash: row for row, dag_hash in enumerate(self.hashes)}
+            self._rows = dict(zip(self.hashes, range(len(self.hashes)), strict=True))
         row = self._rows.get(dag_hash)
         return None if row is None or row >= self.recorded else row
 
@@ -214,52 +227,66 @@ class Columns:
         if row >= self.recorded:
             return False
         with self._lock:
-            if self.states[row] <= LEFT_OUT:
-                self.states[row] = LEFT_OUT
-                self._fill(row, self._read_record(row))
+            if self.states[row] > LEFT_OUT:
+                return True
+            record = self._read_record(row)
+            codes = self._codes_of(record.spec)
+            if self.complete:
+                for edge in record.spec.edges():
+                    kind_of(edge.text)
+                raise ValueError("it was malformed when it was read first")
+            self.states[row] = LEFT_OUT
+            self._read_edges[row] = self._edges_of(record.spec)
+            for column, code in codes.items():
+                self.codes[column][row] = code
+            self.states[row] = _state_of(record)
         return True
 
-    def _fill(self, row: int, record: Record) -> None:
-        node, values = record.spec, self.values
-        texts = bytes(node.arch), node.compiler_text, node.parameters_text
+    def _codes_of(self, node: Node) -> dict[str, int]:
+        """Return the codes of a node; raise ValueError when a value is malformed."""
+        texts = (
+            bytes(node.arch),
+            bytes(node.compiler),
+            bytes(node.annotations),
+            bytes(node.parameters),
+            bytes(node.patches),
+        )
         codes = self._by_texts.get(texts)
         if codes is None:
-            arch, compiler, parameters = texts
-            codes = (
-                values["arch"].code(arch),
-                values["compiler"].code(compiler),
-                values["parameters"].code(parameters),
-            )
-            self._by_texts[texts] = codes
+            codes = self._by_texts[texts] = {
+                "arch": self.values["arch"].code(texts[0]),
+                "compiler": self.values["compiler"].code(node.compiler_text),
+                "parameters": self.values["parameters"].code(node.parameters_text),
+            }
         external_of(node.external)  # malformed, it would make the record malformed later
-        edges = self._edges_of(node)
-        columns = self.codes
-        columns["name"][row] = values["name"].code(node.name.encode())
-        columns["namespace"][row] = values["namespace"].code((node.namespace or "builtin").encode())
-        columns["version"][row] = values["version"].code(node.version.encode())
-        columns["arch"][row], columns["compiler"][row], columns["parameters"][row] = codes
-        self._read_edges[row] = edges
-        state = READ
-        if record.installed:
-            state |= INSTALLED
-        if record.explicit:
-            state |= EXPLICIT
-        if record.deprecated_for:
-            state |= DEPRECATED
-        self.states[row] = state
+        return {
+            **codes,
+            "name": self._code("name", node.name),
+            "namespace": self._code("namespace", node.namespace or "builtin"),
+            "version": self._code("version", node.version),
+        }
+
+    def _code(self, column: str, text: str) -> int:
+        codes = self._by_str[column]
+        code = codes.get(text)
+        if code is None:
+            code = codes[text] = self.values[column].code(text.encode())
+        return code
 
     def _edges_of(self, node: Node) -> list[tuple[int, int, str]]:
-        rows, code = self._rows, self.values["kind"].code
-        if rows is None:
-            self.row("")
-            rows = self._rows
-            assert rows is not None
+        self.row("")  # so that the rows are known
+        rows, codes = self._rows, self._kind_codes
+        assert rows is not None
         edges = []
         for edge in node.edges():
+            text = bytes(edge.parameters) or b"type " + bytes(edge.type)
+            code = codes.get(text)
+            if code is None:
+                code = codes[text] = self.values["kind"].code(edge.text)
             row = rows.get(edge.hash)
             if row is None:
                 row = self._unrecorded(edge.hash)
-            edges.append((row, code(edge.text), edge.name))
+            edges.append((row, code, edge.name))
         return edges
 
     def _unrecorded(self, dag_hash: str) -> int:
@@ -353,9 +380,11 @@ class Columns:
         reversed_edges: Edges,
         ranks: Sequence[int],
         named: tuple[Sequence[int], Sequence[int]],
+        virtuals: dict[str, set[str]],
     ) -> None:
         """Take over what `read_all` and others would find out."""
         self._edges, self._reversed, self.ranks, self._named = edges, reversed_edges, ranks, named
+        self._virtuals = virtuals
         self.complete = True
 
     def named(self) -> tuple[Sequence[int], Sequence[int]]:
@@ -374,6 +403,19 @@ class Columns:
                 free[code] += 1
             self._named = starts, rows
         return self._named
+
+    def virtuals(self) -> dict[str, set[str]]:
+        """Return virtual package → packages that provide it on an edge; all rows must be read."""
+        if self._virtuals is None:
+            kinds: Values[Kind] = self.values["kind"]
+            virtuals = [kinds[code].virtuals if code else () for code in range(len(kinds))]
+            found: dict[str, set[str]] = {}
+            for row in range(self.recorded if any(virtuals) else 0):
+                for end, kind in self.packed().of(row):
+                    for name in virtuals[kind]:
+                        found.setdefault(name, set()).add(self.edge_name(row, end))
+            self._virtuals = found
+        return self._virtuals
 
     # -- values --
 
@@ -399,6 +441,17 @@ class Columns:
                 )
             }
         return {}
+
+
+def _state_of(record: Record) -> int:
+    state = READ
+    if record.installed:
+        state |= INSTALLED
+    if record.explicit:
+        state |= EXPLICIT
+    if record.deprecated_for:
+        state |= DEPRECATED
+    return state
 
 
 def _reversed(edges: Edges, marked: Sequence[bool]) -> Edges:

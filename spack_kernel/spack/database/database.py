@@ -16,8 +16,9 @@ from spack_kernel.spack.errors import DatabaseError, warn_left_out
 from spack_kernel.spack.spec.records import MALFORMED, decode_record, external_of
 from spack_kernel.spack.spec.spec import Spec
 
+from .column_cache import find_kept
 from .columns import DEPRECATED, EXPLICIT, INSTALLED, LEFT_OUT, Columns
-from .formats import REBUILD, check_format
+from .formats import REBUILD, check_format, is_newer
 from .index_json import INDEX_PATH, Stamp, differs, read_index
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     import msgspec
 
     from spack_kernel.spack.spec.records import Record
+
+    from .column_cache import Kept
 
 #: How many records are read to tell which Spack wrote a database of format 6.
 _SAMPLE = 64
@@ -64,12 +67,17 @@ class Database:
         version: str,
         records: Mapping[str, msgspec.Raw],
         stamp: Stamp | None,
+        kept: Kept | None = None,
     ) -> None:
         self.root = root
         self.version = version
         self.stamp = stamp
         self._records = records
-        self.columns = Columns(list(records), self._decoded)
+        self._kept = kept
+        if kept is None:
+            self.columns = Columns(list(records), self._decoded)
+        else:
+            self.columns = kept.file.columns(self._decoded)
         self._young: dict[int, Spec] = {}
         self._old: dict[int, Spec] = {}
         self._by_name: dict[str, list[int]] | None = None
@@ -94,6 +102,9 @@ class Database:
             When the format is newer than the known ones, but its records look the same.
         """
         root = Path(root)
+        kept = find_kept(root / INDEX_PATH)
+        if kept is not None:
+            return cls(root, kept.file.header.version, {}, kept.stamp, kept)
         version, records, stamp = read_index(root)
         database = cls(root, version, records, stamp)
         check_format(database.path, version, records)
@@ -215,7 +226,33 @@ class Database:
         }
 
     def _decoded(self, row: int) -> Record:
-        return decode_record(self._records[self.columns.hashes[row]])
+        return decode_record(self._text(row))
+
+    def _text(self, row: int) -> msgspec.Raw | bytes:
+        """Return the text of a record.
+
+        Raises
+        ------
+        DatabaseError
+            When the file has changed, so that the record is not where it was.
+        """
+        if self._kept is not None:
+            return self._kept.record(row)
+        return self._records[self.columns.hashes[row]]
+
+    def texts(self) -> Iterable[msgspec.Raw]:
+        """Return the texts of all records, in recorded order; none if the columns are kept."""
+        return self._records.values()
+
+    @property
+    def has_known_format(self) -> bool:
+        """Whether the format is one of those whose records are known."""
+        return not is_newer(self.version)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the columns come from a file."""
+        return self._kept is not None
 
     # -- records --
 
@@ -264,8 +301,8 @@ class Database:
 
     def mentions(self, dag_hash: str, other: str) -> bool:
         """Return whether the record of `dag_hash` contains the text `other`; does not decode it."""
-        raw = self._records.get(dag_hash)
-        return raw is not None and other.encode() in bytes(raw)
+        row = self.columns.row(dag_hash)
+        return row is not None and other.encode() in bytes(self._text(row))
 
     def whole(self) -> Columns:
         """Return the columns with all rows.
@@ -294,6 +331,9 @@ class Database:
         No node is decoded, because each begins with its name. Malformed records that have no name
         are left out.
         """
+        names = self.columns.values["name"]
+        if self._by_name is None and self.columns.complete:
+            return {names[code] for code in range(1, len(names))}
         return set(self._names())
 
     def named(self, name: str) -> list[str]:
@@ -329,17 +369,7 @@ class Database:
 
     def virtuals(self) -> Mapping[str, set[str]]:
         """Return virtual package → packages that provide it on a recorded edge."""
-        columns = self.whole()
-        kinds = columns.values["kind"]
-        virtual = [kinds[code].virtuals if code else () for code in range(len(kinds))]
-        found: dict[str, set[str]] = {}
-        if any(virtual):
-            edges = columns.packed()
-            for row in range(columns.recorded):
-                for end, kind in edges.of(row):
-                    for name in virtual[kind]:
-                        found.setdefault(name, set()).add(columns.edge_name(row, end))
-        return found
+        return self.whole().virtuals()
 
     def records_build_systems(self) -> bool:
         """Return whether specs have the variant ``build_system``, which Spack 0.19 introduced."""
@@ -348,11 +378,13 @@ class Database:
 
     def with_hash_prefix(self, hash_prefix: str) -> list[str]:
         """Return the DAG hashes that begin with `hash_prefix`, sorted."""
+        if self._kept is not None:
+            return [self.columns.hashes[row] for row in self._kept.with_prefix(hash_prefix)]
         hashes = self._sorted_hashes
         if hashes is None:
             if not self._prefix_asked:  # for a single lookup a scan is faster than sorting
                 self._prefix_asked = True
-                return sorted(h for h in self if h.startswith(hash_prefix))
+                return sorted([h for h in self._records if h.startswith(hash_prefix)])
             hashes = self._sorted_hashes = sorted(self)
         start = end = bisect_left(hashes, hash_prefix)
         while end < len(hashes) and hashes[end].startswith(hash_prefix):

@@ -96,7 +96,7 @@ def read_index(root: Path) -> tuple[str, dict[str, msgspec.Raw], Stamp]:
     for attempt in range(1, READ_ATTEMPTS + 1):
         last = attempt == READ_ATTEMPTS
         try:
-            data, stamp = _read_bytes(path)
+            data, stamp = read_whole(path)
         except OSError as error:
             file_checks.stamp(path)
             if error.errno != errno.ESTALE or last:
@@ -115,8 +115,14 @@ def read_index(root: Path) -> tuple[str, dict[str, msgspec.Raw], Stamp]:
     raise AssertionError("unreachable")
 
 
-def _read_bytes(path: Path) -> tuple[bytes, Stamp]:
-    """Return the content of a regular file, and its stamp before it was read."""
+def read_whole(path: Path) -> tuple[bytes, Stamp]:
+    """Return the content of a regular file, and its stamp before it was read.
+
+    Raises
+    ------
+    OSError
+        When it cannot be read, is no regular file, or larger than `MAX_DATABASE_SIZE`.
+    """
     # Non-blocking: if the path is a FIFO, opening it must not wait for a writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:

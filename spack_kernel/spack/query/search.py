@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from spack_kernel.spack.spec.spec import Spec
 
     from .matcher import Matcher
-    from .store_index import Selection, StoreIndex
+    from .store_index import Answer, Selection, StoreIndex
     from .virtuals import Providers
 
 
@@ -107,7 +107,7 @@ def _matching(index: StoreIndex, providers: Providers | None) -> Callable[[str],
         queries = parse_queries(query, index.dialect)
         if not queries or suggestions.pip_version(queries, index.chain):
             return False
-        return all(_select(index, each, True, known).specs for each in queries)
+        return all(_select(index, each, True, known).nodes for each in queries)
 
     return matches
 
@@ -120,18 +120,18 @@ def _selections(
     providers: Providers | None,
 ) -> list[Selection]:
     """Return the specs that satisfy each of `queries`, parsed from `text`; all specs for none."""
-    selections = index.answered(text, installed) if providers is None else None
-    if selections is None:
+    answers = index.answered(text, installed) if providers is None else None
+    if answers is None:
         known = index.providers if providers is None else providers
         if queries:
-            selections = [_select(index, query, installed, known) for query in queries]
+            answers = [_select(index, query, installed, known) for query in queries]
         else:
-            selections = [index.selection(None, index.chain.all_nodes(installed))]
+            answers = [index.answer(None, index.chain.all_nodes(installed))]
         if providers is None:
-            index.keep(text, installed, selections)
-        for selection in selections:
-            _debug("the query %r matches %d specs", text, len(selection.specs))
-    return selections
+            index.keep(text, installed, answers)
+        for answer in answers:
+            _debug("the query %r matches %d specs", text, len(answer.nodes))
+    return [index.selection(answer) for answer in answers]
 
 
 def find_specs(
@@ -218,14 +218,14 @@ def no_match(
 
 def _select(
     index: StoreIndex, query: AbstractSpec, installed: bool | None, providers: Providers
-) -> Selection:
+) -> Answer:
     chain, name = index.chain, query.name
     if query.hash is not None and query == AbstractSpec(hash=query.hash):
-        return index.selection(query, _in_state(chain, _read_hash(chain, query.hash), installed))
+        return index.answer(query, _in_state(chain, _read_hash(chain, query.hash), installed))
     if name is not None and query == AbstractSpec(name=name):
         found = _in_state(chain, chain.nodes_named(name), installed)
         if found:
-            return index.selection(query, found)
+            return index.answer(query, found)
     from .matcher import Matcher  # not needed for a hash or a name alone
 
     matcher = Matcher(chain, query.dialect, providers)
@@ -244,7 +244,7 @@ def _select(
         f"which versions of {virtual} its providers provide"
         for virtual in sorted(matcher.unknown_versions)
     )
-    return index.selection(query, found, unknown)
+    return index.answer(query, found, unknown)
 
 
 def _read_hash(chain: Chain, prefix: str) -> list[int]:

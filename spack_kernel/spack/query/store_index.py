@@ -42,7 +42,7 @@ class Selection(NamedTuple):
     unknown: tuple[str, ...] = ()
 
 
-class _Answer(NamedTuple):
+class Answer(NamedTuple):
     """A selection, as the nodes of its specs."""
 
     query: AbstractSpec | None
@@ -50,7 +50,7 @@ class _Answer(NamedTuple):
     unknown: tuple[str, ...]
 
 
-def _size(answers: Sequence[_Answer]) -> int:
+def _size(answers: Sequence[Answer]) -> int:
     """Return the share of the cache that answers take; one without specs also takes some."""
     return sum(64 + len(answer.nodes) for answer in answers)
 
@@ -69,7 +69,7 @@ class StoreIndex:
     def __init__(self, chain: Chain, providers: Providers) -> None:
         self.chain = chain
         self.providers = providers
-        self._answers: dict[tuple[str, bool | None], list[_Answer]] = {}
+        self._answers: dict[tuple[str, bool | None], list[Answer]] = {}
         self._room = ANSWERED_SPECS
         self._lock = threading.Lock()
 
@@ -82,29 +82,22 @@ class StoreIndex:
             build_systems=local.version == "6" and local.records_build_systems(),
         )
 
-    def selection(
+    def answer(
         self, query: AbstractSpec | None, nodes: Iterable[int], unknown: tuple[str, ...] = ()
-    ) -> Selection:
-        """Return the selection of some nodes that satisfy a query, in find order."""
-        ordered = self.chain.in_find_order(nodes)
-        return Selection(query, tuple(self.chain.specs_of(ordered)), unknown)
+    ) -> Answer:
+        """Return the answer that consists of some nodes, in find order."""
+        return Answer(query, tuple(self.chain.in_find_order(nodes)), unknown)
 
-    def answered(self, text: str, installed: bool | None) -> list[Selection] | None:
-        """Return the cached selections of the queries in `text`, if any."""
-        answers = self._answers.get((text, installed))
-        if answers is None:
-            return None
-        return [
-            Selection(answer.query, tuple(self.chain.specs_of(answer.nodes)), answer.unknown)
-            for answer in answers
-        ]
+    def selection(self, answer: Answer) -> Selection:
+        """Return an answer with its specs, which are read on demand."""
+        return Selection(answer.query, tuple(self.chain.specs_of(answer.nodes)), answer.unknown)
 
-    def keep(self, text: str, installed: bool | None, selections: Iterable[Selection]) -> None:
-        """Cache the selections of the queries in `text`, up to `ANSWERED_SPECS` in total."""
-        answers = [
-            _Answer(each.query, tuple(self._nodes_of(each.specs)), each.unknown)
-            for each in selections
-        ]
+    def answered(self, text: str, installed: bool | None) -> list[Answer] | None:
+        """Return the cached answers to the queries in `text`, if any."""
+        return self._answers.get((text, installed))
+
+    def keep(self, text: str, installed: bool | None, answers: list[Answer]) -> None:
+        """Cache the answers to the queries in `text`, up to `ANSWERED_SPECS` in total."""
         needed = _size(answers)
         if needed > ANSWERED_SPECS:
             return
@@ -114,11 +107,9 @@ class StoreIndex:
             if self._answers.setdefault((text, installed), answers) is answers:
                 self._room -= needed
 
-    def _nodes_of(self, specs: Iterable[Spec]) -> list[int]:
-        nodes = (self.chain.node(spec.hash) for spec in specs)
-        return [node for node in nodes if node is not None]
-
     def in_find_order(self, specs: Iterable[Spec]) -> list[Spec]:
         """Return specs of the store without duplicates, in the order of `spack find`."""
-        nodes = dict.fromkeys(self._nodes_of(specs))
+        nodes = dict.fromkeys(
+            node for spec in specs if (node := self.chain.node(spec.hash)) is not None
+        )
         return self.chain.specs_of(self.chain.in_find_order(nodes))

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
 _ROOT = 0
 
@@ -73,10 +73,7 @@ def run_as(program: str | os.PathLike[str], *also: str | os.PathLike[str]) -> Ru
         with contextlib.suppress(OSError):  # a missing file cannot be run
             for status in _on_the_way(Path(path)):
                 owners.add(status.st_uid)
-                # In a sticky directory, users cannot replace files that others own.
-                sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
-                writable = status.st_mode & 0o022 and not stat.S_ISLNK(status.st_mode)
-                shared |= bool(writable and not sticky)
+                shared |= _is_shared(status)
     others = owners - {_ROOT}
     if not others and not shared:
         return None
@@ -88,6 +85,34 @@ def run_as(program: str | os.PathLike[str], *also: str | os.PathLike[str]) -> Ru
     except KeyError:
         return RunAs(_NOBODY, _NOBODY)
     return RunAs(nobody.pw_uid, nobody.pw_gid)
+
+
+def only_writable_by(path: str | os.PathLike[str], users: Collection[int]) -> bool:
+    """Return whether only some users, and root, can replace a file.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    users : collection of int
+        The users who may own it, the directories above it and the links in its path.
+    """
+    trusted = {_ROOT, *users}
+    try:
+        for status in _on_the_way(Path(path)):
+            if status.st_uid not in trusted or _is_shared(status):
+                return False
+    except OSError:
+        return False
+    return True
+
+
+def _is_shared(status: os.stat_result) -> bool:
+    """Return whether users who do not own a file or directory can change what is in it."""
+    if stat.S_ISLNK(status.st_mode) or not status.st_mode & 0o022:
+        return False
+    # In a sticky directory, users cannot replace files that others own.
+    return not (stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX)
 
 
 def _group_of(uid: int) -> int:

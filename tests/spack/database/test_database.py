@@ -543,7 +543,7 @@ class TestChanges:
         content = whole.read_bytes()
         whole.write_bytes(content[:100])
         reads = []
-        read_bytes = index_json._read_bytes
+        read_bytes = index_json.read_whole
 
         def then_the_writer_goes_on(path: Path) -> Any:
             result = read_bytes(path)
@@ -551,14 +551,14 @@ class TestChanges:
             whole.write_bytes(content[: 150 if len(reads) == 1 else None])
             return result
 
-        monkeypatch.setattr(index_json, "_read_bytes", then_the_writer_goes_on)
+        monkeypatch.setattr(index_json, "read_whole", then_the_writer_goes_on)
         assert len(Database.read(tmp_path)) == 1
         assert reads == [100, 150, len(content)]
 
     def test_written_without_end(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         write(tmp_path, '{"database"')
         monkeypatch.setattr(index_json, "RETRY_PAUSE", 0.0)
-        read_bytes = index_json._read_bytes
+        read_bytes = index_json.read_whole
         reads = []
 
         def then_the_writer_goes_on(path: Path) -> Any:
@@ -567,7 +567,7 @@ class TestChanges:
             write(tmp_path, '{"database"' + " " * len(reads))
             return result
 
-        monkeypatch.setattr(index_json, "_read_bytes", then_the_writer_goes_on)
+        monkeypatch.setattr(index_json, "read_whole", then_the_writer_goes_on)
         with pytest.raises(DatabaseError, match="is truncated after"):
             Database.read(tmp_path)
         assert len(reads) == index_json.READ_ATTEMPTS

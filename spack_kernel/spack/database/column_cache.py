@@ -1,0 +1,290 @@
+"""Columns that are kept on disk, so that a process need not read and decode a whole database.
+
+They are in the user's cache, and, if an administrator has made them for everybody, in the
+directories that ``SPACK_KERNEL_INDEX`` names. A file counts only for exactly the database file from
+which it was made, and only if nobody could have written it who could not also have written the
+database. All processes of a machine that map it share its memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import mmap
+import os
+import stat as stat_module
+import time
+import weakref
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spack_kernel._cache import cache_directory
+from spack_kernel._log import debugger
+from spack_kernel.spack.errors import DatabaseError
+from spack_kernel.spack.system import file_checks
+from spack_kernel.spack.system.file_systems import is_network
+from spack_kernel.spack.system.ownership import only_writable_by
+from spack_kernel.spack.system.whole_files import replace_file
+
+from .column_file import ColumnFile, content_of, places_of
+from .index_json import Stamp, read_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .columns import Columns
+    from .database import Database
+
+_debug = debugger(__name__)
+
+#: Directories of columns that were made for everybody, separated by colons.
+INDEX_VARIABLE = "SPACK_KERNEL_INDEX"
+
+#: The size in bytes from which the columns of a database are kept: about a thousand records.
+MIN_SIZE = 2_000_000
+
+#: The largest file of columns that is read; those of fifty thousand records take 8 MB.
+_MAX_SIZE = 1 << 30
+
+#: How many files, and how many bytes, are kept in the user's cache.
+_MAX_FILES = 20
+_MAX_BYTES = 256 << 20
+
+#: Seconds after which a file that was only just changed has another time if it changes again.
+_SETTLED = 2.0
+
+#: Seconds after which a file that is being written was left behind by a process that was killed.
+_ABANDONED = 600.0
+
+_PREFIX = "columns-"
+
+
+class Kept:
+    """The kept columns of a database, and its file, in which its records are.
+
+    Parameters
+    ----------
+    path : Path
+        The database file.
+    descriptor : int
+        That file, open for reading; closed together with this object.
+    stamp : Stamp
+        Its identity.
+    file : ColumnFile
+        The columns.
+    """
+
+    def __init__(self, path: Path, descriptor: int, stamp: Stamp, file: ColumnFile) -> None:
+        self.path = path
+        self.stamp = stamp
+        self.file = file
+        self._descriptor = descriptor
+        self._places = file.places()
+        weakref.finalize(self, os.close, descriptor)
+
+    def record(self, row: int) -> bytes:
+        """Return the text of a record.
+
+        Raises
+        ------
+        DatabaseError
+            When the file was changed in place, so that the record is not where it was.
+        """
+        places = self._places
+        try:
+            text = os.pread(self._descriptor, places.lengths[row], places.starts[row])
+        except OSError as error:
+            raise DatabaseError(
+                f"{self.path} cannot be read any more: {error.strerror}", hint="Try again."
+            ) from error
+        if zlib.crc32(text) != places.checksums[row]:
+            raise DatabaseError(f"{self.path} was changed while it was read", hint="Try again.")
+        return text
+
+    def with_prefix(self, prefix: str) -> list[int]:
+        """Return the rows whose DAG hash begins with `prefix`, sorted by hash."""
+        return self.file.hashes.with_prefix(prefix)
+
+
+def find_kept(path: Path) -> Kept | None:
+    """Return the kept columns of a database file, None if there are none for it as it is now.
+
+    Parameters
+    ----------
+    path : Path
+        The database file.
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        return None  # whoever reads it says why
+    if status.st_size < MIN_SIZE or not stat_module.S_ISREG(status.st_mode):
+        return None
+    name = _file_name(path)
+    for directory, owners in _directories(status.st_uid):
+        kept = _open(path, f"{directory}/{name}", owners)
+        if kept is not None:
+            file_checks.record("stamp", path, list(kept.stamp))
+            _debug("the columns of %s are in %s/%s", path, directory, name)
+            return kept
+    return None
+
+
+def may_be_found(path: Path) -> bool:
+    """Return whether there is a file of columns for a database file, whatever it contains."""
+    name = _file_name(path)
+    return any(Path(directory, name).exists() for directory, _ in _directories(0))
+
+
+def _directories(owner: int) -> Iterator[tuple[str, frozenset[int]]]:
+    """Yield the directories of columns, each with the users who may have written them."""
+    own = frozenset((os.geteuid(),))
+    for directory in os.environ.get(INDEX_VARIABLE, "").split(os.pathsep):
+        if directory.startswith("/"):
+            yield directory, own | {0, owner}
+    cache = cache_directory()
+    if cache is not None:
+        yield cache, own
+
+
+def _file_name(path: Path) -> str:
+    real = os.path.realpath(path)
+    return f"{_PREFIX}{hashlib.sha256(os.fsencode(real)).hexdigest()[:24]}"
+
+
+def _open(path: Path, name: str, owners: frozenset[int]) -> Kept | None:
+    """Return the columns in a file if they are those of the database file at `path`."""
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        data = _content(descriptor, owners) if only_writable_by(name, owners) else None
+        if data is None:
+            _debug("%s is not used: others could have written it", name)
+            return None
+        file = ColumnFile(data)
+    except (OSError, ValueError) as error:
+        _debug("%s is not used: %s", name, error)
+        return None
+    finally:
+        os.close(descriptor)
+    try:
+        database = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    stamp = Stamp.of(os.fstat(database))
+    if tuple(stamp) == file.header.stamp and file.header.path == os.path.realpath(path):
+        return Kept(path, database, stamp, file)
+    os.close(database)
+    _debug("%s is not used: the database has changed", name)
+    return None
+
+
+def _content(descriptor: int, owners: frozenset[int]) -> memoryview | None:
+    status = os.fstat(descriptor)
+    if status.st_uid not in owners or status.st_mode & 0o022:
+        return None
+    if not 0 < status.st_size < _MAX_SIZE or not stat_module.S_ISREG(status.st_mode):
+        raise ValueError("it is not a regular file of a usual size")
+    if is_network(status.st_dev):
+        # A page of a file that another machine removes cannot be read any more, and the process
+        # would be killed.
+        with open(descriptor, "rb", closefd=False) as file:
+            return memoryview(file.read())
+    return memoryview(mmap.mmap(descriptor, status.st_size, prot=mmap.PROT_READ))
+
+
+# -- writing --
+
+
+def made_from(database: Database) -> bytes | None:
+    """Return the columns of a database that was read as a whole, as the content of a file.
+
+    Returns
+    -------
+    bytes or None
+        None if the database has changed since, or is of a kind whose columns are not kept.
+    """
+    from .chain import Chain
+
+    path, stamp = database.path, database.stamp
+    if stamp is None or database.is_kept or not database.has_known_format:
+        return None
+    waits = _SETTLED - (time.time() - stamp.mtime_ns / 1e9)
+    if 0 < waits <= _SETTLED:
+        time.sleep(waits)
+    try:
+        data, now = read_whole(path)
+    except OSError:
+        return None
+    if now != stamp:
+        return None
+    places = places_of(data, database.texts())
+    if places is None:
+        return None
+    del data
+    columns: Columns = database.whole()
+    if columns.ranks is None:
+        Chain([database]).rank()
+    return content_of(columns, places, os.path.realpath(path), stamp, database.version)
+
+
+def keep(database: Database, directory: Path | None = None) -> Path | None:
+    """Keep the columns of a database that was read as a whole.
+
+    Parameters
+    ----------
+    database : Database
+        The database.
+    directory : Path, optional
+        A directory from which all users may read them; by default, the user's cache.
+
+    Returns
+    -------
+    Path or None
+        The file; None if there is no cache, or the columns are not kept.
+
+    Raises
+    ------
+    OSError
+        When the file cannot be written.
+    """
+    cache = cache_directory()
+    target = directory or (Path(cache) if cache is not None else None)
+    if target is None:
+        return None
+    content = made_from(database)
+    if content is None:
+        return None
+    if directory is None:
+        target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = target / _file_name(database.path)
+    replace_file(path, content, 0o600 if directory is None else 0o644)
+    if directory is None:
+        _prune(target)
+    return path
+
+
+def _prune(directory: Path) -> None:
+    """Remove the oldest files, and what processes that were killed have left."""
+    found = []
+    for path in directory.iterdir():
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            if path.name.startswith(_PREFIX):
+                found.append((status.st_mtime, status.st_size, path))
+            elif path.name.startswith(f".{_PREFIX}") and _is_abandoned(status.st_mtime):
+                path.unlink()
+    found.sort(reverse=True)
+    total = 0
+    for place, (_, size, path) in enumerate(found):
+        total += size
+        if place and (place >= _MAX_FILES or total > _MAX_BYTES):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def _is_abandoned(modified: float) -> bool:
+    return time.time() - modified > _ABANDONED
