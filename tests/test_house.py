@@ -57,7 +57,6 @@ ROOMS = (
     "kernels.import_index",
     "kernels.interpreters",
     "kernels.launcher",
-    "kernels.isolated",
     "kernels.sockets",
     "kernels.kernel_json",
     "kernels.exits",
@@ -74,6 +73,7 @@ ROOMS = (
     "spack.spec",
     "spack.errors",
     "spack.system",
+    "_cache",
     "_lazy",
     "_log",
 )

@@ -98,11 +98,13 @@ def complete_query(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> li
     """Return the queries that complete `prefix`: names, versions, variants, values or hashes."""
     from spack_kernel.kernels.picker import complete as complete_text
     from spack_kernel.spack import Store
+    from spack_kernel.spack.store import keep_in_background
 
     given = given_stores(parsed_args)
     # The user is still typing the line, so there is no place to show an error.
     try:
         store = Store.open_all(given) if given else Store.discover()
+        keep_in_background(store)
         found = complete_text(store, prefix)
     except Exception:
         return []

@@ -191,8 +191,10 @@ def query_text(words: Sequence[str]) -> str:
     return join_words(words)
 
 
-def open_store(args: argparse.Namespace) -> Store:
+def open_store(args: argparse.Namespace, *, keep: bool = True) -> Store:
     """Return the store that ``--store`` or the environment names.
+
+    With `keep`, its columns are going to be kept if they are not.
 
     Raises
     ------
@@ -201,19 +203,21 @@ def open_store(args: argparse.Namespace) -> Store:
     """
     from spack_kernel.spack import Store
     from spack_kernel.spack.errors import StoreNotFound
+    from spack_kernel.spack.store import keep_in_background
 
     given = given_stores(args)
-    if not given:
-        return Store.discover()
     try:
-        return Store.open_all(given)
+        store = Store.open_all(given) if given else Store.discover()
     except StoreNotFound as error:
-        if getattr(args, "store", ()):
+        if getattr(args, "store", ()) or not given:
             raise
         named = f"  it is named by {STORE_VARIABLE}"
         raise StoreNotFound(
             error.summary, details=[*error.details, named], hint=error.hint
         ) from None
+    if keep:
+        keep_in_background(store)
+    return store
 
 
 def get_specs(store: Store, words: Sequence[str]) -> list[Spec]:

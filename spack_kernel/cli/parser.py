@@ -25,6 +25,7 @@ COMMANDS = {
     "sync": "write and prune kernelspecs for all offered kernels",
     "pin": "record in a notebook the spec that it needs",
     "workers": "print the configuration for workers in Slurm jobs",
+    "index": "make the columns of a store that speed up every query",
     "exec": "run a command in the environment of a spec",
     "demo": "create a small store to try everything without Spack",
     "completion": "print shell code that completes this command",

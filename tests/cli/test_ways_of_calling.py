@@ -63,6 +63,7 @@ LINES = {
         "workers dask --no-modules --slurm partition=gpu --slurm exclusive HASH",
         "workers ipyparallel --slurm time=5 --output {home}/workers/config.py QUERY",
     ],
+    "index": ["index --json --output {home}/index", "index --output {home}/index"],
     "exec": [
         "exec QUERY -- python -c PRINT",
         "exec HASH -- python -c PRINT",

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spack_kernel.kernels.isolated import isolated_command
+from spack_kernel.spack.system import isolated_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

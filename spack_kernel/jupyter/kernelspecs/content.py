@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from spack_kernel.kernels.interpreters import METADATA as CAN_ENCRYPT
-from spack_kernel.kernels.isolated import command_line
 from spack_kernel.kernels.plan import KERNEL_COMMAND, is_python
 from spack_kernel.kernels.request import KernelRequest
+from spack_kernel.spack.system import command_line
 
 from .facts import spec_facts
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from spack_kernel import STORE_VARIABLE
 from spack_kernel.spack.database import INDEX_PATH
 from spack_kernel.spack.errors import SpackKernelError, reason_of
-from spack_kernel.spack.store import Store
+from spack_kernel.spack.store import Store, keep_in_background
 from spack_kernel.spack.system import file_checks
 
 from .offers import OfferFilter, Offers, offers_of
@@ -107,6 +107,7 @@ def list_store(paths: Sequence[str], selection: OfferFilter) -> Listing:
     """
     with file_checks.Recorder() as recorder:
         store = open_stores(paths)
+        keep_in_background(store)
         offers = offers_of(store, selection)
     lines = {
         f"{dag_hash} {name}"

@@ -20,9 +20,9 @@ from spack_kernel.jupyter.helper import Prepare, Prepared, ask
 from spack_kernel.jupyter.kernelspecs import kernel_command, starts_ipykernel
 from spack_kernel.jupyter.logs import join_log
 from spack_kernel.jupyter.pending import leave_pending_kernels
-from spack_kernel.kernels.isolated import isolated_command
 from spack_kernel.kernels.kernel_json import KERNEL_FILE
 from spack_kernel.spack.errors import SpackKernelError
+from spack_kernel.spack.system import isolated_command
 
 from . import spawn
 from .deaths import Death, check_command, explain

@@ -14,8 +14,8 @@ from spack_kernel.jupyter.errors import JobEndedError, KernelDiedError
 from spack_kernel.jupyter.helper import Prepare, Prepared
 from spack_kernel.jupyter.kernelspecs import kernel_command, starts_ipykernel
 from spack_kernel.jupyter.provisioner import News, is_port_taken, shown
-from spack_kernel.kernels.isolated import isolated_command
 from spack_kernel.spack.errors import SpackKernelError, StoreNotFound
+from spack_kernel.spack.system import isolated_command
 
 from .endings import error_of
 from .options import JobOptions

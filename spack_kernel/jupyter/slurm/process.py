@@ -10,8 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from spack_kernel.jupyter.provisioner import ENDING
-from spack_kernel.kernels.isolated import isolated_command
-from spack_kernel.spack.system import never_suspend
+from spack_kernel.spack.system import isolated_command, never_suspend
 
 from .relay_messages import (
     Again,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from spack_kernel.spack.spec.records import Kind
 
     from .database import Database
-    from .find_order import FindOrder
 
 #: A node is the number of a database, shifted by these bits, and a row of its columns.
 _ROW_BITS = 32
@@ -200,33 +198,6 @@ class Chain:
     def dependents(self) -> Dependents:
         """What tells which nodes depend on a node; reads all records."""
         return Dependents(self)
-
-    def in_find_order(self, nodes: Iterable[int]) -> list[int]:
-        """Return nodes as `spack find` orders them."""
-        few = list(nodes)
-        if len(few) < 2:
-            return few
-        columns = self.databases[0].columns
-        if self._is_single and columns.ranks is None and len(few) > columns.recorded // 4:
-            self.rank()
-        if self._is_single and columns.ranks is not None:
-            return sorted(few, key=columns.ranks.__getitem__)
-        return self._order.sorted(few)
-
-    @cached_property
-    def _order(self) -> FindOrder:
-        from .find_order import FindOrder  # seldom needed where the ranks are kept
-
-        return FindOrder(self)
-
-    def rank(self) -> None:
-        """Find out the place of each record of the only database in the order of `spack find`."""
-        columns = self.databases[0].whole()
-        ranks = array("I", bytes(4 * len(columns.hashes)))
-        for rank, node in enumerate(self._order.sorted(self.all_nodes())):
-            ranks[node] = rank
-        columns.ranks = ranks
-        self.__dict__.pop("_order", None)  # what it has kept is no longer needed
 
     # -- specs --
 

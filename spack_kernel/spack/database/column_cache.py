@@ -8,15 +8,12 @@ database. All processes of a machine that map it share its memory.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import mmap
 import os
 import stat as stat_module
-import time
 import weakref
 import zlib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spack_kernel._cache import cache_directory
@@ -25,39 +22,28 @@ from spack_kernel.spack.errors import DatabaseError
 from spack_kernel.spack.system import file_checks
 from spack_kernel.spack.system.file_systems import is_network
 from spack_kernel.spack.system.ownership import only_writable_by
-from spack_kernel.spack.system.whole_files import replace_file
 
-from .column_file import ColumnFile, content_of, places_of
-from .index_json import Stamp, read_whole
+from .column_file import ColumnFile
+from .index_json import Stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from .columns import Columns
-    from .database import Database
+    from pathlib import Path
 
 _debug = debugger(__name__)
 
 #: Directories of columns that were made for everybody, separated by colons.
 INDEX_VARIABLE = "SPACK_KERNEL_INDEX"
 
-#: The size in bytes from which the columns of a database are kept: about a thousand records.
-MIN_SIZE = 2_000_000
+#: The size in bytes from which the columns of a database are kept: about three thousand records.
+#: A smaller one is read in a few milliseconds.
+MIN_SIZE = 5_000_000
 
 #: The largest file of columns that is read; those of fifty thousand records take 8 MB.
 _MAX_SIZE = 1 << 30
 
-#: How many files, and how many bytes, are kept in the user's cache.
-_MAX_FILES = 20
-_MAX_BYTES = 256 << 20
-
-#: Seconds after which a file that was only just changed has another time if it changes again.
-_SETTLED = 2.0
-
-#: Seconds after which a file that is being written was left behind by a process that was killed.
-_ABANDONED = 600.0
-
-_PREFIX = "columns-"
+#: How the names of files of columns begin.
+PREFIX = "columns-"
 
 
 class Kept:
@@ -121,7 +107,7 @@ def find_kept(path: Path) -> Kept | None:
         return None  # whoever reads it says why
     if status.st_size < MIN_SIZE or not stat_module.S_ISREG(status.st_mode):
         return None
-    name = _file_name(path)
+    name = file_name(path)
     for directory, owners in _directories(status.st_uid):
         kept = _open(path, f"{directory}/{name}", owners)
         if kept is not None:
@@ -131,10 +117,17 @@ def find_kept(path: Path) -> Kept | None:
     return None
 
 
-def may_be_found(path: Path) -> bool:
-    """Return whether there is a file of columns for a database file, whatever it contains."""
-    name = _file_name(path)
-    return any(Path(directory, name).exists() for directory, _ in _directories(0))
+def looked_at(path: Path) -> list[list[int] | None]:
+    """Return the stamps of the files of columns that a database file has, or may have."""
+    name = file_name(path)
+    return [_stamp(f"{directory}/{name}") for directory, _ in _directories(0)]
+
+
+def _stamp(path: str) -> list[int] | None:
+    try:
+        return file_checks.stamp_of(os.stat(path))  # noqa: PTH116
+    except OSError:
+        return None
 
 
 def _directories(owner: int) -> Iterator[tuple[str, frozenset[int]]]:
@@ -148,9 +141,10 @@ def _directories(owner: int) -> Iterator[tuple[str, frozenset[int]]]:
         yield cache, own
 
 
-def _file_name(path: Path) -> str:
+def file_name(path: Path) -> str:
+    """Return the name of the file of columns of a database file."""
     real = os.path.realpath(path)
-    return f"{_PREFIX}{hashlib.sha256(os.fsencode(real)).hexdigest()[:24]}"
+    return f"{PREFIX}{hashlib.sha256(os.fsencode(real)).hexdigest()[:24]}"
 
 
 def _open(path: Path, name: str, owners: frozenset[int]) -> Kept | None:
@@ -194,97 +188,3 @@ def _content(descriptor: int, owners: frozenset[int]) -> memoryview | None:
         with open(descriptor, "rb", closefd=False) as file:
             return memoryview(file.read())
     return memoryview(mmap.mmap(descriptor, status.st_size, prot=mmap.PROT_READ))
-
-
-# -- writing --
-
-
-def made_from(database: Database) -> bytes | None:
-    """Return the columns of a database that was read as a whole, as the content of a file.
-
-    Returns
-    -------
-    bytes or None
-        None if the database has changed since, or is of a kind whose columns are not kept.
-    """
-    from .chain import Chain
-
-    path, stamp = database.path, database.stamp
-    if stamp is None or database.is_kept or not database.has_known_format:
-        return None
-    waits = _SETTLED - (time.time() - stamp.mtime_ns / 1e9)
-    if 0 < waits <= _SETTLED:
-        time.sleep(waits)
-    try:
-        data, now = read_whole(path)
-    except OSError:
-        return None
-    if now != stamp:
-        return None
-    places = places_of(data, database.texts())
-    if places is None:
-        return None
-    del data
-    columns: Columns = database.whole()
-    if columns.ranks is None:
-        Chain([database]).rank()
-    return content_of(columns, places, os.path.realpath(path), stamp, database.version)
-
-
-def keep(database: Database, directory: Path | None = None) -> Path | None:
-    """Keep the columns of a database that was read as a whole.
-
-    Parameters
-    ----------
-    database : Database
-        The database.
-    directory : Path, optional
-        A directory from which all users may read them; by default, the user's cache.
-
-    Returns
-    -------
-    Path or None
-        The file; None if there is no cache, or the columns are not kept.
-
-    Raises
-    ------
-    OSError
-        When the file cannot be written.
-    """
-    cache = cache_directory()
-    target = directory or (Path(cache) if cache is not None else None)
-    if target is None:
-        return None
-    content = made_from(database)
-    if content is None:
-        return None
-    if directory is None:
-        target.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = target / _file_name(database.path)
-    replace_file(path, content, 0o600 if directory is None else 0o644)
-    if directory is None:
-        _prune(target)
-    return path
-
-
-def _prune(directory: Path) -> None:
-    """Remove the oldest files, and what processes that were killed have left."""
-    found = []
-    for path in directory.iterdir():
-        with contextlib.suppress(OSError):
-            status = path.stat()
-            if path.name.startswith(_PREFIX):
-                found.append((status.st_mtime, status.st_size, path))
-            elif path.name.startswith(f".{_PREFIX}") and _is_abandoned(status.st_mtime):
-                path.unlink()
-    found.sort(reverse=True)
-    total = 0
-    for place, (_, size, path) in enumerate(found):
-        total += size
-        if place and (place >= _MAX_FILES or total > _MAX_BYTES):
-            with contextlib.suppress(OSError):
-                path.unlink()
-
-
-def _is_abandoned(modified: float) -> bool:
-    return time.time() - modified > _ABANDONED

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, overload
 
 import msgspec
 
-from .columns import COLUMNS, Columns, Edges, new_values
+from .columns import COLUMNS, Columns, Edges
+from .values import new_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -16,7 +16,8 @@ from spack_kernel.spack.errors import DatabaseError, warn_left_out
 from spack_kernel.spack.spec.records import MALFORMED, decode_record, external_of
 from spack_kernel.spack.spec.spec import Spec
 
-from .column_cache import find_kept
+from . import column_cache
+from .column_cache import find_kept, looked_at
 from .columns import DEPRECATED, EXPLICIT, INSTALLED, LEFT_OUT, Columns
 from .formats import REBUILD, check_format, is_newer
 from .index_json import INDEX_PATH, Stamp, differs, read_index
@@ -74,6 +75,9 @@ class Database:
         self.stamp = stamp
         self._records = records
         self._kept = kept
+        self._has_warned = False
+        #: What there was of files of columns when this was read.
+        self._looked: list[list[int] | None] = []
         if kept is None:
             self.columns = Columns(list(records), self._decoded)
         else:
@@ -85,11 +89,18 @@ class Database:
         self._prefix_asked = False
 
     @classmethod
-    def read(cls, root: str | os.PathLike[str]) -> Database:
+    def read(cls, root: str | os.PathLike[str], *, use_kept: bool = True) -> Database:
         """Read the database of the install tree `root`.
 
         Retries a few times if the file changes while it is read, or if a network file system
         reports a stale file.
+
+        Parameters
+        ----------
+        root : path
+            The install tree.
+        use_kept : bool
+            Whether kept columns can take the place of the file.
 
         Raises
         ------
@@ -102,11 +113,13 @@ class Database:
             When the format is newer than the known ones, but its records look the same.
         """
         root = Path(root)
-        kept = find_kept(root / INDEX_PATH)
+        looked = looked_at(root / INDEX_PATH) if use_kept else []
+        kept = find_kept(root / INDEX_PATH) if any(looked) else None
         if kept is not None:
             return cls(root, kept.file.header.version, {}, kept.stamp, kept)
         version, records, stamp = read_index(root)
         database = cls(root, version, records, stamp)
+        database._looked = looked
         check_format(database.path, version, records)
         return database
 
@@ -123,6 +136,27 @@ class Database:
     def changed(self) -> bool:
         """Return whether the file was changed or removed since it was read. Takes one stat."""
         return differs(self.path, self.stamp)
+
+    def refreshed(self) -> Database:
+        """Return the database as it is now; this one if nothing has changed.
+
+        If its columns have been kept meanwhile, they take the place of what was read.
+
+        Raises
+        ------
+        DatabaseError
+            When it has changed and cannot be read.
+        """
+        if self.changed():
+            return Database.read(self.root)
+        if self.is_large and not self.is_kept:
+            looked = looked_at(self.path)
+            if looked != self._looked:
+                self._looked = looked
+                kept = find_kept(self.path)
+                if kept is not None and kept.stamp == self.stamp:
+                    return Database(self.root, self.version, {}, kept.stamp, kept)
+        return self
 
     def __repr__(self) -> str:
         return f"<Database {self.root}: format {self.version}, {len(self)} records>"
@@ -250,6 +284,11 @@ class Database:
         return not is_newer(self.version)
 
     @property
+    def is_large(self) -> bool:
+        """Whether it is worth to keep its columns."""
+        return self.stamp is not None and self.stamp.size >= column_cache.MIN_SIZE
+
+    @property
     def is_kept(self) -> bool:
         """Whether the columns come from a file."""
         return self._kept is not None
@@ -310,7 +349,7 @@ class Database:
         Warns
         -----
         DatabaseWarning
-            For each record that is malformed, when all are read.
+            The first time, for each record that is malformed.
         """
         columns = self.columns
         if not columns.complete:
@@ -321,6 +360,10 @@ class Database:
                 return names.get(row, "")
 
             columns.read_all(failed)
+        elif self._kept is not None and not self._has_warned:
+            self._has_warned = True
+            for row in columns.malformed():
+                self.is_valid(row)
         return columns
 
     # -- names and hashes --

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from spack_kernel.spack.errors import ConfigError, ConfigWarning, SpackKernelError
-from spack_kernel.spack.spec.spec import Spec
+from spack_kernel.spack.spec.records import spec_from_node
 from spack_kernel.spack.system import file_checks
 
 from .errors import EnvironmentNotReady
@@ -23,6 +23,8 @@ from .frozen import LockedRoot, option_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from spack_kernel.spack.spec.spec import Spec
 
 LOCK_FILE = "spack.lock"
 
@@ -66,7 +68,7 @@ def locked_specs(path: Path, name: str) -> dict[str, Spec]:
         specs = {}
         for key, node in nodes.items():
             try:
-                spec = Spec.from_node(hashes[key], node, installed=False)
+                spec = spec_from_node(hashes[key], node, installed=False)
             except ValueError:
                 continue
             edges = tuple(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from spack_kernel.spack.spec.spec import Spec
+from spack_kernel.spack.spec.records import spec_from_node
 
 from .spack_process import SpackCommandError, run_script, user_cache_path
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from spack_kernel.spack.config.config import Config
+    from spack_kernel.spack.spec.spec import Spec
 
 #: Timeout in seconds: solving for a large package takes minutes.
 CONCRETIZE_TIMEOUT = 1800.0
@@ -104,7 +105,7 @@ def concretize(
     )
     try:
         version, roots, nodes = answer
-        specs = {h: Spec.from_node(h, node, installed=False) for h, node in nodes.items()}
+        specs = {h: spec_from_node(h, node, installed=False) for h, node in nodes.items()}
         return Concretized(tuple(specs[h] for h in roots), specs, str(version))
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise SpackCommandError(

@@ -18,7 +18,7 @@ from .abstract_spec import AbstractSpec
 from .predicates import predicates_of, variant_test
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from spack_kernel.spack.database.chain import Chain
     from spack_kernel.spack.spec.records import Kind
@@ -54,9 +54,9 @@ class Matcher:
     """
 
     def __init__(self, chain: Chain, dialect: Dialect, providers: Providers) -> None:
-        self._chain = chain
-        self._dialect = dialect
-        self._providers = providers
+        self.chain = chain
+        self.dialect = dialect
+        self.providers = providers
         #: Virtual packages requested with a version, where no versions are known.
         self.unknown_versions: set[str] = set()
 
@@ -84,57 +84,33 @@ class Matcher:
         assert query.name is not None
         tests = [
             self._node_test(provision.provider, named=True)
-            for provision in self._providers.of(query.name)
+            for provision in self.providers.of(query.name)
             if provision.versions.intersects(query.versions)
         ]
         return lambda node: any(test(node) for test in tests)
-
-    def everywhere(self, query: AbstractSpec, installed: bool | None) -> list[int]:
-        """Return all nodes of the store that satisfy a query without a name.
-
-        Parameters
-        ----------
-        query : AbstractSpec
-            The query.
-        installed : bool or None
-            Whether the nodes must be installed, or must not be; None for both.
-        """
-        nodes = self._in_columns(query, self._chain.all_nodes(installed))
-        unsure = []
-        for dependency in query.dependencies:
-            above, is_sure = self._depending(dependency)
-            if above is not None:
-                nodes = [node for node in nodes if node in above]
-            if not is_sure:
-                unsure.append(dependency)
-        propagated = {name: v for name, v in query.variants.items() if v.propagate}
-        test = self.test(
-            AbstractSpec(variants=propagated, dependencies=tuple(unsure), dialect=query.dialect)
-        )
-        return nodes if test is _anything else [node for node in nodes if test(node)]
 
     # -- nodes --
 
     def _node_test(self, query: AbstractSpec, *, named: bool) -> Test:
         tests = [
             self._predicate(predicate)
-            for predicate in predicates_of(query, self._dialect, named=named)
+            for predicate in predicates_of(query, self.dialect, named=named)
         ]
-        if self._dialect.weak_propagation:
+        if self.dialect.weak_propagation:
             tests += [
                 self._propagation_test(variant)
                 for variant in query.variants.values()
                 if variant.propagate
             ]
         if not tests:
-            return _anything
+            return anything
         if len(tests) == 1:
             return tests[0]
         return lambda node: all(test(node) for test in tests)
 
     def _predicate(self, predicate: Predicate) -> Test:
         """Return a function that applies a predicate, once to each code of its column."""
-        chain, column, test = self._chain, predicate.column, predicate.test
+        chain, column, test = self.chain, predicate.column, predicate.test
         if column == "hash":
             return lambda node: test(chain.hash_of(node))
         databases: list[tuple[Any, Any, dict[int, bool]]] = [
@@ -153,11 +129,11 @@ class Matcher:
 
         return holds
 
-    def _in_columns(self, query: AbstractSpec, nodes: Iterable[int]) -> list[int]:
+    def in_columns(self, query: AbstractSpec, nodes: Iterable[int]) -> list[int]:
         """Return those nodes whose own columns satisfy `query`, whatever it says of edges."""
         found = list(nodes)
-        databases = self._chain.databases
-        for predicate in predicates_of(query, self._dialect):
+        databases = self.chain.databases
+        for predicate in predicates_of(query, self.dialect):
             if len(databases) > 1 or predicate.column == "hash":
                 test = self._predicate(predicate)
                 found = [node for node in found if test(node)]
@@ -171,8 +147,8 @@ class Matcher:
 
     def _propagation_test(self, variant: VariantConstraint) -> Test:
         """Return a function that tests whether every node with the variant satisfies it."""
-        satisfies = variant_test(variant, self._dialect)
-        chain = self._chain
+        satisfies = variant_test(variant, self.dialect)
+        chain = self.chain
 
         def otherwise(node: int) -> bool:
             variants = chain.value("parameters", node)[0]
@@ -187,7 +163,7 @@ class Matcher:
         It takes the node and its name. With `name`, only nodes of that package are tested.
         """
         known: dict[int, bool] = {}
-        chain = self._chain
+        chain = self.chain
 
         def somewhere(start: int, package: str) -> bool:
             if start in known:
@@ -215,7 +191,7 @@ class Matcher:
 
     def _dependency_test(self, dependency: DependencyConstraint) -> Callable[[int], int | None]:
         """Return a function that returns the requested dependency of a node, or None."""
-        if self._dialect.compiler_nodes:
+        if self.dialect.compiler_nodes:
             find = self._first_edge(dependency)
         else:
             find = self._any_below(dependency)
@@ -226,7 +202,7 @@ class Matcher:
 
     def _first_edge(self, dependency: DependencyConstraint) -> Callable[[int], int | None]:
         """Return the test for Spack 1.0 and newer: the first matching edge decides."""
-        query, chain = dependency.query, self._chain
+        query, chain = dependency.query, self.chain
         fits = self._edge_test(dependency)
         below = [self._dependency_test(each) for each in query.dependencies]
         maybe = self._edge_somewhere(fits, query.name)
@@ -264,11 +240,11 @@ class Matcher:
 
     def _edge_test(self, dependency: DependencyConstraint) -> Callable[[Edge], bool]:
         """Return a function that tests whether an edge is the requested one."""
-        query, chain = dependency.query, self._chain
+        query, chain = dependency.query, self.chain
         name = query.name
         node_test = _kept(self._node_test(query, named=False))
         virtuals = set(dependency.virtuals)
-        deptypes = set(dependency.deptypes) if self._dialect.edge_types else set()
+        deptypes = set(dependency.deptypes) if self.dialect.edge_types else set()
         any_version = query.versions == ANY_VERSION
 
         @cache
@@ -295,7 +271,7 @@ class Matcher:
         """Return a function that tests whether a node provides the requested virtual versions."""
         assert query.name is not None
         virtual = query.name
-        if virtual in self._providers:
+        if virtual in self.providers:
             return self.provider_test(query)
 
         def unknown(_: int) -> bool:
@@ -310,7 +286,7 @@ class Matcher:
         With `name`, only edges to that package or virtual can match.
         """
         known: dict[int, bool] = {}
-        chain = self._chain
+        chain = self.chain
 
         def somewhere(start: int) -> bool:
             if start in known:
@@ -341,7 +317,7 @@ class Matcher:
         This is for specs that an older Spack concretized: their compiler is an attribute, and
         counts as a build dependency of which only the name and version are known.
         """
-        query, chain = dependency.query, self._chain
+        query, chain = dependency.query, self.chain
         if not set(dependency.deptypes) <= {"build"} or not set(dependency.virtuals) <= set(
             _COMPILER_VIRTUALS
         ):
@@ -365,10 +341,10 @@ class Matcher:
 
         Edges count only for virtuals.
         """
-        query, chain = dependency.query, self._chain
+        query, chain = dependency.query, self.chain
         node_test = self._node_test(query, named=True)
         stands_for = None
-        if self._dialect.edge_virtuals:
+        if self.dialect.edge_virtuals:
             stands_for = self._virtual_edge_test(dependency)
         elif dependency.virtuals:  # not recorded on edges: assume it of any possible provider
             providing = [self._provides(virtual) for virtual in dependency.virtuals]
@@ -382,7 +358,7 @@ class Matcher:
             # Asking `providers` about a name that is that of a package might read recipes.
             if query.name is None or chain.has_package(query.name):
                 return None
-            if query.name not in self._providers:
+            if query.name not in self.providers:
                 return None
             return self._somewhere(self.provider_test(query))
 
@@ -410,7 +386,7 @@ class Matcher:
 
     def _virtual_edge_test(self, dependency: DependencyConstraint) -> Test:
         """Return a function that tests whether an edge provides the requested virtuals."""
-        name, chain = dependency.query.name, self._chain
+        name, chain = dependency.query.name, self.chain
         virtuals = set(dependency.virtuals)
 
         def fits(edge: Edge) -> bool:
@@ -425,65 +401,9 @@ class Matcher:
         runtime = self._edge_somewhere(valid)
         return lambda node: any(map(fits, chain.edges_of(node))) or runtime(node)
 
-    # -- the whole store --
 
-    def _depending(self, dependency: DependencyConstraint) -> tuple[set[int] | None, bool]:
-        """Return the nodes that may have a dependency (None: all), and whether all of them do.
-
-        Walking up from the few nodes that a query can mean is faster than asking each node of the
-        store what is below it.
-        """
-        query, chain = dependency.query, self._chain
-        if dependency.when is not None or (query.name is None and dependency.virtuals):
-            return None, False
-        sure = not (dependency.virtuals or dependency.deptypes or query.dependencies)
-        sure = sure and not any(variant.propagate for variant in query.variants.values())
-        if query.name is not None:
-            nodes = self._in_columns(query, filter(chain.is_valid, chain.nodes_named(query.name)))
-        else:
-            nodes = self._in_columns(query, chain.all_nodes())
-        seeds = set(nodes)
-        is_unknown = query.name is not None and not chain.has_package(query.name)
-        if is_unknown and not self._dialect.edge_virtuals:
-            for provision in self._providers.of(query.name or ""):
-                named = chain.nodes_named(provision.provider.name or "")
-                seeds.update(self._in_columns(provision.provider, filter(chain.is_valid, named)))
-                sure = False
-        virtual_edges = list(self._virtual_edges(query.name)) if query.name is not None else []
-        seeds.update(end for _, end in virtual_edges)
-        sure = sure and not virtual_edges
-        dependents = chain.dependents
-        if not self._dialect.compiler_nodes:
-            return dependents.above(seeds), sure
-        found = set() if dependency.direct else dependents.above(seeds, runtime=True)
-        found.update(parent for node in nodes for parent, _ in dependents.of(node))
-        found.update(parent for parent, _ in virtual_edges)
-        if any(value is not None for value in self._compilers()):
-            compilers = chain.value
-            found.update(n for n in chain.all_nodes() if compilers("compiler", n) is not None)
-            sure = False
-        return found, sure
-
-    def _compilers(self) -> Iterator[Any]:
-        for database in self._chain.databases:
-            values = database.columns.values["compiler"]
-            yield from (values[code] for code in range(1, len(values)))
-
-    def _virtual_edges(self, virtual: str) -> Iterator[tuple[int, int]]:
-        """Yield both nodes of each edge that provides a virtual package."""
-        chain = self._chain
-        if virtual not in chain.virtuals:
-            return
-        for package in chain.virtuals[virtual]:
-            for end in chain.nodes_named(package):
-                for parent, _ in chain.dependents.of(end):
-                    if any(
-                        e == end and virtual in k.virtuals for e, k, _ in chain.edges_of(parent)
-                    ):
-                        yield parent, end
-
-
-def _anything(_: int) -> bool:
+def anything(_: int) -> bool:
+    """Return True: the test of a query that asks for nothing."""
     return True
 
 

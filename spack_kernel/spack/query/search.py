@@ -226,7 +226,8 @@ def _select(
         found = _in_state(chain, chain.nodes_named(name), installed)
         if found:
             return index.answer(query, found)
-    from .matcher import Matcher  # not needed for a hash or a name alone
+    from .matcher import Matcher  # these are not needed for a hash or a name alone
+    from .whole_store import everywhere
 
     matcher = Matcher(chain, query.dialect, providers)
     if query.hash is not None:
@@ -237,7 +238,7 @@ def _select(
         test = matcher.test(query, named=False)
         found = [n for n in _in_state(chain, chain.nodes_named(name), installed) if test(n)]
     else:
-        found = matcher.everywhere(query, installed)
+        found = everywhere(matcher, query, installed)
     if not found and name is not None:
         found = _providing(chain, query, installed, providers, matcher)
     unknown = tuple(

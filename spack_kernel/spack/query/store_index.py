@@ -6,6 +6,8 @@ import threading
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from spack_kernel.spack.database.find_order import FindOrder
+
 from .dialects import dialect_of
 
 if TYPE_CHECKING:
@@ -69,6 +71,7 @@ class StoreIndex:
     def __init__(self, chain: Chain, providers: Providers) -> None:
         self.chain = chain
         self.providers = providers
+        self._order = FindOrder(chain)
         self._answers: dict[tuple[str, bool | None], list[Answer]] = {}
         self._room = ANSWERED_SPECS
         self._lock = threading.Lock()
@@ -86,7 +89,7 @@ class StoreIndex:
         self, query: AbstractSpec | None, nodes: Iterable[int], unknown: tuple[str, ...] = ()
     ) -> Answer:
         """Return the answer that consists of some nodes, in find order."""
-        return Answer(query, tuple(self.chain.in_find_order(nodes)), unknown)
+        return Answer(query, tuple(self._order.sorted(nodes)), unknown)
 
     def selection(self, answer: Answer) -> Selection:
         """Return an answer with its specs, which are read on demand."""
@@ -112,4 +115,4 @@ class StoreIndex:
         nodes = dict.fromkeys(
             node for spec in specs if (node := self.chain.node(spec.hash)) is not None
         )
-        return self.chain.specs_of(self.chain.in_find_order(nodes))
+        return self.chain.specs_of(self._order.sorted(nodes))

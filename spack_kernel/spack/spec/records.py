@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from .spec import FLAG_NAMES, Arch, Compiler, External
+from .spec import FLAG_NAMES, Arch, Compiler, Dependency, External, Spec
 from .versions import Version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .spec import VariantValue
+    from typing_extensions import Unpack
+
+    from .spec import InstallRecord, VariantValue
 
 #: What msgspec raises for text of another form.
 MALFORMED = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, ValueError)
@@ -305,3 +307,43 @@ def external_of(raw: msgspec.Raw) -> External | None:
     if recorded.path is None and not modules:
         return None  # Spack also writes an empty mapping
     return External(recorded.path, modules, recorded.extra_attributes or {})
+
+
+def spec_from_node(dag_hash: str, node: Mapping[str, Any], **record: Unpack[InstallRecord]) -> Spec:
+    """Create a spec from a decoded node of any specfile format.
+
+    Parameters
+    ----------
+    dag_hash : str
+        The DAG hash the node is stored under.
+    node : mapping
+        The node as decoded from JSON; format 1 wraps it as ``{name: node}``.
+    **record
+        What the install record adds: `prefix`, `installed`, `explicit`,
+        `deprecated_for`, `installation_time`.
+
+    Raises
+    ------
+    ValueError
+        When the node does not match any known specfile format; the message describes what
+        is wrong and where.
+    """
+    try:
+        text = msgspec.json.encode(node)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+    known = decode_node(text)
+    variants, flags = parameters_of(known.parameters_text)
+    return Spec(
+        dag_hash,
+        known.name,
+        known.namespace or "builtin",
+        Version(known.version),
+        variants,
+        flags,
+        arch_of(bytes(known.arch)),
+        compiler_of(known.compiler_text),
+        tuple([Dependency(e.name, e.hash, *kind_of(e.text)) for e in known.edges()]),
+        external_of(known.external),
+        **record,
+    )

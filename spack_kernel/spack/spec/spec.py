@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 import msgspec
 
-from .versions import Version
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from typing_extensions import Unpack
+    from .versions import Version
+
 
 #: The flag lists that share the ``parameters`` mapping with the variants.
 FLAG_NAMES = ("cflags", "cppflags", "cxxflags", "fflags", "ldflags", "ldlibs")
@@ -210,50 +209,6 @@ class Spec(_ReadOnDemand):
         _set_reader(spec, reader)
         _set_row(spec, row)
         return spec
-
-    @classmethod
-    def from_node(
-        cls, dag_hash: str, node: Mapping[str, Any], **record: Unpack[InstallRecord]
-    ) -> Spec:
-        """Create a spec from a decoded node of any specfile format.
-
-        Parameters
-        ----------
-        dag_hash : str
-            The DAG hash the node is stored under.
-        node : mapping
-            The node as decoded from JSON; format 1 wraps it as ``{name: node}``.
-        **record
-            What the install record adds: `prefix`, `installed`, `explicit`,
-            `deprecated_for`, `installation_time`.
-
-        Raises
-        ------
-        ValueError
-            When the node does not match any known specfile format; the message describes what
-            is wrong and where.
-        """
-        from . import records  # a database needs it, not everyone who has a spec
-
-        try:
-            text = msgspec.json.encode(node)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise ValueError(str(error)) from error
-        known = records.decode_node(text)
-        variants, flags = records.parameters_of(known.parameters_text)
-        return cls(
-            dag_hash,
-            known.name,
-            known.namespace or "builtin",
-            Version(known.version),
-            variants,
-            flags,
-            records.arch_of(bytes(known.arch)),
-            records.compiler_of(known.compiler_text),
-            tuple([Dependency(e.name, e.hash, *records.kind_of(e.text)) for e in known.edges()]),
-            records.external_of(known.external),
-            **record,
-        )
 
 
 # Specs are frozen, and there may be 50,000.

@@ -198,17 +198,14 @@ class Store:
     def refresh(self) -> Store:
         """Return a store with the current databases; this one if nothing has changed.
 
-        Only databases that have changed are read again.
+        Only databases that have changed, or whose columns are kept by now, are read again.
 
         Raises
         ------
         DatabaseError
             When a database that has changed cannot be read.
         """
-        databases = [
-            Database.read(database.root) if database.changed() else database
-            for database in self.databases
-        ]
+        databases = [database.refreshed() for database in self.databases]
         if all(new is old for new, old in zip(databases, self.databases, strict=True)):
             return self
         return Store(databases, self.config, self.left_out)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from spack_kernel.spack.errors import DatabaseError
 from spack_kernel.spack.system import file_checks
 
+from .column_keeper import keep_in_background
 from .store import Store
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ class StoreCache:
             with file_checks.Recorder() as recorder:
                 store = read()
             entry.store, entry.checks = store, recorder.checks
+            keep_in_background(store)
             return store
 
 

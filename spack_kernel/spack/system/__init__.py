@@ -1,4 +1,4 @@
-"""File-system checks, child processes and text for terminals."""
+"""File-system checks, child processes, whole files and text for terminals."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from spack_kernel._lazy import attach
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .file_checks import Check as Check
+    from .isolated import command_line as command_line, isolated_command as isolated_command
     from .ownership import run_as as run_as
     from .processes import (
         TooMuchOutputError as TooMuchOutputError,
@@ -22,6 +23,7 @@ __getattr__, __dir__, __all__ = attach(
     {
         "": "file_checks",
         "file_checks": "Check",
+        "isolated": "command_line isolated_command",
         "ownership": "run_as",
         "processes": "TooMuchOutputError kill_running never_suspend run",
         "text": "printable",

@@ -29,11 +29,11 @@ from spack_kernel.jupyter.kernelspecs.files import (
     remove_kernelspec,
     write_kernelspec,
 )
-from spack_kernel.kernels.isolated import command_line, isolated_command
 from spack_kernel.kernels.plan.plan import KernelPlan, plan_kernel
 from spack_kernel.kernels.request import KernelRequest
 from spack_kernel.spack import Store
 from spack_kernel.spack.output import SpecFormat
+from spack_kernel.spack.system.isolated import command_line, isolated_command
 from tests.jupyter.conftest import execute
 from tests.places import ROOT
 from tests.small_store import SmallStore
@@ -334,7 +334,7 @@ def test_our_command_line_in_a_poisoned_place(tmp_path: Path) -> None:
 
 def test_a_module_of_an_installation_that_only_this_process_sees(tmp_path: Path) -> None:
     code = (
-        "import sys; from spack_kernel.kernels.isolated import isolated_command; import subprocess;"
+        "import subprocess, sys; from spack_kernel.spack.system import isolated_command;"
         "sys.exit(subprocess.run(isolated_command('only_here')).returncode)"
     )
     place = tmp_path / "place"

@@ -20,7 +20,7 @@ from jupyter_client.connect import write_connection_file
 
 from spack_kernel.jupyter.provisioner.fallback_kernel import MESSAGE_VARIABLE
 from spack_kernel.jupyter.provisioner.startup import is_listening
-from spack_kernel.kernels.isolated import isolated_command
+from spack_kernel.spack.system.isolated import isolated_command
 
 TEXT = "py-x is gone\n  it finds nothing\nInstall it again."
 

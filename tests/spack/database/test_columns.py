@@ -13,7 +13,7 @@ import pytest
 
 from spack_kernel.spack.database.database import Database
 from spack_kernel.spack.errors import DatabaseError, DatabaseWarning
-from spack_kernel.spack.spec.spec import Spec
+from spack_kernel.spack.spec.records import spec_from_node
 from spack_kernel.spack.store.store import Store
 from tests.records import make_store, node, readable_hash
 
@@ -31,7 +31,7 @@ def test_a_spec_says_what_its_record_says(store: Store, whole: bool) -> None:
         content = json.loads(database.path.read_text())["database"]["installs"]
         for dag_hash, record in content.items():
             spec = database.get(dag_hash)
-            plain = Spec.from_node(
+            plain = spec_from_node(
                 dag_hash, record["spec"], installed=record["installed"], prefix=record["path"]
             )
             assert spec is not None

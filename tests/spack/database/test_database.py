@@ -20,6 +20,7 @@ import pytest
 from spack_kernel.spack.database import index_json
 from spack_kernel.spack.database.database import CACHED_SPECS, Database
 from spack_kernel.spack.errors import DatabaseError, DatabaseWarning, SpackKernelError
+from spack_kernel.spack.spec.records import spec_from_node
 from spack_kernel.spack.spec.spec import FLAG_NAMES, Compiler, Dependency, External, Spec
 from spack_kernel.spack.spec.traversal import ALL_DEPTYPES
 from spack_kernel.spack.spec.versions import Version
@@ -292,12 +293,12 @@ class TestOddButGood:
             getattr(read_one(tmp_path, {**RECORD, "spec": {**NODE, **given}}), attribute)
             == expected
         )
-        assert getattr(Spec.from_node(HASH, {**NODE, **given}), attribute) == expected
+        assert getattr(spec_from_node(HASH, {**NODE, **given}), attribute) == expected
 
     def test_a_decoded_node_is_left_as_it_is(self) -> None:
         node = copy.deepcopy(NODE)
-        Spec.from_node(HASH, node)
-        Spec.from_node(HASH, {"py-six": {k: v for k, v in NODE.items() if k != "name"}})
+        spec_from_node(HASH, node)
+        spec_from_node(HASH, {"py-six": {k: v for k, v in NODE.items() if k != "name"}})
         assert node == NODE
 
     def test_a_dependency_nobody_has(self, tmp_path: Path) -> None:

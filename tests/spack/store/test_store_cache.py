@@ -53,9 +53,9 @@ def test_threads_read_it_once(
 ) -> None:
     root = write(tmp_path, records)
     started, reads = threading.Barrier(8), []
-    read_bytes = index_json._read_bytes
+    read_bytes = index_json.read_whole
     monkeypatch.setattr(
-        index_json, "_read_bytes", lambda path: (reads.append(path), read_bytes(path))[1]
+        index_json, "read_whole", lambda path: (reads.append(path), read_bytes(path))[1]
     )
     cache, stores = StoreCache(), []
 

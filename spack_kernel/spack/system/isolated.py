@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from spack_kernel.spack.system import run
+from .processes import run
 
 #: The time limit of finding out how to run `spack-kernel`, in seconds.
 _TIMEOUT = 30.0

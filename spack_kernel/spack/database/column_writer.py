@@ -1,0 +1,120 @@
+"""Write the columns of a database for the processes that come later; see `column_cache`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spack_kernel._cache import cache_directory
+from spack_kernel.spack.system.whole_files import replace_file
+
+from .chain import Chain
+from .column_cache import PREFIX, file_name
+from .column_file import content_of, places_of
+from .find_order import FindOrder
+from .index_json import read_whole
+
+if TYPE_CHECKING:
+    from .database import Database
+
+#: How many files, and how many bytes, are kept in the user's cache.
+_MAX_FILES = 20
+_MAX_BYTES = 256 << 20
+
+#: Seconds after which a file that was only just changed has another time if it changes again.
+_SETTLED = 2.0
+
+#: Seconds after which a file that is being written was left behind by a process that was killed.
+_ABANDONED = 600.0
+
+
+def made_from(database: Database) -> bytes | None:
+    """Return the columns of a database that was read as a whole, as the content of a file.
+
+    Returns
+    -------
+    bytes or None
+        None if the database has changed since, or is of a kind whose columns are not kept.
+    """
+    path, stamp = database.path, database.stamp
+    if stamp is None or database.is_kept or not database.has_known_format:
+        return None
+    waits = _SETTLED - (time.time() - stamp.mtime_ns / 1e9)
+    if 0 < waits <= _SETTLED:
+        time.sleep(waits)
+    try:
+        data, now = read_whole(path)
+    except OSError:
+        return None
+    if now != stamp:
+        return None
+    places = places_of(data, database.texts())
+    if places is None:
+        return None
+    del data
+    columns = database.whole()
+    if columns.ranks is None:
+        FindOrder(Chain([database])).rank()
+    return content_of(columns, places, os.path.realpath(path), stamp, database.version)
+
+
+def keep(database: Database, directory: Path | None = None) -> Path | None:
+    """Keep the columns of a database that was read as a whole.
+
+    Parameters
+    ----------
+    database : Database
+        The database.
+    directory : Path, optional
+        A directory from which all users may read them; by default, the user's cache.
+
+    Returns
+    -------
+    Path or None
+        The file; None if there is no cache, or the columns are not kept.
+
+    Raises
+    ------
+    OSError
+        When the file cannot be written.
+    """
+    cache = cache_directory()
+    target = directory or (Path(cache) if cache is not None else None)
+    if target is None:
+        return None
+    content = made_from(database)
+    if content is None:
+        return None
+    if directory is None:
+        target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = target / file_name(database.path)
+    replace_file(path, content, 0o600 if directory is None else 0o644)
+    if directory is None:
+        _prune(target)
+    return path
+
+
+def _prune(directory: Path) -> None:
+    """Remove the oldest files, and what processes that were killed have left."""
+    found = []
+    for path in directory.iterdir():
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            if path.name.startswith(PREFIX):
+                found.append((status.st_mtime, status.st_size, path))
+            elif path.name.startswith(f".{PREFIX}") and _is_abandoned(status.st_mtime):
+                path.unlink()
+    found.sort(reverse=True)
+    total = 0
+    for place, (_, size, path) in enumerate(found):
+        total += size
+        if place and (place >= _MAX_FILES or total > _MAX_BYTES):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def _is_abandoned(modified: float) -> bool:
+    return time.time() - modified > _ABANDONED
