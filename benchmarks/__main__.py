@@ -23,6 +23,7 @@ from . import (
     launching,
     picker,
     resolving,
+    sharing,
     slurm,
 )
 from .measure import Comparison, machine
@@ -52,12 +53,15 @@ class Benchmarks:
         The root of a Spack instance to compare with.
     rounds : int
         The maximum number of measurements of each.
+    servers : int
+        How many servers to run at once.
     """
 
-    def __init__(self, stores: Stores, spack: Path | None, rounds: int) -> None:
+    def __init__(self, stores: Stores, spack: Path | None, rounds: int, servers: int) -> None:
         self._stores = stores
         self._spack = spack
         self._rounds = rounds
+        self._servers = servers
 
     def resolving(self) -> Iterator[Comparison]:
         """From a query to specs and environments."""
@@ -118,6 +122,13 @@ class Benchmarks:
         directory = self._stores.directory / "servers"
         yield from discovery.compare(self._stores.large, directory, min(self._rounds, 2))
 
+    def sharing(self) -> Iterator[Comparison]:
+        """Run the servers of several users."""
+        stores = self._stores
+        yield from sharing.compare(
+            stores.large_with_prefixes, stores.pinned, stores.directory / "sharing", self._servers
+        )
+
     def picker(self) -> Iterator[Comparison]:
         """Type into the picker."""
         stores = self._stores
@@ -142,6 +153,7 @@ def main(argv: list[str] | None = None) -> int:
         "imports": Benchmarks.imports,
         "slow": Benchmarks.slow,
         "discovery": Benchmarks.discovery,
+        "sharing": Benchmarks.sharing,
         "picker": Benchmarks.picker,
         "slurm": Benchmarks.slurm,
     }
@@ -150,7 +162,7 @@ def main(argv: list[str] | None = None) -> int:
     taken: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="spack-kernel-benchmarks-") as directory:
         stores = Stores(Path(directory), args.store, args.records)
-        benchmarks = Benchmarks(stores, args.spack, args.rounds)
+        benchmarks = Benchmarks(stores, args.spack, args.rounds, args.servers)
         for name in args.only or sections:
             print(f"{name} …", file=sys.stderr, flush=True)
             started = time.monotonic()
@@ -194,6 +206,7 @@ def _arguments(sections: list[str], argv: list[str] | None) -> argparse.Namespac
     parser.add_argument(
         "--records", type=int, default=50_000, help="specs in the large store (50,000)"
     )
+    parser.add_argument("--servers", type=int, default=20, help="servers that share a machine (20)")
     spack = os.environ.get("SPACK_ROOT")
     parser.add_argument(
         "--spack",

@@ -9,17 +9,16 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spack_kernel._cache import CACHE_VARIABLE
 from spack_kernel.kernels.plan.plan import plan_kernel
 from spack_kernel.spack import Store
 
+from . import fresh
 from .measure import Comparison, command, in_turns, seconds
 from .resolving import index_of, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-#: The environment variable for the directory where `exec` caches plans; empty for no cache.
-CACHE_VARIABLE = "SPACK_KERNEL_CACHE"
 
 _PYTHON = "python -c 'import json'"
 _JSON = "python -c 'json.load(…)'"
@@ -52,10 +51,19 @@ def compare(root: Path, pinned: str, rounds: int) -> Iterator[Comparison]:
         store = Store.open(root)
         return plan_kernel(store, [store.get(f"/{pinned}")], kernel=False).environment(os.environ)
 
-    with tempfile.TemporaryDirectory() as cache:
+    with tempfile.TemporaryDirectory() as cache, tempfile.TemporaryDirectory() as columns:
+        fresh.run("keep", root, cache=columns)
+
+        def with_columns() -> float:
+            for path in Path(columns).glob("exec-*"):
+                path.unlink()
+            return kept()
+
+        kept = command(run, {**os.environ, CACHE_VARIABLE: columns})
         values = in_turns(
             {
                 "exec": command(run, {**os.environ, CACHE_VARIABLE: ""}),
+                "columns": with_columns,
                 "again": command(run, {**os.environ, CACHE_VARIABLE: cache}),
                 _RESOLVING: seconds(resolve),
                 _PYTHON: command([sys.executable, "-c", "import json"]),
@@ -66,7 +74,8 @@ def compare(root: Path, pinned: str, rounds: int) -> Iterator[Comparison]:
     python = values[_PYTHON]
     first = "spack-kernel exec /HASH -- true, nothing cached"
     again = "spack-kernel exec /HASH -- true, planned before"
-    for name, key in ((first, "exec"), (again, "again")):
+    kept_only = "spack-kernel exec /HASH -- true, nothing planned before, columns kept"
+    for name, key in ((first, "exec"), (kept_only, "columns"), (again, "again")):
         yield Comparison(section, name, _PYTHON, values[key], python)
         yield Comparison(section, name, _JSON, values[key], values[_JSON])
     yield Comparison(section, _RESOLVING, _PYTHON, values[_RESOLVING], python)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -10,13 +11,13 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .measure import Comparison, beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
     from types import TracebackType
 
 _SECTION = "discovery"
@@ -117,10 +118,28 @@ class Server:
         self._process.terminate()
         self._process.wait(30)
 
-    def get(self, path: str) -> object:
-        """Return the answer to a request."""
+    def processes(self) -> dict[int, str]:
+        """Return the command lines of the server and of what it has started, by process."""
+        mark = f"JUPYTER_RUNTIME_DIR={self._runtime}".encode()
+        found = {}
+        for directory in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if mark in (directory / "environ").read_bytes().split(b"\0"):
+                    line = (directory / "cmdline").read_bytes().replace(b"\0", b" ")
+                    found[int(directory.name)] = line.decode(errors="replace")
+        return found
+
+    @property
+    def pid(self) -> int:
+        """The number of the server's process."""
+        return self._process.pid
+
+    def get(self, path: str, content: object = None) -> object:
+        """Return the answer to a request; with `content`, to a POST request."""
         request = urllib.request.Request(
-            self.url + path, headers={"Authorization": f"token {TOKEN}"}
+            self.url + path,
+            headers={"Authorization": f"token {TOKEN}"},
+            data=None if content is None else json.dumps(content).encode(),
         )
         with urllib.request.urlopen(request, timeout=120) as response:
             return json.loads(response.read())

@@ -63,6 +63,7 @@ def compare(root: Path, rounds: int) -> Iterator[Comparison]:
         small = Path(directory, "small")
         generate(small, 20)
         yield from _cold_queries(root, small, size, rounds)
+        yield from _kept_queries(root, small, Path(directory, "cache"), size, rounds)
     yield from _warm_queries(root, f"warm queries ({size})", rounds)
 
 
@@ -131,6 +132,36 @@ def _cold_queries(root: Path, small: Path, size: str, rounds: int) -> Iterator[C
     for step, value in zip(steps, kept, strict=True):
         name, then = f"{then} {step}", "and then"
         yield Comparison(section, name, "the size of index.json", (value,), (file_size,), "MB")
+
+
+def _kept_queries(
+    root: Path, small: Path, cache: Path, size: str, rounds: int
+) -> Iterator[Comparison]:
+    """Yield the time and the memory of queries, each in a new process, with kept columns."""
+    made = fresh.run("keep", root, cache=str(cache))
+    if not made["size"]:
+        return
+    asked = _asked(root)
+    peaks: dict[str, float] = {}
+
+    def measure(kind: str) -> float:
+        if kind == MARK:
+            return float(fresh.run("mark", index_of(root))["seconds"])
+        queries = json.dumps([[asked[kind]]])
+        answer = fresh.run("ask", root, queries, str(small), cache=str(cache))
+        peaks[kind] = max(peaks.get(kind, 0), answer["peak"])
+        return float(answer["seconds"])
+
+    values = in_turns({kind: partial(measure, kind) for kind in (*asked, MARK)}, rounds=rounds)
+    section = f"cold queries with kept columns ({size}; columns {made['size'] / 1e6:.1f} MB)"
+    for kind, query in asked.items():
+        name = f"{kind}: open the store, find {query}"
+        yield Comparison(section, name, MARK, values[kind], values[MARK])
+    yield Comparison(section, "make the columns", MARK, (made["seconds"],), values[MARK])
+    peak = fresh.run("mark", index_of(root))["peak"]
+    for kind in asked:
+        name = f"peak memory of a process that does this: {kind}"
+        yield Comparison(section, name, MARK, (peaks[kind],), (peak,), "MB")
 
 
 def _warm_queries(root: Path, section: str, rounds: int) -> Iterator[Comparison]:

@@ -139,14 +139,20 @@ def _job_of(args: argparse.Namespace) -> dict[str, Any] | None:
     JobRefusedError
         When sbatch has no such option.
     """
-    from spack_kernel.jupyter.slurm import option_of
+    from spack_kernel.jupyter.slurm import job_options, option_of
     from spack_kernel.kernels.errors import RequestError
 
     job: dict[str, Any] = {}
     if args.slurm:
         job["slurm"] = dict(option_of(text) for text in args.slurm)
     if args.job_id:
+        if not args.job_id.isdecimal():
+            raise RequestError(
+                f"--job-id is not the number of a job: {args.job_id!r}",
+                hint="`squeue --me` shows the numbers of your jobs.",
+            )
         job["job_id"] = args.job_id
+        job_options(job.get("slurm", {})).refuse_for_step(job.get("slurm", {}))
     if args.queue_timeout is not None:
         job["queue_timeout"] = args.queue_timeout
     if args.place == "here" and job:

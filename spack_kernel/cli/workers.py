@@ -40,6 +40,13 @@ examples:
   spack-kernel workers ipyparallel py-ipyparallel/abc1234"""
 
 
+#: The size of a job: that of the kernel is not that of a worker.
+_SIZES = (
+    *("cpus-per-task", "mem", "mem-per-cpu", "mem-per-gpu", "nodes", "ntasks", "ntasks-per-node"),
+    "job-name",
+)
+
+
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add the parser of `workers`."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
@@ -60,6 +67,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "installed kernel)",
     )
     parser.add_argument("--output", metavar="FILE", help="write to FILE instead of printing")
+    parser.add_argument("--replace", action="store_true", help="replace FILE if it exists")
     parser.set_defaults(env=[])
     add_store_option(parser)
     return parser
@@ -68,18 +76,35 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Print the configuration, or write it."""
     from spack_kernel.jupyter.slurm import job_options, option_of
+    from spack_kernel.kernels.errors import RequestError
 
     check_source(args)
     words, own = _command(args)
     given = dict(option_of(text) for text in args.slurm)
-    options = job_options(given or own).words()
+    options = job_options(given or _without_sizes(own)).words()
+    if args.package == "ipyparallel" and "ntasks" in given:
+        raise RequestError(
+            "the number of engines is not an option of the job",
+            hint="Leave out --slurm ntasks, and set it in the notebook: ipyparallel.Cluster(n=4).",
+        )
     text = _FORMATS[args.package](words, options)
     if args.output is None:
         args.console.print(text.rstrip("\n"))
         return 0
-    _write(Path(args.output), text)
+    path = Path(args.output)
+    if path.exists() and not args.replace and path.read_bytes() != text.encode():
+        raise RequestError(
+            f"{path} exists already, with other content",
+            hint="Replace it with --replace, or leave out --output and copy what you need.",
+        )
+    _write(path, text)
     args.console.print(f"The workers' configuration is in {args.output}.")
     return 0
+
+
+def _without_sizes(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a kernel's job without those that a cluster sets for its workers."""
+    return {name: value for name, value in options.items() if name not in _SIZES}
 
 
 def _command(args: argparse.Namespace) -> tuple[list[str], Mapping[str, Any]]:

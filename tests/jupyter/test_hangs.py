@@ -26,7 +26,8 @@ from spack_kernel.demo import DemoStore
 from spack_kernel.jupyter import helper
 from spack_kernel.jupyter.errors import HelperError, SlowStoreError
 from spack_kernel.jupyter.failure import KernelStartError
-from spack_kernel.jupyter.helper import Prepare, Prepared
+from spack_kernel.jupyter.helper import Prepare, Prepared, Survey
+from spack_kernel.jupyter.offers import Look, OfferFilter
 from spack_kernel.jupyter.provisioner.spawn import Spawn
 from spack_kernel.kernels.request import KernelRequest
 from tests.cloned_store import ClonedStore
@@ -52,12 +53,12 @@ def _no_helpers_left() -> Iterator[None]:
     helper.close()
 
 
-def helpers(store: Path) -> list[psutil.Process]:
+def helpers(store: Path, role: str = "helper") -> list[psutil.Process]:
     """Return the helper processes of a store, of any server."""
     found = []
     for process in psutil.process_iter(["cmdline", "status"]):
         words = process.info["cmdline"] or []
-        if any(word.startswith(f"spack-kernel helper of {store}") for word in words):
+        if any(word.startswith(f"spack-kernel {role} of {store}") for word in words):
             found.append(process)
     return found
 
@@ -165,6 +166,33 @@ class TestHelper:
         assert len(helpers(root)) == 1
         until(lambda: not helpers(root), 5)
         assert isinstance(helper.ask([str(root)], question(root), 60).result()[0], Prepared)
+
+    def test_a_small_process_checks_for_changes(
+        self, demo_store: DemoStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A server asks every few seconds; the process that reads the store need not live on."""
+        root = ClonedStore(demo_store, tmp_path / "sw").root
+        monkeypatch.setattr(Survey, "keep", 0.2)
+        look = helper.look_through_helper([str(root)], OfferFilter(), [], 60)
+        assert look.listing is not None
+        until(lambda: not helpers(root))
+        again = helper.look_through_helper([str(root)], OfferFilter(), look.checks, 60)
+        assert again == Look(None, None, look.checks)
+        assert not helpers(root)
+        (watcher,) = helpers(root, "watcher")
+        # Half of it is Python itself; it has not imported what reads a store.
+        assert watcher.memory_full_info().uss < 12e6
+        os.utime(root / ".spack-db" / "index.json")
+        changed = helper.look_through_helper([str(root)], OfferFilter(), look.checks, 60)
+        assert changed.listing is not None
+        assert watcher.is_running()
+
+    def test_the_check_for_changes_has_a_deadline(self, hanging: HangingStore) -> None:
+        look = helper.look_through_helper([str(hanging.root)], OfferFilter(), [], 60)
+        hanging.hang()
+        with pytest.raises(SlowStoreError, match="checking the store for changes timed out"):
+            helper.look_through_helper([str(hanging.root)], OfferFilter(), look.checks, 0.7)
+        until(lambda: not helpers(hanging.root, "watcher"))
 
     def test_it_ends_with_its_server_however_that_ends(
         self, demo_store: DemoStore, tmp_path: Path

@@ -129,9 +129,6 @@ class SlurmCluster:
         self._tag = os.urandom(3).hex()
         self._bridge = f"sb{self._tag}"
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        network = f"198.{random.choice((18, 19))}.{random.randrange(256)}"
-        self.address = f"{network}.1"
-        self.addresses = {name: f"{network}.{11 + i}" for i, name in enumerate(NODES)}
         self.environment = {
             name: value
             for name, value in os.environ.items()
@@ -139,11 +136,22 @@ class SlurmCluster:
         }
         self.environment["SLURM_CONF"] = str(self.directory / "slurm.conf")
         self.environment["PATH"] += ":/usr/sbin:/sbin"
+        network = self._free_network()
+        self.address = f"{network}.1"
+        self.addresses = {name: f"{network}.{11 + i}" for i, name in enumerate(NODES)}
         try:
             self._start()
         except BaseException:
             self.stop()
             raise
+
+    def _free_network(self) -> str:
+        """Return the first three numbers of a network that nothing on this machine uses."""
+        used = subprocess.run(
+            ["ip", "-4", "-brief", "address"], env=self.environment, capture_output=True, text=True
+        ).stdout
+        networks = [f"198.{second}.{third}" for second in (18, 19) for third in range(256)]
+        return random.choice([each for each in networks if f" {each}." not in used])
 
     def use(self, patch: pytest.MonkeyPatch) -> None:
         """Let this process and its children use the cluster."""
@@ -372,11 +380,15 @@ class SlurmCluster:
 
 def main() -> None:
     """Run a cluster until Ctrl+C, and print what a shell needs to use it."""
+    # Also when a shell has started it in the background, where SIGINT would be ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit())
     cluster = SlurmCluster()
     print(f"export SLURM_CONF={cluster.environment['SLURM_CONF']} PATH=$PATH:/usr/sbin:/sbin")
     print(f"# {cluster.address} is this machine; the nodes: {cluster.addresses}", flush=True)
     try:
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        while True:
+            signal.pause()
     finally:
         cluster.stop()
 

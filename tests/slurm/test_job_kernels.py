@@ -203,6 +203,26 @@ def test_interrupt_restart_and_crash_keep_the_job(kernel: MakeKernel) -> None:
     run(scenario())
 
 
+@pytest.mark.parametrize("pause", [0.0, 0.4], ids=["at once", "one soon after the other"])
+def test_restarts_that_overlap_keep_the_job(kernel: MakeKernel, pause: float) -> None:
+    """An impatient user presses the button three times; Jupyter then starts three restarts."""
+
+    async def scenario() -> None:
+        async with Running(kernel()) as running:
+            job = running.job
+
+            async def restart(number: int) -> None:
+                await asyncio.sleep(pause * number)
+                await running.manager.restart_kernel()
+
+            await asyncio.gather(*(restart(each) for each in range(3)), return_exceptions=True)
+            await running.client.wait_for_ready(60)
+            assert await running.text("print('here')") == "here\n"
+            assert running.job == job
+
+    run(scenario())
+
+
 def test_shutting_down_ends_the_job_at_once(cluster: SlurmCluster, kernel: MakeKernel) -> None:
     async def scenario() -> None:
         async with Running(kernel()) as running:
@@ -470,7 +490,7 @@ def test_a_step_in_a_job_that_exists_leaves_the_job(
         (
             {"slurm": {"partiton": "all"}},
             {},
-            ("does not exist or cannot be set: partiton", "Did you mean `partition`?"),
+            ("has no option `partiton`", "Did you mean `partition`?"),
         ),
         (
             {"slurm": {"time": "9:00:00"}},

@@ -15,8 +15,7 @@ from spack_kernel.kernels.planner import Planner, refuse_contradiction
 from spack_kernel.kernels.sources import SETTINGS
 from spack_kernel.spack.errors import SpackKernelError
 
-from . import picker_answers
-from .messages import Diagnose, Diagnosis, Prepare, Prepared, Survey, Surveyed, Told
+from .messages import Diagnose, Diagnosis, Prepare, Prepared, Recheck, Survey, Surveyed, Told
 from .priority import make_way
 
 if TYPE_CHECKING:
@@ -50,6 +49,9 @@ def answer(question: Question, warned: Sequence[str]) -> tuple[Answer, bytes]:
         return _diagnose(question), b""
     if isinstance(question, Prepare):
         return prepare(question), b""
+    assert not isinstance(question, Recheck)  # the process answers that itself
+    from . import picker_answers  # it brings jupyter_client along
+
     return Told(), picker_answers.answer(question, _planner)
 
 

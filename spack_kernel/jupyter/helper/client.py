@@ -21,6 +21,7 @@ from spack_kernel.jupyter.errors import HelperError, SlowStoreError
 from spack_kernel.jupyter.offers import Listing, Look
 from spack_kernel.spack.errors import SpackKernelError
 
+from .frames import take_frame
 from .handle import HelperProcess
 from .messages import (
     Answer,
@@ -29,11 +30,12 @@ from .messages import (
     Message,
     Prepared,
     Question,
+    Recheck,
+    Rechecked,
     Survey,
     Surveyed,
     frame_of,
     message_of,
-    take_frame,
 )
 
 if TYPE_CHECKING:
@@ -42,7 +44,8 @@ if TYPE_CHECKING:
     from spack_kernel.jupyter.offers import OfferFilter
     from spack_kernel.spack.system.file_checks import Check
 
-    _Key = tuple[tuple[str, ...], int]
+    #: The paths of the store, the role of the helper, and its environment.
+    _Key = tuple[tuple[str, ...], str, int]
 
 _log = logging.getLogger(__name__)
 
@@ -96,6 +99,11 @@ def look_through_helper(
     HelperError
         When the helper fails.
     """
+    if checks:
+        same, _ = ask(stores, Recheck(checks=list(checks)), timeout).result()
+        assert isinstance(same, Rechecked)
+        if same.unchanged:
+            return Look(None, None, list(checks))
     question = Survey(stores=list(stores), selection=selection, checks=list(checks))
     answer, packages = ask(stores, question, timeout).result()
     assert isinstance(answer, Surveyed)
@@ -144,7 +152,7 @@ class _Helper:
 
     def __init__(self, key: _Key) -> None:
         self.key = key
-        self.process = HelperProcess(key[0])
+        self.process = HelperProcess(key[0], key[1])
         self.retired = False
         self.asked: dict[int, _Asked] = {}
         self.received = bytearray()
@@ -191,7 +199,8 @@ class _Helpers:
         self, stores: tuple[str, ...], question: Question, timeout: float
     ) -> Future[tuple[Answer, bytes]]:
         # What a helper finds depends on where, and in which environment, it was started.
-        key = stores, hash((frozenset(os.environ.items()), _working_directory()))
+        role = getattr(question, "role", "helper")
+        key = stores, role, hash((frozenset(os.environ.items()), _working_directory()))
         asked = _Asked(next(self._numbers), key, question, timeout)
         self._put(asked)
         return asked.future

@@ -23,6 +23,8 @@ class HelperProcess:
     ----------
     stores : tuple of str
         The paths that name its store.
+    role : str
+        What it is called in the list of processes.
 
     Attributes
     ----------
@@ -37,7 +39,7 @@ class HelperProcess:
         When it cannot be started.
     """
 
-    def __init__(self, stores: tuple[str, ...]) -> None:
+    def __init__(self, stores: tuple[str, ...], role: str = "helper") -> None:
         self.pid = 0
         self.connection, theirs = socket.socketpair()
         self.connection.setblocking(False)
@@ -47,7 +49,7 @@ class HelperProcess:
         try:
             # The process forks and ends at once; its child is the helper.
             self._first = subprocess.Popen(  # noqa: S603 - our own module
-                [*command, f"spack-kernel helper of {name}", str(descriptor)],
+                [*command, f"spack-kernel {role} of {name}", str(descriptor)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[descriptor],

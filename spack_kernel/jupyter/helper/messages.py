@@ -1,13 +1,8 @@
-"""What a server asks a helper, what the helper answers, and how both are written.
-
-A frame is two lengths in bytes, a JSON text, and data that is not JSON: decoding a listing of
-50,000 packages as JSON would take the server longer than reading it.
-"""
+"""What a server asks a helper, and what the helper answers."""
 
 from __future__ import annotations
 
 import json
-import struct
 from typing import Any, ClassVar
 
 import msgspec
@@ -16,10 +11,7 @@ from spack_kernel.jupyter.kernelspecs import Place
 from spack_kernel.jupyter.offers import OfferFilter, Offers
 from spack_kernel.kernels.request import KernelRequest
 
-_LENGTHS = struct.Struct(">II")
-
-#: The longest frame that is accepted; a listing of 50,000 specs has some megabytes.
-MAX_FRAME = 1 << 30
+from .frames import framed
 
 
 class Prepare(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -43,7 +35,7 @@ class Prepare(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     doing: ClassVar[str] = "planning the kernel"
     #: Seconds for which a helper that has answered this is kept, because the next may be as warm.
-    keep: ClassVar[float] = 600.0
+    keep: ClassVar[float] = 120.0
 
     request: KernelRequest
     base: dict[str, str]
@@ -153,6 +145,37 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     checks: list[Any] = []
 
 
+class Recheck(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Ask whether checks still have the same answers; the answer is `Rechecked`.
+
+    A server asks this every few seconds. It goes to a helper of its own, which needs little memory
+    as long as it answers nothing else.
+
+    Attributes
+    ----------
+    checks : list of Check
+        The checks.
+    """
+
+    doing: ClassVar[str] = "checking the store for changes"
+    keep: ClassVar[float] = 60.0
+    role: ClassVar[str] = "watcher"
+
+    checks: list[Any]
+
+
+class Rechecked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Whether checks still have the same answers.
+
+    Attributes
+    ----------
+    unchanged : bool
+        Whether all of them have.
+    """
+
+    unchanged: bool
+
+
 class Surveyed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """What a store offers; see `spack_kernel.jupyter.offers.Look`.
 
@@ -183,7 +206,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """
 
     doing: ClassVar[str] = "searching the store"
-    keep: ClassVar[float] = 600.0
+    keep: ClassVar[float] = 120.0
 
     stores: list[str]
     text: str = ""
@@ -207,7 +230,7 @@ class Complete(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """
 
     doing: ClassVar[str] = "completing the query"
-    keep: ClassVar[float] = 600.0
+    keep: ClassVar[float] = 120.0
 
     stores: list[str]
     text: str
@@ -228,7 +251,7 @@ class ShowKernel(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """
 
     doing: ClassVar[str] = "planning the kernel"
-    keep: ClassVar[float] = 600.0
+    keep: ClassVar[float] = 120.0
 
     request: KernelRequest
     place: Place
@@ -272,7 +295,7 @@ class AddKernel(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """
 
     doing: ClassVar[str] = "writing the kernelspec"
-    keep: ClassVar[float] = 600.0
+    keep: ClassVar[float] = 120.0
 
     request: KernelRequest
     place: Place
@@ -356,6 +379,7 @@ Question = (
     Prepare
     | Diagnose
     | Survey
+    | Recheck
     | Search
     | Complete
     | ShowKernel
@@ -366,7 +390,7 @@ Question = (
 )
 
 #: What a helper answers.
-Answer = Prepared | Diagnosis | Surveyed | Told
+Answer = Prepared | Diagnosis | Surveyed | Rechecked | Told
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -392,33 +416,7 @@ def as_json(content: Any) -> bytes:
 
 def frame_of(message: Message, data: bytes = b"") -> bytes:
     """Return a message, and data that belongs to it, as bytes."""
-    text = as_json(message)
-    return b"".join((_LENGTHS.pack(len(text), len(data)), text, data))
-
-
-def take_frame(received: bytearray) -> tuple[Any, bytes] | None:
-    """Remove the first frame from what was received: a message as JSON types, and its data.
-
-    None if it is not complete yet. `message_of` reads the message.
-
-    Raises
-    ------
-    ValueError
-        When it is not JSON, or too long.
-    """
-    if len(received) < _LENGTHS.size:
-        return None
-    text, data = _LENGTHS.unpack_from(received)
-    end = _LENGTHS.size + text + data
-    if end > MAX_FRAME:
-        raise ValueError(f"a message of {end:,} bytes is too long")
-    if len(received) < end:
-        return None
-    start = _LENGTHS.size
-    content = json.loads(bytes(received[start : start + text]))
-    rest = bytes(received[start + text : end])
-    del received[:end]
-    return content, rest
+    return framed(as_json(message), data)
 
 
 def message_of(content: object) -> Message:

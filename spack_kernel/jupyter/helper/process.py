@@ -6,7 +6,8 @@ notices by the end of the connection.
 
 from __future__ import annotations
 
-import logging
+import functools
+import json
 import os
 import signal
 import socket
@@ -16,12 +17,17 @@ import traceback
 import warnings
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from spack_kernel.jupyter.helper.frames import framed, take_frame
+
 if TYPE_CHECKING:
     from spack_kernel.jupyter.helper.messages import Answer, Failed
 
 _CHUNK = 1 << 18
 
 _sending = threading.Lock()
+
+#: The level of warnings, as in `logging`, which is not imported for this.
+_WARNING, _DEBUG = 30, 10
 
 
 class _Notes(threading.local):
@@ -30,18 +36,26 @@ class _Notes(threading.local):
     def __init__(self) -> None:
         self.warned: list[str] = []
         self.log: list[tuple[str, int, str]] = []
-        self.level = logging.WARNING
+        self.level = _WARNING
 
 
 _notes = _Notes()
 
 
-class _Collector(logging.Handler):
-    """Collects what a thread logs, for the log of the server."""
+@functools.cache
+def _collect_log() -> None:
+    """Collect what threads log, for the log of the server."""
+    import logging  # only for the questions that may log something
 
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno >= _notes.level:
-            _notes.log.append((record.name, record.levelno, record.getMessage()))
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.levelno >= _notes.level:
+                _notes.log.append((record.name, record.levelno, record.getMessage()))
+
+    logger = logging.getLogger("spack_kernel")
+    logger.addHandler(Collector())
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
 
 
 def main(descriptor: int) -> None:
@@ -55,7 +69,6 @@ def main(descriptor: int) -> None:
     # Not a child of the server: nothing that counts its children or waits for them meets it.
     if os.fork():
         os._exit(0)
-    from spack_kernel.jupyter.helper.messages import Hello, Message, frame_of, take_frame
     from spack_kernel.spack.system import never_suspend
 
     never_suspend()
@@ -63,12 +76,8 @@ def main(descriptor: int) -> None:
     # A store that is read again warns again, and the thread that reads it gets its warnings.
     warnings.simplefilter("always")
     warnings.showwarning = lambda message, *_, **__: _note_warning(str(message))
-    logger = logging.getLogger("spack_kernel")
-    logger.addHandler(_Collector())
-    logger.setLevel(logging.DEBUG)
-    logger.propagate = False
     connection = socket.socket(fileno=descriptor)
-    connection.sendall(frame_of(Message(0, Hello(os.getpid()))))
+    connection.sendall(_frame(0, {"type": "Hello", "pid": os.getpid()}))
     received = bytearray()
     while True:
         data = connection.recv(_CHUNK)
@@ -79,8 +88,35 @@ def main(descriptor: int) -> None:
             threading.Thread(target=_serve, args=(connection, frame[0]), daemon=True).start()
 
 
+def _frame(number: int, body: dict[str, Any]) -> bytes:
+    return framed(json.dumps({"number": number, "body": body}).encode())
+
+
 def _serve(connection: socket.socket, content: Any) -> None:
     """Answer one question."""
+    if content["body"]["type"] == "Recheck":
+        frame = _recheck(content)
+    else:
+        _collect_log()
+        frame = _answered(content)
+    try:
+        with _sending:
+            connection.sendall(frame)
+    except OSError:
+        _end()
+
+
+def _recheck(content: Any) -> bytes:
+    """Return the answer to the question whether anything has changed."""
+    from spack_kernel.spack.system import file_checks
+
+    checks = [tuple(check) for check in content["body"]["checks"]]
+    unchanged = file_checks.unchanged(checks)
+    return _frame(content["number"], {"type": "Rechecked", "unchanged": unchanged})
+
+
+def _answered(content: Any) -> bytes:
+    """Return the answer to another question."""
     from spack_kernel.jupyter.helper.messages import Failed, Message, frame_of
     from spack_kernel.spack.errors import SpackKernelError
 
@@ -96,12 +132,7 @@ def _serve(connection: socket.socket, content: Any) -> None:
             hint="This is a defect in spack-kernel; the server's log has the details.",
         )
         body = Failed(defect.as_dict(), traceback.format_exc(), _notes.log)
-    frame = frame_of(Message(content["number"], body), data)
-    try:
-        with _sending:
-            connection.sendall(frame)
-    except OSError:
-        _end()
+    return frame_of(Message(content["number"], body), data)
 
 
 def _answer(content: Any) -> tuple[Answer, bytes]:
@@ -113,7 +144,7 @@ def _answer(content: Any) -> tuple[Answer, bytes]:
     question = message_of(content).body
     assert isinstance(question, Question)
     if isinstance(question, Prepare) and question.debug:
-        _notes.level = logging.DEBUG
+        _notes.level = _DEBUG
     body, data = answer(question, _notes.warned)
     if isinstance(body, Prepared):
         body = replace(body, log=_notes.log)
@@ -122,7 +153,7 @@ def _answer(content: Any) -> tuple[Answer, bytes]:
 
 def _note_warning(text: str) -> None:
     _notes.warned.append(text)
-    _notes.log.append((__name__, logging.WARNING, text))
+    _notes.log.append((__name__, _WARNING, text))
 
 
 def _end() -> NoReturn:

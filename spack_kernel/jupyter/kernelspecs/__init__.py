@@ -38,8 +38,9 @@ if TYPE_CHECKING:
         NOTEBOOK_NAME as NOTEBOOK_NAME,
         parse_name as parse_name,
     )
+    from .places import Place as Place
     from .shared import closed_to_others as closed_to_others
-    from .user_kernels import Place as Place, UserKernel as UserKernel
+    from .user_kernels import UserKernel as UserKernel
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
@@ -55,7 +56,8 @@ __getattr__, __dir__, __all__ = attach(
         "installed": "InstalledKernelSpec provisioner_of read_kernel_json",
         "jobs": "SLURM_PROVISIONER_NAME in_job job_label split_config",
         "names": "NOTEBOOK_DISPLAY_NAME NOTEBOOK_NAME parse_name",
+        "places": "Place",
         "shared": "closed_to_others",
-        "user_kernels": "Place UserKernel",
+        "user_kernels": "UserKernel",
     },
 )

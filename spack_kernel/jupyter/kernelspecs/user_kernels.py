@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
 
+    from .places import Place
+
 #: How many recent kernels are kept; notebooks that used an older one ask for a kernel again.
 RECENT = 50
 
@@ -48,24 +50,6 @@ _LONGEST = 200
 
 #: The most builds among which a kernel's display name tells its spec apart.
 _COMPARED = 200
-
-
-class Place(msgspec.Struct, frozen=True):
-    """Where the kernels of a user are.
-
-    Attributes
-    ----------
-    kept : str
-        The directory of the user's own kernelspecs.
-    recent : str
-        The directory of the recent ones.
-    others : list of str
-        The other directories in which the server looks for kernelspecs.
-    """
-
-    kept: str
-    recent: str
-    others: list[str] = []
 
 
 class UserKernel(msgspec.Struct, frozen=True, kw_only=True):

@@ -79,12 +79,9 @@ class SpackProvisioner(KernelResources):
         self._question: Prepare | None = None
         self._arguments: dict[str, Any] = {}
         self._report = Report(self.log, self.parent, str(self.kernel_id or ""))
-        self._is_fallback = False
         #: Whether the kernel was started, and nobody has asked for its end.
         self._is_up = False
         self._is_announced = self._is_again = False
-        #: Whether somebody asks for the next start; otherwise, Jupyter restarts a dead kernel.
-        self._by_user = True
         #: What the kernel waits for, as the log has it.
         self._waits_for = ""
         try:
@@ -300,16 +297,16 @@ class SpackProvisioner(KernelResources):
         status = await super().poll()
         if self._is_up and self._iopub is not None:
             self._iopub.running()
+        if self.process is not None and not self._is_fallback:
+            await self._hear(self._place.news(), status)
         if status is not None and self._is_up and self.process is not None:
             self._is_up = False
             if not getattr(self.parent, "shutting_down", False):
                 await self._report_death(status)
-        if self.process is not None and not self._is_fallback:
-            self._hear(self._place.news())
         return status
 
-    def _hear(self, news: News | None) -> None:
-        """Report what a place says of the kernel."""
+    async def _hear(self, news: News | None, status: int | None) -> None:
+        """Report what a place says of the kernel, whose process has ended with `status`, if any."""
         if news is None:
             return
         if news.waits_for:
@@ -323,6 +320,10 @@ class SpackProvisioner(KernelResources):
         if news.end is not None and self._is_up:
             self._is_up = False
             self._report.died(None, news.end)
+            if status is not None and self._iopub is not None:
+                await tell_notebook(self._iopub, str(news.end))
+            if status is not None:
+                self._close_iopub()
 
     async def send_signal(self, signum: int) -> None:
         """Send a signal to the kernel's process group."""

@@ -35,6 +35,9 @@ class KernelResources(KernelTraits):
         super().__init__(**kwargs)
         self._request = KernelRequest()
         self._place = self.make_place()
+        #: Whether somebody asks for the next start; otherwise, Jupyter restarts a dead kernel.
+        self._by_user = True
+        self._is_fallback = False
         #: Whether a start has succeeded; then a failure is a failed restart.
         self._started = False
         self._restart: Restart | None = None
@@ -140,7 +143,7 @@ class KernelResources(KernelTraits):
 
     async def _end_process(self) -> None:
         """Kill the process, and wait until it has ended."""
-        self._place.end()
+        self._end_place()
         if self.process is not None:
             await self.kill()
             with contextlib.suppress(asyncio.TimeoutError):
@@ -161,11 +164,20 @@ class KernelResources(KernelTraits):
         if process is not None or not self._started:
             self._release()
 
+    def _end_place(self) -> None:
+        """End what the kernel has beside its process, unless another start follows."""
+        if not (self._started and self._by_user):
+            self._place.end()
+
     def _kill_now(self) -> None:
         """Kill the process without waiting for its end."""
-        self._place.end()
-        if self.process is not None:
+        self._end_place()
+        if self.process is None:
+            return
+        if self._place.leads_group or self._is_fallback:
             spawn.kill(self.process)
+        else:
+            self.process.kill()
 
     def _release(self) -> None:
         """Release everything that a start has acquired, apart from its process."""

@@ -52,8 +52,8 @@ _NO_OUTPUT = "53"
 
 _NOT_LAUNCHED = (
     "could not be launched on {nodes}",
-    "The node may not see the directory of the job's files, which is in your home directory:\n"
-    "ask the administrators to set c.SpackSlurmProvisioner.job_directory to one that nodes share.",
+    "The node may not see the directory of the job's files: ask the administrators to set\n"
+    "c.SpackSlurmProvisioner.job_directory to one that nodes share (default: in your home).",
 )
 
 

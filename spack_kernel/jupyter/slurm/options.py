@@ -102,6 +102,31 @@ NAMES = frozenset(
     ]
 )
 
+#: Those that need no value.
+_WITHOUT_VALUE = frozenset(
+    [
+        *("contiguous", "exclusive", "nice", "overcommit", "oversubscribe", "propagate", "reboot"),
+        *("spread-job", "use-min-nodes"),
+    ]
+)
+
+#: Options of sbatch that a kernel's job cannot have, with what sets them instead.
+_REFUSED = {
+    "output": "the node runner writes the job's output into the directory of its files",
+    "error": "the node runner writes the job's output into the directory of its files",
+    "input": "a job has no standard input",
+    "array": "a kernel is one job",
+    "chdir": "the kernel starts in the directory of its notebook",
+    "export": "a job gets the variables of a login on its node",
+    "export-file": "a job gets the variables of a login on its node",
+    "requeue": "a kernel's job is never submitted again by itself",
+    "no-requeue": "this is always set",
+    "parsable": "this is always set",
+    "wait": "the notebook shows what a job waits for",
+    "wrap": "the job starts the node runner",
+    "hold": "such a job would not start; `begin` sets when it does",
+}
+
 #: Those that a step in a job that exists can have, too: the options of srun that limit it.
 _OF_STEPS = frozenset({"cpus-per-task", "gres", "gpus", "mem", "mem-per-cpu", "time"})
 
@@ -202,11 +227,16 @@ def option_of(text: str) -> tuple[str, str | bool]:
     Raises
     ------
     JobRefusedError
-        When there is no such option.
+        When there is no such option, or it needs a value.
     """
     name, has_value, value = text.strip().lstrip("-").partition("=")
     _check_name(name, "the option --slurm")
-    return name, value if has_value else True
+    if not has_value and name not in _WITHOUT_VALUE:
+        raise JobRefusedError(
+            f"the option --slurm {name} has no value", hint=f"Write --slurm {name}=VALUE."
+        )
+    checked({name: value}, "the option --slurm")
+    return name, {"false": False, "true": True}.get(value, value) if has_value else True
 
 
 def check_limits(limits: Mapping[str, Any]) -> None:
@@ -218,7 +248,7 @@ def check_limits(limits: Mapping[str, Any]) -> None:
         For an option that does not exist, and what is neither an amount nor a list.
     """
     for name, limit in limits.items():
-        _check_name(name, "the site's limits")
+        _check_name(name, "the site")
         if not isinstance(limit, list) and _amount(name, str(limit)) is None:
             raise JobRefusedError(
                 f"the site's limit of `{name}` is neither an amount nor a list: {limit!r}",
@@ -270,9 +300,14 @@ def _text(value: object) -> str:
 def _check_name(name: object, where: str) -> None:
     if name in NAMES:
         return
-    close = difflib.get_close_matches(str(name), sorted(NAMES), n=1)
+    if name in _REFUSED:
+        raise JobRefusedError(
+            f"{where} cannot set the option `{name}` of jobs: {_REFUSED[str(name)]}",
+            hint="Remove it.",
+        )
+    close = difflib.get_close_matches(str(name).lower(), sorted(NAMES), n=1)
     raise JobRefusedError(
-        f"{where} names an option of jobs that does not exist or cannot be set: {name}",
+        f"a kernel's job has no option `{name}`, which {where} sets",
         details=["  the names are those of sbatch's long options: partition, time, mem, gres, …"],
         hint=f"Did you mean `{close[0]}`?" if close else "`man sbatch` describes them.",
     )
@@ -290,7 +325,13 @@ def _check_limit(name: str, value: str, limit: object) -> None:
             )
         return
     amount, most = _amount(name, value), _amount(name, str(limit)) or 0.0
-    if amount is None or amount > most:
+    if amount is None:
+        raise JobRefusedError(
+            f"the value of the option `{name}` of jobs is no amount: {value!r}",
+            details=[f"  the site allows at most {limit}"],
+            hint="`man sbatch` describes how it is written.",
+        )
+    if amount > most:
         raise JobRefusedError(
             f"the site allows a kernel's job at most {limit} as `{name}`",
             details=[f"  asked for: {value}"],

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from jupyter_core.paths import jupyter_data_dir
 
-from spack_kernel.jupyter.errors import JobEndedError, KernelDiedError
+from spack_kernel.jupyter.errors import (
+    JobEndedError,
+    JobRefusedError,
+    KernelDiedError,
+    ServerStopsError,
+)
 from spack_kernel.jupyter.helper import Prepare, Prepared
 from spack_kernel.jupyter.kernelspecs import kernel_command, starts_ipykernel
 from spack_kernel.jupyter.provisioner import News, is_port_taken, shown
 from spack_kernel.spack.errors import SpackKernelError, StoreNotFound
 from spack_kernel.spack.system import isolated_command
 
+from . import commands
 from .endings import error_of
 from .options import JobOptions
 from .process import JobProcess
@@ -143,6 +151,8 @@ class JobPlace:
             assert job is not None
             if job.over is not None:
                 raise error_of(job.over.error)
+            if status is not None and (job.is_ended or not status):
+                raise ServerStopsError("the server, or the kernel, was stopped during the start")
             if status is not None:
                 lines = await launch.last_words()
                 if is_port_taken(launch.connection, lines, has_ended=True):
@@ -177,12 +187,30 @@ class JobPlace:
             return None
         if job.over is not None and self._ended is None:
             self._ended = error_of(job.over.error)
+        elif job.lost and self._ended is None:
+            self._ended = JobEndedError(
+                f"the relay of the kernel on this machine was lost: {job.lost}",
+                details=[f"  job {job.job} is canceled"] if job.job else [],
+                hint="Restart the kernel to ask for another job.",
+            )
+            self._cancel(job)
         return News(
             answers=job.is_up,
             waits_for=job.waiting.text if job.waiting is not None else "",
             starts=bool(job.node),
             end=self._ended,
         )
+
+    @staticmethod
+    def _cancel(job: JobProcess) -> None:
+        """Cancel a job whose relay cannot do it any more; its node runner would need longer."""
+
+        def cancel() -> None:
+            with contextlib.suppress(JobRefusedError):
+                commands.cancel(commands.Job(job.job))
+
+        if job.job:
+            threading.Thread(target=cancel, name="spack-kernel-cancel", daemon=True).start()
 
     def end(self) -> None:
         """End the job with what is in it."""

@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from spack_kernel.jupyter.provisioner import ENDING
+from spack_kernel.kernels.exits import describe_exit
 from spack_kernel.spack.system import isolated_command, never_suspend
 
 from .relay_messages import (
@@ -93,6 +94,14 @@ class JobProcess:
         self._connection.settimeout(10)
         self._tell(begin)
         self._connection.setblocking(False)
+
+    @property
+    def lost(self) -> str:
+        """How the relay has ended although nobody asked for it; empty if it has not."""
+        status = self._relay.poll()
+        if status is None or self.is_ended or self.over is not None or not status:
+            return ""
+        return describe_exit(status)
 
     @property
     def has_job(self) -> bool:

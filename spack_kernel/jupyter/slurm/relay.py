@@ -134,8 +134,8 @@ class Relay:
                 JobRefusedError(
                     f"the job was not submitted: {error.strerror or error}",
                     details=[f"  {error.filename}"] if error.filename else [],
-                    hint="Its files are in your home directory, which may be full (`quota`); or "
-                    "set\nc.SpackSlurmProvisioner.job_directory.",
+                    hint="Check the directory of the job's files, its free space and your quota;"
+                    "\nc.SpackSlurmProvisioner.job_directory sets another.",
                 )
             )
         except Exception as error:
