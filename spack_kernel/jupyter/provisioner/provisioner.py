@@ -156,7 +156,7 @@ class SpackProvisioner(KernelResources):
 
     async def _prepare(self, base: dict[str, str], told: bool, kwargs: dict[str, Any]) -> Prepared:
         """Return what is needed for the start."""
-        by_user, self._by_user = self._by_user, False
+        by_user = not self._started or asyncio.current_task() in self._restarting
         request = self._request = self.request()
         self._report.requested(request)
         argv = [*self.kernel_spec.argv, *kwargs.get("extra_arguments", ())]
@@ -338,7 +338,10 @@ class SpackProvisioner(KernelResources):
 
     async def shutdown_requested(self, restart: bool = False) -> None:
         """Note that a shutdown of the kernel was requested, and whether a start follows."""
-        self._is_up, self._by_user = False, restart
+        self._is_up = False
+        self._restarting = {task for task in self._restarting if not task.done()}
+        if restart and (task := asyncio.current_task()) is not None:
+            self._restarting.add(task)
         if self._restart is not None:
             await self._restart.give_up()
         if restart:

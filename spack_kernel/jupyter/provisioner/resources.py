@@ -35,8 +35,8 @@ class KernelResources(KernelTraits):
         super().__init__(**kwargs)
         self._request = KernelRequest()
         self._place = self.make_place()
-        #: Whether somebody asks for the next start; otherwise, Jupyter restarts a dead kernel.
-        self._by_user = True
+        #: The tasks in which somebody restarts the kernel; Jupyter restarts a dead one in another.
+        self._restarting: set[asyncio.Task[Any]] = set()
         self._is_fallback = False
         #: Whether a start has succeeded; then a failure is a failed restart.
         self._started = False
@@ -166,7 +166,10 @@ class KernelResources(KernelTraits):
 
     def _end_place(self) -> None:
         """End what the kernel has beside its process, unless another start follows."""
-        if not (self._started and self._by_user):
+        this = None
+        with contextlib.suppress(RuntimeError):  # the server is ending, and its loop has
+            this = asyncio.current_task()
+        if not any(task is not this and not task.done() for task in self._restarting):
             self._place.end()
 
     def _kill_now(self) -> None:
