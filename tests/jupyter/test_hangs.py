@@ -26,7 +26,7 @@ from spack_kernel.demo import DemoStore
 from spack_kernel.jupyter import helper
 from spack_kernel.jupyter.errors import HelperError, SlowStoreError
 from spack_kernel.jupyter.failure import KernelStartError
-from spack_kernel.jupyter.helper import Prepare, Prepared, Survey
+from spack_kernel.jupyter.helper import Prepare, Prepared
 from spack_kernel.jupyter.offers import Look, OfferFilter
 from spack_kernel.jupyter.provisioner.spawn import Spawn
 from spack_kernel.kernels.request import KernelRequest
@@ -168,17 +168,16 @@ class TestHelper:
         assert isinstance(helper.ask([str(root)], question(root), 60).result()[0], Prepared)
 
     def test_a_small_process_checks_for_changes(
-        self, demo_store: DemoStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, demo_store: DemoStore, tmp_path: Path
     ) -> None:
         """A server asks every few seconds; the process that reads the store need not live on."""
         root = ClonedStore(demo_store, tmp_path / "sw").root
-        monkeypatch.setattr(Survey, "keep", 0.2)
         look = helper.look_through_helper([str(root)], OfferFilter(), [], 60)
         assert look.listing is not None
-        until(lambda: not helpers(root))
+        until(lambda: not helpers(root, "reader"))
         again = helper.look_through_helper([str(root)], OfferFilter(), look.checks, 60)
         assert again == Look(None, None, look.checks)
-        assert not helpers(root)
+        assert not helpers(root, "reader")
         (watcher,) = helpers(root, "watcher")
         # Half of it is Python itself; it has not imported what reads a store.
         assert watcher.memory_full_info().uss < 12e6

@@ -35,7 +35,7 @@ class Prepare(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     doing: ClassVar[str] = "planning the kernel"
     #: Seconds for which a helper that has answered this is kept, because the next may be as warm.
-    keep: ClassVar[float] = 120.0
+    keep: ClassVar[float] = 60.0
 
     request: KernelRequest
     base: dict[str, str]
@@ -138,7 +138,9 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """
 
     doing: ClassVar[str] = "reading the store"
-    keep: ClassVar[float] = 10.0
+    #: It ends at once, and the memory for a whole store with it.
+    keep: ClassVar[float] = 0.0
+    role: ClassVar[str] = "reader"
 
     stores: list[str]
     selection: OfferFilter
@@ -206,7 +208,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """
 
     doing: ClassVar[str] = "searching the store"
-    keep: ClassVar[float] = 120.0
+    keep: ClassVar[float] = 60.0
 
     stores: list[str]
     text: str = ""
@@ -230,7 +232,7 @@ class Complete(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """
 
     doing: ClassVar[str] = "completing the query"
-    keep: ClassVar[float] = 120.0
+    keep: ClassVar[float] = 60.0
 
     stores: list[str]
     text: str
@@ -251,7 +253,7 @@ class ShowKernel(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """
 
     doing: ClassVar[str] = "planning the kernel"
-    keep: ClassVar[float] = 120.0
+    keep: ClassVar[float] = 60.0
 
     request: KernelRequest
     place: Place
@@ -295,7 +297,7 @@ class AddKernel(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """
 
     doing: ClassVar[str] = "writing the kernelspec"
-    keep: ClassVar[float] = 120.0
+    keep: ClassVar[float] = 60.0
 
     request: KernelRequest
     place: Place

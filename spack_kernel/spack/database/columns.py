@@ -122,6 +122,15 @@ class Columns:
         row = self._rows.get(dag_hash)
         return None if row is None or row >= self.recorded else row
 
+    def any_row(self, dag_hash: str) -> int | None:
+        """Return the row of a DAG hash, also if only edges mention it; None if nothing does."""
+        row = self.row(dag_hash)
+        if row is None:
+            for each in range(self.recorded, len(self.hashes)):
+                if self.hashes[each] == dag_hash:
+                    return each
+        return row
+
     def read(self, row: int) -> bool:
         """Read a row unless that has been done; return False if nothing is recorded there.
 

@@ -6,6 +6,7 @@ malformed record therefore affects only the operations that need it.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from bisect import bisect_left
 from collections import defaultdict
@@ -338,10 +339,27 @@ class Database:
             if state in good
         ]
 
-    def mentions(self, dag_hash: str, other: str) -> bool:
-        """Return whether the record of `dag_hash` contains the text `other`; does not decode it."""
-        row = self.columns.row(dag_hash)
-        return row is not None and other.encode() in bytes(self._text(row))
+    def first_dependent(self, name: str, dag_hash: str) -> str | None:
+        """Return the DAG hash of the first record of a package that depends on `dag_hash`.
+
+        Malformed records do not count.
+        """
+        columns = self.columns
+        if columns.complete:
+            end, code = columns.any_row(dag_hash), columns.values["name"].find(name.encode())
+            names = columns.codes["name"]
+            if end is None or not code:
+                return None
+            rows = [row for row, _ in columns.reversed().of(end) if names[row] == code]
+            return columns.hashes[min(rows)] if rows else None
+        text = dag_hash.encode()
+        for row in self.rows_named(name):
+            if text in bytes(self._text(row)):
+                with contextlib.suppress(DatabaseError):
+                    self.require(row)
+                    if any(columns.hashes[end] == dag_hash for end, *_ in columns.edges(row)):
+                        return columns.hashes[row]
+        return None
 
     def whole(self) -> Columns:
         """Return the columns with all rows.

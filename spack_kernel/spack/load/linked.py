@@ -160,21 +160,16 @@ class LinkedRecords:
     def _first(self, readers: Sequence[int], name: str, dependency: str) -> _Record | None:
         """Return the first record of the package `name` that depends on `dependency`."""
         for number in readers:
-            database = self._databases[number]
-            for dag_hash in database.named(name):
-                if not database.mentions(dag_hash, dependency):
-                    continue
-                with contextlib.suppress(DatabaseError):  # a damaged record does not matter here
-                    spec = database.get(dag_hash)
-                    if spec is not None and dependency in [e.hash for e in spec.dependencies]:
-                        return number, dag_hash
+            dag_hash = self._databases[number].first_dependent(name, dependency)
+            if dag_hash is not None:
+                return number, dag_hash
         return None
 
     def _positions(self, readers: Sequence[int], records: set[_Record]) -> dict[_Record, int]:
         """Return the positions of records in the order in which Spack reads them."""
-        found: dict[_Record, int] = {}
-        for number in readers:
-            for dag_hash in self._databases[number]:
-                if (number, dag_hash) in records:
-                    found[number, dag_hash] = len(found)
-        return found
+        found: list[tuple[int, int, _Record]] = []
+        for number, dag_hash in records:
+            row = self._databases[number].columns.row(dag_hash)
+            if number in readers and row is not None:
+                found.append((readers.index(number), row, (number, dag_hash)))
+        return {record: place for place, (_, _, record) in enumerate(sorted(found))}
