@@ -6,21 +6,24 @@ import contextlib
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from spack_kernel._cache import CACHE_VARIABLE
 
 from . import fresh
 from .discovery import Server
 from .measure import Comparison
-from .resolving import size_of
+from .resolving import index_of, size_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 #: Seconds to wait for the kernels to be listed, and then until nothing goes on any more.
 _TIMEOUT = 120
 _SETTLING = 3.0
+
+#: Seconds after which a helper that was not asked anything has ended.
+_IDLE = 70.0
 
 _CONFIG = """
 c.ServerApp.kernel_spec_manager_class = "spack_kernel.jupyter.discovery.SpackKernelSpecManager"
@@ -45,42 +48,53 @@ def compare(root: Path, pinned: str, directory: Path, servers: int) -> Iterator[
     section = f"memory of servers ({size_of(root)})"
     with _variable(CACHE_VARIABLE, str(directory / "cache")):
         fresh.run("keep", root, cache=str(directory / "cache"))
-        alone, plain = _memory(directory / "plain", "", "", servers)
-        own, ours = _memory(directory / "ours", _CONFIG.format(store=str(root)), pinned, servers)
-    name = "of its own, after listing kernels and starting one"
-    yield Comparison(
-        section, f"a server: what it has {name}", f"a plain server {name}", (own,), (alone,), "MB"
-    )
-    yield Comparison(
-        section, "the same, beyond a plain server", "15 MB", (own - alone,), (15.0,), "MB"
-    )
-    yield Comparison(
-        section,
-        f"{servers} servers with their helpers, without the kernels: all their memory",
-        f"{servers} plain servers",
-        (ours,),
-        (plain,),
-        "MB",
-    )
-    yield Comparison(
-        section, "the same, beyond plain servers", "250 MB", (ours - plain,), (250.0,), "MB"
-    )
+        plain = _memory(directory / "plain", "", "", servers, (_SETTLING,))
+        times = (_SETTLING, _IDLE)
+        ours = _memory(directory / "ours", _CONFIG.format(store=str(root)), pinned, servers, times)
+    first = plain[_SETTLING]
+    for seconds, memory in ours.items():
+        when = f"{seconds:.0f} s after listing the kernels and starting one"
+        for text, own, other in (
+            ("a server alone", memory.first, first.first),
+            (f"{servers} servers with their helpers, without the kernels", memory.all, first.all),
+        ):
+            yield Comparison(section, f"{text}, {when}", "plain servers", (own,), (other,), "MB")
+            yield Comparison(
+                section,
+                "the same, beyond plain servers",
+                "the size of index.json",
+                (own - other,),
+                (index_of(root).stat().st_size / 1024**2,),
+                "MB",
+            )
 
 
-def _memory(directory: Path, config: str, dag_hash: str, count: int) -> tuple[float, float]:
-    """Return what the first of some servers has of its own, and what all have together, in MB."""
+class _Memory(NamedTuple):
+    """The memory that the first of some servers has of its own, and of all together, in MB."""
+
+    first: float
+    all: float
+
+
+def _memory(
+    directory: Path, config: str, dag_hash: str, count: int, times: Sequence[float]
+) -> dict[float, _Memory]:
+    """Return the memory of some servers, some seconds after each has started a kernel."""
     with contextlib.ExitStack() as stack:
         servers = [
             stack.enter_context(Server(directory / str(number), config)) for number in range(count)
         ]
         for server in servers:
             server.get("api/kernels", {"name": _kernel(server, dag_hash)})
-        time.sleep(_SETTLING)
-        first = _read(servers[0].pid, "Private_Clean", "Private_Dirty")
-        everything = sum(_read(pid, "Pss") for each in servers for pid in _without_kernels(each))
+        began, found = time.monotonic(), {}
+        for seconds in times:
+            time.sleep(max(0.0, began + seconds - time.monotonic()))
+            first = _read(servers[0].pid, "Private_Clean", "Private_Dirty")
+            pids = [pid for server in servers for pid in _without_kernels(server)]
+            found[seconds] = _Memory(first, sum(_read(pid, "Pss") for pid in pids))
         for server in servers:
             _end_kernels(server)
-        return first, everything
+        return found
 
 
 def _kernel(server: Server, dag_hash: str) -> str:

@@ -13,7 +13,6 @@ import signal
 import socket
 import sys
 import threading
-import traceback
 import warnings
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -131,6 +130,8 @@ def _answered(content: Any) -> bytes:
             f"spack-kernel failed: {type(error).__name__}: {error}",
             hint="This is a defect in spack-kernel; the server's log has the details.",
         )
+        import traceback
+
         body = Failed(defect.as_dict(), traceback.format_exc(), _notes.log)
     return frame_of(Message(content["number"], body), data)
 

@@ -18,7 +18,6 @@ from jupyter_core.paths import SYSTEM_JUPYTER_PATH
 
 from spack_kernel._cache import cache_directory
 from spack_kernel.jupyter.errors import KernelSpecError
-from spack_kernel.kernels.candidates import read_logos
 from spack_kernel.kernels.kernel_json import (
     KERNEL_FILE,
 )
@@ -95,6 +94,8 @@ def install_kernelspec(
     if job is not None:
         content = in_job(content, job, label=display_name is None)
     directory = kernels_directory(user=user, prefix=prefix)
+    from spack_kernel.kernels.candidates import read_logos  # it brings a parser of XML along
+
     logos, _ = read_logos(shipped.spec.prefix or "", shipped.directory) if shipped else ({}, [])
     resource_dir = write_kernelspec(directory, name, content, replace=replace, logos=logos)
     return describe(name, resource_dir, content)

@@ -6,19 +6,21 @@ from spack_kernel._lazy import attach
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .listing import (
+    from .listing import list_store as list_store, look_at as look_at
+    from .models import (
+        LIMIT as LIMIT,
         Listing as Listing,
         Look as Look,
-        list_store as list_store,
-        look_at as look_at,
+        Offer as Offer,
+        OfferFilter as OfferFilter,
+        Offers as Offers,
         store_lists as store_lists,
     )
-    from .offers import LIMIT as LIMIT, Offer as Offer, OfferFilter as OfferFilter, Offers as Offers
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "listing": "Listing Look list_store look_at store_lists",
-        "offers": "LIMIT Offer OfferFilter Offers",
+        "listing": "list_store look_at",
+        "models": "LIMIT Listing Look Offer OfferFilter Offers store_lists",
     },
 )

@@ -2,70 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from spack_kernel import STORE_VARIABLE
 from spack_kernel.spack.database import INDEX_PATH
 from spack_kernel.spack.errors import SpackKernelError, reason_of
 from spack_kernel.spack.store import Store, keep_in_background
 from spack_kernel.spack.system import file_checks
 
-from .offers import OfferFilter, Offers, offers_of
+from .models import Listing, Look, OfferFilter
+from .offers import offers_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-
-@dataclass(frozen=True)
-class Listing:
-    """What a store offers, and which packages it has.
-
-    Attributes
-    ----------
-    offers : Offers
-        The kernels.
-    packages : str
-        A line ``HASH NAME`` for every record, sorted; a newline precedes each line.
-    checks : list of Check
-        The file system checks made for the listing, which is valid while their results hold.
-    """
-
-    offers: Offers
-    packages: str
-    checks: list[file_checks.Check] = dataclasses.field(default_factory=list)
-
-    def find(self, hash_prefix: str) -> list[tuple[str, str]]:
-        """Return hash and package name of the records whose DAG hash starts with `hash_prefix`."""
-        found = []
-        start = self.packages.find(f"\n{hash_prefix}")
-        while start >= 0:
-            end = self.packages.index("\n", start + 1)
-            dag_hash, _, name = self.packages[start + 1 : end].partition(" ")
-            found.append((dag_hash, name))
-            more = end + 1 < len(self.packages) and self.packages.startswith(hash_prefix, end + 1)
-            start = end if more else -1
-        return found
-
-
-class Look(NamedTuple):
-    """What a look at a store found.
-
-    Attributes
-    ----------
-    listing : Listing or None
-        The listing; None if nothing has changed or the store cannot be read.
-    error : SpackKernelError or None
-        Why the store cannot be read.
-    checks : list of Check
-        What is to be checked by the next look.
-    """
-
-    listing: Listing | None
-    error: SpackKernelError | None
-    checks: list[file_checks.Check]
 
 
 def open_stores(paths: Sequence[str]) -> Store:
@@ -79,22 +27,6 @@ def open_stores(paths: Sequence[str]) -> Store:
     if not paths:
         return Store.discover()
     return Store.open(paths[0], upstreams=paths[1:])
-
-
-def store_lists(stores: Sequence[str], upstreams: Sequence[str]) -> list[tuple[str, ...]]:
-    """Return the paths for `open_stores` of each store that a site configures.
-
-    Parameters
-    ----------
-    stores : sequence of str
-        The stores; if empty, that of $SPACK_KERNEL_STORE, or one that is to be discovered.
-    upstreams : sequence of str
-        The upstreams of each.
-    """
-    if stores:
-        return [(store, *upstreams) for store in stores]
-    named = os.environ.get(STORE_VARIABLE, "").split(os.pathsep)
-    return [(*filter(None, named), *upstreams)]
 
 
 def list_store(paths: Sequence[str], selection: OfferFilter) -> Listing:

@@ -7,7 +7,7 @@ import difflib
 import fnmatch
 import os
 from textwrap import shorten
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -21,16 +21,11 @@ from spack_kernel.jupyter.kernelspecs.content import (
 )
 from spack_kernel.jupyter.kernelspecs.facts import spec_facts
 from spack_kernel.jupyter.kernelspecs.names import (
-    DISPLAY_FIELDS,
-    DISPLAY_NAME_TEMPLATE,
-    NAME_TEMPLATE,
     check_name,
-    check_template,
     fields,
     filled,
 )
 from spack_kernel.kernels.candidates import (
-    PACKAGES,
     EnvironmentSurvey,
     ShippedKernel,
     Survey,
@@ -44,6 +39,7 @@ from spack_kernel.spack.load import site_inspections
 from spack_kernel.spack.query import distinctions
 from spack_kernel.spack.system import file_checks
 
+from .models import Offer, OfferFilter, Offers
 from .notebook_specs import for_notebooks
 
 if TYPE_CHECKING:
@@ -53,97 +49,7 @@ if TYPE_CHECKING:
     from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
 
-#: Kernels offered of one store by default.
-LIMIT = 50
-
 _SHOWN_PROBLEMS = 5
-
-
-class OfferFilter(msgspec.Struct, frozen=True):
-    """Which specs of a store become kernels, and under which names.
-
-    Attributes
-    ----------
-    queries : tuple of str
-        Queries for the specs to offer. If empty: explicitly installed Python packages, what
-        directly depends on one, and packages with a kernel of their own.
-    environments : tuple of str
-        Name patterns for managed Spack environments, and directories of others.
-    also : tuple of str
-        DAG hashes to offer in addition, whatever the limit, if they are installed.
-    name_template, display_name_template : str
-        Their fields are `FIELDS` and `DISPLAY_FIELDS` of `spack_kernel.jupyter.kernelspecs`.
-    limit : int
-        Maximum number of specs; the newest of each package come first, then the last installed.
-        Environments and `also` do not count.
-    companion : str
-        As for `plan_kernel`.
-    kernel_packages : tuple of str
-        Name patterns of packages that may ship a kernel.
-    """
-
-    queries: tuple[str, ...] = ()
-    environments: tuple[str, ...] = ("*",)
-    also: tuple[str, ...] = ()
-    name_template: str = NAME_TEMPLATE
-    display_name_template: str = DISPLAY_NAME_TEMPLATE
-    limit: int = LIMIT
-    companion: str = "auto"
-    kernel_packages: tuple[str, ...] = PACKAGES
-
-    def __post_init__(self) -> None:
-        check_template(self.name_template)
-        check_template(self.display_name_template, DISPLAY_FIELDS)
-
-
-class Offer(msgspec.Struct, frozen=True):
-    """One kernel that a store offers.
-
-    Attributes
-    ----------
-    name : str
-        Its name.
-    content : mapping
-        The content of its kernel.json.
-    shipped : str
-        The name of the kernel when a package ships it; empty for IPython.
-    logos : mapping of str to str
-        The logos that the package ships, as base64-encoded PNG by file name; empty for our own.
-    """
-
-    name: str
-    content: dict[str, Any]
-    shipped: str = ""
-    logos: dict[str, str] = {}
-
-    def images(self) -> dict[str, bytes]:
-        """Return the logos by file name."""
-        return {name: base64.b64decode(text) for name, text in self.logos.items()}
-
-
-class Offers(msgspec.Struct, frozen=True):
-    """What a store offers.
-
-    Attributes
-    ----------
-    offers : tuple of Offer
-        The kernels, sorted by name.
-    request : KernelRequest
-        The stores they are in, and the options that all of them have.
-    problems : tuple of str
-        A line for each requested item that could not be offered.
-    left_out : int
-        The number of specs beyond the limit.
-    complete : bool
-        Whether everything requested could be read, so that specs that are not offered do not
-        exist.
-    """
-
-    offers: tuple[Offer, ...]
-    request: KernelRequest
-    problems: tuple[str, ...]
-    left_out: int
-    complete: bool = True
 
 
 def offers_of(store: Store, chosen: OfferFilter) -> Offers:

@@ -14,13 +14,10 @@ if TYPE_CHECKING:
         length_cause as length_cause,
         too_long as too_long,
     )
-    from .plan import (
-        KERNEL_COMMAND as KERNEL_COMMAND,
-        KernelPlan as KernelPlan,
-        plan_kernel as plan_kernel,
-    )
+    from .plan import KernelPlan as KernelPlan, plan_kernel as plan_kernel
     from .plan_json import plan_dict as plan_dict
     from .process_environment import (
+        KERNEL_COMMAND as KERNEL_COMMAND,
         ProcessEnvironment as ProcessEnvironment,
         is_python as is_python,
     )
@@ -30,8 +27,8 @@ __getattr__, __dir__, __all__ = attach(
     {
         "diagnosis": "diagnose",
         "length_limits": "is_too_long length_cause too_long",
-        "plan": "KERNEL_COMMAND KernelPlan plan_kernel",
+        "plan": "KernelPlan plan_kernel",
         "plan_json": "plan_dict",
-        "process_environment": "ProcessEnvironment is_python",
+        "process_environment": "KERNEL_COMMAND ProcessEnvironment is_python",
     },
 )

@@ -32,7 +32,7 @@ from spack_kernel.spack.load import apply_modifications, external_modules, load_
 from .incomplete import Missing, incomplete, missing_in
 from .length_limits import length_cause, too_long
 from .notes import Note, notes_of
-from .process_environment import ProcessEnvironment, is_python
+from .process_environment import KERNEL_COMMAND, ProcessEnvironment, is_python
 from .requirements import conflicts
 from .search_path import Override, PathEntry, companion_entries, require_prefixes
 
@@ -47,9 +47,6 @@ if TYPE_CHECKING:
     from spack_kernel.spack.store import Store
 
 _debug = debugger(__name__)
-
-#: The command for ipykernel; Jupyter replaces the braces with the path of the connection file.
-KERNEL_COMMAND = ("python", "-m", "ipykernel_launcher", "-f", "{connection_file}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,6 +23,9 @@ UNNEEDED = ("MANPATH", "INFOPATH", "ACLOCAL_PATH", "PKG_CONFIG_PATH", "CMAKE_PRE
 #: Slightly below the limit of Linux, see `MAX_VARIABLE` in length_limits.py.
 _LONGEST = 131_000
 
+#: The command of IPython's kernel, with a placeholder for its connection file.
+KERNEL_COMMAND = ("python", "-m", "ipykernel_launcher", "-f", "{connection_file}")
+
 #: Compiled when it is needed, which is seldom.
 _REFERENCE = r"\$(PYTHONPATH\b|\{PYTHONPATH\})"
 _PYTHON_NAME = re.compile(r"python(\d+(\.\d+)?)?")

@@ -8,7 +8,6 @@ database. All processes of a machine that map it share its memory.
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 import os
 import stat as stat_module
@@ -143,8 +142,8 @@ def _directories(owner: int) -> Iterator[tuple[str, frozenset[int]]]:
 
 def file_name(path: Path) -> str:
     """Return the name of the file of columns of a database file."""
-    real = os.path.realpath(path)
-    return f"{PREFIX}{hashlib.sha256(os.fsencode(real)).hexdigest()[:24]}"
+    real = os.fsencode(os.path.realpath(path))
+    return f"{PREFIX}{zlib.crc32(real):08x}{zlib.adler32(real):08x}"
 
 
 def _open(path: Path, name: str, owners: frozenset[int]) -> Kept | None:
