@@ -140,8 +140,14 @@ class JobTraits(KernelTraits):
         Raises
         ------
         JobRefusedError
-            When the kernelspec asks for what the site, or a step in a job, cannot have.
+            When the kernelspec asks for what the site, or a step in a job, cannot have, or the
+            site's own configuration is wrong.
         """
+        if self.job_directory and not self.job_directory.startswith(("/", "~")):
+            raise JobRefusedError(
+                f"c.SpackSlurmProvisioner.job_directory is no absolute path: {self.job_directory}",
+                hint="Tell the administrators: it must begin with / or ~.",
+            )
         own = job_options(
             self.slurm,
             defaults=self.slurm_defaults,

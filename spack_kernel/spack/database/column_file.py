@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 import zlib
 from array import array
-from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, overload
@@ -33,6 +32,9 @@ _CHECKSUM_LENGTH = 8
 
 #: The characters of a DAG hash.
 _HASH = 32
+
+#: How many hashes that were looked up are kept with their rows.
+_MAX_FOUND = 8192
 
 #: Sections begin at multiples of this.
 _ALIGNMENT = 8
@@ -100,9 +102,11 @@ class Hashes(Sequence[str]):
     def __init__(self, text: memoryview, order: Sequence[int]) -> None:
         self._text = text
         self._order = order
+        self._count = len(text) // _HASH
+        self._found: dict[str, int] = {}
 
     def __len__(self) -> int:
-        return len(self._text) // _HASH
+        return self._count
 
     @overload
     def __getitem__(self, row: int) -> str: ...
@@ -112,23 +116,38 @@ class Hashes(Sequence[str]):
         """Return the hash in a row, or those in several."""
         if isinstance(row, slice):
             return [self[each] for each in range(*row.indices(len(self)))]
-        if row < 0 or row >= len(self):
+        if row < 0 or row >= self._count:
             raise IndexError(row)
         return str(self._text[_HASH * row : _HASH * (row + 1)], "ascii")
 
     def find(self, dag_hash: str) -> int | None:
         """Return the row in which a hash is recorded."""
-        rows = self.with_prefix(dag_hash) if len(dag_hash) == _HASH else []
-        return rows[0] if rows else None
+        row = self._found.get(dag_hash)
+        if row is None:
+            rows = self.with_prefix(dag_hash) if len(dag_hash) == _HASH else []
+            if not rows:
+                return None
+            if len(self._found) >= _MAX_FOUND:
+                self._found = {}
+            row = self._found[dag_hash] = rows[0]
+        return row
 
     def with_prefix(self, prefix: str) -> list[int]:
         """Return the rows of the recorded hashes that begin with `prefix`, sorted by hash."""
-        order = self._order
-        place = bisect_left(order, prefix, key=self.__getitem__)
+        order, text = self._order, self._text
+        wanted = prefix.encode("utf-8", "replace")
+        first, last = 0, len(order)
+        while first < last:
+            middle = (first + last) // 2
+            start = _HASH * order[middle]
+            if bytes(text[start : start + _HASH]) < wanted:
+                first = middle + 1
+            else:
+                last = middle
         rows = []
-        while place < len(order) and self[order[place]].startswith(prefix):
-            rows.append(order[place])
-            place += 1
+        while first < len(order) and self[order[first]].startswith(prefix):
+            rows.append(order[first])
+            first += 1
         return rows
 
 
