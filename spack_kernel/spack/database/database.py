@@ -25,7 +25,7 @@ from .index_json import INDEX_PATH, Stamp, differs, read_index
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import msgspec
 
@@ -44,6 +44,9 @@ CACHED_SPECS = 1024
 _BEGINS_TIGHT = re.compile(rb'\{"spec":\{"name":"([\w.+-]+)"').match
 _BEGINS = re.compile(rb'\s*\{\s*"spec"\s*:\s*\{\s*"name"\s*:\s*"([\w.+-]+)"').match
 _BEGINS_WRAPPED = re.compile(rb'\s*\{\s*"spec"\s*:\s*\{\s*"([\w.+-]+)"\s*:\s*\{').match
+
+_says_installed = re.compile(rb'"installed"\s*:\s*true').search
+_says_explicit = re.compile(rb'"explicit"\s*:\s*true').search
 
 
 class Database:
@@ -323,21 +326,29 @@ class Database:
     def explicit(self) -> list[str]:
         """Return the DAG hashes of the specs that were installed explicitly, in recorded order."""
         wanted = INSTALLED | EXPLICIT
-        return self._in_state(lambda state: state & wanted == wanted)
+        return self._in_state(
+            lambda state: state & wanted == wanted, lambda text: bool(_says_explicit(text))
+        )
 
     def absent(self) -> list[str]:
         """Return the DAG hashes that are recorded as not installed, without deprecated ones."""
         unwanted = INSTALLED | DEPRECATED
-        return self._in_state(lambda state: state > LEFT_OUT and not state & unwanted)
+        return self._in_state(
+            lambda state: state > LEFT_OUT and not state & unwanted,
+            lambda text: not _says_installed(text),
+        )
 
-    def _in_state(self, test: Any) -> list[str]:
-        columns = self.whole()
+    def _in_state(
+        self, test: Callable[[int], bool], may_be: Callable[[msgspec.Raw], bool]
+    ) -> list[str]:
+        """Return the hashes of the records in a state; `may_be` tells from a text which to read."""
+        columns = self.columns
+        rows: Iterable[int] = range(len(self))
+        if not columns.complete:
+            texts = enumerate(self._records.values())
+            rows = [row for row, text in texts if may_be(text) and self.is_valid(row)]
         good = {state for state in range(32) if test(state)}
-        return [
-            columns.hashes[row]
-            for row, state in enumerate(columns.states[: columns.recorded])
-            if state in good
-        ]
+        return [columns.hashes[row] for row in rows if columns.states[row] in good]
 
     def first_dependent(self, name: str, dag_hash: str) -> str | None:
         """Return the DAG hash of the first record of a package that depends on `dag_hash`.
