@@ -110,6 +110,7 @@ class Columns:
         self.ranks: Sequence[int] | None = None
         self._named: tuple[Sequence[int], Sequence[int]] | None = None
         self._virtuals: dict[str, set[str]] | None = None
+        self._of_types: dict[tuple[str, ...], list[bool]] = {}
 
     # -- rows --
 
@@ -227,6 +228,17 @@ class Columns:
             return read.get(row, [])
         return [(end, kind, self.edge_name(row, end)) for end, kind in self._edges.of(row)]
 
+    def ends(self, row: int, deptypes: tuple[str, ...]) -> list[int]:
+        """Return the rows of the dependencies of a row that have one of some types."""
+        if self._edges is None:
+            kinds, wanted = self.values["kind"], set(deptypes)
+            edges = self.edges(row)
+            return [end for end, kind, _ in edges if not wanted.isdisjoint(kinds[kind].deptypes)]
+        marked = self._of_types.get(deptypes)
+        if marked is None:
+            marked = self._of_types[deptypes] = self.of_types(deptypes)
+        return [end for end, kind in self._edges.of(row) if marked[kind]]
+
     def edge_name(self, row: int, end: int) -> str:
         """Return the package to which an edge leads; all rows must have been read."""
         name = self.edge_names.get((row, end)) if self.edge_names else None
@@ -242,13 +254,13 @@ class Columns:
     def reversed(self) -> Edges:
         """Return the reversed edges of all rows; their kind is whether they are of run time."""
         if self._reversed is None:
-            self._reversed = _reversed(self.packed(), self.is_runtime())
+            self._reversed = _reversed(self.packed(), self.of_types(RUNTIME_DEPTYPES))
         return self._reversed
 
-    def is_runtime(self) -> list[bool]:
-        """Return for each code of a kind of edge whether a dependency of it is needed to run."""
+    def of_types(self, deptypes: Iterable[str]) -> list[bool]:
+        """Return for each code of a kind of edge whether it has one of some types."""
         kinds: Values[Kind] = self.values["kind"]
-        wanted = set(RUNTIME_DEPTYPES)
+        wanted = set(deptypes)
         return [False, *(not wanted.isdisjoint(kinds[c].deptypes) for c in range(1, len(kinds)))]
 
     # -- all of them --

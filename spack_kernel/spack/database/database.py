@@ -314,14 +314,7 @@ class Database:
         if row is None:
             return ()
         self.require(row)
-        kinds, wanted, hashes = columns.values["kind"], set(deptypes), columns.hashes
-        return tuple(
-            [
-                hashes[end]
-                for end, kind, _ in columns.edges(row)
-                if not wanted.isdisjoint(kinds[kind].deptypes)
-            ]
-        )
+        return tuple([columns.hashes[end] for end in columns.ends(row, tuple(deptypes))])
 
     def explicit(self) -> list[str]:
         """Return the DAG hashes of the specs that were installed explicitly, in recorded order."""
