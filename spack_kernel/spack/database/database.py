@@ -7,9 +7,7 @@ malformed record therefore affects only the operations that need it.
 from __future__ import annotations
 
 import contextlib
-import re
 from bisect import bisect_left
-from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +20,7 @@ from .column_cache import find_kept, looked_at
 from .columns import DEPRECATED, EXPLICIT, INSTALLED, LEFT_OUT, Columns
 from .formats import REBUILD, check_format, is_newer
 from .index_json import INDEX_PATH, Stamp, differs, read_index
+from .record_texts import rows_by_name, says_explicit, says_installed
 
 if TYPE_CHECKING:
     import os
@@ -38,15 +37,6 @@ _SAMPLE = 64
 
 #: Number of specs that a database caches, with the attributes that have been read.
 CACHED_SPECS = 1024
-
-# How a record begins; format 5 wraps a node as {name: node}. Spack up to 0.20 writes blanks;
-# patterns that allow them are slower.
-_BEGINS_TIGHT = re.compile(rb'\{"spec":\{"name":"([\w.+-]+)"').match
-_BEGINS = re.compile(rb'\s*\{\s*"spec"\s*:\s*\{\s*"name"\s*:\s*"([\w.+-]+)"').match
-_BEGINS_WRAPPED = re.compile(rb'\s*\{\s*"spec"\s*:\s*\{\s*"([\w.+-]+)"\s*:\s*\{').match
-
-_says_installed = re.compile(rb'"installed"\s*:\s*true').search
-_says_explicit = re.compile(rb'"explicit"\s*:\s*true').search
 
 
 class Database:
@@ -320,7 +310,7 @@ class Database:
         """Return the DAG hashes of the specs that were installed explicitly, in recorded order."""
         wanted = INSTALLED | EXPLICIT
         return self._in_state(
-            lambda state: state & wanted == wanted, lambda text: bool(_says_explicit(text))
+            lambda state: state & wanted == wanted, lambda text: bool(says_explicit(text))
         )
 
     def absent(self) -> list[str]:
@@ -328,7 +318,7 @@ class Database:
         unwanted = INSTALLED | DEPRECATED
         return self._in_state(
             lambda state: state > LEFT_OUT and not state & unwanted,
-            lambda text: not _says_installed(text),
+            lambda text: not says_installed(text),
         )
 
     def _in_state(
@@ -416,20 +406,7 @@ class Database:
 
     def _names(self) -> dict[str, list[int]]:
         if self._by_name is None:
-            # A node that does not begin with its name (another key order, escapes) is decoded.
-            loose = _BEGINS_WRAPPED if self.version == "5" else _BEGINS
-            groups: defaultdict[bytes, list[int]] = defaultdict(list)
-            for row, raw in enumerate(self._records.values()):
-                found = _BEGINS_TIGHT(raw) or loose(raw)
-                if found is not None:
-                    groups[found[1]].append(row)
-                else:
-                    try:
-                        name = decode_record(raw).spec.name
-                    except ValueError:
-                        continue
-                    groups[name.encode()].append(row)
-            self._by_name = {name.decode(): rows for name, rows in groups.items()}
+            self._by_name = rows_by_name(self._records.values(), self.version)
         return self._by_name
 
     def virtuals(self) -> Mapping[str, set[str]]:
