@@ -67,9 +67,9 @@ class Chain:
         for dag_hash in islice(database, _CHECKED_RECORDS):
             try:
                 spec = database.get(dag_hash)
+                prefix = spec.prefix if spec is not None and spec.external is None else None
             except DatabaseError:
                 continue
-            prefix = spec.prefix if spec is not None and spec.external is None else None
             if not prefix or prefix.startswith(f"{root}/") or file_checks.is_dir(prefix):
                 continue
             parts = prefix.strip("/").split("/")

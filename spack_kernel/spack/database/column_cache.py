@@ -101,19 +101,26 @@ def find_kept(path: Path) -> Kept | None:
         The database file.
     """
     try:
-        status = path.stat()
+        owner = path.stat().st_uid
     except OSError:
         return None  # whoever reads it says why
-    if status.st_size < MIN_SIZE or not stat_module.S_ISREG(status.st_mode):
-        return None
     name = file_name(path)
-    for directory, owners in _directories(status.st_uid):
+    for directory, owners in _directories(owner):
         kept = _open(path, f"{directory}/{name}", owners)
         if kept is not None:
             file_checks.record("stamp", path, list(kept.stamp))
             _debug("the columns of %s are in %s/%s", path, directory, name)
             return kept
     return None
+
+
+def is_large(path: Path) -> bool:
+    """Return whether it is worth to keep the columns of a database file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return stat_module.S_ISREG(status.st_mode) and status.st_size >= MIN_SIZE
 
 
 def looked_at(path: Path) -> list[list[int] | None]:
@@ -153,7 +160,9 @@ def _open(path: Path, name: str, owners: frozenset[int]) -> Kept | None:
     except OSError:
         return None
     try:
-        data = _content(descriptor, owners) if only_writable_by(name, owners) else None
+        # Nobody else can make a file of this user; those of others could be moved to here.
+        is_safe = len(owners) == 1 or only_writable_by(name, owners)
+        data = _content(descriptor, owners) if is_safe else None
         if data is None:
             _debug("%s is not used: others could have written it", name)
             return None

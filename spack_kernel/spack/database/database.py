@@ -107,7 +107,8 @@ class Database:
             When the format is newer than the known ones, but its records look the same.
         """
         root = Path(root)
-        looked = looked_at(root / INDEX_PATH) if use_kept else []
+        is_large = use_kept and column_cache.is_large(root / INDEX_PATH)
+        looked = looked_at(root / INDEX_PATH) if is_large else []
         kept = find_kept(root / INDEX_PATH) if any(looked) else None
         if kept is not None:
             return cls(root, kept.file.header.version, {}, kept.stamp, kept)

@@ -92,12 +92,15 @@ def main(root: str) -> None:
     from spack_kernel.spack.database.column_writer import keep
 
     try:
-        kept = keep(Database.read(root))
+        database = Database.read(root)
+        keep(database)
+        again = Database.read(root)
     except (SpackKernelError, OSError):
-        return  # the claim remains, so that nobody tries again soon
+        return
     cache = cache_directory()
-    if kept is not None and cache is not None:
-        _claim_of(cache, Path(root) / ".spack-db" / "index.json").unlink(missing_ok=True)
+    # Otherwise the claim remains, so that nobody tries again soon.
+    if cache is not None and (again.is_kept or again.stamp != database.stamp):
+        _claim_of(cache, database.path).unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

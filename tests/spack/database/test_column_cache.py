@@ -188,15 +188,15 @@ def test_a_link_is_not_followed(tmp_path: Path, cache: Path) -> None:
     assert not Database.read(tmp_path).is_kept
 
 
-@pytest.mark.parametrize("where", ["file", "directory"])
-def test_a_file_that_others_can_write_is_not_used(tmp_path: Path, cache: Path, where: str) -> None:
+def test_a_file_that_others_can_write_is_not_used(tmp_path: Path, cache: Path) -> None:
     make_store(tmp_path, node("zlib"))
     file = keep(Database.read(tmp_path))
     assert file is not None
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    # In a directory of a group, nobody else can make a file of this user.
+    cache.chmod(0o770)
     assert Database.read(tmp_path).is_kept
-    target = file if where == "file" else file.parent
-    target.chmod(target.stat().st_mode | 0o020)
+    file.chmod(0o620)
     assert not Database.read(tmp_path).is_kept
 
 
@@ -230,6 +230,10 @@ def test_what_an_administrator_made_is_used(
         os.chown(file, 12345, 12345)
         assert Database.read(store).is_kept
     directory.chmod(0o777)
+    assert not Database.read(store).is_kept
+    directory.chmod(0o755)
+    assert Database.read(store).is_kept
+    directory.parent.chmod(0o770)
     assert not Database.read(store).is_kept
 
 
