@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,55 +56,82 @@ def run(args: argparse.Namespace) -> int:
     from spack_kernel._cache import CACHE_VARIABLE, cache_directory
     from spack_kernel.spack.errors import SpackKernelError
 
+    if args.output == "":
+        args.parser.error("argument --output: it is empty")
     output = Path(args.output).absolute() if args.output else None
     if output is None and cache_directory() is None:
+        given = os.environ.get(CACHE_VARIABLE)
         raise SpackKernelError(
             "there is no cache directory in which columns could be kept",
-            details=[f"  {CACHE_VARIABLE} is empty, or no absolute path"],
-            hint="Unset it, or write to another directory: spack-kernel index --output DIR",
+            details=[
+                f"  {CACHE_VARIABLE} is {'empty' if not given else f'no absolute path: {given}'}"
+                if given is not None
+                else "  there is no home directory: HOME is not set"
+            ],
+            hint="Name a directory: spack-kernel index --output DIR",
         )
     databases = open_store(args, keep=False).databases
     if output is not None:
-        try:
-            output.mkdir(mode=0o755, parents=True, exist_ok=True)
-        except OSError as error:
-            raise SpackKernelError(
-                f"{output} cannot be created: {error.strerror}",
-                hint="Name another directory: --output DIR",
-            ) from error
+        _create(output)
     made = [_make(args, database, output) for database in databases]
     if args.json:
         args.console.print_json(made)
-    return 0
+    return 0 if all(each["path"] for each in made) else 1
+
+
+def _create(output: Path) -> None:
+    """Create a directory that all users can read, whatever the umask is."""
+    from spack_kernel.spack.errors import SpackKernelError
+
+    try:
+        for directory in (*reversed(output.parents), output):
+            if not directory.exists():
+                directory.mkdir()
+                directory.chmod(0o755)
+    except OSError as error:
+        raise SpackKernelError(
+            f"{output} cannot be created: {error.strerror}",
+            hint="Name another directory: --output DIR",
+        ) from error
 
 
 def _make(args: argparse.Namespace, database: Database, output: Path | None) -> dict[str, Any]:
     """Make the columns of one database, and return what to print."""
-    from spack_kernel.spack.database import Database, keep
+    from spack_kernel.spack.database import Database, NotKept, keep
     from spack_kernel.spack.errors import SpackKernelError
 
     if database.is_kept:  # perhaps elsewhere
         database = Database.read(database.root, use_kept=False)
+    facts = {"tree": str(database.root), "records": len(database)}
     count = f"{len(database):,} records of {database.root}"
     with Progress(args.console, f"reading {count}"):
         try:
             path = keep(database, output)
+        except NotKept as reason:
+            args.console.warn(f"the columns of {database.root} are not kept: {reason}")
+            return {**facts, "path": None, "size": None, "reason": str(reason)}
         except OSError as error:
             raise SpackKernelError(
                 f"the columns of {database.root} cannot be written: {error.strerror}",
                 details=[f"  {error.filename}"] if error.filename else [],
                 hint="Check the directory and its free space, or name another one: --output DIR",
             ) from error
-    if path is None:
-        args.console.warn(f"the columns of {database.root} are not kept: {_reason(database)}")
-        return {"tree": str(database.root), "records": len(database), "path": None}
+    assert path is not None
+    if output is not None:
+        _warn_of_others(args, path, database)
     size = path.stat().st_size
     if not args.json:
         args.console.print(f"{path}: {count}, {size / 1e6:.1f} MB")
-    return {"tree": str(database.root), "records": len(database), "path": str(path), "size": size}
+    return {**facts, "path": str(path), "size": size, "reason": ""}
 
 
-def _reason(database: Database) -> str:
-    if not database.has_known_format:
-        return f"its format is {database.version}, which is newer than what is known here"
-    return "it has changed meanwhile, or has damaged records"
+def _warn_of_others(args: argparse.Namespace, path: Path, database: Database) -> None:
+    """Warn if other users will not use a file, because somebody else could have written it."""
+    from spack_kernel.spack.system import open_to_others
+
+    part = open_to_others(path, [database.path.stat().st_uid])
+    if part:
+        args.console.warn(
+            f"other users will not use {path}: somebody else than root and the owner of the "
+            f"store owns {part} or can write there"
+        )

@@ -20,7 +20,7 @@ from spack_kernel._log import debugger
 from spack_kernel.spack.errors import DatabaseError
 from spack_kernel.spack.system import file_checks
 from spack_kernel.spack.system.file_systems import is_network
-from spack_kernel.spack.system.ownership import only_writable_by
+from spack_kernel.spack.system.ownership import open_to_others
 
 from .column_file import ColumnFile
 from .index_json import Stamp
@@ -107,6 +107,8 @@ def find_kept(path: Path) -> Kept | None:
     name = file_name(path)
     for directory, owners in _directories(owner):
         kept = _open(path, f"{directory}/{name}", owners)
+        if kept is None:
+            _debug("%s has no columns of %s", directory, path)
         if kept is not None:
             file_checks.record("stamp", path, list(kept.stamp))
             _debug("the columns of %s are in %s/%s", path, directory, name)
@@ -142,6 +144,8 @@ def _directories(owner: int) -> Iterator[tuple[str, frozenset[int]]]:
     for directory in os.environ.get(INDEX_VARIABLE, "").split(os.pathsep):
         if directory.startswith("/"):
             yield directory, own | {0, owner}
+        elif directory:
+            _debug("%s in %s is no absolute path", directory, INDEX_VARIABLE)
     cache = cache_directory()
     if cache is not None:
         yield cache, own
@@ -161,10 +165,10 @@ def _open(path: Path, name: str, owners: frozenset[int]) -> Kept | None:
         return None
     try:
         # Nobody else can make a file of this user; those of others could be moved to here.
-        is_safe = len(owners) == 1 or only_writable_by(name, owners)
-        data = _content(descriptor, owners) if is_safe else None
+        other = open_to_others(name, owners) if len(owners) > 1 else ""
+        data = _content(descriptor, owners) if not other else None
         if data is None:
-            _debug("%s is not used: others could have written it", name)
+            _debug("%s is not used: others could have written %s", name, other or "it")
             return None
         file = ColumnFile(data)
     except (OSError, ValueError) as error:

@@ -40,7 +40,7 @@ _MAX_FOUND = 8192
 _ALIGNMENT = 8
 
 #: The largest number of edges with a name of their own, which no sound database has.
-_MAX_EDGE_NAMES = 1000
+_MAX_EDGE_NAMES = 50_000
 
 
 class Header(msgspec.Struct):
@@ -58,7 +58,7 @@ class Header(msgspec.Struct):
         The number of records.
     sections : dict of str to (int, str, int)
         Position after the header, type code, and number of items.
-    edge_names, virtuals
+    end_names, edge_names, virtuals
         As in `Columns`.
     """
 
@@ -68,6 +68,7 @@ class Header(msgspec.Struct):
     byte_order: str
     recorded: int
     sections: dict[str, tuple[int, str, int]]
+    end_names: list[tuple[int, str]]
     edge_names: list[tuple[int, int, str]]
     virtuals: dict[str, set[str]]
 
@@ -231,8 +232,7 @@ def content_of(
         Of the database file, as in `Header`.
     """
     assert columns.ranks is not None
-    count = len(columns.hashes)
-    if len(columns.edge_names) > _MAX_EDGE_NAMES + count - columns.recorded:
+    if len(columns.edge_names) > _MAX_EDGE_NAMES:
         return None
     if any(len(each) != _HASH or not each.isascii() for each in columns.hashes):
         return None
@@ -263,6 +263,7 @@ def content_of(
         byte_order=sys.byteorder,
         recorded=columns.recorded,
         sections=writer.sections,
+        end_names=list(columns.end_names.items()),
         edge_names=[(row, end, name) for (row, end), name in columns.edge_names.items()],
         virtuals=columns.virtuals(),
     )
@@ -332,6 +333,7 @@ class ColumnFile:
         columns.states = self._section("states")
         columns.codes = {column: self._section(column) for column in COLUMNS}
         columns.values = new_values({name: self._texts(name) for name in columns.values})
+        columns.end_names = dict(self.header.end_names)
         columns.edge_names = {(row, end): name for row, end, name in self.header.edge_names}
         columns.set_complete(
             self._edges("edges"),

@@ -31,34 +31,38 @@ _SETTLED = 2.0
 _ABANDONED = 600.0
 
 
-def made_from(database: Database) -> bytes | None:
+class NotKept(Exception):  # noqa: N818 - it names what is not done, which is not always an error
+    """The columns of a database are not kept, for the reason that it says."""
+
+
+def made_from(database: Database) -> bytes:
     """Return the columns of a database that was read as a whole, as the content of a file.
 
-    Returns
-    -------
-    bytes or None
-        None if the database has changed since, or is of a kind whose columns are not kept.
+    Raises
+    ------
+    NotKept
+        When the database has changed since, or is of a kind whose columns are not kept.
     """
     path, stamp = database.path, database.stamp
-    if stamp is None or database.is_kept or not database.has_known_format:
-        return None
+    if not database.has_known_format:
+        raise NotKept(f"its format is {database.version}, which is newer than those known here")
+    if stamp is None or database.is_kept:
+        raise NotKept("it was not read from its file")
     waits = _SETTLED - (time.time() - stamp.mtime_ns / 1e9)
     if 0 < waits <= _SETTLED:
         time.sleep(waits)
-    try:
-        data, now = read_whole(path)
-    except OSError:
-        return None
-    if now != stamp:
-        return None
-    places = places_of(data, database.texts())
+    data, now = read_whole(path)
+    places = places_of(data, database.texts()) if now == stamp else None
     if places is None:
-        return None
+        raise NotKept("it has changed since it was read")
     del data
     columns = database.whole()
     if columns.ranks is None:
         FindOrder(Chain([database])).rank()
-    return content_of(columns, places, os.path.realpath(path), stamp, database.version)
+    content = content_of(columns, places, os.path.realpath(path), stamp, database.version)
+    if content is None:
+        raise NotKept("its records contradict each other; `spack reindex` rebuilds it")
+    return content
 
 
 def keep(database: Database, directory: Path | None = None) -> Path | None:
@@ -74,10 +78,12 @@ def keep(database: Database, directory: Path | None = None) -> Path | None:
     Returns
     -------
     Path or None
-        The file; None if there is no cache, or the columns are not kept.
+        The file; None if there is no cache.
 
     Raises
     ------
+    NotKept
+        When the columns of this database are not kept.
     OSError
         When the file cannot be written.
     """
@@ -86,8 +92,6 @@ def keep(database: Database, directory: Path | None = None) -> Path | None:
     if target is None:
         return None
     content = made_from(database)
-    if content is None:
-        return None
     if directory is None:
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = target / file_name(database.path)

@@ -104,7 +104,9 @@ class Columns:
         self._reversed: Edges | None = None
         #: Until all rows have been read: row → end, kind and name of each edge.
         self._read_edges: dict[int, list[tuple[int, int, str]]] = {}
-        #: What an edge calls a row that is not recorded, or is recorded with another name.
+        #: What edges call a row that has no name of its own: not recorded, or malformed.
+        self.end_names: dict[int, str] = {}
+        #: What one edge calls the row at its end, if that has another name.
         self.edge_names: dict[tuple[int, int], str] = {}
         #: The place of each row in the order of `spack find`, if that is known.
         self.ranks: Sequence[int] | None = None
@@ -226,7 +228,10 @@ class Columns:
         read = self._read_edges
         if self._edges is None:
             return read.get(row, [])
-        return [(end, kind, self.edge_name(row, end)) for end, kind in self._edges.of(row)]
+        if self.edge_names or self.end_names:
+            return [(end, kind, self.edge_name(row, end)) for end, kind in self._edges.of(row)]
+        names, codes = self.values["name"], self.codes["name"]
+        return [(end, kind, names[codes[end]]) for end, kind in self._edges.of(row)]
 
     def ends(self, row: int, deptypes: tuple[str, ...]) -> list[int]:
         """Return the rows of the dependencies of a row that have one of some types."""
@@ -243,7 +248,8 @@ class Columns:
         """Return the package to which an edge leads; all rows must have been read."""
         name = self.edge_names.get((row, end)) if self.edge_names else None
         if name is None:
-            name = self.values["name"][self.codes["name"][end]]
+            code = self.codes["name"][end]
+            name = self.values["name"][code] if code else self.end_names[end]
         return name
 
     def packed(self) -> Edges:
@@ -303,7 +309,7 @@ class Columns:
                 ends.append(end)
                 kinds.append(kind)
                 code = codes[end]
-                if not code or names[code] != name:
+                if name != (names[code] if code else self.end_names.setdefault(end, name)):
                     self.edge_names[row, end] = name
             starts.append(len(ends))
         self._edges = Edges(starts, ends, kinds)

@@ -68,7 +68,9 @@ def _claim(cache: str, path: Path) -> bool:
     claim = _claim_of(cache, path)
     try:
         with contextlib.suppress(FileNotFoundError):
-            if time.time() - claim.stat().st_mtime < _TIMEOUT:
+            # The clocks of two machines can differ: a time in the future counts as well.
+            if abs(time.time() - claim.stat().st_mtime) < _TIMEOUT:
+                _debug("columns are being made, or could not be made recently: %s", claim)
                 return False
             claim.unlink()
         claim.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -89,11 +91,12 @@ def main(root: str) -> None:
     signal.alarm(_TIMEOUT)
     with contextlib.suppress(OSError):
         os.nice(_LOWEST_PRIORITY)
-    from spack_kernel.spack.database.column_writer import keep
+    from spack_kernel.spack.database.column_writer import NotKept, keep
 
     try:
         database = Database.read(root)
-        keep(database)
+        with contextlib.suppress(NotKept):
+            keep(database)
         again = Database.read(root)
     except (SpackKernelError, OSError):
         return

@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .file_checks import Check as Check
     from .isolated import command_line as command_line, isolated_command as isolated_command
-    from .ownership import run_as as run_as
+    from .ownership import open_to_others as open_to_others, run_as as run_as
     from .processes import (
         TooMuchOutputError as TooMuchOutputError,
         kill_running as kill_running,
@@ -24,7 +24,7 @@ __getattr__, __dir__, __all__ = attach(
         "": "file_checks",
         "file_checks": "Check",
         "isolated": "command_line isolated_command",
-        "ownership": "run_as",
+        "ownership": "open_to_others run_as",
         "processes": "TooMuchOutputError kill_running never_suspend run",
         "text": "printable",
         "whole_files": "replace_file",

@@ -71,7 +71,7 @@ def run_as(program: str | os.PathLike[str], *also: str | os.PathLike[str]) -> Ru
     shared = False
     for path in (program, *also):
         with contextlib.suppress(OSError):  # a missing file cannot be run
-            for status in _on_the_way(Path(path)):
+            for _, status in _on_the_way(Path(path)):
                 owners.add(status.st_uid)
                 shared |= _is_shared(status)
     others = owners - {_ROOT}
@@ -87,8 +87,8 @@ def run_as(program: str | os.PathLike[str], *also: str | os.PathLike[str]) -> Ru
     return RunAs(nobody.pw_uid, nobody.pw_gid)
 
 
-def only_writable_by(path: str | os.PathLike[str], users: Collection[int]) -> bool:
-    """Return whether only some users, and root, can replace a file.
+def open_to_others(path: str | os.PathLike[str], users: Collection[int]) -> str:
+    """Return the part of a path that other users than some, and root, can replace.
 
     Parameters
     ----------
@@ -96,15 +96,21 @@ def only_writable_by(path: str | os.PathLike[str], users: Collection[int]) -> bo
         The file.
     users : collection of int
         The users who may own it, the directories above it and the links in its path.
+
+    Returns
+    -------
+    str
+        The first such part, or one that cannot be read; empty if there is none.
     """
     trusted = {_ROOT, *users}
+    here = Path(path)
     try:
-        for status in _on_the_way(Path(path)):
+        for here, status in _on_the_way(Path(path)):
             if status.st_uid not in trusted or _is_shared(status):
-                return False
+                return str(here)
     except OSError:
-        return False
-    return True
+        return str(here)
+    return ""
 
 
 def _is_shared(status: os.stat_result) -> bool:
@@ -122,11 +128,11 @@ def _group_of(uid: int) -> int:
         return _NOBODY
 
 
-def _on_the_way(path: Path) -> Iterator[os.stat_result]:
-    """Yield the status of everything that `path` depends on: directories, links and the file."""
+def _on_the_way(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Yield everything that `path` depends on, with its status: directories, links and the file."""
     pending = list(path.absolute().parts[::-1])
     here = Path(pending.pop())
-    yield here.lstat()
+    yield here, here.lstat()
     links = 0
     while pending:
         part = pending.pop()
@@ -135,7 +141,7 @@ def _on_the_way(path: Path) -> Iterator[os.stat_result]:
             continue
         below = here / part
         status = below.lstat()
-        yield status
+        yield below, status
         if not stat.S_ISLNK(status.st_mode):
             here = below
             continue

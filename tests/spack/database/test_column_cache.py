@@ -19,7 +19,7 @@ import pytest
 from spack_kernel.spack.database import column_cache, column_writer
 from spack_kernel.spack.database.column_cache import INDEX_VARIABLE
 from spack_kernel.spack.database.column_file import ColumnFile
-from spack_kernel.spack.database.column_writer import keep
+from spack_kernel.spack.database.column_writer import NotKept, keep
 from spack_kernel.spack.database.database import Database
 from spack_kernel.spack.errors import DatabaseError, DatabaseWarning, QuerySyntaxError
 from spack_kernel.spack.query.virtuals import NO_PROVIDERS
@@ -130,6 +130,34 @@ def test_a_malformed_record_is_told_as_before(
             assert Store([database]).find("hdf5") == []
         told.append(str(caught.value))
     assert told[0] == told[1]
+
+
+def test_one_bad_record_costs_only_itself(tmp_path: Path, cache: Path) -> None:
+    """It has no name, so that only the edges to it say what it is."""
+    make_store(tmp_path, node("zlib"), *(node(f"p{n}", ("zlib", "link")) for n in range(40)))
+    index = tmp_path / ".spack-db" / "index.json"
+    content = json.loads(index.read_text())
+    content["database"]["installs"][readable_hash("zlib")] = 5
+    content["database"]["installs"][readable_hash("p1")]["spec"]["dependencies"][0]["name"] = "zlob"
+    index.write_text(json.dumps(content))
+    plain, database = Database.read(tmp_path), kept(tmp_path)
+    for number in range(40):
+        spec = database.get(readable_hash(f"p{number}"))
+        assert spec is not None
+        assert spec.dependencies == plain.get(spec.hash).dependencies  # type: ignore[union-attr]
+        assert [edge.name for edge in spec.dependencies] == ["zlob" if number == 1 else "zlib"]
+
+
+def test_a_newer_format_is_not_kept(tmp_path: Path, cache: Path) -> None:
+    make_store(tmp_path, node("zlib"), node("hdf5", ("zlib", "link")))
+    index = tmp_path / ".spack-db" / "index.json"
+    content = json.loads(index.read_text())
+    content["database"]["version"] = "9"
+    index.write_text(json.dumps(content))
+    with pytest.warns(DatabaseWarning):
+        database = Database.read(tmp_path)
+    with pytest.raises(NotKept, match="its format is 9"):
+        keep(database)
 
 
 def test_a_dependency_that_is_not_recorded_keeps_its_name(tmp_path: Path, cache: Path) -> None:
@@ -302,7 +330,8 @@ def test_a_file_that_was_only_just_written_is_waited_for(
     assert keep(database) is not None
     assert time.monotonic() - began > 0.2
     make_store(tmp_path, node("hdf5"))
-    assert keep(database) is None
+    with pytest.raises(NotKept, match="has changed"):
+        keep(database)
 
 
 def test_two_at_once(tmp_path: Path, cache: Path) -> None:
@@ -416,4 +445,7 @@ def test_a_claim_that_was_left_behind_expires(tmp_path: Path, cache: Path) -> No
     assert not column_keeper._claim(str(cache), path)
     (claim,) = cache.iterdir()
     os.utime(claim, (1, 1))
+    assert column_keeper._claim(str(cache), path)
+    later = time.time() + 3600  # the clock of another machine
+    os.utime(claim, (later, later))
     assert column_keeper._claim(str(cache), path)
