@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from spack_kernel.jupyter.discovery import SpackKernelSpecManager
     from spack_kernel.jupyter.offers import Listing, Offer
+    from spack_kernel.spack.database import Database
 
     from .steps import KernelCheck, Step
 
@@ -141,6 +142,9 @@ class SiteCheck:
         companion = _companion(configuration, manager)
         stores = listing.offers.request.stores
         self._part("companion", lambda step: _describe_companions(stores, companion, step))
+        large = [base for base in _open_trees(stores).databases if base.is_large]
+        if large:
+            self._part("columns", lambda step: _describe_columns(large, step))
 
     def _check_a_kernel(
         self, configuration: SiteConfiguration, manager: SpackKernelSpecManager, name: str
@@ -291,12 +295,25 @@ def _companion(configuration: SiteConfiguration, manager: SpackKernelSpecManager
     return manager.companion if manager.companion != "auto" or not chosen else str(chosen)
 
 
+def _open_trees(stores: Sequence[str]) -> Store:
+    """Open a store by its install trees: the local one, then its upstreams."""
+    return Store.open(stores[0], upstreams=stores[1:])
+
+
+def _describe_columns(databases: Sequence[Database], step: Step) -> None:
+    """Say where the columns of large databases are kept."""
+    step.detail = "; ".join(
+        f"{base.root}: {base.kept_in or 'none; `spack-kernel index --output` makes them for all'}"
+        for base in databases
+    )
+
+
 def _describe_companions(stores: Sequence[str], companion: str, step: Step) -> None:
     """Say which py-ipykernel a spec without one can get."""
     if companion == "none":
         step.detail = "switched off: only specs that depend on an ipykernel can start"
         return
-    store = Store.open(stores[0], upstreams=stores[1:])
+    store = _open_trees(stores)
     found = store.find(_IPYKERNEL if companion == "auto" else companion)
     wrong = [spec.label for spec in found if spec.name != _IPYKERNEL]
     if companion != "auto" and (wrong or len(found) != 1):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from spack_kernel.demo import DemoStore
+from spack_kernel.spack.database import Database, column_cache, keep
 from tests.accounts import Account, need_accounts, public_directory, remove_account
 from tests.cloned_store import ClonedStore
 
@@ -55,6 +56,26 @@ def test_a_site_that_works(run: Runner, configure: Configure, demo_store: DemoSt
     assert "py-ipykernel@" in details["companion"]
     assert found["kernel"] == details["kernel"]
     assert found["ok"]
+
+
+def test_it_says_where_the_columns_of_a_large_store_are(
+    run: Runner,
+    configure: Configure,
+    demo_store: DemoStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    configure(DISCOVERY, f"c.SpackKernelSpecManager.stores = [{str(demo_store.root)!r}]")
+    monkeypatch.setattr(column_cache, "MIN_SIZE", 0)
+    monkeypatch.setenv("SPACK_KERNEL_CACHE", str(tmp_path))
+
+    def columns() -> str:
+        steps = run("check", "--site", "--json").json["steps"]
+        return str(next(step["detail"] for step in steps if step["name"] == "columns"))
+
+    assert columns().startswith(f"{demo_store.root}: none; ")
+    file = keep(Database.read(demo_store.root, use_kept=False))
+    assert columns() == f"{demo_store.root}: {file}"
 
 
 def test_as_it_is_documented(configure: Configure, demo_store: DemoStore) -> None:

@@ -58,9 +58,14 @@ class Kept:
         Its identity.
     file : ColumnFile
         The columns.
+    name : str
+        The name of their file.
     """
 
-    def __init__(self, path: Path, descriptor: int, stamp: Stamp, file: ColumnFile) -> None:
+    def __init__(
+        self, path: Path, descriptor: int, stamp: Stamp, file: ColumnFile, name: str
+    ) -> None:
+        self.name = name
         self.path = path
         self.stamp = stamp
         self.file = file
@@ -182,7 +187,7 @@ def _open(path: Path, name: str, owners: frozenset[int]) -> Kept | None:
         return None
     stamp = Stamp.of(os.fstat(database))
     if tuple(stamp) == file.header.stamp and file.header.path == os.path.realpath(path):
-        return Kept(path, database, stamp, file)
+        return Kept(path, database, stamp, file, name)
     os.close(database)
     _debug("%s is not used: the database has changed", name)
     return None

@@ -288,6 +288,11 @@ class Database:
         """Whether the columns come from a file."""
         return self._kept is not None
 
+    @property
+    def kept_in(self) -> str:
+        """The file from which the columns come; empty if they do not."""
+        return self._kept.name if self._kept is not None else ""
+
     # -- records --
 
     def edges(self, dag_hash: str, deptypes: Sequence[str]) -> tuple[str, ...]:
