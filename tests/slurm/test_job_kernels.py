@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jupyter_client.asynchronous.client import AsyncKernelClient
 
 from spack_kernel.demo import DemoStore
 from spack_kernel.jupyter.failure import KernelStartError
@@ -203,6 +204,34 @@ def test_interrupt_restart_and_crash_keep_the_job(kernel: MakeKernel) -> None:
     run(scenario())
 
 
+@pytest.mark.parametrize("policy", ["auto", "required"])
+def test_the_front_ends_side_is_encrypted_as_well(kernel: MakeKernel, policy: str) -> None:
+    async def scenario() -> None:
+        running = kernel()
+        running.manager.transport_encryption = policy
+        running.manager.spec.metadata["supported_encryption"] = ["curve"]
+        async with Running(running):
+            assert running.manager.get_connection_info()["curve_publickey"]
+            job = running.job
+            assert await running.text("print('secret')") == "secret\n"
+            # Who has all but the keys gets no answer.
+            info = running.manager.get_connection_info()
+            info.update(curve_publickey=None, curve_secretkey=None)
+            other = AsyncKernelClient()
+            other.load_connection_info(info)
+            other.start_channels()
+            with pytest.raises(RuntimeError):
+                await other.wait_for_ready(timeout=2)
+            other.stop_channels()
+            await running.manager.restart_kernel()
+            assert running.client is not None
+            await running.client.wait_for_ready(60)
+            assert await running.text("print('again')") == "again\n"
+            assert running.job == job
+
+    run(scenario())
+
+
 @pytest.mark.parametrize("pause", [0.0, 0.4], ids=["at once", "one soon after the other"])
 def test_restarts_that_overlap_keep_the_job(kernel: MakeKernel, pause: float) -> None:
     """An impatient user presses the button three times; Jupyter then starts three restarts."""
@@ -353,7 +382,7 @@ def test_the_notebook_says_why_a_job_has_ended_and_restart_asks_for_another(
             # Nothing submits a job by itself: the kernel is alive, and answers with the reason.
             assert await running.manager.is_alive()
             assert (await running.run("2")).error == cell.error
-            assert not cluster.jobs()
+            await until(lambda: not cluster.jobs(), 10)
             # The notebook is told by the relay itself, a moment before the server is.
             await until(lambda: bool(history.ends(running.manager.kernel_id)))
             (end, *_) = history.ends(running.manager.kernel_id)
@@ -446,7 +475,7 @@ def test_a_killed_relay_ends_the_job_and_no_other_is_submitted(
             assert "Restart the kernel" in (await running.run("1")).error
             # The lease is 5 s.
             assert await until(lambda: cluster.state(job) != "RUNNING") < 15
-            assert not cluster.jobs()
+            await until(lambda: not cluster.jobs(), 10)
             await running.manager.restart_kernel()
             await running.client.wait_for_ready(60)
             assert await running.text("print('again')") == "again\n"
