@@ -137,10 +137,13 @@ def _cold_queries(root: Path, small: Path, size: str, rounds: int) -> Iterator[C
 def _kept_queries(
     root: Path, small: Path, cache: Path, size: str, rounds: int
 ) -> Iterator[Comparison]:
-    """Yield the time and the memory of queries, each in a new process, with kept columns."""
-    made = fresh.run("keep", root, cache=str(cache))
-    if not made["size"]:
+    """Yield the time and the memory of queries, each in a new process, with kept columns.
+
+    Nothing for a small database, the columns of which are not used.
+    """
+    if not Store.open(root).databases[0].is_large:
         return
+    made = fresh.run("keep", root, cache=str(cache))
     asked = _asked(root)
     peaks: dict[str, float] = {}
 
