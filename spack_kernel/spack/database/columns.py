@@ -97,7 +97,7 @@ class Columns:
         self._find = find
         self._lock = threading.RLock()
         self._rows: dict[str, int] | None = None
-        self._by_texts: dict[tuple[bytes, ...], dict[str, int]] = {}
+        self._by_texts: dict[tuple[bytes, ...], tuple[int, int, int]] = {}
         self._by_str: dict[str, dict[str, int]] = {"name": {}, "namespace": {}, "version": {}}
         self._kind_codes: dict[bytes, int] = {}
         self._edges: Edges | None = None
@@ -150,20 +150,28 @@ class Columns:
             if self.states[row] > LEFT_OUT:
                 return True
             record = self._read_record(row)
-            codes = self._codes_of(record.spec)
+            node, columns = record.spec, self.codes
+            arch, compiler, parameters = self._shared_codes(node)
+            name = self._code("name", node.name)
+            namespace = self._code("namespace", node.namespace or "builtin")
+            version = self._code("version", node.version)
             if self.complete:
-                for edge in record.spec.edges():
+                for edge in node.edges():
                     kind_of(edge.text)
                 raise ValueError("it was malformed when it was read first")
             self.states[row] = LEFT_OUT
-            self._read_edges[row] = self._edges_of(record.spec)
-            for column, code in codes.items():
-                self.codes[column][row] = code
+            self._read_edges[row] = self._edges_of(node)
+            columns["name"][row], columns["namespace"][row] = name, namespace
+            columns["version"][row], columns["arch"][row] = version, arch
+            columns["compiler"][row], columns["parameters"][row] = compiler, parameters
             self.states[row] = _state_of(record)
         return True
 
-    def _codes_of(self, node: Node) -> dict[str, int]:
-        """Return the codes of a node; raise ValueError when a value is malformed."""
+    def _shared_codes(self, node: Node) -> tuple[int, int, int]:
+        """Return the codes of architecture, compiler and parameters, which many nodes share.
+
+        Raises ValueError when one of them, or what makes the node external, is malformed.
+        """
         texts = (
             bytes(node.arch),
             bytes(node.compiler),
@@ -173,18 +181,13 @@ class Columns:
         )
         codes = self._by_texts.get(texts)
         if codes is None:
-            codes = self._by_texts[texts] = {
-                "arch": self.values["arch"].code(texts[0]),
-                "compiler": self.values["compiler"].code(node.compiler_text),
-                "parameters": self.values["parameters"].code(node.parameters_text),
-            }
+            codes = self._by_texts[texts] = (
+                self.values["arch"].code(texts[0]),
+                self.values["compiler"].code(node.compiler_text),
+                self.values["parameters"].code(node.parameters_text),
+            )
         external_of(node.external)  # malformed, it would make the record malformed later
-        return {
-            **codes,
-            "name": self._code("name", node.name),
-            "namespace": self._code("namespace", node.namespace or "builtin"),
-            "version": self._code("version", node.version),
-        }
+        return codes
 
     def _code(self, column: str, text: str) -> int:
         codes = self._by_str[column]
