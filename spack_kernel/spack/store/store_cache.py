@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import threading
 from typing import TYPE_CHECKING
 
@@ -91,8 +92,14 @@ class StoreCache:
             if store is not None and file_checks.unchanged(_beside_databases(store, entry.checks)):
                 # An upstream that can no longer be read may be left out; opening decides.
                 with contextlib.suppress(DatabaseError):
-                    entry.store = store.refresh()
-                    return entry.store
+                    fresh = store.refresh()
+                    if fresh is not store:
+                        entry.store = fresh
+                        # The former one and its specs refer to each other, and may be large.
+                        del store
+                        gc.collect()
+                    keep_in_background(fresh)
+                    return fresh
             with file_checks.Recorder() as recorder:
                 store = read()
             entry.store, entry.checks = store, recorder.checks

@@ -316,6 +316,30 @@ def test_columns_that_come_later_replace_what_was_read(tmp_path: Path, cache: Pa
     assert after.find("") == before.find("")
 
 
+@pytest.mark.kernel
+def test_a_database_that_changes_gets_new_columns(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = unpack("1.3", tmp_path)
+    index = root / ".spack-db" / "index.json"
+    content = index.read_bytes() + b" " * 5_000_000
+    index.write_bytes(content)
+    monkeypatch.undo()
+    monkeypatch.setenv("SPACK_KERNEL_CACHE", str(cache))
+    stores = StoreCache()
+
+    def wait_until_kept() -> None:
+        deadline = time.monotonic() + 30
+        while not stores.open(root).databases[0].is_kept and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert stores.open(root).databases[0].is_kept
+
+    wait_until_kept()
+    index.write_bytes(content + b" ")
+    assert not stores.open(root).databases[0].is_kept
+    wait_until_kept()
+
+
 # -- writing --
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,21 @@ def test_one_store_many_threads(tmp_path: Path) -> None:
         for thread in threads:
             thread.join()
         assert failures == []
+
+
+def test_a_database_that_was_replaced_is_freed_at_once(
+    tmp_path: Path, records: dict[str, Any]
+) -> None:
+    """It can be large, and a server lives for weeks."""
+    root = write(tmp_path, records)
+    stores = StoreCache()
+    store = stores.open(root)
+    assert [spec.label for spec in store.find("")]
+    former = weakref.ref(store.databases[0])
+    del store
+    write(tmp_path, records)  # the same content in another file
+    stores.open(root)
+    assert former() is None
 
 
 def test_an_upstream_that_comes_later(tmp_path: Path, records: dict[str, Any]) -> None:
