@@ -104,6 +104,7 @@ class Hashes(Sequence[str]):
         self._text = text
         self._order = order
         self._count = len(text) // _HASH
+        self._recorded = len(order)
         self._found: dict[str, int] = {}
 
     def __len__(self) -> int:
@@ -119,7 +120,11 @@ class Hashes(Sequence[str]):
             return [self[each] for each in range(*row.indices(len(self)))]
         if row < 0 or row >= self._count:
             raise IndexError(row)
-        return str(self._text[_HASH * row : _HASH * (row + 1)], "ascii")
+        text = str(self._text[_HASH * row : _HASH * (row + 1)], "ascii")
+        # Whoever gets a hash is likely to look it up, which is slower.
+        if row < self._recorded and len(self._found) < _MAX_FOUND:
+            self._found[text] = row
+        return text
 
     def find(self, dag_hash: str) -> int | None:
         """Return the row in which a hash is recorded."""
