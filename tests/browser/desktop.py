@@ -78,7 +78,9 @@ class Lab:
         """Wait until the kernel of the notebook that has just been opened is ready."""
         expect(self.notebook).to_be_visible()
         idle = self.notebook.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]")
-        expect(idle).to_be_visible()
+        # In a narrow notebook, the indicator is behind this button.
+        more = self.notebook.get_by_role("button", name="More commands")
+        expect(idle.or_(more).first).to_be_visible()
         expect(self.page.locator("#jp-main-statusbar")).to_contain_text("| Idle")
 
     def open_notebook(self, display_name: str) -> None:
