@@ -302,10 +302,8 @@ def _open_trees(stores: Sequence[str]) -> Store:
 
 def _describe_columns(databases: Sequence[Database], step: Step) -> None:
     """Say where the columns of large databases are kept."""
-    step.detail = "; ".join(
-        f"{base.root}: {base.kept_in or 'none; `spack-kernel index --output DIR` makes them for all'}"
-        for base in databases
-    )
+    none = "none; `spack-kernel index --output DIR` makes them for all"
+    step.detail = "; ".join(f"{base.root}: {base.kept_in or none}" for base in databases)
 
 
 def _describe_companions(stores: Sequence[str], companion: str, step: Step) -> None:
