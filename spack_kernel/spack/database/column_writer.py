@@ -107,10 +107,10 @@ def _prune(directory: Path) -> None:
     for path in directory.iterdir():
         with contextlib.suppress(OSError):
             status = path.stat()
-            if path.name.startswith(PREFIX):
+            if path.name.startswith(PREFIX) and not path.suffix:
                 found.append((status.st_mtime, status.st_size, path))
-            elif path.name.startswith(f".{PREFIX}") and _is_abandoned(status.st_mtime):
-                path.unlink()
+            elif path.name.lstrip(".").startswith(PREFIX) and _is_abandoned(status.st_mtime):
+                path.unlink()  # scratch, or a claim
     found.sort(reverse=True)
     total = 0
     for place, (_, size, path) in enumerate(found):

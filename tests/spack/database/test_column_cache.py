@@ -382,17 +382,22 @@ def test_two_at_once(tmp_path: Path, cache: Path) -> None:
 def test_the_cache_is_bounded(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(column_writer, "_MAX_FILES", 3)
     cache.mkdir()
-    left = cache / ".columns-abc.xyz"
-    left.write_bytes(b"x")
-    os.utime(left, (1, 1))
+    left = [cache / ".columns-abc.xyz", cache / "columns-abc.claim"]
+    for each in left:
+        each.write_bytes(b"x")
+        os.utime(each, (1, 1))
+    other = cache / "python-abc.json"
+    other.write_bytes(b"x")
+    os.utime(other, (1, 1))
     for number in range(5):
         root = tmp_path / str(number)
         make_store(root, node("zlib"))
         file = keep(Database.read(root))
         assert file is not None
         os.utime(file, (number + 1, number + 1))
-    assert len(list(cache.iterdir())) == 3
-    assert not left.exists()
+    assert len(list(cache.glob("columns-*"))) == 3
+    assert not any(each.exists() for each in left)
+    assert other.exists()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root can write everywhere")
