@@ -382,9 +382,14 @@ def test_the_notebook_says_why_a_job_has_ended_and_restart_asks_for_another(
             # Nothing submits a job by itself: the kernel is alive, and answers with the reason.
             assert await running.manager.is_alive()
             assert (await running.run("2")).error == cell.error
-            await until(lambda: not cluster.jobs(), 10)
-            # The notebook is told by the relay itself, a moment before the server is.
-            await until(lambda: bool(history.ends(running.manager.kernel_id)))
+            await until(lambda: not cluster.jobs(), 30)
+            # The notebook is told by the relay itself, a moment before the server, which asks
+            # every few seconds whether the kernel is alive.
+            deadline = time.monotonic() + 30
+            while not history.ends(running.manager.kernel_id):
+                assert time.monotonic() < deadline
+                assert await running.manager.is_alive()
+                await asyncio.sleep(0.05)
             (end, *_) = history.ends(running.manager.kernel_id)
             assert end.error["code"] == "job-ended"
             await running.manager.restart_kernel()
@@ -475,7 +480,7 @@ def test_a_killed_relay_ends_the_job_and_no_other_is_submitted(
             assert "Restart the kernel" in (await running.run("1")).error
             # The lease is 5 s.
             assert await until(lambda: cluster.state(job) != "RUNNING") < 15
-            await until(lambda: not cluster.jobs(), 10)
+            await until(lambda: not cluster.jobs(), 30)
             await running.manager.restart_kernel()
             await running.client.wait_for_ready(60)
             assert await running.text("print('again')") == "again\n"
