@@ -170,16 +170,19 @@ def left_on_nodes(cluster: SlurmCluster) -> list[int]:
 
 
 def relays() -> list[int]:
-    """Return the relays on this machine."""
+    """Return the relays of this cluster on this machine: another test run may have its own."""
+    cluster = f"SLURM_CONF={os.environ['SLURM_CONF']}".encode()
     found = []
     for directory in Path("/proc").glob("[0-9]*"):
         try:
             line = (directory / "cmdline").read_bytes()
+            own = cluster in (directory / "environ").read_bytes().split(b"\0")
             state = (directory / "stat").read_text().rpartition(")")[2].split()[0]
         except OSError:
             continue
         if (
             b"spack-kernel relay of" in line
+            and own
             and state not in "ZX"
             and int(directory.name) != os.getpid()
         ):

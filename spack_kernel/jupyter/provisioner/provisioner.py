@@ -156,7 +156,10 @@ class SpackProvisioner(KernelResources):
 
     async def _prepare(self, base: dict[str, str], told: bool, kwargs: dict[str, Any]) -> Prepared:
         """Return what is needed for the start."""
-        by_user = not self._started or asyncio.current_task() in self._restarting
+        task = asyncio.current_task()
+        by_user = not self._started or task in self._restarting
+        # The next start of a task that lives long, as that of a client, is asked for again.
+        self._restarting = {each for each in self._restarting if each is not task}
         request = self._request = self.request()
         self._report.requested(request)
         argv = [*self.kernel_spec.argv, *kwargs.get("extra_arguments", ())]
