@@ -138,6 +138,7 @@ class Faults:
         self._cluster.signal(*of, number)
 
 
+@pytest.mark.soak
 def test_a_hundred_faults(cluster: SlurmCluster, demo_store: DemoStore, tmp_path: Path) -> None:
     chance = random.Random(15)
     suffered: list[str] = []
