@@ -18,7 +18,7 @@ from .mark import MARK, mark
 from .measure import Comparison, beside, in_turns, seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 _JSON = "json.load of index.json"
 
@@ -98,8 +98,10 @@ def _environments(root: Path, section: str, rounds: int) -> Iterator[Comparison]
     yield Comparison(section, name, _JSON, (ours,), (max(peaks),), "MB")
 
 
-def _cold_queries(root: Path, small: Path, size: str, rounds: int) -> Iterator[Comparison]:
-    """Yield the time and the memory of queries, each in a new process."""
+def _in_new_processes(
+    root: Path, small: Path, rounds: int, cache: str = ""
+) -> tuple[dict[str, str], Mapping[str, tuple[float, ...]], dict[str, float]]:
+    """Return a query of each kind, the seconds of each, and the peak memory, with the mark's."""
     asked = _asked(root)
     peaks: dict[str, float] = {}
 
@@ -107,11 +109,18 @@ def _cold_queries(root: Path, small: Path, size: str, rounds: int) -> Iterator[C
         if kind == MARK:
             answer = fresh.run("mark", index_of(root))
         else:
-            answer = fresh.run("ask", root, json.dumps([[asked[kind]]]), str(small))
+            queries = json.dumps([[asked[kind]]])
+            answer = fresh.run("ask", root, queries, str(small), cache=cache)
         peaks[kind] = max(peaks.get(kind, 0), answer["peak"])
         return float(answer["seconds"])
 
     values = in_turns({kind: partial(measure, kind) for kind in (*asked, MARK)}, rounds=rounds)
+    return asked, values, peaks
+
+
+def _cold_queries(root: Path, small: Path, size: str, rounds: int) -> Iterator[Comparison]:
+    """Yield the time and the memory of queries, each in a new process."""
+    asked, values, peaks = _in_new_processes(root, small, rounds)
     section = f"cold queries ({size})"
     for kind, query in asked.items():
         name = f"{kind}: open the store, find {query}"
@@ -144,27 +153,15 @@ def _kept_queries(
     if not Store.open(root).databases[0].is_large:
         return
     made = fresh.run("keep", root, cache=str(cache))
-    asked = _asked(root)
-    peaks: dict[str, float] = {}
-
-    def measure(kind: str) -> float:
-        if kind == MARK:
-            return float(fresh.run("mark", index_of(root))["seconds"])
-        queries = json.dumps([[asked[kind]]])
-        answer = fresh.run("ask", root, queries, str(small), cache=str(cache))
-        peaks[kind] = max(peaks.get(kind, 0), answer["peak"])
-        return float(answer["seconds"])
-
-    values = in_turns({kind: partial(measure, kind) for kind in (*asked, MARK)}, rounds=rounds)
+    asked, values, peaks = _in_new_processes(root, small, rounds, str(cache))
     section = f"cold queries with kept columns ({size}; columns {made['size'] / 1e6:.1f} MB)"
     for kind, query in asked.items():
         name = f"{kind}: open the store, find {query}"
         yield Comparison(section, name, MARK, values[kind], values[MARK])
     yield Comparison(section, "make the columns", MARK, (made["seconds"],), values[MARK])
-    peak = fresh.run("mark", index_of(root))["peak"]
     for kind in asked:
         name = f"peak memory of a process that does this: {kind}"
-        yield Comparison(section, name, MARK, (peaks[kind],), (peak,), "MB")
+        yield Comparison(section, name, MARK, (peaks[kind],), (peaks[MARK],), "MB")
 
 
 def _warm_queries(root: Path, section: str, rounds: int) -> Iterator[Comparison]:

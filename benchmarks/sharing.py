@@ -7,6 +7,7 @@ import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from unittest import mock
 
 from spack_kernel._cache import CACHE_VARIABLE
 
@@ -46,7 +47,7 @@ def compare(root: Path, pinned: str, directory: Path, servers: int) -> Iterator[
         How many to start.
     """
     section = f"memory of servers ({size_of(root)})"
-    with _variable(CACHE_VARIABLE, str(directory / "cache")):
+    with mock.patch.dict(os.environ, {CACHE_VARIABLE: str(directory / "cache")}):
         fresh.run("keep", root, cache=str(directory / "cache"))
         plain = _memory(directory / "plain", "", "", servers, (_SETTLING,))
         times = (_SETTLING, _IDLE)
@@ -132,16 +133,3 @@ def _read(pid: int, *fields: str) -> float:
             if name in fields:
                 total += int(value.split()[0])
     return total / 1024
-
-
-@contextlib.contextmanager
-def _variable(name: str, value: str) -> Iterator[None]:
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before

@@ -142,7 +142,7 @@ class SiteCheck:
         companion = _companion(configuration, manager)
         stores = listing.offers.request.stores
         self._part("companion", lambda step: _describe_companions(stores, companion, step))
-        large = [base for base in _open_trees(stores).databases if base.is_large]
+        large = [base for base in Store.open_all(stores).databases if base.is_large]
         if large:
             self._part("columns", lambda step: _describe_columns(large, step))
 
@@ -295,11 +295,6 @@ def _companion(configuration: SiteConfiguration, manager: SpackKernelSpecManager
     return manager.companion if manager.companion != "auto" or not chosen else str(chosen)
 
 
-def _open_trees(stores: Sequence[str]) -> Store:
-    """Open a store by its install trees: the local one, then its upstreams."""
-    return Store.open(stores[0], upstreams=stores[1:])
-
-
 def _describe_columns(databases: Sequence[Database], step: Step) -> None:
     """Say where the columns of large databases are kept."""
     none = "none; `spack-kernel index --output DIR` makes them for all"
@@ -311,7 +306,7 @@ def _describe_companions(stores: Sequence[str], companion: str, step: Step) -> N
     if companion == "none":
         step.detail = "switched off: only specs that depend on an ipykernel can start"
         return
-    store = _open_trees(stores)
+    store = Store.open_all(stores)
     found = store.find(_IPYKERNEL if companion == "auto" else companion)
     wrong = [spec.label for spec in found if spec.name != _IPYKERNEL]
     if companion != "auto" and (wrong or len(found) != 1):

@@ -383,8 +383,8 @@ def test_the_notebook_says_why_a_job_has_ended_and_restart_asks_for_another(
             assert await running.manager.is_alive()
             assert (await running.run("2")).error == cell.error
             await until(lambda: not cluster.jobs(), 30)
-            # The notebook is told by the relay itself, a moment before the server, which asks
-            # every few seconds whether the kernel is alive.
+            # The relay informs the notebook directly. The server learns it when it next checks
+            # whether the kernel is alive.
             deadline = time.monotonic() + 30
             while not history.ends(running.manager.kernel_id):
                 assert time.monotonic() < deadline

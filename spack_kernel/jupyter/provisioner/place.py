@@ -44,7 +44,7 @@ class Launch:
     extra_arguments : list of str
         What the front end adds to the kernelspec's ``argv``.
     question : Prepare
-        What was asked of the helper of the store.
+        The question that the store's helper answered.
     connection : dict
         The connection information, with ``transport``.
     manager : KernelManager or None
@@ -130,7 +130,7 @@ class Place(Protocol):
         Parameters
         ----------
         question : Prepare
-            What is asked.
+            The question for the store's helper.
         ask : callable
             Asks the helper of the store on this machine.
         by_user : bool

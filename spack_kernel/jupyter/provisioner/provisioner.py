@@ -158,7 +158,7 @@ class SpackProvisioner(KernelResources):
         """Return what is needed for the start."""
         task = asyncio.current_task()
         by_user = not self._started or task in self._restarting
-        # The next start of a task that lives long, as that of a client, is asked for again.
+        # A client's task may restart the kernel many times, so each request counts once.
         self._restarting = {each for each in self._restarting if each is not task}
         request = self._request = self.request()
         self._report.requested(request)

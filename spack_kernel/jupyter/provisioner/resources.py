@@ -71,9 +71,6 @@ class KernelResources(KernelTraits):
             self._tail = StderrTail(echo=self._request.echo_stderr)
             options["stderr"] = self._tail.write_end
 
-    def _lines(self) -> list[str]:
-        return self._tail.lines() if self._tail else []
-
     async def last_words(self) -> list[str]:
         """Return the last lines of the kernel's standard error, if we captured it."""
         return await self._tail.last_lines() if self._tail else []

@@ -99,7 +99,7 @@ class JobProcess:
     def lost(self) -> str:
         """How the relay has ended although nobody asked for it; empty if it has not."""
         status = self._relay.poll()
-        if status is None or self.is_ended or self.over is not None or not status:
+        if not status or self.is_ended or self.over is not None:
             return ""
         return describe_exit(status)
 

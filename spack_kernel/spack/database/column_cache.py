@@ -112,12 +112,11 @@ def find_kept(path: Path) -> Kept | None:
     name = file_name(path)
     for directory, owners in _directories(owner):
         kept = _open(path, f"{directory}/{name}", owners)
-        if kept is None:
-            _debug("%s has no columns of %s", directory, path)
         if kept is not None:
             file_checks.record("stamp", path, list(kept.stamp))
             _debug("the columns of %s are in %s/%s", path, directory, name)
             return kept
+        _debug("%s has no columns of %s", directory, path)
     return None
 
 

@@ -19,7 +19,7 @@ from .columns import COLUMNS, Columns, Edges
 from .values import new_values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from spack_kernel.spack.spec.records import Record
 
@@ -370,7 +370,7 @@ def places_of(data: bytes, records: Iterable[bytes | msgspec.Raw]) -> Places | N
     """
     starts, lengths, checksums = array("Q"), array("I"), array("I")
     end = 0
-    for record in _bytes_of(records):
+    for record in map(bytes, records):
         length = len(record)
         start = end + _GAP
         if data[start : start + length] != record:
@@ -382,10 +382,6 @@ def places_of(data: bytes, records: Iterable[bytes | msgspec.Raw]) -> Places | N
         checksums.append(zlib.crc32(record))
         end = start + length
     return Places(starts, lengths, checksums)
-
-
-def _bytes_of(records: Iterable[bytes | msgspec.Raw]) -> Iterator[bytes]:
-    return map(bytes, records)
 
 
 #: What Spack writes between two records: a comma, and the DAG hash in quotation marks with a colon.

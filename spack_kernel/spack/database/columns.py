@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from array import array
-from itertools import accumulate
+from itertools import accumulate, repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from spack_kernel.spack.spec.records import Kind, external_of, kind_of
@@ -134,21 +134,19 @@ class Columns:
                     return each
         return row
 
-    def read(self, row: int) -> bool:
-        """Read a row unless that has been done; return False if nothing is recorded there.
+    def read(self, row: int) -> None:
+        """Read a row, unless that has been done or nothing is recorded there.
 
         Raises
         ------
         ValueError
             When its record is malformed.
         """
-        if self.states[row] > LEFT_OUT:
-            return True
-        if row >= self.recorded:
-            return False
+        if self.states[row] > LEFT_OUT or row >= self.recorded:
+            return
         with self._lock:
             if self.states[row] > LEFT_OUT:
-                return True
+                return
             record = self._read_record(row)
             node, columns = record.spec, self.codes
             arch, compiler, parameters = self._shared_codes(node)
@@ -165,7 +163,6 @@ class Columns:
             columns["version"][row], columns["arch"][row] = version, arch
             columns["compiler"][row], columns["parameters"][row] = compiler, parameters
             self.states[row] = _state_of(record)
-        return True
 
     def _shared_codes(self, node: Node) -> tuple[int, int, int]:
         """Return the codes of architecture, compiler and parameters, which many nodes share.
@@ -334,17 +331,8 @@ class Columns:
     def named(self) -> tuple[Sequence[int], Sequence[int]]:
         """Return where the rows of each name begin, by code, and the rows themselves."""
         if self._named is None:
-            codes = self.codes["name"]
-            counts = [0] * (len(self.values["name"]) + 1)
-            for row in range(self.recorded):
-                counts[codes[row] + 1] += 1
-            starts = array("I", accumulate(counts))
-            free = starts[:]
-            rows = array("I", bytes(4 * self.recorded))
-            for row in range(self.recorded):
-                code = codes[row]
-                rows[free[code]] = row
-                free[code] += 1
+            codes = self.codes["name"][: self.recorded]
+            starts, rows = _grouped(codes, len(self.values["name"]))
             self._named = starts, rows
         return self._named
 
@@ -401,17 +389,32 @@ def _state_of(record: Record) -> int:
 def _reversed(edges: Edges, marked: Sequence[bool]) -> Edges:
     """Return the reversed edges; the kind of each is whether its kind is marked."""
     count = len(edges.starts) - 1
+    rows = array("I")
+    for row in range(count):
+        rows.extend(repeat(row, edges.starts[row + 1] - edges.starts[row]))
+    starts, order = _grouped(edges.ends, count)
+    ends = array("I", [rows[place] for place in order])
+    kinds = array("B", [marked[edges.kinds[place]] for place in order])
+    return Edges(starts, ends, kinds)
+
+
+def _grouped(keys: Sequence[int], count: int) -> tuple[array[int], array[int]]:
+    """Return the positions of keys, grouped by key: where each group begins, and the positions.
+
+    Parameters
+    ----------
+    keys : sequence of int
+        Numbers below `count`.
+    count : int
+        The number of groups.
+    """
     counts = [0] * (count + 1)
-    for end in edges.ends:
-        counts[end + 1] += 1
+    for key in keys:
+        counts[key + 1] += 1
     starts = array("I", accumulate(counts))
     free = starts[:]
-    ends = array("I", bytes(4 * len(edges.ends)))
-    kinds = array("B", bytes(len(edges.ends)))
-    for row in range(count):
-        for end, kind in edges.of(row):
-            place = free[end]
-            free[end] = place + 1
-            ends[place] = row
-            kinds[place] = marked[kind]
-    return Edges(starts, ends, kinds)
+    positions = array("I", bytes(4 * len(keys)))
+    for position, key in enumerate(keys):
+        positions[free[key]] = position
+        free[key] += 1
+    return starts, positions

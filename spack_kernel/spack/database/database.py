@@ -315,9 +315,7 @@ class Database:
     def explicit(self) -> list[str]:
         """Return the DAG hashes of the specs that were installed explicitly, in recorded order."""
         wanted = INSTALLED | EXPLICIT
-        return self._in_state(
-            lambda state: state & wanted == wanted, lambda text: bool(says_explicit(text))
-        )
+        return self._in_state(lambda state: state & wanted == wanted, says_explicit)
 
     def absent(self) -> list[str]:
         """Return the DAG hashes that are recorded as not installed, without deprecated ones."""

@@ -151,7 +151,6 @@ _decode_record = msgspec.json.Decoder(Record).decode
 _decode_outer = msgspec.json.Decoder(_OuterRecord).decode
 _decode_node = msgspec.json.Decoder(Node).decode
 _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_decode_str = msgspec.json.Decoder(str).decode
 _decode_arch = msgspec.json.Decoder(_Arch).decode
 _decode_compiler = msgspec.json.Decoder(tuple[_Compiler | None, _Annotations | None]).decode
 _decode_parameters = msgspec.json.Decoder(

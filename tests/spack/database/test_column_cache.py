@@ -8,7 +8,6 @@ import random
 import stat
 import subprocess
 import sys
-import threading
 import time
 import warnings
 from pathlib import Path
@@ -31,10 +30,11 @@ from tests.mutations import mutate_bytes
 from tests.records import make_store, node, readable_hash
 from tests.spack.golden_queries import STORES, read_queries
 from tests.spack.trees import FORMATS, unpack
+from tests.threads import run_in_threads
 
 MUTATIONS = int(os.environ.get("SPACK_KERNEL_FUZZ", "20000"))
 
-#: Every n-th query; all of them are asked of the columns in memory by the golden tests.
+#: Only every n-th query is run: the golden tests run all of them on columns in memory.
 EVERY = 3
 
 
@@ -54,6 +54,13 @@ def kept(root: str | Path) -> Database:
     database = Database.read(root)
     assert database.is_kept
     return database
+
+
+def kept_file(root: Path) -> Path:
+    """Return the file of columns of a database, which are kept now."""
+    file = keep(Database.read(root))
+    assert file is not None
+    return file
 
 
 @pytest.mark.parametrize("version", STORES)
@@ -175,8 +182,7 @@ def test_a_dependency_that_is_not_recorded_keeps_its_name(tmp_path: Path, cache:
 
 def test_mutated_files_are_ignored(tmp_path: Path, cache: Path) -> None:
     make_store(tmp_path, node("zlib"), node("hdf5", ("zlib", "link")), node("gcc"))
-    file = keep(Database.read(tmp_path))
-    assert file is not None
+    file = kept_file(tmp_path)
     data = file.read_bytes()
     ColumnFile(memoryview(data))
     rng = random.Random(16)
@@ -189,8 +195,7 @@ def test_mutated_files_are_ignored(tmp_path: Path, cache: Path) -> None:
 
 def test_a_damaged_file_is_as_none(tmp_path: Path, cache: Path) -> None:
     make_store(tmp_path, node("zlib"))
-    file = keep(Database.read(tmp_path))
-    assert file is not None
+    file = kept_file(tmp_path)
     good = file.read_bytes()
     assert Database.read(tmp_path).is_kept
     other = good.replace(b"columns 1", b"columns 2")
@@ -209,8 +214,7 @@ def test_a_damaged_file_is_as_none(tmp_path: Path, cache: Path) -> None:
 
 def test_a_link_is_not_followed(tmp_path: Path, cache: Path) -> None:
     make_store(tmp_path, node("zlib"))
-    file = keep(Database.read(tmp_path))
-    assert file is not None
+    file = kept_file(tmp_path)
     elsewhere = file.rename(tmp_path / "elsewhere")
     file.symlink_to(elsewhere)
     assert not Database.read(tmp_path).is_kept
@@ -218,8 +222,7 @@ def test_a_link_is_not_followed(tmp_path: Path, cache: Path) -> None:
 
 def test_a_file_that_others_can_write_is_not_used(tmp_path: Path, cache: Path) -> None:
     make_store(tmp_path, node("zlib"))
-    file = keep(Database.read(tmp_path))
-    assert file is not None
+    file = kept_file(tmp_path)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     # In a directory of a group, nobody else can make a file of this user.
     cache.chmod(0o770)
@@ -231,8 +234,7 @@ def test_a_file_that_others_can_write_is_not_used(tmp_path: Path, cache: Path) -
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
 def test_a_file_of_another_user_is_not_used(tmp_path: Path, cache: Path) -> None:
     make_store(tmp_path, node("zlib"))
-    file = keep(Database.read(tmp_path))
-    assert file is not None
+    file = kept_file(tmp_path)
     os.chown(file, 12345, 12345)
     assert not Database.read(tmp_path).is_kept
 
@@ -360,22 +362,13 @@ def test_a_file_that_was_only_just_written_is_waited_for(
 
 def test_two_at_once(tmp_path: Path, cache: Path) -> None:
     make_store(tmp_path, node("zlib"), node("hdf5"))
-    failures: list[BaseException] = []
 
     def make() -> None:
-        try:
-            for _ in range(20):
-                assert keep(Database.read(tmp_path, use_kept=False)) is not None
-                assert len(list(Database.read(tmp_path).specs())) == 2
-        except BaseException as error:
-            failures.append(error)
+        for _ in range(20):
+            assert keep(Database.read(tmp_path, use_kept=False)) is not None
+            assert len(list(Database.read(tmp_path).specs())) == 2
 
-    threads = [threading.Thread(target=make) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    run_in_threads(make, 4)
     assert len(list(cache.iterdir())) == 1
 
 

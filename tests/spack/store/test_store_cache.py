@@ -15,6 +15,7 @@ from spack_kernel.spack.errors import DatabaseError, DatabaseWarning, StoreNotFo
 from spack_kernel.spack.store.store import Store
 from spack_kernel.spack.store.store_cache import StoreCache
 from tests.spack.trees import make_instance, recorded, write
+from tests.threads import run_in_threads
 
 
 @pytest.fixture
@@ -83,24 +84,15 @@ def test_one_store_many_threads(tmp_path: Path) -> None:
     assert found
     for _ in range(3):
         store = StoreCache().open(root)
-        failures: list[BaseException] = []
 
-        def ask(store: Any = store, failures: Any = failures) -> None:
-            try:
-                assert {name: [s.hash for s in store.named(name)] for name in names} == names
-                assert [spec.hash for spec in store.find("^python")] == found
-                assert [spec.hash for spec in store] == list(expected)
-                for dag_hash in list(expected)[::50]:
-                    assert store.with_hash_prefix(dag_hash[:9])[0].hash == dag_hash
-            except BaseException as error:
-                failures.append(error)
+        def ask(store: Any = store) -> None:
+            assert {name: [s.hash for s in store.named(name)] for name in names} == names
+            assert [spec.hash for spec in store.find("^python")] == found
+            assert [spec.hash for spec in store] == list(expected)
+            for dag_hash in list(expected)[::50]:
+                assert store.with_hash_prefix(dag_hash[:9])[0].hash == dag_hash
 
-        threads = [threading.Thread(target=ask) for _ in range(6)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert failures == []
+        run_in_threads(ask, 6)
 
 
 def test_a_database_that_was_replaced_is_freed_at_once(
