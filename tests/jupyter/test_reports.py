@@ -85,7 +85,9 @@ def test_a_start_and_a_death(demo_store: DemoStore, libensemble: str, jupyter_ho
             if message["msg_type"] == "stream" and message["content"]["name"] == "stdout":
                 pid = int(message["content"]["text"])
         request = client.execute("import time; time.sleep(60)")
-        time.sleep(0.5)
+        message = {"parent_header": {}}
+        while message["parent_header"].get("msg_id") != request:
+            message = client.get_iopub_msg(timeout=60)
         os.kill(pid, signal.SIGKILL)
         died = site.event("die")
         assert (died["exit_status"], died["signal"]) == (-9, "SIGKILL")

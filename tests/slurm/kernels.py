@@ -82,10 +82,13 @@ class JobKernel:
         await self.manager.start_kernel(**kwargs)
         await self.connect()
 
-    async def connect(self) -> None:
+    async def connect(self, timeout: float = SOON) -> None:
+        """Connect anew, as front ends do after a restart: nothing of an earlier kernel is left."""
+        if self.client is not None:
+            self.client.stop_channels()
         self.client = self.manager.client()
         self.client.start_channels()
-        await self.client.wait_for_ready(timeout=SOON)
+        await self.client.wait_for_ready(timeout=timeout)
 
     async def run(self, code: str, timeout: float = SOON) -> Cell:
         """Run a cell to its end."""

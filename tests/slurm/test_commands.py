@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -36,10 +37,11 @@ class Shell:
             "SPACK_KERNEL_CACHE": "",
         }
 
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "spack_kernel", *words]
+        environment = {**self._environment, **variables}
         return subprocess.run(
-            command, env=self._environment, cwd=os.sep, capture_output=True, text=True, timeout=120
+            command, env=environment, cwd=os.sep, capture_output=True, text=True, timeout=120
         )
 
 
@@ -69,6 +71,32 @@ def test_check_says_what_a_job_waits_for(shell: Shell, cluster: SlurmCluster) ->
         assert cluster.jobs() == [f"{full} RUNNING"]
     finally:
         cluster.run("scancel", full)
+
+
+def test_check_ends_in_time_if_sbatch_hangs(shell: Shell, tmp_path: Path) -> None:
+    hangs = tmp_path / "bin" / "sbatch"
+    hangs.parent.mkdir()
+    hangs.write_text("#!/bin/sh\nexec sleep 100\n")
+    hangs.chmod(0o755)
+    began = time.monotonic()
+    path = f"{hangs.parent}:{os.environ['PATH']}"
+    done = shell.run("check", "--timeout", "2", "job", PATH=path)
+    assert done.returncode == 1
+    assert "the kernel is not there after 2 s" in done.stderr
+    assert "is being submitted" in done.stderr
+    assert time.monotonic() < began + 20
+
+
+def test_check_site_notices_defaults_over_the_limits(shell: Shell) -> None:
+    file = shell.config / "jupyter_server_config.py"
+    file.write_text(
+        "c.SpackSlurmProvisioner.slurm_defaults = {'cpus-per-task': '64'}\n"
+        "c.SpackSlurmProvisioner.slurm_limits = {'cpus-per-task': 32}\n"
+    )
+    done = shell.run("check", "--site")
+    assert done.returncode == 1
+    assert f"{file}: c.SpackSlurmProvisioner.slurm_defaults: its own limits refuse" in done.stderr
+    assert "asked for: 64" in done.stderr
 
 
 def test_check_site_uses_the_options_of_the_site(shell: Shell, cluster: SlurmCluster) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import stat
@@ -77,13 +78,22 @@ class Running:
 
 
 def test_it_computes_on_the_node_in_the_environment_of_the_spec(
-    cluster: SlurmCluster, kernel: MakeKernel, demo_store: DemoStore, tmp_path: Path
+    cluster: SlurmCluster,
+    kernel: MakeKernel,
+    demo_store: DemoStore,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def scenario() -> None:
-        async with Running(kernel(), cwd=str(tmp_path)) as running:
+        computing = kernel()
+        caplog.set_level(logging.INFO, logger=computing.manager.log.name)
+        async with Running(computing, cwd=str(tmp_path)) as running:
             code = "import os, numpy; print(os.uname().nodename, numpy.__file__, os.getcwd())"
             node, file, directory = (await running.text(code)).split()
             assert node in ("n1", "n2")
+            assert f" node={node} " in "".join(
+                line for line in caplog.messages if "action=start" in line
+            )
             assert file.startswith(f"{demo_store.root}/")
             assert directory == str(tmp_path)
             job = await running.text("print(os.environ['SLURM_JOB_ID'])")

@@ -120,14 +120,14 @@ class Faults:
 
     async def _restart(self) -> None:
         await self._kernel.manager.restart_kernel()
-        await self._kernel.client.wait_for_ready(timeout=120)
+        await self._kernel.connect(120)
 
     async def _restart_of_jupyter(self) -> None:
         """Restart as Jupyter's restarter does."""
         while await self._kernel.manager.is_alive():
             await asyncio.sleep(0.1)
         await self._kernel.manager.restart_kernel(now=True)
-        await self._kernel.client.wait_for_ready(timeout=120)
+        await self._kernel.connect(120)
 
     async def _pid(self, expression: str) -> tuple[str, int]:
         text = await self._kernel.text(f"import os; print(os.uname().nodename, {expression})")
@@ -138,7 +138,6 @@ class Faults:
         self._cluster.signal(*of, number)
 
 
-@pytest.mark.soak
 def test_a_hundred_faults(cluster: SlurmCluster, demo_store: DemoStore, tmp_path: Path) -> None:
     chance = random.Random(15)
     suffered: list[str] = []

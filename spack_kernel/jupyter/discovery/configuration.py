@@ -20,7 +20,7 @@ from traitlets.config import Config
 from traitlets.config.loader import JSONFileConfigLoader, LazyConfigValue, PyFileConfigLoader
 from traitlets.utils.importstring import import_item
 
-from spack_kernel.jupyter.errors import KernelSpecError
+from spack_kernel.jupyter.errors import JobRefusedError, KernelSpecError
 from spack_kernel.jupyter.provisioner import KernelTraits, SpackProvisioner
 from spack_kernel.jupyter.server import SpackPicker
 from spack_kernel.jupyter.slurm import JobTraits, SpackSlurmProvisioner
@@ -207,7 +207,21 @@ class SiteConfiguration:
                     if reason:
                         origin = origins.get((section, name), "")
                         found.append(Mistake(f"c.{section}.{name}", origin, reason))
-        return list(dict.fromkeys(found))
+        return list(dict.fromkeys([*found, *self._over_limits()]))
+
+    def _over_limits(self) -> list[Mistake]:
+        """Return what the site's defaults of jobs have that its limits refuse: no job can start."""
+        name = SpackSlurmProvisioner.__name__
+        if "slurm_defaults" not in self.config.get(name, {}):
+            return []
+        try:
+            JobTraits(config=Config({JobTraits.__name__: self.config[name]})).options()
+        except JobRefusedError as error:
+            file = self.origin(name, "slurm_defaults")
+            return [Mistake(f"c.{name}.slurm_defaults", file, f"its own limits refuse it: {error}")]
+        except TraitError:
+            pass  # a value that is not valid is a mistake of its own
+        return []
 
     def origin(self, section: str, option: str) -> str:
         """Return the file that sets an option; empty if none does."""

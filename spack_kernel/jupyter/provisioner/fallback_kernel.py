@@ -29,6 +29,9 @@ _ABORT_WINDOW = 30
 
 _POLL_INTERVAL = 1000
 
+#: Milliseconds that a cell waits for a front end to listen to what is published of it.
+_AUDIENCE = 1000
+
 _Message = dict[str, Any]
 
 #: The messages that widgets send on the shell channel; they get no reply.
@@ -80,6 +83,9 @@ class FallbackKernel:
         The context of its sockets. With one of `zmq.asyncio`, somebody else receives from them.
     """
 
+    #: The type of the socket that publishes: one that tells who listens.
+    _publisher = zmq.XPUB
+
     def __init__(
         self,
         connection: Mapping[str, Any],
@@ -96,10 +102,11 @@ class FallbackKernel:
         self._shell = self._bind(zmq.ROUTER, "shell_port")
         self._control = self._bind(zmq.ROUTER, "control_port")
         self._stdin = self._bind(zmq.ROUTER, "stdin_port")
-        self._iopub = self._bind(zmq.PUB, "iopub_port")
+        self._iopub = self._bind(self._publisher, "iopub_port")
         # A heartbeat echoes the messages it receives, addresses included.
         self._heartbeat = self._bind(zmq.ROUTER, "hb_port")
         self._count = 0
+        self._has_audience = False
         self._running = True
 
     def _bind(self, kind: int, port: str) -> zmq.Socket[bytes]:
@@ -119,13 +126,15 @@ class FallbackKernel:
         """Answer requests until one is for a shutdown or the server has exited."""
         self._publish("status", {"execution_state": "starting"}, None)
         poller = zmq.Poller()
-        for socket in (self._control, self._shell, self._heartbeat):
+        for socket in (self._control, self._shell, self._heartbeat, self._iopub):
             poller.register(socket, zmq.POLLIN)
         parent = os.getppid()
         while self._running and os.getppid() == parent:
             ready = dict(poller.poll(_POLL_INTERVAL))
             if self._heartbeat in ready:
                 self._heartbeat.send_multipart(self._heartbeat.recv_multipart())
+            if self._iopub in ready:
+                self._meet_audience()
             for socket in (self._control, self._shell):
                 if socket in ready:
                     self._serve(socket)
@@ -134,9 +143,20 @@ class FallbackKernel:
     def _serve(self, socket: zmq.Socket[bytes], *, abort: bool = False) -> None:
         """Receive one request from a socket and answer it."""
         request = self.read(socket.recv_multipart())
+        if request is not None and request.message["msg_type"] == "execute_request":
+            self._await_audience()
         if request is not None and self.respond(socket, request, abort=abort) and not abort:
             while socket.poll(_ABORT_WINDOW):
                 self._serve(socket, abort=True)
+
+    def _await_audience(self) -> None:
+        """Wait a moment for the first front end: they connect each channel at its own time."""
+        if not self._has_audience and self._iopub.poll(_AUDIENCE):
+            self._meet_audience()
+        self._has_audience = True
+
+    def _meet_audience(self) -> None:
+        self._has_audience |= self._iopub.recv().startswith(b"\1")
 
     def read(self, received: list[bytes]) -> Request | None:
         """Return what was received, once; None if it is not signed with our key."""

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 #: The beginning of the topics of what is watched. Outputs have others, and are never received.
 _TOPIC = b"kernel."
 
-#: Seconds to wait for front ends to connect again; ZeroMQ tries every 0.1 s.
-_RECONNECT = 1.0
+#: Seconds to wait for front ends to connect again.
+_RECONNECT = 2.0
 
-#: Seconds after the first front end, in which the others connect.
-_SETTLE = 0.25
+#: Seconds after a front end, in which another may connect: each tries every 0.1 to 0.2 s.
+_SETTLE = 0.5
 
 _context: zmq.Context[zmq.Socket[bytes]] | None = None
 
@@ -129,12 +129,11 @@ async def tell_notebook(watch: IopubWatch, text: str) -> bool:
 
 async def _has_subscribers(publisher: zmq.Socket[bytes]) -> bool:
     """Return whether a front end connects; wait a moment for others."""
-    deadline = time.monotonic() + _RECONNECT
-    came = False
+    latest = time.monotonic() + _RECONNECT
+    deadline, came = latest, False
     while time.monotonic() < deadline:
         if publisher.poll(0):
             publisher.recv()
-            if not came:
-                came, deadline = True, time.monotonic() + _SETTLE
+            came, deadline = True, min(latest, time.monotonic() + _SETTLE)
         await asyncio.sleep(0.01)
     return came

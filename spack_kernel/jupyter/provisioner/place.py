@@ -100,15 +100,15 @@ class News(NamedTuple):
         Whether the kernel answers.
     waits_for : str
         What a kernel waits for that does not answer yet; empty for nothing.
-    starts : bool
-        Whether it waits only for the kernel itself to start.
+    node : str
+        The machine on which it runs or starts; empty as long as it has none.
     end : SpackKernelError or None
         Why there is nothing any more in which the kernel could run.
     """
 
     answers: bool = False
     waits_for: str = ""
-    starts: bool = False
+    node: str = ""
     end: SpackKernelError | None = None
 
 

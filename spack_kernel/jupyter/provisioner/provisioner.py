@@ -312,11 +312,12 @@ class SpackProvisioner(KernelResources):
         """Report what a place says of the kernel, whose process has ended with `status`, if any."""
         if news is None:
             return
+        self._report.node = news.node or self._report.node
         if news.waits_for:
             if news.waits_for != self._waits_for:
                 self._waits_for = news.waits_for
                 self.log.info("spack-kernel: the kernel of %s: %s", self._name, news.waits_for)
-            self._report.waits(news.waits_for, starts=news.starts)
+            self._report.waits(news.waits_for, starts=bool(news.node))
         elif news.answers and self._is_up:
             self._announce()
         # While it is started, `answered` raises the error.

@@ -37,16 +37,23 @@ class Report:
         The kernel's manager; a server's has the logger of events.
     kernel_id : str
         Jupyter's identifier of the kernel.
+
+    Attributes
+    ----------
+    node : str
+        The machine on which the kernel runs.
     """
 
     def __init__(self, log: Any, manager: Any, kernel_id: str) -> None:
         self._log, self._manager, self._kernel_id = log, manager, kernel_id
+        self.node = os.uname().nodename
         self._began = time.monotonic()
         self._request: KernelRequest | None = None
         self._prepared: Prepared | None = None
 
     def begin(self) -> None:
         """Note that a start begins."""
+        self.node = os.uname().nodename
         self._began = time.monotonic()
         self._prepared = None
         history.begin(self._kernel_id)
@@ -70,7 +77,7 @@ class Report:
         self._tell("restart" if again else "start")
 
     def waits(self, text: str, *, starts: bool) -> None:
-        """Note what the kernel's job waits for; `starts`: it runs, and the kernel starts."""
+        """Note what the kernel waits for; `starts`: it has its node, and starts there."""
         name = self._prepared.name if self._prepared is not None else ""
         history.waiting(self._kernel_id, name, text, starts=starts)
 
@@ -114,7 +121,7 @@ class Report:
             facts["spec"] = list(request.named)
             facts["hash"] = [request.hash] if request.hash else []
             facts["store"] = request.stores[0] if request.stores else ""
-        facts["node"] = os.uname().nodename
+        facts["node"] = self.node
         facts["seconds"] = round(time.monotonic() - self._began, 3)
         facts["kernel_id"] = self._kernel_id
         return facts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 from jupyter_client.connect import LocalPortCache, port_names
@@ -177,7 +178,7 @@ class KernelResources(KernelTraits):
         if self._place.leads_group or self._is_fallback:
             spawn.kill(self.process)
         else:
-            self.process.kill()
+            self.process.send_signal(signal.SIGKILL)  # the place may be kept
 
     def _release(self) -> None:
         """Release everything that a start has acquired, apart from its process."""

@@ -10,12 +10,13 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
+import zmq
+import zmq.asyncio
+
 from spack_kernel.jupyter.provisioner import FallbackKernel, Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import zmq.asyncio
 
 _DELIMITER = b"<IDS|MSG>"
 
@@ -40,6 +41,9 @@ class FrontEndSide(FallbackKernel):
     sockets : dict of str to zmq.asyncio.Socket
         The socket of each channel.
     """
+
+    #: Its loop receives from no socket that only publishes.
+    _publisher = zmq.PUB
 
     def __init__(self, connection: Mapping[str, Any], context: zmq.asyncio.Context) -> None:
         super().__init__(connection, "The kernel is not there yet.", context)

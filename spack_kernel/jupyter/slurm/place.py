@@ -164,19 +164,16 @@ class JobPlace:
                 )
             if job.is_up:
                 return True
-            if job.job and time.monotonic() > deadline:
-                self._go_on_waiting(launch, job)
-                return False
+            if time.monotonic() > deadline and launch.is_check:
+                raise JobEndedError(
+                    f"the kernel is not there after {self._traits.start_wait:g} s",
+                    details=[f"  {job.waiting.text}"] if job.waiting else [],
+                    hint=("Its job was canceled. " if job.job else "")
+                    + "Increase --timeout to wait longer.",
+                )
+            if time.monotonic() > deadline and job.job:
+                return False  # it waits in the queue
             await asyncio.sleep(_INTERVAL)
-
-    def _go_on_waiting(self, launch: Launch, job: JobProcess) -> None:
-        """Let the job wait, unless somebody wants to know whether the kernel works."""
-        if launch.is_check:
-            raise JobEndedError(
-                f"the kernel is not there after {self._traits.start_wait:g} s",
-                details=[f"  {job.waiting.text}" if job.waiting else ""],
-                hint="Its job was canceled. Increase --timeout to wait longer.",
-            )
 
     # -- running and ending --
 
@@ -197,7 +194,7 @@ class JobPlace:
         return News(
             answers=job.is_up,
             waits_for=job.waiting.text if job.waiting is not None else "",
-            starts=bool(job.node),
+            node=job.node,
             end=self._ended,
         )
 

@@ -80,6 +80,7 @@ class JobProcess:
                     str(theirs.fileno()),
                 ],
                 stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,  # it may live longer than whoever reads ours
                 stderr=stderr,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,

@@ -72,6 +72,9 @@ _INTERVAL = 0.05
 #: Seconds between SIGTERM and SIGKILL for a kernel whose job ends.
 _GRACE = 2.0
 
+#: Seconds in which a kernel must publish something, or is taken for one that does not.
+_SUBSCRIPTION = 2.0
+
 _CHUNK = 65536
 
 _KEPT_LINES = 40
@@ -187,6 +190,7 @@ class _Kernel:
         self._place: SocketDirectory | None = None
         self._sockets: dict[str, zmq.asyncio.Socket] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._publishes = asyncio.Event()
         self._lines: list[str] = []
         self._prepared: Prepared | None = None
 
@@ -236,6 +240,7 @@ class _Kernel:
         self._do(self._print(read_end))
         await self._answered(connection, request.start_timeout, question, command)
         self._open(connection)
+        await self._subscribed(connection)
 
     def _connection(self, wanted: StartKernel) -> dict[str, Any]:
         connection: dict[str, Any] = {
@@ -309,10 +314,21 @@ class _Kernel:
     def _do(self, work: Any) -> None:
         self._tasks.append(asyncio.ensure_future(work))
 
+    async def _subscribed(self, connection: dict[str, Any]) -> None:
+        """Wait until what the kernel publishes comes here: ZeroMQ subscribes in its own time."""
+        deadline = time.monotonic() + _SUBSCRIPTION
+        while not self._publishes.is_set() and time.monotonic() < deadline:
+            reply = FirstReply(self._context, connection)  # it publishes that it is busy, and idle
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._publishes.wait(), _SUBSCRIPTION / 10)
+            reply.close()
+
     async def _forward(self, channel: str, socket: zmq.asyncio.Socket) -> None:
         name = channel.encode()
         while True:
             frames = await socket.recv_multipart()
+            if channel == "iopub":
+                self._publishes.set()
             await self._relay.send_multipart([name, *frames])
 
     async def _print(self, read_end: int) -> None:

@@ -28,14 +28,7 @@ Speaking = tuple[BlockingKernelClient, "subprocess.Popen[bytes]"]
 
 
 def speak(path: str, **options: Any) -> Iterator[Speaking]:
-    process = subprocess.Popen(
-        [*isolated_command("spack_kernel.jupyter.provisioner.fallback_kernel"), path],
-        env={**os.environ, MESSAGE_VARIABLE: TEXT},
-    )
-    connection = json.loads(Path(path).read_text())
-    while not asyncio.run(is_listening(connection)):
-        assert process.poll() is None
-        time.sleep(0.05)
+    process = start(path)
     client = BlockingKernelClient(connection_file=path, **options)
     client.load_connection_file()
     client.start_channels()
@@ -46,6 +39,18 @@ def speak(path: str, **options: Any) -> Iterator[Speaking]:
         client.stop_channels()
         process.terminate()
         process.wait(timeout=10)
+
+
+def start(path: str) -> subprocess.Popen[bytes]:
+    process = subprocess.Popen(
+        [*isolated_command("spack_kernel.jupyter.provisioner.fallback_kernel"), path],
+        env={**os.environ, MESSAGE_VARIABLE: TEXT},
+    )
+    connection = json.loads(Path(path).read_text())
+    while not asyncio.run(is_listening(connection)):
+        assert process.poll() is None
+        time.sleep(0.05)
+    return process
 
 
 @pytest.fixture
@@ -87,6 +92,26 @@ def test_a_cell_ends_in_the_error(standin: Speaking) -> None:
     ]
     assert messages[1]["content"]["code"] == "1 + 1"
     assert messages[2]["content"]["traceback"] == TEXT.splitlines()
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_a_cell_waits_a_moment_for_a_front_end_that_listens(tmp_path: Path, listens: bool) -> None:
+    path, _ = write_connection_file(str(tmp_path / "kernel.json"))
+    process = start(path)
+    client = BlockingKernelClient(connection_file=path)
+    client.load_connection_file()
+    try:
+        client.start_channels(iopub=False)
+        request = client.execute("1 + 1")
+        if listens:
+            time.sleep(0.3)
+            client.iopub_channel.start()
+            assert "error" in [message["msg_type"] for message in iopub(client, request)]
+        assert reply(client, request)["content"]["status"] == "error"
+    finally:
+        client.stop_channels()
+        process.terminate()
+        process.wait(timeout=10)
 
 
 def test_cells_sent_together_fail_once(standin: Speaking) -> None:
