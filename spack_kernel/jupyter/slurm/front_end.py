@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import zmq
@@ -22,6 +23,15 @@ _DELIMITER = b"<IDS|MSG>"
 
 #: The request that only the kernel itself can answer.
 CELL = "execute_request"
+
+
+@dataclass
+class _Cell:
+    """A cell that the kernel has got; and what of its end has come."""
+
+    request: Request
+    is_replied: bool = False
+    is_idle: bool = False
 
 
 class FrontEndSide(FallbackKernel):
@@ -56,8 +66,8 @@ class FrontEndSide(FallbackKernel):
         }
         #: Cells that wait for a kernel, in the order in which they came; with their frames.
         self._kept: list[tuple[Request, list[bytes]]] = []
-        #: The cells that the kernel has got and not answered, by the identifiers of their messages.
-        self._open: dict[str, Request] = {}
+        #: The cells that the kernel has got and not ended, by the identifiers of their messages.
+        self._open: dict[str, _Cell] = {}
 
     # -- without a kernel --
 
@@ -106,17 +116,41 @@ class FrontEndSide(FallbackKernel):
     def sent(self, request: Request) -> None:
         """Note that a request goes to the kernel."""
         if request.message["msg_type"] == CELL:
-            self._open[request.message["header"]["msg_id"]] = request
+            self._open[request.message["header"]["msg_id"]] = _Cell(request)
 
     def replied(self, frames: list[bytes]) -> None:
         """Note a reply of the kernel on the shell channel."""
+        cell = self._cell_of(frames)
+        if cell is not None:
+            cell.is_replied = True
+            self._note_end(cell)
+
+    def published(self, frames: list[bytes]) -> None:
+        """Note what the kernel has published: whether it has ended a cell."""
+        if not self._open or _DELIMITER not in frames:
+            return
+        _, header, _, _, content, *_ = [*frames[frames.index(_DELIMITER) + 1 :], *[b""] * 5]
+        if b'"status"' in header and b'"idle"' in content:
+            cell = self._cell_of(frames)
+            if cell is not None:
+                cell.is_idle = True
+                self._note_end(cell)
+
+    def _cell_of(self, frames: list[bytes]) -> _Cell | None:
+        """Return the open cell that a message is about."""
         with contextlib.suppress(ValueError, IndexError, AttributeError):
             # Behind the delimiter: the signature, the header, the header of the request.
             parent = json.loads(frames[frames.index(_DELIMITER) + 3])
-            self._open.pop(parent.get("msg_id"), None)
+            return self._open.get(parent.get("msg_id"))
+        return None
+
+    def _note_end(self, cell: _Cell) -> None:
+        # Front ends wait for both, and a job can end between them.
+        if cell.is_replied and cell.is_idle:
+            del self._open[cell.request.message["header"]["msg_id"]]
 
     def fail_open(self, name: str, text: str) -> None:
-        """End each request that the kernel has not answered with an error.
+        """End each cell that the kernel has not ended with an error.
 
         Parameters
         ----------
@@ -125,15 +159,16 @@ class FrontEndSide(FallbackKernel):
         text : str
             Its text; can have several lines.
         """
-        unanswered, self._open = self._open, {}
+        cells, self._open = self._open, {}
         first = text.partition("\n")[0]
         error = {"ename": name, "evalue": first, "traceback": text.splitlines()}
-        for message, sender in unanswered.values():
+        reply = {"status": "error", "execution_count": None, **error}
+        for cell in cells.values():
+            message, sender = cell.request
             self._publish("error", error, message)
-            reply = {"status": "error", "execution_count": None, **error}
-            self._session.send(
-                self.sockets["shell"], "execute_reply", reply, parent=message, ident=sender
-            )
+            if not cell.is_replied:
+                shell = self.sockets["shell"]
+                self._session.send(shell, "execute_reply", reply, parent=message, ident=sender)
             self._publish("status", {"execution_state": "idle"}, message)
 
     def close(self) -> None:

@@ -212,6 +212,8 @@ class Relay:
                 channel = frames[0].decode("ascii", "replace")
                 if channel == "shell":
                     self._front.replied(frames[1:])
+                elif channel == "iopub":
+                    self._front.published(frames[1:])
                 if channel in self._front.sockets:
                     await self._front.sockets[channel].send_multipart(frames[1:])
             else:
