@@ -113,6 +113,10 @@ class FallbackKernel:
         connection = self._connection
         socket = self._context.socket(kind)
         socket.linger = 1000
+        if kind == zmq.ROUTER:
+            # A front end that connects anew has the identity of its former connection, which may
+            # not have ended yet: without this, ZeroMQ would never listen to the new one.
+            socket.router_handover = True
         public, secret = connection.get("curve_publickey"), connection.get("curve_secretkey")
         if isinstance(public, str) and isinstance(secret, str):
             socket.curve_server = True

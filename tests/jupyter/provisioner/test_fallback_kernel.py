@@ -114,6 +114,18 @@ def test_a_cell_waits_a_moment_for_a_front_end_that_listens(tmp_path: Path, list
         process.wait(timeout=10)
 
 
+def test_a_front_end_that_connects_anew_is_heard(standin: Speaking) -> None:
+    client, _ = standin
+    again = BlockingKernelClient(session=client.session, connection_file=client.connection_file)
+    again.load_connection_file()
+    again.start_channels()  # with the identity of the first, which is still connected
+    try:
+        again.wait_for_ready(timeout=20)
+        assert reply(again, again.execute("1"))["content"]["status"] == "error"
+    finally:
+        again.stop_channels()
+
+
 def test_cells_sent_together_fail_once(standin: Speaking) -> None:
     client, _ = standin
     requests = [client.execute(code) for code in ("a", "b", "c")]
