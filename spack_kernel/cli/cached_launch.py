@@ -94,15 +94,19 @@ def cache_launch(arguments: Sequence[str], start: Launch, checks: Sequence[Check
         return
     cut = list(arguments).index("--")
     key = _key(arguments[:cut], list(arguments[cut + 1 :]))
-    from spack_kernel.kernels.launcher import INDEX_VARIABLE, PATH_VARIABLE
+    from spack_kernel.kernels.launcher import IMAGE_VARIABLE, INDEX_VARIABLE, PATH_VARIABLE
 
     launch = None
-    if start.command[1:2] != list(arguments[cut + 2 : cut + 3]):  # through our launcher
-        path_variables = [n for n in (PATH_VARIABLE, INDEX_VARIABLE) if n in start.environment]
+    is_indexed = PATH_VARIABLE in start.environment
+    through_launcher = start.command[1:2] != list(arguments[cut + 2 : cut + 3])
+    if through_launcher or is_indexed:
+        names = [PATH_VARIABLE, INDEX_VARIABLE, IMAGE_VARIABLE] if is_indexed else []
+        if is_indexed and not through_launcher:
+            names.append("PYTHONPATH")
         launch = {
-            "launcher": start.command[1],
+            "launcher": start.command[1] if through_launcher else None,
             "pythonpath": start.environment.get(PATH_VARIABLE),
-            "variables": {name: start.environment[name] for name in path_variables},
+            "variables": {n: start.environment[n] for n in names if n in start.environment},
         }
     changes, *rest = start.composition
     record = {
@@ -169,7 +173,8 @@ def _prepare(record: dict[str, Any], command: list[str]) -> tuple[list[str], dic
         command[0] = record["python"]
     launch = record["launch"]
     if launch is not None:
-        command[1:2] = [launch["launcher"]]
+        if launch["launcher"] is not None:
+            command[1:2] = [launch["launcher"]]
         if launch["variables"]:
             if environment.pop("PYTHONPATH", None) != launch["pythonpath"]:
                 return None

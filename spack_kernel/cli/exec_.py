@@ -94,7 +94,8 @@ def _start(args: argparse.Namespace, request: KernelRequest) -> Launch:
     """Return what to start."""
     import msgspec
 
-    from spack_kernel.kernels.import_index import through_launcher
+    from spack_kernel.kernels.images import image_of
+    from spack_kernel.kernels.import_index import through_launcher, through_startup
     from spack_kernel.kernels.plan import is_python
     from spack_kernel.kernels.planner import plan_of
 
@@ -110,13 +111,30 @@ def _start(args: argparse.Namespace, request: KernelRequest) -> Launch:
     environment = plan.environment(os.environ, env=request.env)
     _refuse_other_python(plan, command[0])
     command, python = plan.command(command), plan.interpreter
-    if kernel and python is not None:
-        index = request.import_index
-        command, environment = through_launcher(command, environment, python.info, index=index)
+    if python is not None and is_python(args.behind[0]):
+        found = image_of(plan, request)
+        image = None if isinstance(found, str) else found
+        if kernel:
+            index = request.import_index
+            command, environment = through_launcher(
+                command, environment, python.info, index=index, image=image
+            )
+        elif request.import_index and _reads_environment(command):
+            environment = through_startup(environment, python.info, image)
     # Modules, and the configuration of a Spack instance, can differ at the next start.
     lasting = not plan.modules and store.config is None and not store.left_out
     composition = plan.composition() if lasting else None
     return Launch(command, environment, request.env, python.path if python else "", composition)
+
+
+def _reads_environment(command: Sequence[str]) -> bool:
+    """Return whether a Python with these arguments reads PYTHONPATH, and runs ``sitecustomize``."""
+    for word in command[1:]:
+        if not word.startswith("-") or word in ("-", "-c", "-m"):
+            break
+        if not word.startswith("--") and {"E", "I", "S"} & set(word[1:].partition("c")[0]):
+            return False
+    return True
 
 
 def _refuse_other_python(plan: KernelPlan, command: str) -> None:

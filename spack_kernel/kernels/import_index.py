@@ -17,15 +17,19 @@ from typing import TYPE_CHECKING
 from spack_kernel.spack.system import file_checks
 
 from . import launcher
-from .launcher import INDEX_VARIABLE, PATH_VARIABLE
+from .launcher import IMAGE_VARIABLE, INDEX_VARIABLE, PATH_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from .images import Image
     from .interpreters.probe import InterpreterInfo
 
 #: The module that a kernel's command runs with ``-m``.
 KERNEL_MODULE = "ipykernel_launcher"
+
+#: The directory of the `sitecustomize` that lets any program of a Python start so.
+STARTUP_DIRECTORY = f"{launcher.__file__.rpartition('/')[0]}/startup"
 
 #: Linux limits an environment variable to 128 KiB (MAX_ARG_STRLEN).
 _MAX_LENGTH = 120_000
@@ -37,7 +41,9 @@ _lock = threading.Lock()
 _listings: dict[str, tuple[int, frozenset[str]]] = {}
 
 
-def build(path: Sequence[str], standard_library: Collection[str] = ()) -> str | None:
+def build(
+    path: Sequence[str], standard_library: Collection[str] = (), fixed: Collection[str] = ()
+) -> str | None:
     """Return the encoded table for the PYTHONPATH entries `path`.
 
     Parameters
@@ -48,6 +54,8 @@ def build(path: Sequence[str], standard_library: Collection[str] = ()) -> str | 
     standard_library : collection of str
         Names of the interpreter's own modules. A directory that shadows one of them must be on the
         path before the interpreter starts, which is impossible with a table.
+    fixed : collection of str
+        The entries whose content does not change; a start image can have their modules.
 
     Returns
     -------
@@ -63,7 +71,7 @@ def build(path: Sequence[str], standard_library: Collection[str] = ()) -> str | 
             names.setdefault(name, []).append(position)
     if not _START_MODULES.isdisjoint(names) or not names.keys().isdisjoint(standard_library):
         return None
-    encoded = encode(mtimes, names)
+    encoded = encode(mtimes, names, [i for i, entry in enumerate(path) if entry in fixed])
     return encoded if len(encoded) <= _MAX_LENGTH else None
 
 
@@ -73,6 +81,7 @@ def through_launcher(
     facts: InterpreterInfo,
     *,
     index: bool = True,
+    image: Image | None = None,
 ) -> tuple[list[str], dict[str, str]]:
     """Return a command that starts a kernel through the launcher, and its environment.
 
@@ -89,19 +98,55 @@ def through_launcher(
         What the interpreter reports about itself.
     index : bool
         Whether to use an import index; without one the kernel has the plain PYTHONPATH.
+    image : Image, optional
+        The start image, which needs an import index.
     """
     argv, result = list(command), dict(environment)
     if argv[1:3] != ["-m", KERNEL_MODULE] or not _understands(facts):
         return argv, result
     argv[1:2] = [launcher.__file__]
     path = result.get("PYTHONPATH", "")
-    table = None
-    if index and os.pathsep in path:
-        table = build(path.split(os.pathsep), facts.modules)
-    if table is not None:
+    variables = _variables(path, facts, image) if index else {}
+    if variables:
         del result["PYTHONPATH"]
-        result[PATH_VARIABLE], result[INDEX_VARIABLE] = path, table
+        result.update(variables)
     return argv, result
+
+
+def through_startup(
+    environment: Mapping[str, str],
+    facts: InterpreterInfo,
+    image: Image | None = None,
+) -> dict[str, str]:
+    """Return the environment in which any program of a Python starts with an index and an image.
+
+    The processes that it starts have the plain PYTHONPATH, as those of a kernel.
+
+    Parameters
+    ----------
+    environment : mapping of str to str
+        The whole environment of the process.
+    facts, image
+        As for `through_launcher`.
+    """
+    path = environment.get("PYTHONPATH", "")
+    variables = _variables(path, facts, image) if _understands(facts) else {}
+    if not variables:
+        return dict(environment)
+    return {**environment, **variables, "PYTHONPATH": STARTUP_DIRECTORY}
+
+
+def _variables(path: str, facts: InterpreterInfo, image: Image | None) -> dict[str, str]:
+    """Return the variables for the launcher; none if a plain PYTHONPATH must be used."""
+    if os.pathsep not in path:
+        return {}
+    table = build(path.split(os.pathsep), facts.modules, image.fixed if image else ())
+    if table is None:
+        return {}
+    variables = {PATH_VARIABLE: path, INDEX_VARIABLE: table}
+    if image is not None:
+        variables[IMAGE_VARIABLE] = image.setting
+    return variables
 
 
 def _understands(facts: InterpreterInfo) -> bool:
@@ -110,9 +155,12 @@ def _understands(facts: InterpreterInfo) -> bool:
     return (int(major), int(minor)) >= (3, 6)
 
 
-def encode(mtimes: Sequence[int | None], names: dict[str, list[int]]) -> str:
+def encode(
+    mtimes: Sequence[int | None], names: dict[str, list[int]], fixed: Sequence[int] = ()
+) -> str:
     """Return the table as printable text: compressed JSON in Base64."""
-    table = json.dumps({"mtimes": mtimes, "names": names}, separators=(",", ":"))
+    values = {"mtimes": mtimes, "names": names, "fixed": fixed}
+    table = json.dumps(values, separators=(",", ":"))
     return base64.b64encode(zlib.compress(table.encode(), 6)).decode()
 
 

@@ -22,8 +22,34 @@ PYTHONPATH is used.
 
 import sys
 
+_EARLY = set(sys.modules)
+
 if __name__ == "__main__" and sys.path and sys.path[0] == __file__.rpartition("/")[0]:
     del sys.path[0]  # PYTHONSAFEPATH does not add it
+
+
+def _start_image() -> "Any":
+    """Open the start image, before anything is imported that it may have."""
+    import posix
+
+    setting = posix.environ.pop(b"SPACK_KERNEL_START_IMAGE", b"").decode("utf-8", "surrogateescape")
+    if not setting or sys.version_info < (3, 8) or sys.flags.optimize:
+        return None
+    from _frozen_importlib_external import SourceFileLoader
+
+    file = __file__.rpartition("/")[0] + "/start_image.py"
+    module = type(sys)("start_image")
+    module.__file__ = file
+    code = SourceFileLoader("start_image", file).get_code("start_image")
+    assert code is not None
+    exec(code, module.__dict__)  # noqa: S102 - our own file
+    return module.Start(setting, _EARLY)
+
+
+#: The name of this module when `startup/sitecustomize.py` runs it.
+STARTUP = "spack_kernel_launcher"
+
+_image = _start_image() if __name__ in ("__main__", STARTUP) else None
 
 import os
 import re
@@ -46,11 +72,16 @@ if MYPY:
     from collections.abc import Iterator, Sequence
     from importlib.machinery import ModuleSpec
     from types import FrameType, ModuleType
+    from typing import Any
 
     _Layout = tuple[list[str], "tuple[list[str], list[str]] | None"]
 
 PATH_VARIABLE = "SPACK_KERNEL_PYTHONPATH"
 INDEX_VARIABLE = "SPACK_KERNEL_IMPORT_INDEX"
+IMAGE_VARIABLE = "SPACK_KERNEL_START_IMAGE"
+
+#: The directory of this file, and of the one that reads start images.
+_HERE = __file__.rpartition("/")[0] + "/"
 
 #: Seconds of this process's CPU time between two checks of the directories that nothing triggers.
 #: CPU time, so that a kernel that starts slowly on a slow file system does not check more often.
@@ -79,6 +110,8 @@ class ImportIndex:
         The modification time of each in ns when it was listed; None if it is not in the table.
     names : dict of str to list of int
         Name to ascending positions in `path`.
+    fixed : sequence of int
+        The positions of the directories whose content does not change.
     """
 
     def __init__(
@@ -86,7 +119,9 @@ class ImportIndex:
         path: "list[str]",
         mtimes: "list[int | None]",
         names: "dict[str, list[int]]",
+        fixed: "Sequence[int]" = (),
     ) -> None:
+        self.fixed = list(fixed)
         self.mtimes = list(mtimes)
         self.position = {directory: i for i, directory in enumerate(path) if mtimes[i] is not None}
         self.names: "dict[str, set[str]]" = {directory: set() for directory in self.position}
@@ -98,6 +133,13 @@ class ImportIndex:
         self._in_order = [directory for directory in path if directory in self.position]
         self._layout: "_Layout" = ([], None)
         self._next_look = time.process_time() + _PERIOD
+        #: How often the directories were checked again.
+        self.looks = 0
+
+    def mtime(self, directory: str) -> "int | None":
+        """Return the modification time of a directory of the table; None if it is not in that."""
+        place = self.position.get(directory)
+        return None if place is None else self.mtimes[place]
 
     def directories(self, name: str) -> "list[str]":
         """Return the entries of ``sys.path`` that may have `name`, in their order."""
@@ -156,6 +198,7 @@ class ImportIndex:
 
     def _look_again(self) -> None:
         self._next_look = float("inf")  # other threads do not need to check as well
+        self.looks += 1
         for directory, i in self.position.items():
             mtime = _mtime(directory)
             if mtime != self.mtimes[i]:
@@ -213,13 +256,17 @@ class IndexedFileFinder(FileFinder):
 
 def _typed_by_user() -> bool:
     """Return whether the current import statement is in a cell, not in a module."""
+    if __name__ == STARTUP and not hasattr(sys, "ps1"):
+        return False  # a program, not a session
     main = sys.modules.get("__main__")
     # The module that -m or runpy runs has a __spec__; the namespace of the cells has none, and
     # neither has this file before it runs the module.
     if main is None or getattr(main, "__spec__", None) is not None or vars(main) is globals():
         return False
-    frame: "FrameType | None" = sys._getframe(3)
-    while frame is not None and "importlib" in frame.f_code.co_filename:
+    frame: "FrameType | None" = sys._getframe(2)
+    while frame is not None and (
+        "importlib" in frame.f_code.co_filename or frame.f_code.co_filename.startswith(_HERE)
+    ):
         frame = frame.f_back
     return frame is not None and frame.f_globals is main.__dict__
 
@@ -260,7 +307,7 @@ def decode(path: "list[str]", encoded: str) -> ImportIndex:
     import zlib
 
     table = json.loads(zlib.decompress(base64.b64decode(encoded)).decode())
-    return ImportIndex(path, table["mtimes"], table["names"])
+    return ImportIndex(path, table["mtimes"], table["names"], table.get("fixed", ()))
 
 
 def install(index: ImportIndex) -> None:
@@ -300,34 +347,69 @@ def _absolute(entry: str) -> str:
         return entry
 
 
-def _activate(path: str, encoded: str, first: bool) -> None:
-    """Install the `encoded` index if possible; restart Python if necessary."""
+def _activate(path: str, encoded: str, again: "dict[str, str] | None") -> None:
+    """Install the `encoded` index if possible; restart Python if necessary.
+
+    `again` is the environment in which it can be restarted.
+    """
     entries = path.split(os.pathsep)
     if not all(os.path.isabs(entry) or not entry for entry in entries):
         return  # listed from another working directory
     index = decode([_absolute(entry) for entry in entries], encoded)
-    if first and sys.executable and (index.loaded_elsewhere() or index.needed_before()):
+    if again is not None and (index.loaded_elsewhere() or index.needed_before()):
         # A .pth file needs a module from PYTHONPATH, or has loaded it from another place.
-        again = dict(os.environ, **{INDEX_VARIABLE: encoded})
-        os.execve(sys.executable, [sys.executable, *sys.argv], again)  # noqa: S606 - no shell
+        if _image is not None:
+            again[IMAGE_VARIABLE] = _image.setting
+        os.execve(sys.executable, _own_command(), again)  # noqa: S606 - no shell
     install(index)
+    if _image is not None:
+        _image.begin(index, [entries[place] for place in index.fixed])
 
 
-def main() -> None:
-    """Set the path, install the index and run the module that the arguments name."""
+def _own_command() -> "list[str]":
+    """Return the command with which this process was started."""
+    words = getattr(sys, "orig_argv", None)  # since Python 3.10
+    if words is None:
+        with open("/proc/self/cmdline", "rb") as file:
+            words = [os.fsdecode(word) for word in file.read().split(b"\0")[:-1]]
+    return [sys.executable, *words[1:]]
+
+
+def set_up(startup: str = "") -> None:
+    """Set the path, install the index and the image, and remove the variables that say so.
+
+    Parameters
+    ----------
+    startup : str
+        The directory of ``sitecustomize.py``, if that calls this.
+    """
     path = os.environ.pop(PATH_VARIABLE, "")
     encoded = os.environ.pop(INDEX_VARIABLE, "")
+    again = None
     if path:
         os.environ["PYTHONPATH"] = path
+        if encoded and sys.executable:
+            again = dict(os.environ, **{INDEX_VARIABLE: encoded})
+            if startup:
+                again["PYTHONPATH"] = startup + os.pathsep + path
+    elif startup:
+        os.environ["PYTHONPATH"] = os.environ["PYTHONPATH"].partition(os.pathsep)[2]
     if encoded:
         try:  # before the path is set, or its own imports would search every directory
-            _activate(os.environ.get("PYTHONPATH", ""), encoded, first=bool(path))
+            _activate(os.environ.get("PYTHONPATH", ""), encoded, again)
         except Exception as error:  # a kernel works without the index
             sys.stderr.write("spack-kernel: no import index: {!r}\n".format(error))
+    if _image is not None:
+        _image.settle()
     if path:
         entries = [_absolute(entry) for entry in path.split(os.pathsep)]
         # As site.py does, keep the first of several equal entries.
         sys.path[:] = list(OrderedDict.fromkeys(entries + sys.path))
+
+
+def main() -> None:
+    """Set everything up, and run the module that the arguments name."""
+    set_up()
     del sys.argv[0]
     run(sys.argv[0])
 

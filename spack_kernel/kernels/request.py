@@ -241,6 +241,23 @@ class KernelRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
             usage="make a kernel search every directory of its PYTHONPATH at every import",
         ),
     ] = True
+    start_image: Annotated[
+        bool,
+        Option(
+            "Whether the modules that starts of the same kernel import are kept in one file, from "
+            "which later starts import them. It needs `import_index`.",
+            "--no-start-image",
+            group="options used in kernelspecs",
+            usage="make each start import every module from a file of its own",
+        ),
+    ] = True
+    image_directory: Annotated[
+        str,
+        Option(
+            "The directory in which users have their start images, on a file system of each node. "
+            "Empty: `$XDG_RUNTIME_DIR`, else `/tmp`.",
+        ),
+    ] = ""
     probe_timeout: Annotated[
         float,
         Option("Seconds that the kernel's Python may take to report its version."),

@@ -1,4 +1,4 @@
-"""A kernel's imports with and without the import index: the same results, fewer file lookups."""
+"""A kernel's imports with and without import index and start image: the same, fewer lookups."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import subprocess
 import sys
 import sysconfig
 import textwrap
+import time
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -20,6 +22,8 @@ from spack_kernel.kernels import import_index, launcher
 from spack_kernel.kernels.interpreters.probe import probe
 
 LAUNCHER = Path(launcher.__file__)
+
+KEY = "0123abcd"
 
 
 #: The Python of which this one is a virtual environment.
@@ -37,6 +41,9 @@ class Site:
         self.programs = root / "programs"
         self.programs.mkdir()
         self.python = sys.executable
+        #: Whether programs run with a start image as well.
+        self.with_image = False
+        self.images = root / "images"
 
     def write(self, number: int, name: str, text: str = "") -> Path:
         file = self.path[number] / name
@@ -50,11 +57,14 @@ class Site:
     def index(self, program: str) -> str:
         """Write `program` where `run` finds it and return the index."""
         (self.programs / "prog_ram.py").write_text(textwrap.dedent(program))
-        index = import_index.build([*self.entries(), str(self.programs)])
+        path = [*self.entries(), str(self.programs)]
+        index = import_index.build(path, fixed=path)
         assert index is not None
         return index
 
-    def run(self, *, index: str | None, env: dict[str, str] | None = None) -> str:
+    def run(
+        self, *, index: str | None, env: dict[str, str] | None = None, image: Path | None = None
+    ) -> str:
         """Run the program as ``-m`` runs a module and return its output."""
         # Python must find the module to run without adding it to the path under test.
         site = [*self.entries(), str(self.programs)]
@@ -67,6 +77,8 @@ class Site:
             argv = [self.python, str(LAUNCHER), "prog_ram"]
             environ[launcher.PATH_VARIABLE] = os.pathsep.join(site)
             environ[launcher.INDEX_VARIABLE] = index
+            if image is not None:
+                environ[launcher.IMAGE_VARIABLE] = f"{os.geteuid()}:1:{KEY}:{image}"
         done = subprocess.run(
             argv, env=environ, cwd=self.root, capture_output=True, text=True, timeout=60
         )
@@ -79,7 +91,22 @@ class Site:
         index = self.index(program)
         plain = self.run(index=None, **kwargs)
         assert self.run(index=index, **kwargs) == plain
+        if self.with_image:
+            index = self.index(program)  # a run may have changed the directories
+            image = self.recorded(index, **kwargs)
+            assert self.run(index=index, image=image, **kwargs) == plain
         return plain
+
+    def recorded(self, index: str, **kwargs: Any) -> Path:
+        """Run the program so that it makes an image, and return that."""
+        time.sleep(2.1)  # what has just changed is in no image
+        image = self.images / f"{len(list(self.images.glob('*')))}.img"
+        self.run(index=index, image=image, **kwargs)
+        deadline = time.monotonic() + 60
+        while not image.exists() or image.with_name(f"{image.name}.claim").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        return image
 
 
 @pytest.fixture
@@ -87,8 +114,15 @@ def site(tmp_path: Path) -> Site:
     return Site(tmp_path)
 
 
-def test_the_path_and_the_environment_are_those_of_a_plain_pythonpath(site: Site) -> None:
-    printed = site.both(
+@pytest.fixture(params=["index", "image"])
+def compared(site: Site, request: pytest.FixtureRequest) -> Site:
+    """Return a site whose programs run plainly, with an index, and maybe with an image as well."""
+    site.with_image = request.param == "image"
+    return site
+
+
+def test_the_path_and_the_environment_are_those_of_a_plain_pythonpath(compared: Site) -> None:
+    printed = compared.both(
         """
         import os, sys, json
         if sys.path[0] in ("", os.getcwd()):  # -m adds it, ipykernel removes it
@@ -98,14 +132,14 @@ def test_the_path_and_the_environment_are_those_of_a_plain_pythonpath(site: Site
         """
     )
     path = json.loads(printed.splitlines()[0])[0]
-    assert path[:4] == site.entries()
+    assert path[:4] == compared.entries()
 
 
-def test_the_first_entry_of_the_path_wins_and_missing_names_are_missing(site: Site) -> None:
-    site.write(2, "twice.py", "WHERE = 2")
-    site.write(1, "twice/__init__.py", "WHERE = 1")
-    site.write(3, "once.py")
-    printed = site.both(
+def test_the_first_entry_of_the_path_wins_and_missing_names_are_missing(compared: Site) -> None:
+    compared.write(2, "twice.py", "WHERE = 2")
+    compared.write(1, "twice/__init__.py", "WHERE = 1")
+    compared.write(3, "once.py")
+    printed = compared.both(
         """
         import twice, once, json
         print(twice.WHERE, twice.__file__, once.__file__, json.__file__)
@@ -120,16 +154,20 @@ def test_the_first_entry_of_the_path_wins_and_missing_names_are_missing(site: Si
 
 @pytest.mark.parametrize("entry", ["{}/", "{}/../site-packages", "", ".", "relative"])
 def test_an_oddly_written_entry_is_the_one_that_python_makes_of_it(
-    site: Site, monkeypatch: pytest.MonkeyPatch, entry: str
+    compared: Site, monkeypatch: pytest.MonkeyPatch, entry: str
 ) -> None:
-    site.write(1, "here.py")
+    compared.write(1, "here.py")
     for place in ("relative", "server/relative"):
-        (site.root / place).mkdir(parents=True)
-    (site.root / "relative" / "there.py").touch()
-    monkeypatch.chdir(site.root / "server")  # the index is built in another working directory
-    odd = entry.format(site.path[1])
-    monkeypatch.setattr(site, "entries", lambda: [str(site.path[0]), odd, str(site.path[1])])
-    printed = site.both(
+        (compared.root / place).mkdir(parents=True)
+    (compared.root / "relative" / "there.py").touch()
+    monkeypatch.chdir(compared.root / "server")  # the index is built in another working directory
+    if entry in (".", "relative"):
+        compared.with_image = False  # it needs an index, which needs absolute paths
+    odd = entry.format(compared.path[1])
+    monkeypatch.setattr(
+        compared, "entries", lambda: [str(compared.path[0]), odd, str(compared.path[1])]
+    )
+    printed = compared.both(
         """
         import importlib.util, os, sys
         if sys.path[0] in ("", os.getcwd()):
@@ -141,25 +179,25 @@ def test_an_oddly_written_entry_is_the_one_that_python_makes_of_it(
     assert ("there.py" in printed) == (entry == "relative")
 
 
-def test_what_is_imported_at_the_start_of_python_comes_from_the_path(site: Site) -> None:
-    site.python = BASE_PYTHON  # a virtual environment ignores the user's packages
-    base = str(site.root / "user")
+def test_what_is_imported_at_the_start_of_python_comes_from_the_path(compared: Site) -> None:
+    compared.python = BASE_PYTHON  # a virtual environment ignores the user's packages
+    base = str(compared.root / "user")
     scheme = "osx_framework_user" if sys.platform == "darwin" else "posix_user"
     user = Path(sysconfig.get_path("purelib", scheme, {"userbase": base}))
     user.mkdir(parents=True)
     (user / "start.pth").write_text("import shared, users_own\n")
     (user / "shared.py").touch()
     (user / "users_own.py").touch()
-    ours = site.write(2, "shared.py")
+    ours = compared.write(2, "shared.py")
     report = """
         import sys, os, shared, users_own
         print(shared.__file__, users_own.__file__)
         print([name for name in os.environ if name.startswith("SPACK_KERNEL")])
         """
     env = {"PYTHONUSERBASE": base}
-    assert str(ours) in site.both(report, env=env)
-    index = site.index("import sys; print([type(f).__name__ for f in sys.meta_path])")
-    assert "IndexedFinder" in site.run(index=index, env=env)
+    assert str(ours) in compared.both(report, env=env)
+    index = compared.index("import sys; print([type(f).__name__ for f in sys.meta_path])")
+    assert "IndexedFinder" in compared.run(index=index, env=env)
 
 
 @pytest.mark.parametrize(
@@ -170,19 +208,19 @@ def test_what_is_imported_at_the_start_of_python_comes_from_the_path(site: Site)
         "import sys;__import__('of_a_prefix').start()",
     ],
 )
-def test_a_pth_line_that_imports_from_a_prefix(site: Site, line: str) -> None:
+def test_a_pth_line_that_imports_from_a_prefix(compared: Site, line: str) -> None:
     """As in the .pth files of coverage and of namespace packages, before any of our code runs."""
-    site.python = BASE_PYTHON  # a virtual environment ignores the user's packages
-    base = str(site.root / "user")
+    compared.python = BASE_PYTHON  # a virtual environment ignores the user's packages
+    base = str(compared.root / "user")
     scheme = "osx_framework_user" if sys.platform == "darwin" else "posix_user"
     packages = Path(sysconfig.get_path("purelib", scheme, {"userbase": base}))
     packages.mkdir(parents=True)
     (packages / "start.pth").write_text(f"# a comment\n{line}\n")
-    site.write(2, "of_a_prefix.py", "import sys\ndef start():\n    sys.was_started = True\n")
+    compared.write(2, "of_a_prefix.py", "import sys\ndef start():\n    sys.was_started = True\n")
     report = "import sys, os; print(sys.was_started, os.environ['PYTHONPATH'])"
-    assert site.both(report, env={"PYTHONUSERBASE": base}).startswith("True ")
-    index = site.index("import sys; print([type(f).__name__ for f in sys.meta_path])")
-    assert "IndexedFinder" in site.run(index=index, env={"PYTHONUSERBASE": base})
+    assert compared.both(report, env={"PYTHONUSERBASE": base}).startswith("True ")
+    index = compared.index("import sys; print([type(f).__name__ for f in sys.meta_path])")
+    assert "IndexedFinder" in compared.run(index=index, env={"PYTHONUSERBASE": base})
 
 
 def test_a_package_is_run_as_python_runs_it(site: Site) -> None:
@@ -201,18 +239,18 @@ def test_a_package_is_run_as_python_runs_it(site: Site) -> None:
     assert ours.startswith("imported\nbeside")
 
 
-def test_namespace_packages_of_all_three_kinds_spread_over_prefixes(site: Site) -> None:
+def test_namespace_packages_of_all_three_kinds_spread_over_prefixes(compared: Site) -> None:
     for i in range(3):
-        site.write(i, f"native/part{i}.py")
-        site.write(
+        compared.write(i, f"native/part{i}.py")
+        compared.write(
             i,
             "pkgutil_style/__init__.py",
             "__path__ = __import__('pkgutil').extend_path(__path__, __name__)",
         )
-        site.write(i, f"pkgutil_style/part{i}.py")
-    site.write(3, "native/deep/inner.py")
-    site.write(1, "native/deep/other.py")
-    site.both(
+        compared.write(i, f"pkgutil_style/part{i}.py")
+    compared.write(3, "native/deep/inner.py")
+    compared.write(1, "native/deep/other.py")
+    compared.both(
         """
         import native.part0, native.part2, native.deep.inner, native.deep.other
         import pkgutil_style.part0, pkgutil_style.part2
@@ -221,12 +259,12 @@ def test_namespace_packages_of_all_three_kinds_spread_over_prefixes(site: Site) 
     )
 
 
-def test_extension_modules_and_bytecode_alone_are_found(site: Site) -> None:
+def test_extension_modules_and_bytecode_alone_are_found(compared: Site) -> None:
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
     for tail in (suffix, ".abi3.so", ".so"):
-        site.write(1, f"compiled_{len(tail)}{tail}")
-    site.write(2, "bare.py", "X = 5")
-    site.both(
+        compared.write(1, f"compiled_{len(tail)}{tail}")
+    compared.write(2, "bare.py", "X = 5")
+    compared.both(
         """
         import importlib.util, sysconfig, py_compile, os
         for tail in (sysconfig.get_config_var("EXT_SUFFIX"), ".abi3.so", ".so"):
@@ -243,13 +281,13 @@ def test_extension_modules_and_bytecode_alone_are_found(site: Site) -> None:
     )
 
 
-def test_a_program_that_changes_the_path_gets_what_it_asks_for(site: Site) -> None:
-    site.write(1, "shadowed.py", "WHERE = 'prefix'")
-    extra = site.root / "extra"
+def test_a_program_that_changes_the_path_gets_what_it_asks_for(compared: Site) -> None:
+    compared.write(1, "shadowed.py", "WHERE = 'prefix'")
+    extra = compared.root / "extra"
     extra.mkdir()
     (extra / "shadowed.py").write_text("WHERE = 'extra'")
     (extra / "only_extra.py").write_text("")
-    site.both(
+    compared.both(
         f"""
         import sys
         from pathlib import Path
@@ -260,23 +298,23 @@ def test_a_program_that_changes_the_path_gets_what_it_asks_for(site: Site) -> No
         sys.path.append(Path("not a string"))
         import shadowed
         print(shadowed.WHERE)
-        sys.path.remove({str(site.path[1])!r})
+        sys.path.remove({str(compared.path[1])!r})
         del sys.modules["shadowed"]
         try:
             import shadowed
         except ImportError as error:
             print(error)
         sys.path.reverse()
-        sys.path.insert(2, {str(site.path[1])!r})
+        sys.path.insert(2, {str(compared.path[1])!r})
         import shadowed
         print(shadowed.WHERE)
         """
     )
 
 
-def test_files_added_later_are_found_by_the_next_cell(site: Site) -> None:
-    site.write(3, "moved.py", "WHERE = 3")
-    printed = site.both(
+def test_files_added_later_are_found_by_the_next_cell(compared: Site) -> None:
+    compared.write(3, "moved.py", "WHERE = 3")
+    printed = compared.both(
         f"""
         import sys, types, os, time
         # As ipykernel does: cells run in a module of their own, which is __main__.
@@ -291,18 +329,18 @@ def test_files_added_later_are_found_by_the_next_cell(site: Site) -> None:
             add.tick += 5
         add.tick = 5
         cell("try:\\n    import added\\nexcept ImportError as e:\\n    print(e)")
-        add({str(site.path[2])!r}, "added.py", "WHERE = 'added'")
+        add({str(compared.path[2])!r}, "added.py", "WHERE = 'added'")
         cell("import added; print(added.WHERE)")
-        add({str(site.path[0])!r}, "moved.py", "WHERE = 0")
+        add({str(compared.path[0])!r}, "moved.py", "WHERE = 0")
         cell("import moved; print(moved.WHERE)")
-        os.remove(os.path.join({str(site.path[0])!r}, "moved.py"))
-        add({str(site.path[0])!r}, "unrelated.py", "")
+        os.remove(os.path.join({str(compared.path[0])!r}, "moved.py"))
+        add({str(compared.path[0])!r}, "unrelated.py", "")
         del sys.modules["moved"]
         cell("import importlib; importlib.invalidate_caches()")
         cell("moved = importlib.import_module('moved'); print(moved.WHERE)")
         cell("importlib.reload(moved); print(moved.__file__)")
         for name in ("added.py", "unrelated.py"):
-            for directory in ({str(site.path[2])!r}, {str(site.path[0])!r}):
+            for directory in ({str(compared.path[2])!r}, {str(compared.path[0])!r}):
                 if os.path.exists(os.path.join(directory, name)):
                     os.remove(os.path.join(directory, name))
         """
@@ -310,14 +348,14 @@ def test_files_added_later_are_found_by_the_next_cell(site: Site) -> None:
     assert printed.splitlines()[1:4] == ["added", "0", "3"]
 
 
-def test_metadata_entry_points_resources_and_iteration(site: Site) -> None:
-    site.write(1, "thing/__init__.py")
-    site.write(1, "thing/data.txt", "data")
-    site.write(
+def test_metadata_entry_points_resources_and_iteration(compared: Site) -> None:
+    compared.write(1, "thing/__init__.py")
+    compared.write(1, "thing/data.txt", "data")
+    compared.write(
         1, "thing-1.5.dist-info/METADATA", "Metadata-Version: 2.1\nName: thing\nVersion: 1.5\n"
     )
-    site.write(1, "thing-1.5.dist-info/entry_points.txt", "[group]\nname = thing:attribute\n")
-    site.both(
+    compared.write(1, "thing-1.5.dist-info/entry_points.txt", "[group]\nname = thing:attribute\n")
+    compared.both(
         """
         import importlib.metadata, importlib.resources, pkgutil, inspect
         print(importlib.metadata.version("thing"))
@@ -331,9 +369,9 @@ def test_metadata_entry_points_resources_and_iteration(site: Site) -> None:
     )
 
 
-def test_child_processes_get_the_plain_pythonpath(site: Site) -> None:
-    site.write(2, "in_child.py", "def where(_):\n    return __file__")
-    site.both(
+def test_child_processes_get_the_plain_pythonpath(compared: Site) -> None:
+    compared.write(2, "in_child.py", "def where(_):\n    return __file__")
+    compared.both(
         """
         import subprocess, sys, multiprocessing, concurrent.futures, in_child
         if __name__ == "__main__":
@@ -346,10 +384,10 @@ def test_child_processes_get_the_plain_pythonpath(site: Site) -> None:
     )
 
 
-def test_threads_may_import_while_the_table_is_renewed(site: Site) -> None:
+def test_threads_may_import_while_the_table_is_renewed(compared: Site) -> None:
     for i in range(200):
-        site.write(i % 4, f"many{i}.py", f"N = {i}")
-    site.both(
+        compared.write(i % 4, f"many{i}.py", f"N = {i}")
+    compared.both(
         """
         import importlib, threading
         found = []
@@ -364,13 +402,13 @@ def test_threads_may_import_while_the_table_is_renewed(site: Site) -> None:
     )
 
 
-def test_an_archive_on_the_path_is_searched_as_ever(site: Site) -> None:
-    archive = site.root / "packed.zip"
+def test_an_archive_on_the_path_is_searched_as_ever(compared: Site) -> None:
+    archive = compared.root / "packed.zip"
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("packed.py", "WHERE = 'zip'")
-    site.path.insert(1, archive)
-    site.write(2, "after.py")
-    site.both("import packed, after; print(packed.WHERE, after.__file__)")
+    compared.path.insert(1, archive)
+    compared.write(2, "after.py")
+    compared.both("import packed, after; print(packed.WHERE, after.__file__)")
 
 
 def test_directories_without_the_name_are_not_asked(site: Site) -> None:

@@ -11,12 +11,13 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from spack_kernel.kernels import import_index, launcher
+from spack_kernel.kernels import images, import_index, launcher
 from spack_kernel.kernels.interpreters.probe import probe
 
 OLDEST, NEWEST = (3, 6), (3, 15)
@@ -104,6 +105,66 @@ def test_the_launcher(python: str, tmp_path: Path) -> None:
     assert indexed.returncode == 0, indexed.stderr
     assert indexed.stderr == ""
     assert json.loads(indexed.stdout) == json.loads(plain.stdout)
+
+
+@pytest.mark.parametrize("python", FOUND)
+def test_a_start_image(python: str, tmp_path: Path) -> None:
+    """With it, a program finds what it finds without, whether launched or started as any other."""
+    entries = [tmp_path / f"prefix{number}" / "site-packages" for number in range(3)]
+    for number, entry in enumerate(entries):
+        package = entry / f"package{number}"
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text(f"WHERE = {number}\n")
+        (package / "part.py").write_text("import sys\nWHERE = __file__, __name__, __cached__\n")
+        information = entry / f"package{number}-1.{number}.dist-info"
+        information.mkdir()
+        (information / "METADATA").write_text(f"Name: package{number}\nVersion: 1.{number}\n")
+        (information / "entry_points.txt").write_text(f"[group]\nname{number} = package{number}\n")
+    program = tmp_path / "program"
+    program.mkdir()
+    (program / "prog_ram.py").write_text(
+        "import sys, os, json, email.message, package0.part, package2.part, pkgutil, inspect\n"
+        "said = [package0.part.WHERE, package2.part.WHERE, inspect.getsource(package0.part),\n"
+        "        repr(package2.part.__spec__.loader.name), package2.__path__,\n"
+        "        [p for p in sys.path if 'startup' in p], os.environ['PYTHONPATH']]\n"
+        "try:\n"
+        "    import importlib.metadata as metadata\n"
+        "    said += [[(d.metadata['Name'], d.version, [e.name for e in d.entry_points])\n"
+        "              for d in metadata.distributions() if 'package' in d.metadata['Name']]]\n"
+        "except ImportError:\n    pass\n"
+        "print(json.dumps(said), any(type(f).__name__ == 'ImageFinder' for f in sys.meta_path))\n"
+    )
+    path = [*map(str, entries), str(program)]
+    index = import_index.build(path, fixed=path)
+    assert index is not None
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    image = tmp_path / "images" / "start.img"
+    told = {
+        launcher.PATH_VARIABLE: os.pathsep.join(path),
+        launcher.INDEX_VARIABLE: index,
+        launcher.IMAGE_VARIABLE: f"{os.geteuid()}:1:key:{image}",
+    }
+
+    def run(command: list[str], environment: dict[str, str]) -> str:
+        words = [python, *command]
+        env = {**clean, **environment}
+        done = subprocess.run(words, env=env, cwd=tmp_path, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        return done.stdout
+
+    plain = run(["-m", "prog_ram"], {"PYTHONPATH": told[launcher.PATH_VARIABLE]}).split("] ")[0]
+    time.sleep(2.1)
+    launched = [launcher.__file__, "prog_ram"]
+    assert run(launched, told).startswith(plain)
+    has_image = tuple(map(int, probe(python).version.split(".")[:2])) >= images.OLDEST
+    deadline = time.monotonic() + 60
+    while has_image and not image.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    as_any_other = {**told, "PYTHONPATH": import_index.STARTUP_DIRECTORY}
+    for said in (run(launched, told), run(["-m", "prog_ram"], as_any_other)):
+        assert said.startswith(plain)
+        assert said.endswith(f"{has_image}\n")
 
 
 def test_the_layout_of_a_free_threaded_python(tmp_path: Path) -> None:

@@ -1,0 +1,246 @@
+"""Make a start image. This program runs in the kernel's Python, but executes nothing of a kernel.
+
+``python -I -S image_builder.py`` reads a JSON object from standard input: ``file``, the image to
+write; ``key``, what it is for; ``roots``, the directories whose modules may be in it; ``modules``,
+the names of modules with the directories in which Python has found them. It needs only the standard
+library of Python 3.8 or later. It finds each module as Python does and takes its code from the
+bytecode that lies beside it, or compiles it; nothing is written beside the packages.
+"""
+
+import json
+import marshal
+import os
+import sys
+import time
+from importlib.machinery import (
+    BYTECODE_SUFFIXES,
+    EXTENSION_SUFFIXES,
+    SOURCE_SUFFIXES,
+    ExtensionFileLoader,
+    FileFinder,
+    SourceFileLoader,
+    SourcelessFileLoader,
+)
+from importlib.util import MAGIC_NUMBER
+
+MYPY = False  # true for type checkers
+if MYPY:
+    from typing import Any
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+if MYPY:
+    from . import start_image
+else:  # this is a program, not a module of the package
+    import start_image
+
+#: Nanoseconds for which a file must not have changed: coarser clocks would hide another change.
+_SETTLED = 2_000_000_000
+
+#: The largest image, in bytes.
+_MAX_SIZE = 256 << 20
+
+#: Seconds after which another's claim on the same image counts as left behind.
+_CLAIM = 120.0
+
+_LOADERS = (
+    (ExtensionFileLoader, EXTENSION_SUFFIXES),
+    (SourceFileLoader, SOURCE_SUFFIXES),
+    (SourcelessFileLoader, BYTECODE_SUFFIXES),
+)
+
+
+class Builder:
+    """Collects the modules of an image."""
+
+    def __init__(self, roots: "list[str]") -> None:
+        self._roots = tuple(root + "/" for root in roots)
+        self.directories: list[tuple[str, tuple[int, int, int]]] = []
+        self.modules: dict[str, tuple[Any, ...]] = {}
+        self.listings: dict[str, tuple[Any, list[str]]] = {}
+        self.entry_points: dict[str, tuple[Any, str | None]] = {}
+        self.content: list[bytes] = []
+        self.size = 0
+        self._numbers: dict[str, int] = {}
+        self._finders: dict[str, FileFinder] = {}
+
+    def add(self, name: str, directory: str) -> None:
+        """Add a module, if it is in that directory and is of a kind that images have."""
+        if not start_image.is_within(directory, self._roots):
+            return
+        finder = self._finders.get(directory)
+        number = self._number(directory)
+        if number is None:
+            return
+        if finder is None:
+            finder = self._finders[directory] = FileFinder(directory, *_LOADERS)
+        spec = finder.find_spec(name)
+        origin = spec.origin if spec is not None else None
+        if spec is None or origin is None or not origin.startswith(directory + "/"):
+            return
+        relative = origin[len(directory) + 1 :]
+        if type(spec.loader) is ExtensionFileLoader and not spec.submodule_search_locations:
+            self.modules[name] = (number, start_image.EXTENSION, relative)
+        elif type(spec.loader) is SourceFileLoader:
+            places = spec.submodule_search_locations
+            if places and places != [os.path.dirname(origin)]:
+                return
+            before = os.stat(origin)
+            text = marshal.dumps(spec.loader.get_code(name))
+            is_same = not _is_recent(before) and _stamp(origin) == start_image.stamp(before)
+            if not is_same or self.size + len(text) > _MAX_SIZE:
+                return
+            kind = start_image.PACKAGE if places else start_image.SOURCE
+            place = (start_image.stamp(before), self.size, len(text), start_image.digest(text))
+            self.modules[name] = (number, kind, relative, *place)
+            self.content.append(text)
+            self.size += len(text)
+
+    def _number(self, directory: str) -> "int | None":
+        number = self._numbers.get(directory)
+        if number is None:
+            status = os.stat(directory)
+            if _is_recent(status):
+                return None
+            number = self._numbers[directory] = len(self.directories)
+            self.directories.append((directory, start_image.stamp(status)))
+        return number
+
+    def list_root(self, directory: str) -> None:
+        """Note what a directory contains, and the entry points of its distributions."""
+        before = os.stat(directory)
+        names = os.listdir(directory)
+        if _is_recent(before) or _stamp(directory) != start_image.stamp(before):
+            return
+        self.listings[directory] = (start_image.stamp(before), names)
+        for name in names:
+            distribution = directory + "/" + name
+            if name.endswith((".dist-info", ".egg-info")) and os.path.isdir(distribution):
+                known = _entry_points(distribution)
+                if known is not None:
+                    self.entry_points[distribution] = known
+
+    def is_unchanged(self) -> bool:
+        """Return whether no directory has changed since it was first looked at."""
+        return all(_stamp(path) == former for path, former in self.directories)
+
+    def write(self, path: str, key: str) -> None:
+        """Write the image; whoever reads it sees all of it, or the former one."""
+        table = marshal.dumps(
+            {
+                "key": key,
+                "python": (MAGIC_NUMBER, sys.version),
+                "directories": self.directories,
+                "modules": self.modules,
+                "listings": self.listings,
+                "entry_points": self.entry_points,
+            }
+        )
+        scratch = f"{path}.{os.getpid()}"
+        descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(
+                    start_image.FORMAT
+                    + len(table).to_bytes(8, "little")
+                    + start_image.digest(table)
+                    + table
+                )
+                file.writelines(self.content)
+            os.replace(scratch, path)
+        except BaseException:
+            os.unlink(scratch)
+            raise
+
+
+def _stamp(path: str) -> "tuple[int, int, int]":
+    return start_image.stamp(os.stat(path))
+
+
+def _is_recent(status: "os.stat_result") -> bool:
+    return max(status.st_mtime_ns, status.st_ctime_ns) > time.time_ns() - _SETTLED
+
+
+def _entry_points(distribution: str) -> "tuple[Any, str | None] | None":
+    """Return what tells whether entry points have changed, and their text; None if it is unsure."""
+    place = distribution + "/entry_points.txt"
+    if not os.path.lexists(place):
+        status = os.stat(distribution)
+        is_same = not _is_recent(status) and not os.path.lexists(place)
+        return (start_image.stamp(status), None) if is_same else None
+    before = os.stat(place)
+    with open(place, encoding="utf-8") as file:
+        text = file.read()
+    is_same = not _is_recent(before) and _stamp(place) == start_image.stamp(before)
+    return (start_image.stamp(before), text) if is_same else None
+
+
+def _wanted(task: "dict[str, Any]") -> "dict[str, str]":
+    """Return the modules that the image will have: the new ones, and those of the former image."""
+    wanted = dict(task["modules"])
+    try:
+        former = start_image.StartImage(task["file"], task["key"], os.geteuid())
+    except (OSError, ValueError, EOFError, TypeError, KeyError):
+        return wanted
+    for name, entry in former.modules.items():
+        wanted.setdefault(name, former.directories[entry[0]][0])
+    return wanted
+
+
+def build(task: "dict[str, Any]") -> int:
+    """Make the image of a task; return the number of its modules."""
+    builder = Builder(task["roots"])
+    for name, directory in sorted(_wanted(task).items()):
+        try:
+            builder.add(name, directory)
+        except (OSError, SyntaxError, ValueError, ImportError, RecursionError):
+            continue  # that module goes the ordinary way
+    for root in task["roots"]:
+        try:
+            builder.list_root(root)
+        except (OSError, ValueError):
+            continue
+    if builder.is_unchanged():
+        builder.write(task["file"], task["key"])
+    return len(builder.modules)
+
+
+def _claim(path: str) -> bool:
+    """Return whether this process is the one to make an image."""
+    try:
+        if os.stat(path).st_mtime < time.time() - _CLAIM:
+            os.unlink(path)
+    except OSError:
+        pass
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except OSError:
+        return False
+    return True
+
+
+def main() -> None:
+    """Read the task, and make its image in the background unless another process does."""
+    task = json.loads(sys.stdin.read())
+    if task.get("background"):
+        if os.fork():
+            os._exit(0)
+        os.setsid()
+        os.nice(19)
+    claim = task["file"] + ".claim"
+    directory = os.path.dirname(claim)
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    status = os.lstat(directory)
+    if status.st_uid != os.geteuid() or status.st_mode & 0o022 or not _claim(claim):
+        return
+    try:
+        count = build(task)
+    finally:
+        os.unlink(claim)
+    if not task.get("background"):
+        json.dump({"modules": count}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

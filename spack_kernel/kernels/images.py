@@ -1,0 +1,212 @@
+"""Where start images lie, which one a kernel uses, and from whom.
+
+An image has the code of modules, so it counts only if nobody could have written it who could not
+also have written what it is made of. A user's own images lie on a file system of the node: in
+``$XDG_RUNTIME_DIR``, else in a private directory in ``/tmp``. Images that an administrator has made
+for everybody are in the directories that ``SPACK_KERNEL_IMAGES`` names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from typing import TYPE_CHECKING, NamedTuple
+
+from spack_kernel._cache import cache_directory
+from spack_kernel._log import debugger
+from spack_kernel.spack.system.ownership import open_to_others
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from .plan import KernelPlan
+    from .request import KernelRequest
+
+_debug = debugger(__name__)
+
+#: Directories of images that were made for everybody, separated by colons.
+IMAGES_VARIABLE = "SPACK_KERNEL_IMAGES"
+
+#: How the names of images begin, and end.
+PREFIX, SUFFIX = "start-", ".img"
+
+#: The oldest Python whose kernels can use an image.
+OLDEST = (3, 8)
+
+#: How many images a directory of a user has at most, and how many bytes they have together.
+_MAX_IMAGES, _MAX_BYTES = 20, 512 << 20
+
+_TEMPORARY = "/tmp"  # noqa: S108 - the directory in it is checked
+
+
+class Image(NamedTuple):
+    """The start image of a plan.
+
+    Attributes
+    ----------
+    path : str
+        The file, which need not exist.
+    key : str
+        What it is for.
+    owner : int
+        The user whose file it must be.
+    can_record : bool
+        Whether kernels may make it.
+    fixed : sequence of str
+        The directories of PYTHONPATH whose modules may be in it.
+    """
+
+    path: str
+    key: str
+    owner: int
+    can_record: bool
+    fixed: Sequence[str]
+
+    @property
+    def setting(self) -> str:
+        """What the launcher is told."""
+        return f"{self.owner}:{int(self.can_record)}:{self.key}:{self.path}"
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is such a file."""
+        return os.path.isfile(self.path)  # noqa: PTH113
+
+
+def image_of(plan: KernelPlan, request: KernelRequest) -> Image | str:
+    """Return the start image of a plan, or why it has none.
+
+    Parameters
+    ----------
+    plan : KernelPlan
+        The plan.
+    request : KernelRequest
+        What it is the plan of; its `image_directory` is that of the user's images.
+    """
+    if not (request.start_image and request.import_index):
+        return "it is switched off"
+    python = plan.interpreter
+    if python is None or tuple(map(int, str(python.version).split(".")[:2])) < OLDEST:
+        return f"it needs Python {OLDEST[0]}.{OLDEST[1]} or later"
+    fixed = fixed_entries(plan)
+    if not fixed:
+        return "none of its prefixes is one that Spack has installed"
+    parts = [fixed, python.path, python.info.version, [spec.hash for spec in plan.specs]]
+    key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+    name = f"{PREFIX}{key}{SUFFIX}"
+    owners = {0, os.stat(fixed[0]).st_uid}  # noqa: PTH116
+    for place in filter(None, os.environ.get(IMAGES_VARIABLE, "").split(os.pathsep)):
+        path = f"{place}/{name}"
+        try:
+            status = os.stat(path, follow_symlinks=False)  # noqa: PTH116
+        except OSError:
+            continue
+        unsafe = open_to_others(path, owners)
+        if not unsafe and place.startswith("/") and status.st_uid in owners:
+            return Image(path, key, status.st_uid, can_record=False, fixed=fixed)
+        _debug("%s is not used: others could have written %s", path, unsafe or place)
+    own = user_directory(request.image_directory)
+    if own is None:
+        return "there is no private directory for it"
+    image = Image(f"{own}/{name}", key, os.geteuid(), can_record=True, fixed=fixed)
+    if not image.exists:
+        prune(own)
+    return image
+
+
+def fixed_entries(plan: KernelPlan) -> list[str]:
+    """Return the directories of a plan's PYTHONPATH whose content never changes.
+
+    They are in prefixes that Spack has installed for good: not those of externals, of ``develop``
+    specs, or of views.
+    """
+    return [
+        entry.path
+        for entry in plan.pythonpath
+        if entry.spec.external is None
+        and "dev_path" not in entry.spec.variants
+        and entry.spec.prefix
+        and entry.path.startswith(f"{entry.spec.prefix}/")
+    ]
+
+
+def user_directory(chosen: str = "", environ: Mapping[str, str] | None = None) -> str | None:
+    """Return the directory of this user's images; it is made, and private.
+
+    Parameters
+    ----------
+    chosen : str
+        The directory below which it is to be, or empty.
+    environ : mapping of str to str, optional
+        Where ``XDG_RUNTIME_DIR`` is read from; by default this process's environment.
+
+    Returns
+    -------
+    str or None
+        None if there is none, or if the user has no cache.
+    """
+    if cache_directory() is None:
+        return None
+    for place in _places(chosen, os.environ if environ is None else environ):
+        try:
+            os.makedirs(place, mode=0o700, exist_ok=True)  # noqa: PTH103
+            status = os.stat(place, follow_symlinks=False)  # noqa: PTH116
+        except OSError as error:
+            _debug("no images in %s: %s", place, error)
+            continue
+        if (
+            stat.S_ISDIR(status.st_mode)
+            and status.st_uid == os.geteuid()
+            and not status.st_mode & 0o077
+        ):
+            return place
+        _debug("no images in %s: it is not a private directory of this user", place)
+    return None
+
+
+def _places(chosen: str, environ: Mapping[str, str]) -> Iterator[str]:
+    own = f"spack-kernel-{os.geteuid()}"
+    if chosen:
+        yield f"{chosen}/{own}"
+        return
+    runtime = environ.get("XDG_RUNTIME_DIR", "")
+    if runtime.startswith("/") and os.path.isdir(runtime):  # noqa: PTH112
+        yield f"{runtime}/spack-kernel"
+    yield f"{_TEMPORARY}/{own}"
+    cache = cache_directory()
+    if cache is not None:
+        yield f"{cache}/images"
+
+
+def prune(directory: str) -> None:
+    """Remove the images that were made longest ago if there are too many, or they are too large.
+
+    Parameters
+    ----------
+    directory : str
+        The directory of a user's images.
+    """
+    size = 0
+    for number, (path, status) in enumerate(images_in(directory)):
+        size += status.st_size
+        if number >= _MAX_IMAGES or size > _MAX_BYTES:
+            try:
+                os.unlink(path)  # noqa: PTH108
+            except OSError as error:
+                _debug("%s stays: %s", path, error)
+
+
+def images_in(directory: str) -> Sequence[tuple[str, os.stat_result]]:
+    """Return the images in a directory with their status, the newest first."""
+    try:
+        with os.scandir(directory) as entries:
+            found = [
+                (entry.path, entry.stat(follow_symlinks=False))
+                for entry in entries
+                if entry.name.startswith(PREFIX) and entry.name.endswith(SUFFIX)
+            ]
+    except OSError:
+        return []
+    return sorted(found, key=lambda item: item[1].st_mtime_ns, reverse=True)

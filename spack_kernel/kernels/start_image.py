@@ -1,0 +1,511 @@
+"""The start image, as a kernel's own process reads it and has it made.
+
+An image has the code of the modules that starts of one plan import, with where Python would find
+them. `install` puts a finder in front of Python's own that answers from it; whatever is not in the
+image, or has changed since, goes the ordinary way. It needs only the standard library of Python 3.8
+or later, and before the image is there only what is built into the interpreter.
+
+A module counts as unchanged if the directory in which it was found and its source have the times
+and sizes that they had, so a package that is edited, added or removed is found as Python finds it.
+For a top-level module, what comes before that directory on ``sys.path`` is searched first.
+
+The module's loader is Python's own, of which only the first `get_code` is answered from the image:
+a reload reads the file again.
+"""
+
+import _imp
+import marshal
+import posix
+import sys
+from _frozen_importlib_external import (
+    MAGIC_NUMBER,
+    ExtensionFileLoader,
+    PathFinder,
+    SourceFileLoader,
+    spec_from_file_location,
+)
+
+MYPY = False  # true for type checkers
+if MYPY:
+    from collections.abc import Callable, Collection, Sequence
+    from importlib.machinery import ModuleSpec
+    from types import CodeType, ModuleType
+    from typing import Any, Protocol
+
+    class Index(Protocol):
+        """What the launcher knows of the directories of PYTHONPATH."""
+
+        looks: int
+
+        def directories(self, name: str) -> "list[str]":
+            """Return the entries of ``sys.path`` that may have `name`, in their order."""
+
+        def mtime(self, directory: str) -> "int | None":
+            """Return the modification time of an indexed directory."""
+
+
+FORMAT = b"spack-kernel start image 1\n"
+
+#: Bytes before the table: the format, the length of the table and its digest.
+_HEADER = len(FORMAT) + 16
+
+#: The largest table that is read, in bytes.
+_MAX_TABLE = 1 << 26
+
+#: Kinds of modules: a source file, a package of one, and an extension module.
+SOURCE, PACKAGE, EXTENSION = range(3)
+
+_get_code = SourceFileLoader.get_code
+_hooks = list(sys.path_hooks)
+
+
+def digest(data: bytes) -> bytes:
+    """Return the eight bytes by which damaged data is noticed."""
+    return _imp.source_hash(0x53504B31, data)
+
+
+def stamp(status: "posix.stat_result") -> "tuple[int, int, int]":
+    """Return what tells whether a file or a directory has changed."""
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size
+
+
+def is_within(directory: str, roots: "tuple[str, ...]") -> bool:
+    """Return whether a directory is one of `roots` or below, but not among what users install.
+
+    Parameters
+    ----------
+    directory : str
+        The directory.
+    roots : tuple of str
+        Directories, each with a slash at its end.
+    """
+    for root in roots:
+        if (directory + "/").startswith(root):
+            first = directory[len(root) :].partition("/")[0]
+            return first not in ("site-packages", "dist-packages")
+    return False
+
+
+class StartImage:
+    """An image that is open.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    key : str
+        What it must be for.
+    owner : int
+        The user whose file it must be.
+
+    Raises
+    ------
+    OSError, ValueError
+        When there is none that can be used.
+    """
+
+    def __init__(self, path: str, key: str, owner: int) -> None:
+        flags = posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_NONBLOCK | posix.O_CLOEXEC
+        self._file = posix.open(path, flags)
+        try:
+            status = posix.fstat(self._file)
+            if status.st_mode & 0o170022 != 0o100000 or status.st_uid != owner:
+                raise ValueError("others could have written it")
+            table = self._table()
+            if table["key"] != key or table["python"] != (MAGIC_NUMBER, sys.version):
+                raise ValueError("it is for something else")
+        except BaseException:
+            posix.close(self._file)
+            raise
+        self.directories: list[tuple[str, tuple[int, int, int]]] = table["directories"]
+        self.modules: dict[str, tuple[Any, ...]] = table["modules"]
+        self.listings: dict[str, tuple[tuple[int, int, int], list[str]]] = table["listings"]
+        self.entry_points: dict[str, tuple[tuple[int, int, int], str | None]] = table[
+            "entry_points"
+        ]
+
+    def _table(self) -> "dict[str, Any]":
+        head = posix.pread(self._file, _HEADER, 0)
+        if len(head) != _HEADER or not head.startswith(FORMAT):
+            raise ValueError("it is no start image of this version")
+        length = int.from_bytes(head[-16:-8], "little")
+        if length > _MAX_TABLE:
+            raise ValueError("it is damaged")
+        text = posix.pread(self._file, length, _HEADER)
+        self._content = _HEADER + length
+        if digest(text) != head[-8:]:
+            raise ValueError("it is damaged")
+        table: dict[str, Any] = marshal.loads(text)  # noqa: S302 - of a trusted owner
+        return table
+
+    def code(self, offset: int, length: int, expected: bytes) -> "CodeType | None":
+        """Return the code at a place of the content; None if it is damaged."""
+        try:
+            data = posix.pread(self._file, length, self._content + offset)
+        except OSError:
+            return None
+        if digest(data) != expected:
+            return None
+        code: CodeType = marshal.loads(data)  # noqa: S302 - of a trusted owner
+        return code
+
+
+class ImageFinder:
+    """The meta path finder that answers from an image.
+
+    Parameters
+    ----------
+    image : StartImage
+        The image.
+
+    Attributes
+    ----------
+    index : Index or None
+        What is known of the directories of PYTHONPATH; None before it is installed.
+    """
+
+    def __init__(self, image: StartImage) -> None:
+        self.image = image
+        self.index: Index | None = None
+        self._unchanged: dict[int, bool] = {}
+        self._checked: dict[str, bool] = {}
+        self._looks = 0
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: "Sequence[str] | None" = None,
+        target: "ModuleType | None" = None,  # noqa: ARG002 - the protocol has it
+    ) -> "ModuleSpec | None":
+        """Return the spec of a module in the image; None leaves it to the next finders."""
+        entry = self.image.modules.get(fullname)
+        if entry is None or sys.path_hooks != _hooks:
+            return None
+        number, kind, name, *content = entry
+        directory = self.image.directories[number][0]
+        if path is None:
+            if not self._comes_first(fullname, directory):
+                return None
+        elif type(path) is not list or len(path) != 1 or path[0] != directory:
+            return None
+        if not self._is_unchanged(number):
+            return None
+        origin = directory + "/" + name
+        if kind == EXTENSION:
+            loader = ExtensionFileLoader(fullname, origin)
+            return spec_from_file_location(fullname, origin, loader=loader)
+        source = SourceFileLoader(fullname, origin)
+        self._provide(source, fullname, content)
+        extend = _EXTENDED.get(fullname)
+        if extend is not None:
+            self._extend(source, extend)
+        if kind == PACKAGE:
+            places = [origin.rpartition("/")[0]]
+            return spec_from_file_location(
+                fullname, origin, loader=source, submodule_search_locations=places
+            )
+        return spec_from_file_location(fullname, origin, loader=source)
+
+    def invalidate_caches(self) -> None:
+        """Check each directory again before it counts as unchanged."""
+        self._unchanged, self._checked = {}, {}
+
+    def _comes_first(self, name: str, directory: str) -> bool:
+        """Return whether Python would find a top-level module in this directory."""
+        entries = self.index.directories(name) if self.index is not None else sys.path
+        try:
+            before = entries[: entries.index(directory)]
+        except ValueError:
+            return False
+        found = PathFinder.find_spec(name, before) if before else None
+        return found is None or found.loader is None  # a module counts before a namespace
+
+    def _is_unchanged(self, number: int) -> bool:
+        index = self.index
+        if index is not None and index.looks != self._looks:
+            self._looks = index.looks
+            self.invalidate_caches()
+        known = self._unchanged.get(number)
+        if known is None:
+            directory, former = self.image.directories[number]
+            mtime = index.mtime(directory) if index is not None else None
+            known = mtime == former[0] if mtime is not None else _has_stamp(directory, former)
+            self._unchanged[number] = known
+        return known
+
+    def _extend(self, loader: SourceFileLoader, extend: "Callable[..., None]") -> None:
+        """Let a module that looks into many directories ask the image first, once it is there."""
+
+        def exec_module(module: "ModuleType") -> None:
+            vars(loader).pop("exec_module", None)
+            loader.exec_module(module)
+            try:
+                extend(module, self)
+            except AttributeError:
+                pass
+
+        vars(loader)["exec_module"] = exec_module
+
+    def listing(self, directory: str) -> "list[str] | None":
+        """Return what `os.listdir` would; None if that must be asked."""
+        former, names = self.image.listings.get(directory, (None, []))
+        index = self.index
+        if former is None or index is None or index.mtime(directory) != former[0]:
+            return None
+        return list(names)
+
+    def entry_points(self, distribution: str) -> "tuple[str | None] | None":
+        """Return the text of a distribution's entry points, if it is known; in a tuple."""
+        known = self.image.entry_points.get(distribution)
+        if known is None:
+            return None
+        place = distribution if known[1] is None else distribution + "/entry_points.txt"
+        is_same = self._checked.get(place)
+        if is_same is None:
+            is_same = self._checked[place] = _has_stamp(place, known[0])
+        return (known[1],) if is_same else None
+
+    def _provide(self, loader: SourceFileLoader, fullname: str, content: "Sequence[Any]") -> None:
+        """Let a loader have the code of its module from the image, once."""
+        former, offset, length, expected = content
+
+        def get_code(name: str) -> "CodeType | None":
+            vars(loader).pop("get_code", None)
+            # Others may have changed how Python loads a module.
+            is_usual = name == fullname and SourceFileLoader.get_code is _get_code
+            if is_usual and _has_stamp(loader.path, former):
+                code = self.image.code(offset, length, expected)
+                if code is not None:
+                    return code
+            return loader.get_code(name)
+
+        vars(loader)["get_code"] = get_code
+
+
+def _has_stamp(path: str, expected: "tuple[int, int, int]") -> bool:
+    try:
+        return stamp(posix.stat(path)) == expected
+    except OSError:
+        return False
+
+
+def answer_metadata(module: "ModuleType", finder: ImageFinder) -> None:
+    """Let `importlib.metadata` list directories, and read entry points, from the image.
+
+    Parameters
+    ----------
+    module : module
+        ``importlib.metadata`` or its backport.
+    finder : ImageFinder
+        What knows the image, and what has changed since.
+    """
+    fast, path = module.FastPath, module.PathDistribution
+    children, read_text = fast.children, path.read_text
+
+    def listed(self: "Any") -> "Any":
+        known = finder.listing(self.root)
+        return children(self) if known is None else known
+
+    def read(self: "Any", filename: str) -> "Any":
+        known = finder.entry_points(str(self._path)) if filename == "entry_points.txt" else None
+        return read_text(self, filename) if known is None else known[0]
+
+    if hasattr(fast, "mtime"):
+        mtime = fast.mtime.fget
+
+        def indexed(self: "Any") -> "Any":
+            index = finder.index
+            known = None if index is None else index.mtime(self.root)
+            if known is None or finder.listing(self.root) is None:
+                return mtime(self)
+            return known / 1e9
+
+        fast.mtime = property(indexed)
+    fast.children = listed
+    path.read_text = read
+    read.__doc__ = read_text.__doc__
+
+
+def answer_extend_path(module: "ModuleType", finder: ImageFinder) -> None:
+    """Let `pkgutil.extend_path` look only into directories that can have the package.
+
+    Parameters
+    ----------
+    module : module
+        ``pkgutil``.
+    finder : ImageFinder
+        What knows the directories of PYTHONPATH.
+    """
+    original = vars(module)["extend_path"]
+
+    def extend_path(path: "Any", name: "Any") -> "Any":
+        index = finder.index
+        if index is None or type(name) is not str or "." in name:
+            return original(path, name)
+        names = dict(original.__globals__)
+        names["sys"] = shown = type(sys)("sys")
+        vars(shown).update(vars(sys), path=index.directories(name))
+        return type(original)(original.__code__, names)(path, name)
+
+    extend_path.__doc__ = original.__doc__
+    vars(module)["extend_path"] = extend_path
+
+
+#: What is done to modules that look into many directories.
+_EXTENDED = {
+    "importlib.metadata": answer_metadata,
+    "importlib_metadata": answer_metadata,
+    "pkgutil": answer_extend_path,
+}
+
+
+class Start:
+    """The start of this process with an image, or of one that makes it.
+
+    Parameters
+    ----------
+    setting : str
+        The number of the image's owner, whether this process may have it made (0 or 1), the key and
+        the file, separated by colons.
+    early : set of str
+        The modules that Python imports before an image can be used.
+    """
+
+    def __init__(self, setting: str, early: "set[str]") -> None:
+        self.setting = setting
+        self._early = early
+        owner, records, self._key, self._file = setting.split(":", 3)
+        self._records = records == "1"
+        self._finder: ImageFinder | None = None
+        self._is_settled = False
+        try:
+            image = StartImage(self._file, self._key, int(owner))
+        except (OSError, ValueError, EOFError, TypeError, KeyError):
+            return
+        self._finder = ImageFinder(image)
+        sys.meta_path.insert(sys.meta_path.index(PathFinder), self._finder)
+
+    def begin(self, index: "Index", roots: "list[str]") -> None:
+        """Use what is known of the directories of PYTHONPATH; `roots` are those that never change.
+
+        The interpreter's own modules belong to an image as well.
+        """
+        import os
+
+        self._is_settled = True
+        places = [os.__file__.rpartition("/")[0]]
+        places += [entry for entry in sys.path if entry.endswith("/lib-dynload")]
+        finder = self._finder
+        known: Collection[str] = ()
+        if finder is not None:
+            finder.index, known = index, finder.image.modules
+        if self._records:
+            Recorder(self._file, self._key, [*places, *roots], self._early, known).begin()
+
+    def settle(self) -> None:
+        """Do without an image if `begin` was not called."""
+        if not self._is_settled and self._finder is not None:
+            sys.meta_path.remove(self._finder)
+
+
+class Recorder:
+    """Has the image of this process's modules made, or made anew, when it has imported others.
+
+    Parameters
+    ----------
+    file, key : str
+        The image, and what it is for.
+    roots : list of str
+        The directories whose modules may be in it.
+    early : set of str
+        The modules that Python imports before an image can be used.
+    known : collection of str
+        The modules that the image has already.
+    """
+
+    #: Seconds after the start at which it looks, beside the end of the process.
+    _TIMES = (4.0, 60.0, 600.0)
+
+    #: Of what is imported, the part that may be missing in an image.
+    _TOLERANCE = 0.03
+
+    def __init__(
+        self, file: str, key: str, roots: "list[str]", early: "set[str]", known: "Collection[str]"
+    ) -> None:
+        self._file, self._key, self._roots = file, key, roots
+        self._early = early - {"__main__"}
+        self._known = set(known)
+        self._process = posix.getpid()
+
+    def begin(self) -> None:
+        """Look from time to time, and at the end of the process."""
+        import _thread
+        import atexit
+
+        atexit.register(self.look)
+        _thread.start_new_thread(self._run, ())  # one that `threading` does not list
+
+    def _run(self) -> None:
+        import time
+
+        slept = 0.0
+        for moment in self._TIMES:
+            time.sleep(moment - slept)
+            slept = moment
+            self.look()
+
+    def look(self) -> None:
+        """Have the image made if too many modules are missing in it."""
+        if posix.getpid() != self._process:  # a child that was forked
+            return
+        try:
+            modules = self._modules()
+            missing = modules.keys() - self._known
+            if len(missing) > self._TOLERANCE * len(modules):
+                self._known.update(modules)
+                self._make(modules)
+        except Exception:  # noqa: S110 - a kernel works without an image
+            pass
+
+    def _modules(self) -> "dict[str, str]":
+        """Return the modules that may be in the image, with where they were found."""
+        found = {}
+        roots = tuple(root + "/" for root in self._roots)
+        for name, module in list(sys.modules.items()):
+            spec = getattr(module, "__spec__", None)
+            origin = getattr(spec, "origin", None)
+            if spec is None:
+                continue
+            if name in self._early or type(origin) is not str or "/" not in origin:
+                continue
+            directory = origin.rpartition("/")[0]
+            if spec.submodule_search_locations:
+                directory = directory.rpartition("/")[0]
+            if is_within(directory, roots):
+                found[spec.name] = directory
+        return found
+
+    def _make(self, modules: "dict[str, str]") -> None:
+        import json
+
+        task = {"file": self._file, "key": self._key, "roots": self._roots, "modules": modules}
+        builder = __file__.rpartition("/")[0] + "/image_builder.py"
+        read, write = posix.pipe()
+        try:
+            process = posix.posix_spawn(
+                sys.executable,
+                [sys.executable, "-I", "-S", builder],
+                posix.environ,
+                file_actions=[
+                    (posix.POSIX_SPAWN_DUP2, read, 0),
+                    (posix.POSIX_SPAWN_OPEN, 1, "/dev/null", posix.O_WRONLY, 0),
+                    (posix.POSIX_SPAWN_OPEN, 2, "/dev/null", posix.O_WRONLY, 0),
+                ],
+            )
+        finally:
+            posix.close(read)
+        try:
+            with open(write, "wb") as pipe:
+                pipe.write(json.dumps({**task, "background": True}).encode())
+        finally:
+            posix.waitpid(process, 0)
