@@ -142,6 +142,23 @@ def _import(talk: Conversation, plan: KernelPlan, spec: Spec, module: str) -> st
     return inside[0]
 
 
+def import_module(talk: Conversation, module: str) -> None:
+    """Import a module that need not belong to a spec.
+
+    Raises
+    ------
+    ImportFailedError
+        When it cannot be imported.
+    """
+    content = talk.execute(f"import {module}", "0")
+    if content["status"] != "ok":
+        raise ImportFailedError(
+            f"`import {module}` fails: {content.get('ename')}: {content.get('evalue')}",
+            details=[f"  | {line}" for line in _plain_traceback(content)[-12:]],
+            hint="Name modules of the specs, or of what they depend on.",
+        )
+
+
 def _plain_traceback(content: dict[str, Any]) -> list[str]:
     text = "\n".join(content.get("traceback", ()))
     return re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .directories import create_public, warn_of_others
 from .options import add_json_option, add_store_option, open_store
 from .progress import Progress
 
@@ -72,27 +73,11 @@ def run(args: argparse.Namespace) -> int:
         )
     databases = open_store(args, keep=False).databases
     if output is not None:
-        _create(output)
+        create_public(output)
     made = [_make(args, database, output) for database in databases]
     if args.json:
         args.console.print_json(made)
     return 0 if all(each["path"] for each in made) else 1
-
-
-def _create(output: Path) -> None:
-    """Create a directory that all users can read, whatever the umask is."""
-    from spack_kernel.spack.errors import SpackKernelError
-
-    try:
-        for directory in (*reversed(output.parents), output):
-            if not directory.exists():
-                directory.mkdir()
-                directory.chmod(0o755)
-    except OSError as error:
-        raise SpackKernelError(
-            f"{output} cannot be created: {error.strerror}",
-            hint="Name another directory: --output DIR",
-        ) from error
 
 
 def _make(args: argparse.Namespace, database: Database, output: Path | None) -> dict[str, Any]:
@@ -118,20 +103,8 @@ def _make(args: argparse.Namespace, database: Database, output: Path | None) -> 
             ) from error
     assert path is not None
     if output is not None:
-        _warn_of_others(args, path, database)
+        warn_of_others(args.console, path, database.path.stat().st_uid)
     size = path.stat().st_size
     if not args.json:
         args.console.print(f"{path}: {count}, {size / 1e6:.1f} MB")
     return {**facts, "path": str(path), "size": size, "reason": ""}
-
-
-def _warn_of_others(args: argparse.Namespace, path: Path, database: Database) -> None:
-    """Warn if other users will not use a file, because somebody else could have written it."""
-    from spack_kernel.spack.system import open_to_others
-
-    part = open_to_others(path, [database.path.stat().st_uid])
-    if part:
-        args.console.warn(
-            f"other users will not use {path}: somebody else than root and the owner of the "
-            f"store owns {part} or can write there"
-        )

@@ -26,6 +26,8 @@ COMMANDS = {
     "pin": "record in a notebook the spec that it needs",
     "workers": "print the configuration for workers in Slurm jobs",
     "index": "make the columns of a store that speed up every query",
+    "image": "make the start image of a kernel",
+    "cache": "show or remove what is kept in this user's caches",
     "exec": "run a command in the environment of a spec",
     "demo": "create a small store to try everything without Spack",
     "completion": "print shell code that completes this command",

@@ -41,8 +41,9 @@ _SETTLED = 2_000_000_000
 #: The largest image, in bytes.
 _MAX_SIZE = 256 << 20
 
-#: Seconds after which another's claim on the same image counts as left behind.
-_CLAIM = 120.0
+#: Seconds after which another's claim on the same image counts as left behind, and for which
+#: another one is waited for.
+_CLAIM, _PATIENCE = 120.0, 60.0
 
 _LOADERS = (
     (ExtensionFileLoader, EXTENSION_SUFFIXES),
@@ -60,6 +61,8 @@ class Builder:
         self.modules: dict[str, tuple[Any, ...]] = {}
         self.listings: dict[str, tuple[Any, list[str]]] = {}
         self.entry_points: dict[str, tuple[Any, str | None]] = {}
+        #: Modules that no image of this can have, so that nobody tries again at each start.
+        self.refused: list[str] = []
         self.content: list[bytes] = []
         self.size = 0
         self._numbers: dict[str, int] = {}
@@ -67,35 +70,47 @@ class Builder:
 
     def add(self, name: str, directory: str) -> None:
         """Add a module, if it is in that directory and is of a kind that images have."""
-        if not start_image.is_within(directory, self._roots):
+        try:
+            if self._add(name, directory):
+                return
+        except (SyntaxError, ValueError, ImportError, RecursionError):
+            pass
+        except OSError:
             return
-        finder = self._finders.get(directory)
+        self.refused.append(name)
+
+    def _add(self, name: str, directory: str) -> bool:
+        """Add a module, or leave it out for now; return False if no image can have it."""
+        if not start_image.is_within(directory, self._roots):
+            return False
         number = self._number(directory)
         if number is None:
-            return
+            return True  # it has just changed
+        finder = self._finders.get(directory)
         if finder is None:
             finder = self._finders[directory] = FileFinder(directory, *_LOADERS)
         spec = finder.find_spec(name)
         origin = spec.origin if spec is not None else None
         if spec is None or origin is None or not origin.startswith(directory + "/"):
-            return
-        relative = origin[len(directory) + 1 :]
-        if type(spec.loader) is ExtensionFileLoader and not spec.submodule_search_locations:
+            return False
+        relative, places = origin[len(directory) + 1 :], spec.submodule_search_locations
+        if type(spec.loader) is ExtensionFileLoader and not places:
             self.modules[name] = (number, start_image.EXTENSION, relative)
-        elif type(spec.loader) is SourceFileLoader:
-            places = spec.submodule_search_locations
-            if places and places != [os.path.dirname(origin)]:
-                return
-            before = os.stat(origin)
-            text = marshal.dumps(spec.loader.get_code(name))
-            is_same = not _is_recent(before) and _stamp(origin) == start_image.stamp(before)
-            if not is_same or self.size + len(text) > _MAX_SIZE:
-                return
+            return True
+        if type(spec.loader) is not SourceFileLoader or (
+            places and places != [os.path.dirname(origin)]
+        ):
+            return False
+        before = os.stat(origin)
+        text = marshal.dumps(spec.loader.get_code(name))
+        is_same = not _is_recent(before) and _stamp(origin) == start_image.stamp(before)
+        if is_same and self.size + len(text) <= _MAX_SIZE:
             kind = start_image.PACKAGE if places else start_image.SOURCE
             place = (start_image.stamp(before), self.size, len(text), start_image.digest(text))
             self.modules[name] = (number, kind, relative, *place)
             self.content.append(text)
             self.size += len(text)
+        return True
 
     def _number(self, directory: str) -> "int | None":
         number = self._numbers.get(directory)
@@ -135,18 +150,15 @@ class Builder:
                 "modules": self.modules,
                 "listings": self.listings,
                 "entry_points": self.entry_points,
+                "refused": self.refused,
             }
         )
         scratch = f"{path}.{os.getpid()}"
         descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             with open(descriptor, "wb") as file:
-                file.write(
-                    start_image.FORMAT
-                    + len(table).to_bytes(8, "little")
-                    + start_image.digest(table)
-                    + table
-                )
+                file.write(start_image.FORMAT + len(self.modules).to_bytes(8, "little"))
+                file.write(len(table).to_bytes(8, "little") + start_image.digest(table) + table)
                 file.writelines(self.content)
             os.replace(scratch, path)
         except BaseException:
@@ -176,26 +188,25 @@ def _entry_points(distribution: str) -> "tuple[Any, str | None] | None":
     return (start_image.stamp(before), text) if is_same else None
 
 
-def _wanted(task: "dict[str, Any]") -> "dict[str, str]":
-    """Return the modules that the image will have: the new ones, and those of the former image."""
-    wanted = dict(task["modules"])
+def _former(task: "dict[str, Any]") -> "start_image.StartImage | None":
+    """Return the image that a task has already."""
     try:
-        former = start_image.StartImage(task["file"], task["key"], os.geteuid())
+        return start_image.StartImage(task["file"], task["key"], os.geteuid())
     except (OSError, ValueError, EOFError, TypeError, KeyError):
-        return wanted
-    for name, entry in former.modules.items():
-        wanted.setdefault(name, former.directories[entry[0]][0])
-    return wanted
+        return None
 
 
 def build(task: "dict[str, Any]") -> int:
-    """Make the image of a task; return the number of its modules."""
+    """Make the image of a task, with what its former image has; return the number of modules."""
+    wanted, former = dict(task["modules"]), _former(task)
+    if former is not None:
+        if wanted.keys() <= former.modules.keys() | set(former.refused):
+            return len(former.modules)  # another process was faster
+        for name, entry in former.modules.items():
+            wanted.setdefault(name, former.directories[entry[0]][0])
     builder = Builder(task["roots"])
-    for name, directory in sorted(_wanted(task).items()):
-        try:
-            builder.add(name, directory)
-        except (OSError, SyntaxError, ValueError, ImportError, RecursionError):
-            continue  # that module goes the ordinary way
+    for name, directory in sorted(wanted.items()):
+        builder.add(name, directory)
     for root in task["roots"]:
         try:
             builder.list_root(root)
@@ -232,8 +243,13 @@ def main() -> None:
     directory = os.path.dirname(claim)
     os.makedirs(directory, mode=0o700, exist_ok=True)
     status = os.lstat(directory)
-    if status.st_uid != os.geteuid() or status.st_mode & 0o022 or not _claim(claim):
+    if status.st_uid != os.geteuid() or status.st_mode & 0o022:
         return
+    deadline = time.monotonic() + _PATIENCE
+    while not _claim(claim):
+        if time.monotonic() > deadline:
+            return
+        time.sleep(0.1)
     try:
         count = build(task)
     finally:

@@ -18,6 +18,8 @@ from spack_kernel._cache import cache_directory
 from spack_kernel._log import debugger
 from spack_kernel.spack.system.ownership import open_to_others
 
+from .start_image import FORMAT
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -75,7 +77,7 @@ class Image(NamedTuple):
         return os.path.isfile(self.path)  # noqa: PTH113
 
 
-def image_of(plan: KernelPlan, request: KernelRequest) -> Image | str:
+def image_of(plan: KernelPlan, request: KernelRequest, *, use_site: bool = True) -> Image | str:
     """Return the start image of a plan, or why it has none.
 
     Parameters
@@ -84,6 +86,8 @@ def image_of(plan: KernelPlan, request: KernelRequest) -> Image | str:
         The plan.
     request : KernelRequest
         What it is the plan of; its `image_directory` is that of the user's images.
+    use_site : bool
+        Whether one that was made for everybody can be used.
     """
     if not (request.start_image and request.import_index):
         return "it is switched off"
@@ -97,7 +101,8 @@ def image_of(plan: KernelPlan, request: KernelRequest) -> Image | str:
     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
     name = f"{PREFIX}{key}{SUFFIX}"
     owners = {0, os.stat(fixed[0]).st_uid}  # noqa: PTH116
-    for place in filter(None, os.environ.get(IMAGES_VARIABLE, "").split(os.pathsep)):
+    places = os.environ.get(IMAGES_VARIABLE, "").split(os.pathsep) if use_site else []
+    for place in filter(None, places):
         path = f"{place}/{name}"
         try:
             status = os.stat(path, follow_symlinks=False)  # noqa: PTH116
@@ -114,6 +119,19 @@ def image_of(plan: KernelPlan, request: KernelRequest) -> Image | str:
     if not image.exists:
         prune(own)
     return image
+
+
+def count_modules(path: str) -> int:
+    """Return how many modules an image has; 0 if there is no such image.
+
+    Only the Python for which it was made can read more than that.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(len(FORMAT) + 8)
+    except OSError:
+        return 0
+    return int.from_bytes(head[len(FORMAT) :], "little") if head.startswith(FORMAT) else 0
 
 
 def fixed_entries(plan: KernelPlan) -> list[str]:
@@ -164,6 +182,17 @@ def user_directory(chosen: str = "", environ: Mapping[str, str] | None = None) -
             return place
         _debug("no images in %s: it is not a private directory of this user", place)
     return None
+
+
+def directories_of_images(chosen: str = "") -> list[str]:
+    """Return the directories in which this user may have images, whether they exist or not.
+
+    Parameters
+    ----------
+    chosen : str
+        As for `user_directory`.
+    """
+    return [*_places(chosen, os.environ), *(_places("", os.environ) if chosen else ())]
 
 
 def _places(chosen: str, environ: Mapping[str, str]) -> Iterator[str]:

@@ -31,6 +31,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "exec": ("what to load", "the kernel", "options used in kernelspecs"),
     "install": ("what to load", "the kernel", "how it is started"),
     "workers": ("what to load",),
+    "image": ("what to load", "the kernel"),
 }
 
 
@@ -332,6 +333,10 @@ class KernelRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
                     raise TypeError(
                         f"`{name}` is not a number of seconds greater than 0: {seconds}"
                     )
+            if request.image_directory and not request.image_directory.startswith("/"):
+                raise TypeError(
+                    f"`image_directory` is no absolute path: {request.image_directory!r}"
+                )
             expanded = tuple(os.path.expanduser(path) for path in stores if path)  # noqa: PTH111
             return msgspec.structs.replace(request, stores=expanded)
         except (msgspec.ValidationError, TypeError, UnicodeError) as error:

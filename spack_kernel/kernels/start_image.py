@@ -46,8 +46,8 @@ if MYPY:
 
 FORMAT = b"spack-kernel start image 1\n"
 
-#: Bytes before the table: the format, the length of the table and its digest.
-_HEADER = len(FORMAT) + 16
+#: Bytes before the table: the format, the numbers of modules and of the table's bytes, its digest.
+_HEADER = len(FORMAT) + 24
 
 #: The largest table that is read, in bytes.
 _MAX_TABLE = 1 << 26
@@ -119,6 +119,8 @@ class StartImage:
             raise
         self.directories: list[tuple[str, tuple[int, int, int]]] = table["directories"]
         self.modules: dict[str, tuple[Any, ...]] = table["modules"]
+        #: Modules that no image of this can have.
+        self.refused: list[str] = table["refused"]
         self.listings: dict[str, tuple[tuple[int, int, int], list[str]]] = table["listings"]
         self.entry_points: dict[str, tuple[tuple[int, int, int], str | None]] = table[
             "entry_points"
@@ -398,7 +400,7 @@ class Start:
         finder = self._finder
         known: Collection[str] = ()
         if finder is not None:
-            finder.index, known = index, finder.image.modules
+            finder.index, known = index, {*finder.image.modules, *finder.image.refused}
         if self._records:
             Recorder(self._file, self._key, [*places, *roots], self._early, known).begin()
 

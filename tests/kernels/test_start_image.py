@@ -311,8 +311,6 @@ def test_a_claim_that_was_left_behind(imaged: Imaged) -> None:
     imaged.image.unlink()
     claim = imaged.image.with_name(f"{imaged.image.name}.claim")
     claim.touch()
-    build(task(imaged))
-    assert not imaged.image.exists()
     os.utime(claim, (1e9, 1e9))
     build(task(imaged))
     assert imaged.image.exists()
