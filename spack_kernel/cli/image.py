@@ -104,13 +104,13 @@ def run(args: argparse.Namespace) -> int:
         # Not the user's own, nor a site's: this one is made anew.
         there = msgspec.structs.replace(request, image_directory=scratch)
         made = image_of(plan, there, use_site=False)
-        if isinstance(made, str):
+        kept = made if output is not None else image_of(plan, request, use_site=False)
+        if isinstance(made, str) or isinstance(kept, str):
             raise SpackKernelError(
-                f"{plan.source.describe()} has no start image: {made}",
-                hint="`spack-kernel show` tells which image a kernel uses.",
+                f"{plan.source.describe()} can have no start image",
+                details=[f"  {made if isinstance(made, str) else kept}"],
+                hint="Name a directory: spack-kernel image --output DIR ...",
             )
-        kept = image_of(plan, request, use_site=False)
-        assert not isinstance(kept, str)
         if output is None and kept.exists:
             shutil.copy2(kept.path, made.path)  # its modules stay in it
         _start(check, plan, there, args.imports)

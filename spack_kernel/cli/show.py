@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from spack_kernel.jupyter.kernelspecs import InstalledKernelSpec
     from spack_kernel.kernels.plan import KernelPlan
+    from spack_kernel.kernels.request import KernelRequest
     from spack_kernel.spack.errors import SpackKernelError
     from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
@@ -141,11 +142,13 @@ def run(args: argparse.Namespace) -> int:
             show_environment_tree(args, store, deptypes)
             return 0
         plan = _plan(args, store, specs)
-    env = installed_traits(installed).all_env() if installed is not None else variables(args)
+    traits = installed_traits(installed) if installed is not None else None
+    env = traits.all_env() if traits is not None else variables(args)
+    request = traits.request() if traits is not None else request_of(args)
     if args.tree:
         show_tree(plan.store, plan.specs, deptypes, args)
     elif console.json:
-        _print_json(plan, args, deptypes, env)
+        _print_json(plan, args, deptypes, env, request)
     elif args.variables:
         for name, value in sorted(plan.variables(env=env).items()):
             console.print(f"{name}={value}")
@@ -158,7 +161,7 @@ def run(args: argparse.Namespace) -> int:
             console.print(f"The kernel {console.style('bold', installed.name)}")
             if installed.job is not None:
                 console.print(f"  runs in      {job_label(installed.job)}")
-        _print_plan(plan, env, console)
+        _print_plan(plan, env, console, request)
         print_variables(plan, env, console)
         _print_removed(plan, env, console)
         if plan.notes:
@@ -227,8 +230,13 @@ def _deptypes(args: argparse.Namespace) -> Sequence[str]:
 
 
 def _print_json(
-    plan: KernelPlan, args: argparse.Namespace, deptypes: Sequence[str], env: Mapping[str, str]
+    plan: KernelPlan,
+    args: argparse.Namespace,
+    deptypes: Sequence[str],
+    env: Mapping[str, str],
+    request: KernelRequest,
 ) -> None:
+    from spack_kernel.kernels.images import image_dict, image_of
     from spack_kernel.kernels.plan import plan_dict
 
     facts = plan_dict(plan)
@@ -239,13 +247,18 @@ def _print_json(
         args.console.print_json(facts["pythonpath_entries"])
     else:
         tree = [node_dict(node) for node in tree_nodes(plan.store, plan.specs, deptypes)]
-        args.console.print_json({**facts, "tree": tree})
+        image = image_dict(image_of(plan, request))
+        args.console.print_json({**facts, "start_image": image, "tree": tree})
 
 
 # -- the plan ------------------------------------------------------------------------------------
 
 
-def _print_plan(plan: KernelPlan, env: Mapping[str, str], console: Console) -> None:
+def _print_plan(
+    plan: KernelPlan, env: Mapping[str, str], console: Console, request: KernelRequest
+) -> None:
+    from spack_kernel.kernels.images import image_dict, image_of
+
     interpreter, ipykernel = plan.interpreter, plan.ipykernel
     if plan.source.kind != "specs":
         console.print(plan.source.describe())
@@ -270,6 +283,13 @@ def _print_plan(plan: KernelPlan, env: Mapping[str, str], console: Console) -> N
     console.print(f"  debugger     {'yes' if plan.debugger else 'no: debugpy is not installed'}")
     encryption = f"no: {plan.unencrypted}" if plan.unencrypted else "yes, if Jupyter requests it"
     console.print(f"  encryption   {encryption}")
+    image = image_dict(image_of(plan, request))
+    how = f"none: {image['reason']}"
+    if image["path"]:
+        how = f"{image['modules']:,} modules" if image["modules"] else "made by the next start"
+    console.print(f"  start image  {how}")
+    if image["path"]:
+        console.print(f"               {image['path']}")
     if interpreter is not None:
         console.print(f"  command      {' '.join(plan.argv)}")
     if plan.modules:

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import stat
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from spack_kernel._cache import cache_directory
 from spack_kernel._log import debugger
@@ -114,11 +114,18 @@ def image_of(plan: KernelPlan, request: KernelRequest, *, use_site: bool = True)
         _debug("%s is not used: others could have written %s", path, unsafe or place)
     own = user_directory(request.image_directory)
     if own is None:
-        return "there is no private directory for it"
+        return "there is no private directory in which it could be kept, or the cache is off"
     image = Image(f"{own}/{name}", key, os.geteuid(), can_record=True, fixed=fixed)
     if not image.exists:
         prune(own)
     return image
+
+
+def image_dict(image: Image | str) -> dict[str, Any]:
+    """Return an image, or why there is none, as JSON types: ``path``, ``modules``, ``reason``."""
+    if isinstance(image, str):
+        return {"path": None, "modules": 0, "reason": image}
+    return {"path": image.path, "modules": count_modules(image.path), "reason": ""}
 
 
 def count_modules(path: str) -> int:
@@ -163,9 +170,9 @@ def user_directory(chosen: str = "", environ: Mapping[str, str] | None = None) -
     Returns
     -------
     str or None
-        None if there is none, or if the user has no cache.
+        None if there is none, or if the user has switched the cache off.
     """
-    if cache_directory() is None:
+    if not chosen and cache_directory() is None:
         return None
     for place in _places(chosen, os.environ if environ is None else environ):
         try:

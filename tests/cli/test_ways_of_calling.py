@@ -64,6 +64,7 @@ LINES = {
         "workers ipyparallel --slurm time=5 --output {home}/workers/config.py QUERY",
     ],
     "index": ["index --json --output {home}/index", "index --output {home}/index"],
+    "image": ["image --json --output {home}/images --import wave QUERY"],
     "exec": [
         "exec QUERY -- python -c PRINT",
         "exec HASH -- python -c PRINT",

@@ -86,6 +86,11 @@ done
 mount --rbind {directory}/tmp.{name}/tmp /tmp && chmod 1777 /tmp
 test ! -d /run/user || mount -t tmpfs none /run/user
 mount --bind {directory}/hosts /etc/hosts
+# Each job starts a login shell for the user's variables. What a developer has in these files can be
+# slow, or hold a lock that a job that is killed leaves behind.
+for file in .profile .bash_profile .bash_login .bashrc; do
+    test ! -f ~/$file || mount --bind /dev/null ~/$file
+done
 ip link set lo up
 until ip link set eth0 up 2>/dev/null; do sleep 0.02; done
 ip addr add {address}/24 dev eth0
