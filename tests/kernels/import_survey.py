@@ -113,6 +113,7 @@ def main() -> None:
         outcomes = {"specs": specs, "modules": modules}[sys.argv[1]](asked)
     answer = {
         "indexed": any(type(finder).__name__ == "IndexedFinder" for finder in sys.meta_path),
+        "imaged": any(type(finder).__name__ == "ImageFinder" for finder in sys.meta_path),
         "outcomes": outcomes,
         "sys.path": [str(entry) for entry in sys.path],
         "PYTHONPATH": os.environ.get("PYTHONPATH"),
@@ -120,7 +121,8 @@ def main() -> None:
         "loaded": sorted(
             [name, getattr(module, "__file__", None) or ""]
             for name, module in sys.modules.items()
-            if name != "runpy"  # -m itself imports this
+            # -m itself imports the first, and what has an image made at the end the second.
+            if name not in ("runpy", "atexit")
         ),
     }
     print(json.dumps(answer))

@@ -1,4 +1,4 @@
-"""Real packages with and without the import index: all their names, and numpy's own tests."""
+"""Real packages plainly, with import index, with start image: their names, and numpy's tests."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections import Counter
 from importlib.metadata import distribution
 from pathlib import Path
@@ -17,6 +18,7 @@ from packaging.requirements import Requirement
 
 from spack_kernel.demo import DemoStore
 from spack_kernel.kernels import import_index
+from spack_kernel.kernels.images import Image
 from spack_kernel.kernels.plan.plan import KernelPlan, plan_kernel
 from spack_kernel.spack import Store
 
@@ -41,19 +43,46 @@ PARTS = [
     "numpy.random.tests.test_smoke",
 ]
 
-WAYS = ("plain", "indexed")
+WAYS = ("plain", "indexed", "imaged")
 
 
 def run(
     plan: KernelPlan, way: str, module: list[str], behind: Path, cwd: Path, **also: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a module in a kernel's environment, with `behind` as the last PYTHONPATH entry."""
+    """Run a module in a kernel's environment, with `behind` as the last PYTHONPATH entry.
+
+    With an image, it is run once before, which makes the image.
+    """
+    if way == "imaged":
+        image = cwd.parent / "images" / "start.img"
+        _run(plan, image, module, behind, cwd, also)
+        deadline = time.monotonic() + 120
+        while not image.exists() or list(image.parent.glob("*.claim")):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        shutil.rmtree(cwd)
+        return _run(plan, image, module, behind, cwd, also)
+    return _run(plan, way, module, behind, cwd, also)
+
+
+def _run(
+    plan: KernelPlan,
+    way: str | Path,
+    module: list[str],
+    behind: Path,
+    cwd: Path,
+    also: dict[str, str],
+) -> subprocess.CompletedProcess[str]:
     assert plan.interpreter is not None
     env = plan.environment({"PATH": os.defpath, "HOME": str(cwd)}, env=also)
     env["PYTHONPATH"] += os.pathsep + str(behind)
     argv = list(plan.argv)
-    if way == "indexed":
-        argv, env = import_index.through_launcher(argv, env, plan.interpreter.info)
+    if way != "plain":
+        image = None
+        if isinstance(way, Path):
+            fixed = [entry.path for entry in plan.pythonpath]
+            image = Image(str(way), "key", os.geteuid(), can_record=True, fixed=fixed)
+        argv, env = import_index.through_launcher(argv, env, plan.interpreter.info, image=image)
         assert import_index.INDEX_VARIABLE in env
     argv = [*argv[: argv.index(import_index.KERNEL_MODULE)], *module]
     cwd.mkdir(exist_ok=True)
@@ -92,12 +121,14 @@ def test_every_name_of_a_large_closure_is_found_and_imported_alike(
         done = run(everything, way, ["import_survey", what], program, tmp_path / way)
         assert done.returncode == 0, done.stderr
         answers[way] = json.loads(done.stdout)
-        assert answers[way].pop("indexed") == (way == "indexed")
-    plain, indexed = (answers[way] for way in WAYS)
-    assert indexed["outcomes"].keys() == plain["outcomes"].keys()
-    for name, outcome in plain["outcomes"].items():
-        assert indexed["outcomes"][name] == outcome, name
-    assert indexed == plain
+        assert answers[way].pop("indexed") == (way != "plain")
+        assert answers[way].pop("imaged") == (way == "imaged")
+    plain = answers["plain"]
+    for way in WAYS[1:]:
+        assert answers[way]["outcomes"].keys() == plain["outcomes"].keys()
+        for name, outcome in plain["outcomes"].items():
+            assert answers[way]["outcomes"][name] == outcome, name
+        assert answers[way] == plain
     assert len(everything.pythonpath) > 45
     kinds = Counter(type(outcome).__name__ for outcome in plain["outcomes"].values())
     assert kinds["dict"] > 300, kinds
@@ -180,12 +211,14 @@ def test_the_tests_of_numpy_come_out_alike(
         done = run(plan, way, command, tools, tmp_path / "cwd", **also)
         assert report.exists(), done.stdout + done.stderr
         results[way] = outcomes(report)
-    plain, indexed = (results[way] for way in WAYS)
-    differing = {
-        test: (plain.get(test), indexed.get(test))
-        for test in plain.keys() | indexed.keys()
-        if plain.get(test) != indexed.get(test)
-    }
-    assert not differing
+    plain = results["plain"]
+    for way in WAYS[1:]:
+        other = results[way]
+        differing = {
+            test: (plain.get(test), other.get(test))
+            for test in plain.keys() | other.keys()
+            if plain.get(test) != other.get(test)
+        }
+        assert not differing, way
     counts = Counter(plain.values())
     assert counts["passed"] >= at_least, counts

@@ -106,6 +106,28 @@ def test_it_computes_on_the_node_in_the_environment_of_the_spec(
     asyncio.run(_gone(tmp_path / "jobs"))
 
 
+def test_a_node_keeps_the_start_image_for_the_next_kernel(kernel: MakeKernel) -> None:
+    find = (
+        "import glob, os, sys, time\n"
+        "places = (os.environ.get('XDG_RUNTIME_DIR', '/nowhere') + '/spack-kernel',"
+        " f'/tmp/spack-kernel-{os.getuid()}')\n"
+        "while not (found := [f for p in places for f in glob.glob(f'{p}/start-*.img')]):\n"
+        "    time.sleep(0.1)\n"
+        "print(found)"
+    )
+
+    async def scenario() -> None:
+        async with Running(kernel()) as running:
+            assert "start-" in await running.text(find)
+            await running.manager.restart_kernel()
+            assert running.client is not None
+            await running.client.wait_for_ready(60)
+            finders = "import sys; print([type(f).__name__ for f in sys.meta_path])"
+            assert "ImageFinder" in await running.text(finders)
+
+    run(scenario())
+
+
 async def _gone(directory: Path) -> None:
     await until(lambda: not list(directory.iterdir()), 10)
 

@@ -52,6 +52,40 @@ def test_a_kernel_computes_in_the_specs_environment(
     assert demo_store.hash("py-ipykernel") in companion
 
 
+@pytest.mark.parametrize("config", [{}, {"start_image": False}, {"import_index": False}])
+def test_a_second_start_imports_from_an_image(
+    write_kernel: WriteKernel,
+    demo_store: DemoStore,
+    start: Start,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    config: dict[str, bool],
+) -> None:
+    monkeypatch.setenv("SPACK_KERNEL_CACHE", str(tmp_path / "cache"))
+    directory = tmp_path / "node"
+    write_kernel(
+        "imaged",
+        spec="py-libensemble",
+        store=str(demo_store.root),
+        image_directory=str(directory),
+        **config,
+    )
+    code = "import libensemble, sys; print([type(f).__name__ for f in sys.meta_path])"
+    manager, client = start("imaged")
+    assert "ImageFinder" not in execute(client, code)
+    manager.shutdown_kernel()
+    deadline = time.monotonic() + (30 if not config else 2)
+    while not list(directory.glob("*/start-*.img")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert bool(list(directory.glob("*/start-*.img"))) == (not config)
+    _, client = start("imaged")
+    assert ("ImageFinder" in execute(client, code)) == (not config)
+    threads = (
+        "import threading; print([t.name for t in threading.enumerate() if 'spack' in t.name])"
+    )
+    assert execute(client, threads) == "[]"
+
+
 def test_nothing_of_the_server_is_in_the_kernel(
     libensemble: str, start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
