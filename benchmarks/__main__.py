@@ -18,6 +18,7 @@ from . import (
     beside_spack,
     commands,
     discovery,
+    image,
     imports,
     kernels,
     launching,
@@ -117,6 +118,12 @@ class Benchmarks:
         mountpoint = self._stores.directory / "slow"
         yield from imports.compare_slow(python, self._stores.prefixes(200), mountpoint)
 
+    def image(self) -> Iterator[Comparison]:
+        """Start images, on a local disk and on a slow file system."""
+        directory = self._stores.directory / "images"
+        yield from image.compare(*self._stores.science, directory, self._rounds)
+        yield from image.compare_slow(*self._stores.science, directory)
+
     def discovery(self) -> Iterator[Comparison]:
         """Request the kernels of a server."""
         directory = self._stores.directory / "servers"
@@ -152,6 +159,7 @@ def main(argv: list[str] | None = None) -> int:
         "kernels": Benchmarks.kernels,
         "imports": Benchmarks.imports,
         "slow": Benchmarks.slow,
+        "image": Benchmarks.image,
         "discovery": Benchmarks.discovery,
         "sharing": Benchmarks.sharing,
         "picker": Benchmarks.picker,

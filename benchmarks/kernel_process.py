@@ -29,15 +29,23 @@ class FirstReply(NamedTuple):
         Seconds; `cpu` is that of the kernel's process.
     calls : int
         File-system calls if they were counted, otherwise 0.
+    below : int
+        How many of these were for a certain directory.
     """
 
     wall: float
     cpu: float
     calls: int
+    below: int = 0
 
 
 def first_reply(
-    argv: Sequence[str], env: Mapping[str, str], *, count_calls: bool = False
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    *,
+    count_calls: bool = False,
+    code: str = "1 + 1",
+    below: Path | None = None,
 ) -> FirstReply:
     """Start a kernel with `argv`, wait for its first reply and shut it down.
 
@@ -49,6 +57,10 @@ def first_reply(
         The whole environment.
     count_calls : bool
         Whether to run under ``strace``, which counts the calls but distorts the times.
+    code : str
+        What the kernel executes.
+    below : Path, optional
+        The directory whose calls are counted as well.
     """
     with tempfile.TemporaryDirectory() as directory:
         file, _ = write_connection_file(str(Path(directory, "connection.json")))
@@ -56,7 +68,7 @@ def first_reply(
         trace = Path(directory, "trace")
         if count_calls:
             what = "trace=%file,fstat,getdents64"
-            options = ["-f", "--seccomp-bpf", "-qq", "-c", "-e", what, "-o", str(trace)]
+            options = ["-f", "--seccomp-bpf", "-qq", "-y", "-e", what, "-o", str(trace)]
             command = [_strace(), *options, *command]
         started = time.perf_counter()
         process = subprocess.Popen(
@@ -68,8 +80,10 @@ def first_reply(
             client.start_channels(hb=False)
             client.kernel_info()
             client.get_shell_msg(timeout=_TIMEOUT)
-            client.execute("1 + 1")
-            client.get_shell_msg(timeout=_TIMEOUT)
+            client.execute(code)
+            reply = client.get_shell_msg(timeout=_TIMEOUT)
+            if reply["content"]["status"] != "ok":
+                raise RuntimeError(f"the kernel cannot run {code!r}: {reply['content']}")
             wall = time.perf_counter() - started
             cpu = 0.0 if count_calls else _cpu_seconds(process.pid)
             client.shutdown()
@@ -79,7 +93,9 @@ def first_reply(
             if process.poll() is None:
                 process.kill()
                 process.wait()
-        return FirstReply(wall, cpu, _total(trace) if count_calls else 0)
+        calls = _calls(trace) if count_calls else []
+        own = [line for line in calls if below is not None and f"{below}/" in line]
+        return FirstReply(wall, cpu, len(calls), len(own))
 
 
 def can_count_calls() -> bool:
@@ -106,11 +122,7 @@ def _cpu_seconds(pid: int) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _total(trace: Path) -> int:
-    """Return the sum of the calls in strace's summary."""
-    total = 0
-    for line in trace.read_text().splitlines():
-        fields = line.split()
-        if len(fields) >= 5 and fields[0][0].isdigit() and fields[-1] != "total":
-            total += int(fields[3])
-    return total
+def _calls(trace: Path) -> list[str]:
+    """Return the calls in strace's output; one that was interrupted by another counts once."""
+    lines = trace.read_text(errors="replace").splitlines()
+    return [line for line in lines if "(" in line and "resumed>" not in line]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from functools import cached_property
 from pathlib import Path
 
@@ -98,6 +99,22 @@ class Stores:
         plan = plan_kernel(store, store.named("py-ipykernel")[:1])
         assert plan.interpreter is not None
         return plan.interpreter.path, [Path(entry.path) for entry in plan.pythonpath]
+
+    @cached_property
+    def science(self) -> tuple[str, Prefixes]:
+        """An interpreter, and 200 prefixes with an ipykernel, numpy, matplotlib and libensemble."""
+        store = Store.open(self.real)
+        if not store.named("py-matplotlib"):
+            print("  creating a demo store with matplotlib (a minute) …", file=sys.stderr)
+            store = Store.open(demo.build(self.directory / "science").root)
+        roots = [store.get(PACKAGE), store.named("py-matplotlib")[0], store.get("py-numpy@2.1.3")]
+        plan = plan_kernel(store, roots)
+        assert plan.interpreter is not None
+        packages = [Path(entry.path) for entry in plan.pythonpath]
+        prefixes = Prefixes(self.directory / "prefixes" / "science", packages, 200)
+        prefixes.compile(plan.interpreter.path)
+        time.sleep(2.5)  # what has just changed is in no image
+        return plan.interpreter.path, prefixes
 
     def prefixes(self, count: int) -> Prefixes:
         """Return an ipykernel's packages in `count` prefixes, and in one directory."""

@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _found(image_directory: str) -> Iterator[_Kept]:
     from spack_kernel._cache import cache_directory
-    from spack_kernel.kernels.images import directories_of_images
+    from spack_kernel.kernels.image_choice import directories_of_images
 
     places = [cache_directory(), *directories_of_images(image_directory)]
     for directory in dict.fromkeys(place for place in places if place):

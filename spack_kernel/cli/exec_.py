@@ -94,7 +94,7 @@ def _start(args: argparse.Namespace, request: KernelRequest) -> Launch:
     """Return what to start."""
     import msgspec
 
-    from spack_kernel.kernels.images import image_of
+    from spack_kernel.kernels.image_choice import image_of
     from spack_kernel.kernels.import_index import through_launcher, through_startup
     from spack_kernel.kernels.plan import is_python
     from spack_kernel.kernels.planner import plan_of

@@ -17,7 +17,7 @@ from .sources import check_source, get_source, request_of
 if TYPE_CHECKING:
     import argparse
 
-    from spack_kernel.kernels.images import Image
+    from spack_kernel.kernels.image import Image
     from spack_kernel.kernels.plan import KernelPlan
     from spack_kernel.kernels.request import KernelRequest
 
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     """Make the image."""
     import msgspec
 
-    from spack_kernel.kernels.images import image_of
+    from spack_kernel.kernels.image_choice import image_of
     from spack_kernel.kernels.planner import plan_of
     from spack_kernel.spack.errors import SpackKernelError
 
@@ -168,7 +168,7 @@ def _start(
 
 def _wait_for(image: Image, timeout: float) -> int:
     """Return the number of modules of an image, when the process that makes it has ended."""
-    from spack_kernel.kernels.images import count_modules
+    from spack_kernel.kernels.image import count_modules
     from spack_kernel.spack.errors import SpackKernelError
 
     claim = f"{image.path}.claim"

@@ -236,7 +236,7 @@ def _print_json(
     env: Mapping[str, str],
     request: KernelRequest,
 ) -> None:
-    from spack_kernel.kernels.images import image_dict, image_of
+    from spack_kernel.kernels.image_choice import image_dict, image_of
     from spack_kernel.kernels.plan import plan_dict
 
     facts = plan_dict(plan)
@@ -257,7 +257,7 @@ def _print_json(
 def _print_plan(
     plan: KernelPlan, env: Mapping[str, str], console: Console, request: KernelRequest
 ) -> None:
-    from spack_kernel.kernels.images import image_dict, image_of
+    from spack_kernel.kernels.image_choice import image_dict, image_of
 
     interpreter, ipykernel = plan.interpreter, plan.ipykernel
     if plan.source.kind != "specs":

@@ -22,7 +22,7 @@ from .launcher import IMAGE_VARIABLE, INDEX_VARIABLE, PATH_VARIABLE
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from .images import Image
+    from .image import Image
     from .interpreters.probe import InterpreterInfo
 
 #: The module that a kernel's command runs with ``-m``.

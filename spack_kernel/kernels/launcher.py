@@ -37,7 +37,7 @@ def _start_image() -> "Any":
         return None
     from _frozen_importlib_external import SourceFileLoader
 
-    file = __file__.rpartition("/")[0] + "/start_image.py"
+    file = __file__.rpartition("/")[0] + "/image/start_image.py"
     module = type(sys)("start_image")
     module.__file__ = file
     code = SourceFileLoader("start_image", file).get_code("start_image")

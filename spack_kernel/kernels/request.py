@@ -245,19 +245,15 @@ class KernelRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     start_image: Annotated[
         bool,
         Option(
-            "Whether the modules that starts of the same kernel import are kept in one file, from "
-            "which later starts import them. It needs `import_index`.",
+            "Whether later starts of the same kernel import its modules from one file.",
             "--no-start-image",
             group="options used in kernelspecs",
-            usage="make each start import every module from a file of its own",
+            usage="import every module from a file of its own",
         ),
     ] = True
     image_directory: Annotated[
         str,
-        Option(
-            "The directory in which users have their start images, on a file system of each node. "
-            "Empty: `$XDG_RUNTIME_DIR`, else `/tmp`.",
-        ),
+        Option("Where users have their start images. Empty: `$XDG_RUNTIME_DIR`, else `/tmp`."),
     ] = ""
     probe_timeout: Annotated[
         float,
@@ -333,10 +329,8 @@ class KernelRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
                     raise TypeError(
                         f"`{name}` is not a number of seconds greater than 0: {seconds}"
                     )
-            if request.image_directory and not request.image_directory.startswith("/"):
-                raise TypeError(
-                    f"`image_directory` is no absolute path: {request.image_directory!r}"
-                )
+            if request.image_directory[:1] not in ("", "/"):
+                raise TypeError("`image_directory` is no absolute path")
             expanded = tuple(os.path.expanduser(path) for path in stores if path)  # noqa: PTH111
             return msgspec.structs.replace(request, stores=expanded)
         except (msgspec.ValidationError, TypeError, UnicodeError) as error:

@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 
 from spack_kernel.demo import DemoStore
 from spack_kernel.kernels import import_index
-from spack_kernel.kernels.images import Image
+from spack_kernel.kernels.image import Image
 from spack_kernel.kernels.plan.plan import KernelPlan, plan_kernel
 from spack_kernel.spack import Store
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from spack_kernel.kernels import images, import_index, launcher
+from spack_kernel.kernels import image_choice, import_index, launcher
 from spack_kernel.kernels.interpreters.probe import probe
 
 OLDEST, NEWEST = (3, 6), (3, 15)
@@ -156,7 +156,7 @@ def test_a_start_image(python: str, tmp_path: Path) -> None:
     time.sleep(2.1)
     launched = [launcher.__file__, "prog_ram"]
     assert run(launched, told).startswith(plain)
-    has_image = tuple(map(int, probe(python).version.split(".")[:2])) >= images.OLDEST
+    has_image = tuple(map(int, probe(python).version.split(".")[:2])) >= image_choice.OLDEST
     deadline = time.monotonic() + 60
     while has_image and not image.exists():
         assert time.monotonic() < deadline

@@ -17,9 +17,12 @@ from typing import Any
 
 import pytest
 
-from spack_kernel.kernels import image_builder, launcher, start_image
+from spack_kernel.kernels import launcher
+from spack_kernel.kernels.image import start_image
 
 from .test_import_index import KEY, Site
+
+BUILDER = str(Path(start_image.__file__).with_name("builder.py"))
 
 PROGRAM = """
     import sys
@@ -257,7 +260,7 @@ def task(imaged: Imaged, **also: Any) -> dict[str, Any]:
 
 
 def build(told: dict[str, Any], **options: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-I", "-S", image_builder.__file__]
+    command = [sys.executable, "-I", "-S", BUILDER]
     text = json.dumps(told)
     return subprocess.run(command, input=text, capture_output=True, text=True, **options)
 
@@ -282,8 +285,9 @@ def test_no_half_image_is_left(imaged: Imaged) -> None:
 
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
-    told = task(imaged, modules={"json": str(Path(json.__file__).parents[1])})
-    told["roots"] = [*told["roots"], told["modules"]["json"]]
+    library = str(Path(json.__file__).parents[1])
+    told = task(imaged, modules={"turtle": library})
+    told["roots"] = [*told["roots"], library]
     done = build(told, preexec_fn=limit)
     assert done.returncode != 0
     assert content(imaged) == before
@@ -292,7 +296,7 @@ def test_no_half_image_is_left(imaged: Imaged) -> None:
 
 def test_two_builders_at_once(imaged: Imaged) -> None:
     imaged.image.unlink()
-    command = [sys.executable, "-I", "-S", image_builder.__file__]
+    command = [sys.executable, "-I", "-S", BUILDER]
     told = json.dumps(task(imaged)).encode()
     running = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)

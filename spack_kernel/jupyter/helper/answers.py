@@ -9,7 +9,7 @@ import msgspec
 from spack_kernel.jupyter.kernelspecs import store_paths
 from spack_kernel.jupyter.notebook import notebook_error, notebook_path, read_notebook_spec
 from spack_kernel.jupyter.offers import look_at
-from spack_kernel.kernels.images import image_of
+from spack_kernel.kernels.image_choice import image_of
 from spack_kernel.kernels.import_index import through_launcher
 from spack_kernel.kernels.plan import diagnose
 from spack_kernel.kernels.planner import Planner, refuse_contradiction

@@ -28,4 +28,5 @@ def _begin() -> None:
     __import__("sitecustomize")
 
 
-_begin()
+if __name__ == "sitecustomize":
+    _begin()

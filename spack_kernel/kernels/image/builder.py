@@ -1,6 +1,6 @@
 """Make a start image. This program runs in the kernel's Python, but executes nothing of a kernel.
 
-``python -I -S image_builder.py`` reads a JSON object from standard input: ``file``, the image to
+``python -I -S builder.py`` reads a JSON object from standard input: ``file``, the image to
 write; ``key``, what it is for; ``roots``, the directories whose modules may be in it; ``modules``,
 the names of modules with the directories in which Python has found them. It needs only the standard
 library of Python 3.8 or later. It finds each module as Python does and takes its code from the
@@ -27,13 +27,18 @@ MYPY = False  # true for type checkers
 if MYPY:
     from typing import Any
 
-sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-
 if MYPY:
-    from . import start_image
+    from . import recorder, start_image
 else:  # this is a program, not a module of the package
-    import start_image
+
+    def _load(name):
+        file = os.path.dirname(os.path.abspath(__file__)) + "/" + name + ".py"
+        module = type(sys)(name)
+        module.__file__ = file
+        exec(SourceFileLoader(name, file).get_code(name), vars(module))  # noqa: S102 - our own
+        return module
+
+    recorder, start_image = _load("recorder"), _load("start_image")
 
 #: Nanoseconds for which a file must not have changed: coarser clocks would hide another change.
 _SETTLED = 2_000_000_000
@@ -81,7 +86,7 @@ class Builder:
 
     def _add(self, name: str, directory: str) -> bool:
         """Add a module, or leave it out for now; return False if no image can have it."""
-        if not start_image.is_within(directory, self._roots):
+        if not recorder.is_within(directory, self._roots):
             return False
         number = self._number(directory)
         if number is None:
@@ -233,6 +238,7 @@ def _claim(path: str) -> bool:
 
 def main() -> None:
     """Read the task, and make its image in the background unless another process does."""
+    sys.dont_write_bytecode = True
     task = json.loads(sys.stdin.read())
     if task.get("background"):
         if os.fork():

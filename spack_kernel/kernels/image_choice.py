@@ -1,4 +1,4 @@
-"""Where start images lie, which one a kernel uses, and from whom.
+"""Which start image a plan uses, where it lies, and from whom it may be.
 
 An image has the code of modules, so it counts only if nobody could have written it who could not
 also have written what it is made of. A user's own images lie on a file system of the node: in
@@ -12,13 +12,13 @@ import hashlib
 import json
 import os
 import stat
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from spack_kernel._cache import cache_directory
 from spack_kernel._log import debugger
-from spack_kernel.spack.system.ownership import open_to_others
+from spack_kernel.spack.system import open_to_others
 
-from .start_image import FORMAT
+from .image import Image, count_modules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -41,40 +41,6 @@ OLDEST = (3, 8)
 _MAX_IMAGES, _MAX_BYTES = 20, 512 << 20
 
 _TEMPORARY = "/tmp"  # noqa: S108 - the directory in it is checked
-
-
-class Image(NamedTuple):
-    """The start image of a plan.
-
-    Attributes
-    ----------
-    path : str
-        The file, which need not exist.
-    key : str
-        What it is for.
-    owner : int
-        The user whose file it must be.
-    can_record : bool
-        Whether kernels may make it.
-    fixed : sequence of str
-        The directories of PYTHONPATH whose modules may be in it.
-    """
-
-    path: str
-    key: str
-    owner: int
-    can_record: bool
-    fixed: Sequence[str]
-
-    @property
-    def setting(self) -> str:
-        """What the launcher is told."""
-        return f"{self.owner}:{int(self.can_record)}:{self.key}:{self.path}"
-
-    @property
-    def exists(self) -> bool:
-        """Whether there is such a file."""
-        return os.path.isfile(self.path)  # noqa: PTH113
 
 
 def image_of(plan: KernelPlan, request: KernelRequest, *, use_site: bool = True) -> Image | str:
@@ -126,19 +92,6 @@ def image_dict(image: Image | str) -> dict[str, Any]:
     if isinstance(image, str):
         return {"path": None, "modules": 0, "reason": image}
     return {"path": image.path, "modules": count_modules(image.path), "reason": ""}
-
-
-def count_modules(path: str) -> int:
-    """Return how many modules an image has; 0 if there is no such image.
-
-    Only the Python for which it was made can read more than that.
-    """
-    try:
-        with open(path, "rb") as file:
-            head = file.read(len(FORMAT) + 8)
-    except OSError:
-        return 0
-    return int.from_bytes(head[len(FORMAT) :], "little") if head.startswith(FORMAT) else 0
 
 
 def fixed_entries(plan: KernelPlan) -> list[str]:

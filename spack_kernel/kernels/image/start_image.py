@@ -55,6 +55,9 @@ _MAX_TABLE = 1 << 26
 #: Kinds of modules: a source file, a package of one, and an extension module.
 SOURCE, PACKAGE, EXTENSION = range(3)
 
+#: Seconds after the start at which a process looks whether modules are missing in its image.
+_MOMENTS = (4.0, 60.0, 600.0)
+
 _get_code = SourceFileLoader.get_code
 _hooks = list(sys.path_hooks)
 
@@ -67,23 +70,6 @@ def digest(data: bytes) -> bytes:
 def stamp(status: "posix.stat_result") -> "tuple[int, int, int]":
     """Return what tells whether a file or a directory has changed."""
     return status.st_mtime_ns, status.st_ctime_ns, status.st_size
-
-
-def is_within(directory: str, roots: "tuple[str, ...]") -> bool:
-    """Return whether a directory is one of `roots` or below, but not among what users install.
-
-    Parameters
-    ----------
-    directory : str
-        The directory.
-    roots : tuple of str
-        Directories, each with a slash at its end.
-    """
-    for root in roots:
-        if (directory + "/").startswith(root):
-            first = directory[len(root) :].partition("/")[0]
-            return first not in ("site-packages", "dist-packages")
-    return False
 
 
 class StartImage:
@@ -361,6 +347,17 @@ _EXTENDED = {
 }
 
 
+def load(name: str) -> "Any":
+    """Return a module beside this one, which `import` does not find in a kernel."""
+    file = __file__.rpartition("/")[0] + "/" + name + ".py"
+    module = type(sys)(name)
+    module.__file__ = file
+    code = SourceFileLoader(name, file).get_code(name)
+    assert code is not None
+    exec(code, vars(module))  # noqa: S102 - our own file
+    return module
+
+
 class Start:
     """The start of this process with an image, or of one that makes it.
 
@@ -402,112 +399,37 @@ class Start:
         if finder is not None:
             finder.index, known = index, {*finder.image.modules, *finder.image.refused}
         if self._records:
-            Recorder(self._file, self._key, [*places, *roots], self._early, known).begin()
+            self._record([*places, *roots], known)
 
     def settle(self) -> None:
         """Do without an image if `begin` was not called."""
         if not self._is_settled and self._finder is not None:
             sys.meta_path.remove(self._finder)
 
-
-class Recorder:
-    """Has the image of this process's modules made, or made anew, when it has imported others.
-
-    Parameters
-    ----------
-    file, key : str
-        The image, and what it is for.
-    roots : list of str
-        The directories whose modules may be in it.
-    early : set of str
-        The modules that Python imports before an image can be used.
-    known : collection of str
-        The modules that the image has already.
-    """
-
-    #: Seconds after the start at which it looks, beside the end of the process.
-    _TIMES = (4.0, 60.0, 600.0)
-
-    #: Of what is imported, the part that may be missing in an image.
-    _TOLERANCE = 0.03
-
-    def __init__(
-        self, file: str, key: str, roots: "list[str]", early: "set[str]", known: "Collection[str]"
-    ) -> None:
-        self._file, self._key, self._roots = file, key, roots
-        self._early = early - {"__main__"}
-        self._known = set(known)
-        self._process = posix.getpid()
-
-    def begin(self) -> None:
-        """Look from time to time, and at the end of the process."""
+    def _record(self, roots: "list[str]", known: "Collection[str]") -> None:
+        """Look from time to time, and at the end, whether modules are missing in the image."""
         import _thread
         import atexit
 
-        atexit.register(self.look)
-        _thread.start_new_thread(self._run, ())  # one that `threading` does not list
+        recorders: "list[Any]" = []
+        process = posix.getpid()
 
-    def _run(self) -> None:
-        import time
+        def look() -> None:
+            if posix.getpid() != process:
+                return  # a child that was forked
+            if not recorders:
+                module = load("recorder")
+                recorders.append(module.Recorder(self._file, self._key, roots, self._early, known))
+            recorders[0].look()
 
-        slept = 0.0
-        for moment in self._TIMES:
-            time.sleep(moment - slept)
-            slept = moment
-            self.look()
+        def run() -> None:
+            import time
 
-    def look(self) -> None:
-        """Have the image made if too many modules are missing in it."""
-        if posix.getpid() != self._process:  # a child that was forked
-            return
-        try:
-            modules = self._modules()
-            missing = modules.keys() - self._known
-            if len(missing) > self._TOLERANCE * len(modules):
-                self._known.update(modules)
-                self._make(modules)
-        except Exception:  # noqa: S110 - a kernel works without an image
-            pass
+            slept = 0.0
+            for moment in _MOMENTS:
+                time.sleep(moment - slept)
+                slept = moment
+                look()
 
-    def _modules(self) -> "dict[str, str]":
-        """Return the modules that may be in the image, with where they were found."""
-        found = {}
-        roots = tuple(root + "/" for root in self._roots)
-        for name, module in list(sys.modules.items()):
-            spec = getattr(module, "__spec__", None)
-            origin = getattr(spec, "origin", None)
-            if spec is None:
-                continue
-            if name in self._early or type(origin) is not str or "/" not in origin:
-                continue
-            directory = origin.rpartition("/")[0]
-            if spec.submodule_search_locations:
-                directory = directory.rpartition("/")[0]
-            if is_within(directory, roots):
-                found[spec.name] = directory
-        return found
-
-    def _make(self, modules: "dict[str, str]") -> None:
-        import json
-
-        task = {"file": self._file, "key": self._key, "roots": self._roots, "modules": modules}
-        builder = __file__.rpartition("/")[0] + "/image_builder.py"
-        read, write = posix.pipe()
-        try:
-            process = posix.posix_spawn(
-                sys.executable,
-                [sys.executable, "-I", "-S", builder],
-                posix.environ,
-                file_actions=[
-                    (posix.POSIX_SPAWN_DUP2, read, 0),
-                    (posix.POSIX_SPAWN_OPEN, 1, "/dev/null", posix.O_WRONLY, 0),
-                    (posix.POSIX_SPAWN_OPEN, 2, "/dev/null", posix.O_WRONLY, 0),
-                ],
-            )
-        finally:
-            posix.close(read)
-        try:
-            with open(write, "wb") as pipe:
-                pipe.write(json.dumps({**task, "background": True}).encode())
-        finally:
-            posix.waitpid(process, 0)
+        atexit.register(look)
+        _thread.start_new_thread(run, ())  # one that `threading` does not list

@@ -1,0 +1,58 @@
+"""The start image of a plan, as the launcher is told of it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from .start_image import FORMAT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Image(NamedTuple):
+    """The start image of a plan.
+
+    Attributes
+    ----------
+    path : str
+        The file, which need not exist.
+    key : str
+        What it is for.
+    owner : int
+        The user whose file it must be.
+    can_record : bool
+        Whether kernels may make it.
+    fixed : sequence of str
+        The directories of PYTHONPATH whose modules may be in it.
+    """
+
+    path: str
+    key: str
+    owner: int
+    can_record: bool
+    fixed: Sequence[str]
+
+    @property
+    def setting(self) -> str:
+        """What the launcher is told."""
+        return f"{self.owner}:{int(self.can_record)}:{self.key}:{self.path}"
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is such a file."""
+        return os.path.isfile(self.path)  # noqa: PTH113
+
+
+def count_modules(path: str) -> int:
+    """Return how many modules an image has; 0 if there is no such image.
+
+    Only the Python for which it was made can read more than that.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(len(FORMAT) + 8)
+    except OSError:
+        return 0
+    return int.from_bytes(head[len(FORMAT) :], "little") if head.startswith(FORMAT) else 0

@@ -1,0 +1,109 @@
+"""Have the start image of a kernel made, or made anew, when it has imported other modules.
+
+This runs in the kernel's own process, a few seconds after its start and at its end. What costs time
+is done by `builder.py`, in a process of low priority. It needs only the standard library of Python
+3.8 or later.
+"""
+
+import json
+import posix
+import sys
+
+MYPY = False  # true for type checkers
+if MYPY:
+    from collections.abc import Collection
+
+#: Of what is imported, the part that may be missing in an image.
+_TOLERANCE = 0.03
+
+
+def is_within(directory: str, roots: "tuple[str, ...]") -> bool:
+    """Return whether a directory is one of `roots` or below, but not among what users install.
+
+    Parameters
+    ----------
+    directory : str
+        The directory.
+    roots : tuple of str
+        Directories, each with a slash at its end.
+    """
+    for root in roots:
+        if (directory + "/").startswith(root):
+            first = directory[len(root) :].partition("/")[0]
+            return first not in ("site-packages", "dist-packages")
+    return False
+
+
+class Recorder:
+    """Knows which modules of this process are in its image.
+
+    Parameters
+    ----------
+    file, key : str
+        The image, and what it is for.
+    roots : list of str
+        The directories whose modules may be in it.
+    early : set of str
+        The modules that Python imports before an image can be used.
+    known : collection of str
+        The modules that the image has already, or that no image can have.
+    """
+
+    def __init__(
+        self, file: str, key: str, roots: "list[str]", early: "set[str]", known: "Collection[str]"
+    ) -> None:
+        self._file, self._key, self._roots = file, key, roots
+        self._early = early - {"__main__"}
+        self._known = set(known)
+
+    def look(self) -> None:
+        """Have the image made if too many modules are missing in it."""
+        try:
+            modules = self._modules()
+            missing = modules.keys() - self._known
+            if len(missing) > _TOLERANCE * len(modules):
+                self._known.update(modules)
+                self._make(modules)
+        except Exception:  # noqa: S110 - a kernel works without an image
+            pass
+
+    def _modules(self) -> "dict[str, str]":
+        """Return the modules that may be in the image, with where they were found."""
+        found = {}
+        roots = tuple(root + "/" for root in self._roots)
+        for name, module in list(sys.modules.items()):
+            spec = getattr(module, "__spec__", None)
+            origin = getattr(spec, "origin", None)
+            if spec is None:
+                continue
+            if name in self._early or type(origin) is not str or "/" not in origin:
+                continue
+            directory = origin.rpartition("/")[0]
+            if spec.submodule_search_locations:
+                directory = directory.rpartition("/")[0]
+            if is_within(directory, roots):
+                found[spec.name] = directory
+        return found
+
+    def _make(self, modules: "dict[str, str]") -> None:
+        task = {"file": self._file, "key": self._key, "roots": self._roots, "modules": modules}
+        builder = __file__.rpartition("/")[0] + "/builder.py"
+        read, write = posix.pipe()
+        try:
+            process = posix.posix_spawn(
+                sys.executable,
+                [sys.executable, "-I", "-S", builder],
+                posix.environ,
+                file_actions=[
+                    (posix.POSIX_SPAWN_DUP2, read, 0),
+                    (posix.POSIX_SPAWN_OPEN, 1, "/dev/null", posix.O_WRONLY, 0),
+                    (posix.POSIX_SPAWN_OPEN, 2, "/dev/null", posix.O_WRONLY, 0),
+                ],
+            )
+        finally:
+            posix.close(read)
+        try:
+            with open(write, "wb") as pipe:
+                pipe.write(json.dumps({**task, "background": True}).encode())
+        finally:
+            posix.waitpid(process, 0)
