@@ -30,7 +30,11 @@ _SECTION = "start image"
 
 _SLOW = "start image, slow file system (+0.5 ms per metadata call)"
 
-_NAMES = {"imaged": "with a start image", "indexed": "with the import index"}
+_NAMES = {
+    "imaged": "with a start image",
+    "trusting": "with a start image, sources not checked",
+    "indexed": "with the import index",
+}
 
 _RANKS = 16
 
@@ -57,7 +61,7 @@ def compare(python: str, prefixes: Prefixes, directory: Path, rounds: int) -> It
         yield from _calls(ways, prefixes, merged)
     else:
         print("  (strace cannot be used: file-system calls are not counted)", file=sys.stderr)
-    replies: dict[str, list[float]] = {way: [] for way in ("merged", "indexed", "imaged")}
+    replies: dict[str, list[float]] = {way: [] for way in ("merged", *_NAMES)}
 
     def wall(way: str) -> float:
         reply = first_reply(*ways[way], code=CODE)
@@ -120,7 +124,7 @@ def compare_slow(python: str, prefixes: Prefixes, directory: Path) -> Iterator[C
     mountpoint, image = directory / "mount", directory / "slow.img"
     walls: dict[str, float] = {}
     ranks: dict[str, float] = {}
-    for way in ("merged", "recording", "imaged", "indexed", "plain"):
+    for way in ("merged", "recording", *_NAMES, "plain"):
         with slow_mount(prefixes.root, mountpoint) as mount:
             there = [
                 path.replace(str(prefixes.root), str(mount.directory), 1)
@@ -140,9 +144,10 @@ def compare_slow(python: str, prefixes: Prefixes, directory: Path) -> Iterator[C
     for way, name in (*_NAMES.items(), ("plain", "plain PYTHONPATH")):
         what = f"{count} prefixes, {name}: time to the reply after the imports"
         yield Comparison(_SLOW, what, merged, (walls[way],), (walls["merged"],))
-    what = f"{count} prefixes, with a start image: time to the reply after the imports"
     plain = f"{count} prefixes, plain PYTHONPATH"
-    yield Comparison(_SLOW, what, plain, (walls["imaged"],), (walls["plain"],))
+    for way in ("imaged", "trusting"):
+        what = f"{count} prefixes, {_NAMES[way]}: time to the reply after the imports"
+        yield Comparison(_SLOW, what, plain, (walls[way],), (walls["plain"],))
     what = f"{_RANKS} programs at once, as `exec` starts them, with a start image"
     yield Comparison(_SLOW, what, merged, (ranks["imaged"],), (ranks["merged"],))
 
@@ -161,12 +166,14 @@ def commands(python: str, path: Sequence[str], merged: str, image: Path) -> dict
     kernel = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     base = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     plain = {**base, "PYTHONPATH": os.pathsep.join(path)}
-    facts = probe(python)
+    facts, kept = probe(python), _image(image, path)
+    trusted = kept._replace(checks_sources=False)
     return {
         "merged": (kernel, {**base, "PYTHONPATH": merged}),
         "plain": (kernel, plain),
         "indexed": import_index.through_launcher(kernel, plain, facts),
-        "imaged": import_index.through_launcher(kernel, plain, facts, image=_image(image, path)),
+        "imaged": import_index.through_launcher(kernel, plain, facts, image=kept),
+        "trusting": import_index.through_launcher(kernel, plain, facts, image=trusted),
     }
 
 

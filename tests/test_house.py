@@ -54,6 +54,7 @@ ROOMS = (
     "kernels.plan",
     "kernels.candidates",
     "kernels.request",
+    "kernels.option",
     "kernels.sources",
     "kernels.import_index",
     "kernels.image",

@@ -93,9 +93,10 @@ def add_request_options(
     parser : ArgumentParser
         The parser of the command.
     command : str
-        One of `spack_kernel.kernels.request.GROUPS`.
+        One of `spack_kernel.kernels.option.GROUPS`.
     """
-    from spack_kernel.kernels.request import GROUPS, fields
+    from spack_kernel.kernels.option import GROUPS
+    from spack_kernel.kernels.request import fields
 
     groups = {name: parser.add_argument_group(name) for name in GROUPS[command]}
     for field in fields():

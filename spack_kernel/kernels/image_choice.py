@@ -76,12 +76,13 @@ def image_of(plan: KernelPlan, request: KernelRequest, *, use_site: bool = True)
             continue
         unsafe = open_to_others(path, owners)
         if not unsafe and place.startswith("/") and status.st_uid in owners:
-            return Image(path, key, status.st_uid, can_record=False, fixed=fixed)
+            return Image(path, key, status.st_uid, False, fixed, request.image_checks_sources)
         _debug("%s is not used: others could have written %s", path, unsafe or place)
     own = user_directory(request.image_directory)
     if own is None:
         return "there is no private directory in which it could be kept, or the cache is off"
-    image = Image(f"{own}/{name}", key, os.geteuid(), can_record=True, fixed=fixed)
+    path = f"{own}/{name}"
+    image = Image(path, key, os.geteuid(), True, fixed, request.image_checks_sources)
     if not image.exists:
         prune(own)
     return image

@@ -71,9 +71,10 @@ MYPY = False  # true for type checkers; importing typing takes time in 3.6
 if MYPY:
     from collections.abc import Iterator, Sequence
     from importlib.machinery import ModuleSpec
-    from types import FrameType, ModuleType
+    from types import CodeType, FrameType, ModuleType
     from typing import Any
 
+    _Statement = tuple[int, CodeType, "int | None", int]
     _Layout = tuple[list[str], "tuple[list[str], list[str]] | None"]
 
 PATH_VARIABLE = "SPACK_KERNEL_PYTHONPATH"
@@ -133,6 +134,7 @@ class ImportIndex:
         self._in_order = [directory for directory in path if directory in self.position]
         self._layout: "_Layout" = ([], None)
         self._next_look = time.process_time() + _PERIOD
+        self._statement: "_Statement | None" = None
         #: How often the directories were checked again.
         self.looks = 0
 
@@ -143,7 +145,14 @@ class ImportIndex:
 
     def directories(self, name: str) -> "list[str]":
         """Return the entries of ``sys.path`` that may have `name`, in their order."""
-        if time.process_time() >= self._next_look or _typed_by_user():
+        statement, former = _statement_of_user(), self._statement
+        if statement is not None:
+            self._statement = statement
+        # Of `import a, b, c`, only the first looks.
+        is_new = statement is not None and not (
+            former is not None and statement[:3] == former[:3] and statement[3] > former[3]
+        )
+        if is_new or time.process_time() >= self._next_look:
             self._look_again()
         path, around = self._layout
         if sys.path != path:
@@ -254,21 +263,23 @@ class IndexedFileFinder(FileFinder):
         return FileFinder.find_spec(self, fullname, target)
 
 
-def _typed_by_user() -> bool:
-    """Return whether the current import statement is in a cell, not in a module."""
+def _statement_of_user() -> "_Statement | None":
+    """Return where the current import statement is in a cell; None if it is in a module."""
     if __name__ == STARTUP and not hasattr(sys, "ps1"):
-        return False  # a program, not a session
+        return None  # a program, not a session
     main = sys.modules.get("__main__")
     # The module that -m or runpy runs has a __spec__; the namespace of the cells has none, and
     # neither has this file before it runs the module.
     if main is None or getattr(main, "__spec__", None) is not None or vars(main) is globals():
-        return False
+        return None
     frame: "FrameType | None" = sys._getframe(2)
     while frame is not None and (
         "importlib" in frame.f_code.co_filename or frame.f_code.co_filename.startswith(_HERE)
     ):
         frame = frame.f_back
-    return frame is not None and frame.f_globals is main.__dict__
+    if frame is None or frame.f_globals is not main.__dict__:
+        return None
+    return id(frame), frame.f_code, frame.f_lineno, frame.f_lasti
 
 
 def _code_lines(directory: str) -> "Iterator[str]":

@@ -20,43 +20,10 @@ from spack_kernel.spack.load import Inspections, RecipeVariables
 
 from .errors import RequestError
 from .interpreters import PROBE_TIMEOUT
+from .option import GROUPS, Option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-#: The commands that take options of a request, and the groups of options that each takes.
-GROUPS: Mapping[str, tuple[str, ...]] = {
-    "show": ("what to load", "the kernel"),
-    "check": ("what to load", "the kernel"),
-    "exec": ("what to load", "the kernel", "options used in kernelspecs"),
-    "install": ("what to load", "the kernel", "how it is started"),
-    "workers": ("what to load",),
-    "image": ("what to load", "the kernel"),
-}
-
-
-class Option(NamedTuple):
-    """How a field of `KernelRequest` can be set.
-
-    Attributes
-    ----------
-    help : str
-        The help of the trait.
-    flag : str
-        The option of the commands; empty for none. A flag that begins with ``--no-`` sets False.
-    metavar : str
-        What stands for the value of the option in help texts.
-    group : str
-        The group of options in `GROUPS`.
-    usage : str
-        The help of the option.
-    """
-
-    help: str
-    flag: str = ""
-    metavar: str = ""
-    group: str = ""
-    usage: str = ""
 
 
 class KernelRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -255,6 +222,9 @@ class KernelRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         str,
         Option("Where users have their start images. Empty: `$XDG_RUNTIME_DIR`, else `/tmp`."),
     ] = ""
+    image_checks_sources: Annotated[
+        bool, Option("Whether a source that was edited in place counts, despite its image.")
+    ] = True
     probe_timeout: Annotated[
         float,
         Option("Seconds that the kernel's Python may take to report its version."),

@@ -63,7 +63,12 @@ class Site:
         return index
 
     def run(
-        self, *, index: str | None, env: dict[str, str] | None = None, image: Path | None = None
+        self,
+        *,
+        index: str | None,
+        env: dict[str, str] | None = None,
+        image: Path | None = None,
+        records: bool = False,
     ) -> str:
         """Run the program as ``-m`` runs a module and return its output."""
         # Python must find the module to run without adding it to the path under test.
@@ -78,7 +83,8 @@ class Site:
             environ[launcher.PATH_VARIABLE] = os.pathsep.join(site)
             environ[launcher.INDEX_VARIABLE] = index
             if image is not None:
-                environ[launcher.IMAGE_VARIABLE] = f"{os.geteuid()}:1:{KEY}:{image}"
+                flags = f"{int(records)}:1"
+                environ[launcher.IMAGE_VARIABLE] = f"{os.geteuid()}:{flags}:{KEY}:{image}"
         done = subprocess.run(
             argv, env=environ, cwd=self.root, capture_output=True, text=True, timeout=60
         )
@@ -101,7 +107,7 @@ class Site:
         """Run the program so that it makes an image, and return that."""
         time.sleep(2.1)  # what has just changed is in no image
         image = self.images / f"{len(list(self.images.glob('*')))}.img"
-        self.run(index=index, image=image, **kwargs)
+        self.run(index=index, image=image, records=True, **kwargs)
         deadline = time.monotonic() + 60
         while not image.exists() or image.with_name(f"{image.name}.claim").exists():
             assert time.monotonic() < deadline

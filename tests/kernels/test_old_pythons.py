@@ -142,7 +142,7 @@ def test_a_start_image(python: str, tmp_path: Path) -> None:
     told = {
         launcher.PATH_VARIABLE: os.pathsep.join(path),
         launcher.INDEX_VARIABLE: index,
-        launcher.IMAGE_VARIABLE: f"{os.geteuid()}:1:key:{image}",
+        launcher.IMAGE_VARIABLE: f"{os.geteuid()}:1:1:key:{image}",
     }
 
     def run(command: list[str], environment: dict[str, str]) -> str:

@@ -14,7 +14,8 @@ from spack_kernel.cli.options import add_request_options
 from spack_kernel.cli.sources import request_of
 from spack_kernel.jupyter.provisioner import KernelTraits
 from spack_kernel.kernels.errors import RequestError
-from spack_kernel.kernels.request import GROUPS, KernelRequest, fields
+from spack_kernel.kernels.option import GROUPS
+from spack_kernel.kernels.request import KernelRequest, fields
 from spack_kernel.spack.environments import FrozenEnvironment, LockedRoot, View
 from spack_kernel.spack.load import Modification, RecipeVariables
 
@@ -44,6 +45,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "prefix_inspections": st.none() | st.dictionaries(WORDS, st.tuples(NAMES), max_size=2),
     "env": st.dictionaries(NAMES, WORDS, max_size=2),
     "start_timeout": st.sampled_from([0.0, 0.5, 30.0]),  # 0 is for no limit
+    "image_directory": st.just("") | WORDS.map(lambda word: f"/{word}"),
     "user_site": st.sampled_from([None, True, False]),
 }
 BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {

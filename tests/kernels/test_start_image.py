@@ -238,7 +238,7 @@ def test_options_of_python(imaged: Imaged, options: list[str]) -> None:
         **{name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
         launcher.PATH_VARIABLE: os.pathsep.join([*site.entries(), str(site.programs)]),
         launcher.INDEX_VARIABLE: index,
-        launcher.IMAGE_VARIABLE: f"{os.geteuid()}:0:{KEY}:{imaged.image}",
+        launcher.IMAGE_VARIABLE: f"{os.geteuid()}:0:1:{KEY}:{imaged.image}",
     }
     command = [sys.executable, *options, launcher.__file__, "prog_ram"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)

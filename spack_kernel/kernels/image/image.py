@@ -26,6 +26,8 @@ class Image(NamedTuple):
         Whether kernels may make it.
     fixed : sequence of str
         The directories of PYTHONPATH whose modules may be in it.
+    checks_sources : bool
+        Whether each source is checked for changes, and not only the directories.
     """
 
     path: str
@@ -33,11 +35,13 @@ class Image(NamedTuple):
     owner: int
     can_record: bool
     fixed: Sequence[str]
+    checks_sources: bool = True
 
     @property
     def setting(self) -> str:
         """What the launcher is told."""
-        return f"{self.owner}:{int(self.can_record)}:{self.key}:{self.path}"
+        flags = f"{int(self.can_record)}:{int(self.checks_sources)}"
+        return f"{self.owner}:{flags}:{self.key}:{self.path}"
 
     @property
     def exists(self) -> bool:

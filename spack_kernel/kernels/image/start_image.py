@@ -17,9 +17,12 @@ import _imp
 import marshal
 import posix
 import sys
+from time import monotonic
+import _frozen_importlib_external
 from _frozen_importlib_external import (
     MAGIC_NUMBER,
     ExtensionFileLoader,
+    FileFinder,
     PathFinder,
     SourceFileLoader,
     spec_from_file_location,
@@ -27,7 +30,7 @@ from _frozen_importlib_external import (
 
 MYPY = False  # true for type checkers
 if MYPY:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Collection, Sequence
     from importlib.machinery import ModuleSpec
     from types import CodeType, ModuleType
     from typing import Any, Protocol
@@ -52,11 +55,21 @@ _HEADER = len(FORMAT) + 24
 #: The largest table that is read, in bytes.
 _MAX_TABLE = 1 << 26
 
+#: Modules that look into many directories, and the functions of `lookups.py` that spare them that.
+_EXTENDED = {
+    "importlib.metadata": "answer_metadata",
+    "importlib_metadata": "answer_metadata",
+    "pkgutil": "answer_extend_path",
+}
+
 #: Kinds of modules: a source file, a package of one, and an extension module.
 SOURCE, PACKAGE, EXTENSION = range(3)
 
 #: Seconds after the start at which a process looks whether modules are missing in its image.
 _MOMENTS = (4.0, 60.0, 600.0)
+
+#: Seconds for which the entry points of a distribution count as unchanged.
+_LASTING = 10.0
 
 _get_code = SourceFileLoader.get_code
 _hooks = list(sys.path_hooks)
@@ -145,6 +158,8 @@ class ImageFinder:
     ----------
     image : StartImage
         The image.
+    checks_sources : bool
+        Whether each source is checked for changes, and not only the directories.
 
     Attributes
     ----------
@@ -152,11 +167,14 @@ class ImageFinder:
         What is known of the directories of PYTHONPATH; None before it is installed.
     """
 
-    def __init__(self, image: StartImage) -> None:
+    def __init__(self, image: StartImage, *, checks_sources: bool = True) -> None:
         self.image = image
+        self._checks_sources = checks_sources
         self.index: Index | None = None
         self._unchanged: dict[int, bool] = {}
-        self._checked: dict[str, bool] = {}
+        #: The names in directories that have not changed; None for others.
+        self._names: "dict[str, set[str] | None]" = {}
+        self._checked: dict[str, tuple[bool, float]] = {}
         self._looks = 0
 
     def find_spec(
@@ -184,9 +202,8 @@ class ImageFinder:
             return spec_from_file_location(fullname, origin, loader=loader)
         source = SourceFileLoader(fullname, origin)
         self._provide(source, fullname, content)
-        extend = _EXTENDED.get(fullname)
-        if extend is not None:
-            self._extend(source, extend)
+        if fullname in _EXTENDED:
+            self._extend(source, _EXTENDED[fullname])
         if kind == PACKAGE:
             places = [origin.rpartition("/")[0]]
             return spec_from_file_location(
@@ -196,23 +213,41 @@ class ImageFinder:
 
     def invalidate_caches(self) -> None:
         """Check each directory again before it counts as unchanged."""
-        self._unchanged, self._checked = {}, {}
+        self._unchanged, self._names = {}, {}
+
+    def _renewed(self) -> "Index | None":
+        """Return the index; what counted as unchanged before it looked again does not any more."""
+        index = self.index
+        if index is not None and index.looks != self._looks:
+            self._looks = index.looks
+            self.invalidate_caches()
+        return index
 
     def _comes_first(self, name: str, directory: str) -> bool:
         """Return whether Python would find a top-level module in this directory."""
-        entries = self.index.directories(name) if self.index is not None else sys.path
+        index = self.index
+        entries = index.directories(name) if index is not None else sys.path
         try:
-            before = entries[: entries.index(directory)]
+            before = [e for e in entries[: entries.index(directory)] if not self.lacks(e, name)]
         except ValueError:
             return False
         found = PathFinder.find_spec(name, before) if before else None
         return found is None or found.loader is None  # a module counts before a namespace
 
+    def lacks(self, directory: str, name: str) -> bool:
+        """Return whether it is known that a directory has nothing of a name."""
+        self._renewed()
+        if directory not in self._names:
+            former, names = self.image.listings.get(directory, (None, []))
+            is_same = former is not None and _has_stamp(directory, former)
+            self._names[directory] = (
+                {entry.partition(".")[0] for entry in names} if is_same else None
+            )
+        known = self._names[directory]
+        return known is not None and name not in known
+
     def _is_unchanged(self, number: int) -> bool:
-        index = self.index
-        if index is not None and index.looks != self._looks:
-            self._looks = index.looks
-            self.invalidate_caches()
+        index = self._renewed()
         known = self._unchanged.get(number)
         if known is None:
             directory, former = self.image.directories[number]
@@ -221,15 +256,15 @@ class ImageFinder:
             self._unchanged[number] = known
         return known
 
-    def _extend(self, loader: SourceFileLoader, extend: "Callable[..., None]") -> None:
+    def _extend(self, loader: SourceFileLoader, extend: str) -> None:
         """Let a module that looks into many directories ask the image first, once it is there."""
 
         def exec_module(module: "ModuleType") -> None:
             vars(loader).pop("exec_module", None)
             loader.exec_module(module)
             try:
-                extend(module, self)
-            except AttributeError:
+                getattr(load("lookups"), extend)(module, self)
+            except Exception:  # noqa: S110 - the module works as it is
                 pass
 
         vars(loader)["exec_module"] = exec_module
@@ -248,9 +283,10 @@ class ImageFinder:
         if known is None:
             return None
         place = distribution if known[1] is None else distribution + "/entry_points.txt"
-        is_same = self._checked.get(place)
-        if is_same is None:
-            is_same = self._checked[place] = _has_stamp(place, known[0])
+        is_same, moment = self._checked.get(place, (False, -_LASTING))
+        if monotonic() > moment + _LASTING:
+            is_same = _has_stamp(place, known[0])
+            self._checked[place] = is_same, monotonic()
         return (known[1],) if is_same else None
 
     def _provide(self, loader: SourceFileLoader, fullname: str, content: "Sequence[Any]") -> None:
@@ -261,7 +297,7 @@ class ImageFinder:
             vars(loader).pop("get_code", None)
             # Others may have changed how Python loads a module.
             is_usual = name == fullname and SourceFileLoader.get_code is _get_code
-            if is_usual and _has_stamp(loader.path, former):
+            if is_usual and (not self._checks_sources or _has_stamp(loader.path, former)):
                 code = self.image.code(offset, length, expected)
                 if code is not None:
                     return code
@@ -277,76 +313,6 @@ def _has_stamp(path: str, expected: "tuple[int, int, int]") -> bool:
         return False
 
 
-def answer_metadata(module: "ModuleType", finder: ImageFinder) -> None:
-    """Let `importlib.metadata` list directories, and read entry points, from the image.
-
-    Parameters
-    ----------
-    module : module
-        ``importlib.metadata`` or its backport.
-    finder : ImageFinder
-        What knows the image, and what has changed since.
-    """
-    fast, path = module.FastPath, module.PathDistribution
-    children, read_text = fast.children, path.read_text
-
-    def listed(self: "Any") -> "Any":
-        known = finder.listing(self.root)
-        return children(self) if known is None else known
-
-    def read(self: "Any", filename: str) -> "Any":
-        known = finder.entry_points(str(self._path)) if filename == "entry_points.txt" else None
-        return read_text(self, filename) if known is None else known[0]
-
-    if hasattr(fast, "mtime"):
-        mtime = fast.mtime.fget
-
-        def indexed(self: "Any") -> "Any":
-            index = finder.index
-            known = None if index is None else index.mtime(self.root)
-            if known is None or finder.listing(self.root) is None:
-                return mtime(self)
-            return known / 1e9
-
-        fast.mtime = property(indexed)
-    fast.children = listed
-    path.read_text = read
-    read.__doc__ = read_text.__doc__
-
-
-def answer_extend_path(module: "ModuleType", finder: ImageFinder) -> None:
-    """Let `pkgutil.extend_path` look only into directories that can have the package.
-
-    Parameters
-    ----------
-    module : module
-        ``pkgutil``.
-    finder : ImageFinder
-        What knows the directories of PYTHONPATH.
-    """
-    original = vars(module)["extend_path"]
-
-    def extend_path(path: "Any", name: "Any") -> "Any":
-        index = finder.index
-        if index is None or type(name) is not str or "." in name:
-            return original(path, name)
-        names = dict(original.__globals__)
-        names["sys"] = shown = type(sys)("sys")
-        vars(shown).update(vars(sys), path=index.directories(name))
-        return type(original)(original.__code__, names)(path, name)
-
-    extend_path.__doc__ = original.__doc__
-    vars(module)["extend_path"] = extend_path
-
-
-#: What is done to modules that look into many directories.
-_EXTENDED = {
-    "importlib.metadata": answer_metadata,
-    "importlib_metadata": answer_metadata,
-    "pkgutil": answer_extend_path,
-}
-
-
 def load(name: str) -> "Any":
     """Return a module beside this one, which `import` does not find in a kernel."""
     file = __file__.rpartition("/")[0] + "/" + name + ".py"
@@ -358,14 +324,29 @@ def load(name: str) -> "Any":
     return module
 
 
+class ListedFinder(FileFinder):
+    """The finder for a directory of the interpreter, which reads the disk only for names it has."""
+
+    def __init__(self, directory: str, finder: ImageFinder) -> None:
+        loaders = vars(_frozen_importlib_external)["_get_supported_file_loaders"]()
+        FileFinder.__init__(self, directory, *loaders)
+        self._finder = finder
+
+    def find_spec(self, fullname: str, target: "ModuleType | None" = None) -> "ModuleSpec | None":
+        """Return the spec of a module in this directory, or None."""
+        if self._finder.lacks(self.path, fullname.rpartition(".")[2]):
+            return None
+        return FileFinder.find_spec(self, fullname, target)
+
+
 class Start:
     """The start of this process with an image, or of one that makes it.
 
     Parameters
     ----------
     setting : str
-        The number of the image's owner, whether this process may have it made (0 or 1), the key and
-        the file, separated by colons.
+        The number of the image's owner, whether this process may have it made and whether it checks
+        each source (0 or 1), the key and the file, separated by colons.
     early : set of str
         The modules that Python imports before an image can be used.
     """
@@ -373,7 +354,7 @@ class Start:
     def __init__(self, setting: str, early: "set[str]") -> None:
         self.setting = setting
         self._early = early
-        owner, records, self._key, self._file = setting.split(":", 3)
+        owner, records, checks, self._key, self._file = setting.split(":", 4)
         self._records = records == "1"
         self._finder: ImageFinder | None = None
         self._is_settled = False
@@ -381,7 +362,7 @@ class Start:
             image = StartImage(self._file, self._key, int(owner))
         except (OSError, ValueError, EOFError, TypeError, KeyError):
             return
-        self._finder = ImageFinder(image)
+        self._finder = ImageFinder(image, checks_sources=checks == "1")
         sys.meta_path.insert(sys.meta_path.index(PathFinder), self._finder)
 
     def begin(self, index: "Index", roots: "list[str]") -> None:
@@ -397,6 +378,8 @@ class Start:
         finder = self._finder
         known: Collection[str] = ()
         if finder is not None:
+            for place in places:
+                sys.path_importer_cache[place] = ListedFinder(place, finder)
             finder.index, known = index, {*finder.image.modules, *finder.image.refused}
         if self._records:
             self._record([*places, *roots], known)
