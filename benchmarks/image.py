@@ -183,7 +183,7 @@ def program(
     """Return the environment of any program of a Python: merged, imaged."""
     base = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     plain = {**base, "PYTHONPATH": os.pathsep.join(path)}
-    imaged = import_index.through_startup(plain, probe(python), _image(image, path))
+    imaged = import_index.through_startup(plain, probe(python), path, _image(image, path))
     return {"merged": {**base, "PYTHONPATH": merged}, "imaged": imaged}
 
 

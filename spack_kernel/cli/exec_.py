@@ -94,7 +94,7 @@ def _start(args: argparse.Namespace, request: KernelRequest) -> Launch:
     """Return what to start."""
     import msgspec
 
-    from spack_kernel.kernels.image_choice import image_of
+    from spack_kernel.kernels.image_choice import fixed_entries, image_of
     from spack_kernel.kernels.import_index import through_launcher, through_startup
     from spack_kernel.kernels.plan import is_python
     from spack_kernel.kernels.planner import plan_of
@@ -120,7 +120,8 @@ def _start(args: argparse.Namespace, request: KernelRequest) -> Launch:
                 command, environment, python.info, index=index, image=image
             )
         elif request.import_index and _reads_environment(command):
-            environment = through_startup(environment, python.info, image)
+            fixed = fixed_entries(plan)
+            environment = through_startup(environment, python.info, fixed, image)
     # Modules, and the configuration of a Spack instance, can differ at the next start.
     lasting = not plan.modules and store.config is None and not store.left_out
     composition = plan.composition() if lasting else None

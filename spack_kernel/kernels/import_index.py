@@ -42,7 +42,11 @@ _listings: dict[str, tuple[int, frozenset[str]]] = {}
 
 
 def build(
-    path: Sequence[str], standard_library: Collection[str] = (), fixed: Collection[str] = ()
+    path: Sequence[str],
+    standard_library: Collection[str] = (),
+    fixed: Collection[str] = (),
+    *,
+    only_fixed: bool = False,
 ) -> str | None:
     """Return the encoded table for the PYTHONPATH entries `path`.
 
@@ -56,6 +60,8 @@ def build(
         path before the interpreter starts, which is impossible with a table.
     fixed : collection of str
         The entries whose content does not change; a start image can have their modules.
+    only_fixed : bool
+        Whether to leave out the others, which are searched as usual.
 
     Returns
     -------
@@ -66,6 +72,10 @@ def build(
     names: dict[str, list[int]] = {}
     for position, directory in enumerate(path):
         listing = _listing(directory)
+        if listing and only_fixed and directory not in fixed:
+            if not _START_MODULES.isdisjoint(listing[1]):
+                return None
+            listing = None
         mtimes.append(listing[0] if listing else None)
         for name in listing[1] if listing else ():
             names.setdefault(name, []).append(position)
@@ -116,11 +126,13 @@ def through_launcher(
 def through_startup(
     environment: Mapping[str, str],
     facts: InterpreterInfo,
+    fixed: Collection[str],
     image: Image | None = None,
 ) -> dict[str, str]:
     """Return the environment in which any program of a Python starts with an index and an image.
 
-    The processes that it starts have the plain PYTHONPATH, as those of a kernel.
+    The processes that it starts have the plain PYTHONPATH, as those of a kernel. A program may
+    write modules and import them, so only directories whose content does not change are indexed.
 
     Parameters
     ----------
@@ -128,19 +140,24 @@ def through_startup(
         The whole environment of the process.
     facts, image
         As for `through_launcher`.
+    fixed : collection of str
+        The directories whose content does not change.
     """
     path = environment.get("PYTHONPATH", "")
-    variables = _variables(path, facts, image) if _understands(facts) else {}
+    variables = _variables(path, facts, image, fixed) if fixed and _understands(facts) else {}
     if not variables:
         return dict(environment)
     return {**environment, **variables, "PYTHONPATH": STARTUP_DIRECTORY}
 
 
-def _variables(path: str, facts: InterpreterInfo, image: Image | None) -> dict[str, str]:
+def _variables(
+    path: str, facts: InterpreterInfo, image: Image | None, only: Collection[str] = ()
+) -> dict[str, str]:
     """Return the variables for the launcher; none if a plain PYTHONPATH must be used."""
     if os.pathsep not in path:
         return {}
-    table = build(path.split(os.pathsep), facts.modules, image.fixed if image else ())
+    fixed = only or (image.fixed if image else ())
+    table = build(path.split(os.pathsep), facts.modules, fixed, only_fixed=bool(only))
     if table is None:
         return {}
     variables = {PATH_VARIABLE: path, INDEX_VARIABLE: table}

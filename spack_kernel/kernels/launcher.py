@@ -1,15 +1,17 @@
-"""Run a module with a long PYTHONPATH at no cost. Kernels run no other file of this project.
+"""Run a module with a long PYTHONPATH at no cost.
 
 ``python launcher.py MODULE [ARG ...]`` behaves like ``python -m MODULE [ARG ...]`` with PYTHONPATH
 set, but it searches one directory for each top-level import instead of every directory in turn,
 and never the working directory. It needs only the standard library of Python 3.6 to 3.14.
 
-Two environment variables control it, and are removed before the module runs:
+Three environment variables control it, and are removed before the module runs:
 ``SPACK_KERNEL_PYTHONPATH`` is the value of PYTHONPATH, here and in every child process;
 ``SPACK_KERNEL_IMPORT_INDEX`` is the table that `spack_kernel.kernels.import_index` encodes: the
 modification time of each entry of the path, and for each name the entries that have it. A name is
 the part of a directory entry before its first dot, so the table may list too many entries, but
-never too few. Python's own finders decide what an entry means.
+never too few. Python's own finders decide what an entry means. ``SPACK_KERNEL_START_IMAGE`` says
+which start image to use: see ``image/start_image.py``, which is the only other file of this project
+that a kernel runs at its start.
 
 Imports find the same modules as without the table: `PathFinder` searches for a name in those
 directories of ``sys.path`` that have the name and in all that are not in the table, in the order

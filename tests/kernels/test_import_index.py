@@ -43,6 +43,8 @@ class Site:
         self.python = sys.executable
         #: Whether programs run with a start image as well.
         self.with_image = False
+        #: Whether such programs are also started as `exec` starts any program of a Python.
+        self.with_startup = True
         self.images = root / "images"
 
     def write(self, number: int, name: str, text: str = "") -> Path:
@@ -69,6 +71,7 @@ class Site:
         env: dict[str, str] | None = None,
         image: Path | None = None,
         records: bool = False,
+        startup: bool = False,
     ) -> str:
         """Run the program as ``-m`` runs a module and return its output."""
         # Python must find the module to run without adding it to the path under test.
@@ -82,6 +85,9 @@ class Site:
             argv = [self.python, str(LAUNCHER), "prog_ram"]
             environ[launcher.PATH_VARIABLE] = os.pathsep.join(site)
             environ[launcher.INDEX_VARIABLE] = index
+            if startup:
+                argv = [self.python, "-m", "prog_ram"]
+                environ["PYTHONPATH"] = import_index.STARTUP_DIRECTORY
             if image is not None:
                 flags = f"{int(records)}:1"
                 environ[launcher.IMAGE_VARIABLE] = f"{os.geteuid()}:{flags}:{KEY}:{image}"
@@ -101,6 +107,9 @@ class Site:
             index = self.index(program)  # a run may have changed the directories
             image = self.recorded(index, **kwargs)
             assert self.run(index=index, image=image, **kwargs) == plain
+            if self.with_startup:
+                index = self.index(program)
+                assert self.run(index=index, image=image, startup=True, **kwargs) == plain
         return plain
 
     def recorded(self, index: str, **kwargs: Any) -> Path:
@@ -319,6 +328,7 @@ def test_a_program_that_changes_the_path_gets_what_it_asks_for(compared: Site) -
 
 
 def test_files_added_later_are_found_by_the_next_cell(compared: Site) -> None:
+    compared.with_startup = False  # a program has no cells
     compared.write(3, "moved.py", "WHERE = 3")
     printed = compared.both(
         f"""
@@ -463,6 +473,26 @@ def test_an_unreadable_table_leaves_the_plain_path(site: Site) -> None:
     )
     assert done.returncode == 0
     assert "no import index" in done.stderr
+
+
+def test_a_program_searches_as_usual_what_can_change(site: Site) -> None:
+    site.write(0, "installed.py")
+    first, second, *_ = site.entries()
+    plain = {"PYTHONPATH": os.pathsep.join([first, second])}
+    environment = import_index.through_startup(
+        {**os.environ, **plain}, probe(sys.executable), [first]
+    )
+    code = f"""
+import installed
+open({str(site.path[1])!r} + "/generated.py", "w").close()
+import generated
+print(generated.__file__)
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{site.path[1]}/generated.py\n"
+    nothing = import_index.through_startup(plain, probe(sys.executable), [])
+    assert nothing == plain
 
 
 def test_a_table_too_large_for_a_variable_is_not_made(site: Site, monkeypatch) -> None:

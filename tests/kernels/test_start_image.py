@@ -167,6 +167,25 @@ def test_a_reload_reads_the_file_again(site: Site) -> None:
     assert imaged.run() == imaged.plain()
 
 
+def test_a_reload_reads_the_file_even_if_sources_are_not_checked(site: Site) -> None:
+    imaged = Imaged(
+        site,
+        """
+        import importlib, single
+        with open(single.__file__, "r+") as file:
+            file.write("WHERE = 'sungle'")
+        print(importlib.reload(single).WHERE)
+        """,
+    )
+    environment = {launcher.PATH_VARIABLE: os.pathsep.join([*site.entries(), str(site.programs)])}
+    environment[launcher.INDEX_VARIABLE] = site.index(imaged._program)
+    environment[launcher.IMAGE_VARIABLE] = f"{os.geteuid()}:0:0:{KEY}:{imaged.image}"
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    command = [sys.executable, launcher.__file__, "prog_ram"]
+    done = subprocess.run(command, env={**clean, **environment}, capture_output=True, text=True)
+    assert done.stdout == "sungle\n", done.stderr
+
+
 def content(imaged: Imaged) -> bytes:
     return imaged.image.read_bytes()
 

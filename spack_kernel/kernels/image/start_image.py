@@ -9,8 +9,8 @@ A module counts as unchanged if the directory in which it was found and its sour
 and sizes that they had, so a package that is edited, added or removed is found as Python finds it.
 For a top-level module, what comes before that directory on ``sys.path`` is searched first.
 
-The module's loader is Python's own, of which only the first `get_code` is answered from the image:
-a reload reads the file again.
+The module's loader is Python's own, of which only the first `get_code` is answered from the image.
+A reload reads the file again.
 """
 
 import _imp
@@ -181,12 +181,12 @@ class ImageFinder:
         self,
         fullname: str,
         path: "Sequence[str] | None" = None,
-        target: "ModuleType | None" = None,  # noqa: ARG002 - the protocol has it
+        target: "ModuleType | None" = None,
     ) -> "ModuleSpec | None":
         """Return the spec of a module in the image; None leaves it to the next finders."""
         entry = self.image.modules.get(fullname)
-        if entry is None or sys.path_hooks != _hooks:
-            return None
+        if entry is None or target is not None or sys.path_hooks != _hooks:
+            return None  # with a target, it is loaded again: whoever asks for that has edited it
         number, kind, name, *content = entry
         directory = self.image.directories[number][0]
         if path is None:
