@@ -237,25 +237,28 @@ def _claim(path: str) -> bool:
 
 
 def main() -> None:
-    """Read the task, and make its image in the background unless another process does."""
+    """Read the task, and make its image, in the background if the task says so."""
     sys.dont_write_bytecode = True
     task = json.loads(sys.stdin.read())
-    if task.get("background"):
-        if os.fork():
-            os._exit(0)
-        os.setsid()
-        os.nice(19)
     claim = task["file"] + ".claim"
     directory = os.path.dirname(claim)
     os.makedirs(directory, mode=0o700, exist_ok=True)
     status = os.lstat(directory)
     if status.st_uid != os.geteuid() or status.st_mode & 0o022:
         return
+    # Before whoever has started this goes on: then it can wait for the end of the claim.
+    is_ours = _claim(claim)
+    if task.get("background"):
+        if os.fork():
+            os._exit(0)
+        os.setsid()
+        os.nice(19)
     deadline = time.monotonic() + _PATIENCE
-    while not _claim(claim):
+    while not is_ours:
         if time.monotonic() > deadline:
             return
         time.sleep(0.1)
+        is_ours = _claim(claim)
     try:
         count = build(task)
     finally:
