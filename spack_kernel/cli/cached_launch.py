@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 #: The kind of its cache entries.
 KIND = "exec"
 
+#: The variables that decide what is started.
+_VARIABLES = (STORE_VARIABLE, "XDG_RUNTIME_DIR", "SPACK_KERNEL_IMAGES")
+
 #: Compiled when a launch is cached, not when a cached one runs.
 _PINNED = r"[\w.+-]*(@[\w.,:=-]+)?/[a-z0-9]+"
 
@@ -184,8 +187,23 @@ def _prepare(record: dict[str, Any], command: list[str]) -> tuple[list[str], dic
 
 def _key(arguments: Sequence[str], command: Sequence[str]) -> list[Any]:
     """Return everything that the plan depends on, except the file system."""
-    kernel = (
-        bool(command) and is_python(command[0]) and command[1:3] == ["-m", "ipykernel_launcher"]
-    )
-    named = os.environ.get(STORE_VARIABLE)
-    return [list(arguments), named, kernel, sys.prefix, user_cache.loader_settings()]
+    variables = [os.environ.get(name) for name in _VARIABLES]
+    kind = kind_of(command)
+    return [list(arguments), variables, kind, sys.prefix, user_cache.loader_settings()]
+
+
+def kind_of(command: Sequence[str]) -> str:
+    """Return how a command is started: as a ``kernel``, as any ``python``, or as it is (empty).
+
+    A Python that is told to read neither PYTHONPATH nor ``sitecustomize`` is started as it is.
+    """
+    if not command or not is_python(command[0]):
+        return ""
+    if list(command[1:3]) == ["-m", "ipykernel_launcher"]:
+        return "kernel"
+    for word in command[1:]:
+        if not word.startswith("-") or word in ("-", "-c", "-m"):
+            break
+        if not word.startswith("--") and {"E", "I", "S"} & set(word[1:].partition("c")[0]):
+            return ""
+    return "python"

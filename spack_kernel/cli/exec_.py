@@ -96,14 +96,14 @@ def _start(args: argparse.Namespace, request: KernelRequest) -> Launch:
 
     from spack_kernel.kernels.image_choice import fixed_entries, image_of
     from spack_kernel.kernels.import_index import through_launcher, through_startup
-    from spack_kernel.kernels.plan import is_python
     from spack_kernel.kernels.planner import plan_of
 
-    from .cached_launch import Launch
+    from .cached_launch import Launch, kind_of
 
     command = args.behind
     # Without ipykernel, only this command cannot work, so only it requires one.
-    kernel = is_python(command[0]) and command[1:3] == ["-m", "ipykernel_launcher"]
+    kind = kind_of(command)
+    kernel = kind == "kernel"
     request = msgspec.structs.replace(request, kernel=kernel)
     store = open_store(args)
     specs = _from_notebook(store) if request.from_notebook else ()
@@ -111,7 +111,7 @@ def _start(args: argparse.Namespace, request: KernelRequest) -> Launch:
     environment = plan.environment(os.environ, env=request.env)
     _refuse_other_python(plan, command[0])
     command, python = plan.command(command), plan.interpreter
-    if python is not None and is_python(args.behind[0]):
+    if python is not None and kind:
         found = image_of(plan, request)
         image = None if isinstance(found, str) else found
         if kernel:
@@ -119,23 +119,13 @@ def _start(args: argparse.Namespace, request: KernelRequest) -> Launch:
             command, environment = through_launcher(
                 command, environment, python.info, index=index, image=image
             )
-        elif request.import_index and _reads_environment(command):
+        elif request.import_index:
             fixed = fixed_entries(plan)
             environment = through_startup(environment, python.info, fixed, image)
     # Modules, and the configuration of a Spack instance, can differ at the next start.
     lasting = not plan.modules and store.config is None and not store.left_out
     composition = plan.composition() if lasting else None
     return Launch(command, environment, request.env, python.path if python else "", composition)
-
-
-def _reads_environment(command: Sequence[str]) -> bool:
-    """Return whether a Python with these arguments reads PYTHONPATH, and runs ``sitecustomize``."""
-    for word in command[1:]:
-        if not word.startswith("-") or word in ("-", "-c", "-m"):
-            break
-        if not word.startswith("--") and {"E", "I", "S"} & set(word[1:].partition("c")[0]):
-            return False
-    return True
 
 
 def _refuse_other_python(plan: KernelPlan, command: str) -> None:

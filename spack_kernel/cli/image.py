@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import shutil
@@ -99,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
     plan = plan_of(get_source(args, open_store(args), request), request)
     refuse_root(plan, "`sudo -u '#{uid}' spack-kernel image ...`")
     check = KernelCheck(args.timeout, lambda step: _show(args, step.name, step.seconds))
-    output = Path(args.output).absolute() if args.output else None
+    output = _writable(Path(args.output).absolute()) if args.output else None
     with tempfile.TemporaryDirectory(prefix="spack-kernel-image-") as scratch:
         # Not the user's own, nor a site's: this one is made anew.
         there = msgspec.structs.replace(request, image_directory=scratch)
@@ -112,11 +113,13 @@ def run(args: argparse.Namespace) -> int:
                 hint="Name a directory: spack-kernel image --output DIR ...",
             )
         if output is None and kept.exists:
-            shutil.copy2(kept.path, made.path)  # its modules stay in it
+            # Its modules stay in it.
+            Path(made.path).parent.mkdir(mode=0o700)
+            shutil.copy2(kept.path, made.path)
         _start(check, plan, there, args.imports)
         with check.step("image"):
             count = _wait_for(made, check.timeout)
-        path = Path(kept.path) if output is None else create_public(output) / Path(kept.path).name
+        path = (output or Path(kept.path).parent) / Path(kept.path).name
         _move(Path(made.path), path, mode=0o600 if output is None else 0o644)
     size = path.stat().st_size
     facts = {"path": str(path), "modules": count, "size": size}
@@ -186,17 +189,36 @@ def _wait_for(image: Image, timeout: float) -> int:
     return count_modules(image.path)
 
 
+def _writable(output: Path) -> Path:
+    """Return a directory for all users, which is created if necessary.
+
+    Raises
+    ------
+    SpackKernelError
+        When nothing can be written there.
+    """
+    from spack_kernel.spack.errors import SpackKernelError
+
+    create_public(output)
+    if not output.is_dir() or not os.access(output, os.W_OK | os.X_OK):
+        what = "is not a directory" if not output.is_dir() else "cannot be written to"
+        raise SpackKernelError(f"{output} {what}", hint="Name another directory: --output DIR")
+    return output
+
+
 def _move(source: Path, path: Path, *, mode: int) -> None:
     """Move an image to where it is used; whoever starts meanwhile sees it whole or not at all."""
     from spack_kernel.spack.errors import SpackKernelError
 
     scratch = path.with_name(f"{path.name}.{os.getpid()}")
     try:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         shutil.copyfile(source, scratch)
         scratch.chmod(mode)
         scratch.replace(path)
     except OSError as error:
-        scratch.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            scratch.unlink()
         raise SpackKernelError(
             f"{path} cannot be written: {error.strerror}",
             hint="Check the directory and its free space, or name another one: --output DIR",

@@ -163,7 +163,7 @@ def refuse_root(plan: KernelPlan, instead: str) -> None:
         raise InterpreterError(
             f"root must not start the Python of {plan.specs[0].label}: other users can change it",
             details=[f"  {plan.interpreter.path}" if plan.interpreter else ""],
-            hint=f"Run the check as another user: {instead.format(uid=user.uid)}.",
+            hint=f"Run it as another user: {instead.format(uid=user.uid)}.",
         )
 
 

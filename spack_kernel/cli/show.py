@@ -290,6 +290,8 @@ def _print_plan(
     console.print(f"  start image  {how}")
     if image["path"]:
         console.print(f"               {image['path']}")
+    for refused in image["refused"]:
+        console.print(console.style("yellow", f"               not used: {refused}"))
     if interpreter is not None:
         console.print(f"  command      {' '.join(plan.argv)}")
     if plan.modules:

@@ -21,7 +21,7 @@ from spack_kernel.spack.system import open_to_others
 from .image import Image, count_modules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from .plan import KernelPlan
     from .request import KernelRequest
@@ -39,6 +39,8 @@ OLDEST = (3, 8)
 
 #: How many images a directory of a user has at most, and how many bytes they have together.
 _MAX_IMAGES, _MAX_BYTES = 20, 512 << 20
+
+_ABSENT = "it does not exist"
 
 _TEMPORARY = "/tmp"  # noqa: S108 - the directory in it is checked
 
@@ -66,33 +68,63 @@ def image_of(plan: KernelPlan, request: KernelRequest, *, use_site: bool = True)
     parts = [fixed, python.path, python.info.version, [spec.hash for spec in plan.specs]]
     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
     name = f"{PREFIX}{key}{SUFFIX}"
-    owners = {0, os.stat(fixed[0]).st_uid}  # noqa: PTH116
-    places = os.environ.get(IMAGES_VARIABLE, "").split(os.pathsep) if use_site else []
-    for place in filter(None, places):
-        path = f"{place}/{name}"
-        try:
-            status = os.stat(path, follow_symlinks=False)  # noqa: PTH116
-        except OSError:
-            continue
-        unsafe = open_to_others(path, owners)
-        if not unsafe and place.startswith("/") and status.st_uid in owners:
-            return Image(path, key, status.st_uid, False, fixed, request.image_checks_sources)
-        _debug("%s is not used: others could have written %s", path, unsafe or place)
-    own = user_directory(request.image_directory)
-    if own is None:
-        return "there is no private directory in which it could be kept, or the cache is off"
+    checks = request.image_checks_sources
+    refused: list[str] = []
+    try:
+        owners = {0, os.stat(fixed[0]).st_uid}  # noqa: PTH116
+        for path in _of_site(name) if use_site else ():
+            reason = _why_not(path, owners)
+            if not reason:
+                owner = os.stat(path).st_uid  # noqa: PTH116
+                return Image(path, key, owner, False, fixed, checks, refused)
+            if reason != _ABSENT:
+                refused.append(f"{path}: {reason}")
+                _debug("not used: %s: %s", path, reason)
+        own = user_directory(request.image_directory)
+    except OSError as error:
+        return f"{error.filename}: {error.strerror}"
+    except NoDirectoryError as error:
+        return str(error)
     path = f"{own}/{name}"
-    image = Image(path, key, os.geteuid(), True, fixed, request.image_checks_sources)
+    if os.path.isdir(path):  # noqa: PTH112
+        return f"{path} is a directory"
+    image = Image(path, key, os.geteuid(), True, fixed, checks, refused)
     if not image.exists:
         prune(own)
     return image
 
 
 def image_dict(image: Image | str) -> dict[str, Any]:
-    """Return an image, or why there is none, as JSON types: ``path``, ``modules``, ``reason``."""
+    """Return an image, or why there is none, as JSON types.
+
+    Returns
+    -------
+    dict
+        ``path``, ``modules``, ``reason``, and ``refused``: why others are not used.
+    """
     if isinstance(image, str):
-        return {"path": None, "modules": 0, "reason": image}
-    return {"path": image.path, "modules": count_modules(image.path), "reason": ""}
+        return {"path": None, "modules": 0, "reason": image, "refused": []}
+    count = count_modules(image.path)
+    return {"path": image.path, "modules": count, "reason": "", "refused": [*image.refused]}
+
+
+def _of_site(name: str) -> Iterator[str]:
+    """Yield where images for everybody may be."""
+    for place in os.environ.get(IMAGES_VARIABLE, "").split(os.pathsep):
+        if place:
+            yield f"{place}/{name}"
+
+
+def _why_not(path: str, owners: Collection[int]) -> str:
+    """Return why an image for everybody is not used; empty if it is."""
+    if not path.startswith("/"):
+        return "it is no absolute path"
+    if not os.path.lexists(path):
+        return _ABSENT
+    unsafe = open_to_others(path, owners)
+    if unsafe:
+        return f"others could have written {unsafe}"
+    return "" if count_modules(path) else "it cannot be read, or is damaged"
 
 
 def fixed_entries(plan: KernelPlan) -> list[str]:
@@ -111,8 +143,12 @@ def fixed_entries(plan: KernelPlan) -> list[str]:
     ]
 
 
-def user_directory(chosen: str = "", environ: Mapping[str, str] | None = None) -> str | None:
-    """Return the directory of this user's images; it is made, and private.
+class NoDirectoryError(Exception):
+    """There is no directory for a user's images; its text says why."""
+
+
+def user_directory(chosen: str = "", environ: Mapping[str, str] | None = None) -> str:
+    """Return the directory of this user's images, which is private, or does not exist yet.
 
     Parameters
     ----------
@@ -121,39 +157,40 @@ def user_directory(chosen: str = "", environ: Mapping[str, str] | None = None) -
     environ : mapping of str to str, optional
         Where ``XDG_RUNTIME_DIR`` is read from; by default this process's environment.
 
-    Returns
-    -------
-    str or None
-        None if there is none, or if the user has switched the cache off.
+    Raises
+    ------
+    NoDirectoryError
+        When there is none.
     """
     if not chosen and cache_directory() is None:
-        return None
+        raise NoDirectoryError("caching is switched off (SPACK_KERNEL_CACHE)")
+    reasons = []
     for place in _places(chosen, os.environ if environ is None else environ):
-        try:
-            os.makedirs(place, mode=0o700, exist_ok=True)  # noqa: PTH103
-            status = os.stat(place, follow_symlinks=False)  # noqa: PTH116
-        except OSError as error:
-            _debug("no images in %s: %s", place, error)
-            continue
-        if (
-            stat.S_ISDIR(status.st_mode)
-            and status.st_uid == os.geteuid()
-            and not status.st_mode & 0o077
-        ):
+        reason = _why_not_private(place)
+        if not reason:
             return place
-        _debug("no images in %s: it is not a private directory of this user", place)
-    return None
+        reasons.append(f"{place}: {reason}")
+        _debug("no images in %s: %s", place, reason)
+    raise NoDirectoryError("; ".join(reasons))
 
 
-def directories_of_images(chosen: str = "") -> list[str]:
-    """Return the directories in which this user may have images, whether they exist or not.
-
-    Parameters
-    ----------
-    chosen : str
-        As for `user_directory`.
-    """
-    return [*_places(chosen, os.environ), *(_places("", os.environ) if chosen else ())]
+def _why_not_private(place: str) -> str:
+    """Return why a directory cannot have a user's images; empty if it can."""
+    try:
+        status = os.stat(place, follow_symlinks=False)  # noqa: PTH116
+    except FileNotFoundError:
+        above = os.path.dirname(place)  # noqa: PTH120
+        while not os.path.lexists(above):
+            above = os.path.dirname(above)  # noqa: PTH120
+        can_be_made = os.path.isdir(above) and os.access(above, os.W_OK | os.X_OK)  # noqa: PTH112
+        return "" if can_be_made else f"it cannot be made in {above}"
+    except OSError as error:
+        return str(error.strerror)
+    if not stat.S_ISDIR(status.st_mode):
+        return "it is not a directory"
+    if status.st_uid != os.geteuid():
+        return "it belongs to another user"
+    return "others can enter it" if status.st_mode & 0o077 else ""
 
 
 def _places(chosen: str, environ: Mapping[str, str]) -> Iterator[str]:
@@ -170,6 +207,17 @@ def _places(chosen: str, environ: Mapping[str, str]) -> Iterator[str]:
         yield f"{cache}/images"
 
 
+def directories_of_images(chosen: str = "") -> list[str]:
+    """Return the directories in which this user may have images, whether they exist or not.
+
+    Parameters
+    ----------
+    chosen : str
+        As for `user_directory`.
+    """
+    return [*_places(chosen, os.environ), *(_places("", os.environ) if chosen else ())]
+
+
 def prune(directory: str) -> None:
     """Remove the images that were made longest ago if there are too many, or they are too large.
 
@@ -181,7 +229,7 @@ def prune(directory: str) -> None:
     size = 0
     for number, (path, status) in enumerate(images_in(directory)):
         size += status.st_size
-        if number >= _MAX_IMAGES or size > _MAX_BYTES:
+        if number >= _MAX_IMAGES - 1 or size > _MAX_BYTES:  # another one is going to be made
             try:
                 os.unlink(path)  # noqa: PTH108
             except OSError as error:

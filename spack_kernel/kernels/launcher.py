@@ -26,6 +26,9 @@ import sys
 
 _EARLY = set(sys.modules)
 
+#: The name of this module when `startup/sitecustomize.py` runs it.
+STARTUP = "spack_kernel_launcher"
+
 if __name__ == "__main__" and sys.path and sys.path[0] == __file__.rpartition("/")[0]:
     del sys.path[0]  # PYTHONSAFEPATH does not add it
 
@@ -45,11 +48,8 @@ def _start_image() -> "Any":
     code = SourceFileLoader("start_image", file).get_code("start_image")
     assert code is not None
     exec(code, module.__dict__)  # noqa: S102 - our own file
-    return module.Start(setting, _EARLY)
+    return module.Start(setting, _EARLY, is_program=__name__ == STARTUP)
 
-
-#: The name of this module when `startup/sitecustomize.py` runs it.
-STARTUP = "spack_kernel_launcher"
 
 _image = _start_image() if __name__ in ("__main__", STARTUP) else None
 

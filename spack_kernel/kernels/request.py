@@ -206,7 +206,7 @@ class KernelRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
             "searching every directory at every import. Child processes get the plain PYTHONPATH.",
             "--no-import-index",
             group="options used in kernelspecs",
-            usage="make a kernel search every directory of its PYTHONPATH at every import",
+            usage="search every directory of PYTHONPATH at every import",
         ),
     ] = True
     start_image: Annotated[

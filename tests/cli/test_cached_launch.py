@@ -52,7 +52,7 @@ class Site:
 
     def is_replayed(self, *words: str) -> bool:
         """Return whether the next start would use a cached plan."""
-        words = words or ("true",)
+        words = words or ("python", "-c", "")
         code = (
             "import sys; from spack_kernel.cli import cached_launch\n"
             "def replaced(*_): print('replayed'); sys.exit()\n"
@@ -89,7 +89,21 @@ def test_a_kernel_is_started_through_the_launcher_again(site: Site) -> None:
     (kept,) = site.kept()
     launch = json.loads(kept.read_text())["value"]["launch"]
     assert launch["launcher"].endswith("launcher.py")
-    assert set(launch["variables"]) == {"SPACK_KERNEL_PYTHONPATH", "SPACK_KERNEL_IMPORT_INDEX"}
+    assert set(launch["variables"]) == {
+        "SPACK_KERNEL_PYTHONPATH",
+        "SPACK_KERNEL_IMPORT_INDEX",
+        "SPACK_KERNEL_START_IMAGE",
+    }
+
+
+def test_each_kind_of_command_is_planned_by_itself(site: Site) -> None:
+    """A Python is started with an index; another program, or python -E, gets PYTHONPATH."""
+    code = "import os; print(os.environ['PYTHONPATH'])"
+    plain = site.start("python", "-S", "-c", code).stdout
+    for _ in range(2):
+        assert site.start("python", "-c", code).stdout == plain
+        assert site.start("sh", "-c", "echo $PYTHONPATH").stdout == plain
+        assert site.start("python", "-S", "-c", code).stdout == plain
 
 
 def test_the_environment_is_of_the_moment(site: Site) -> None:
@@ -140,9 +154,9 @@ def interpreter_is_replaced(site: Site) -> None:
 )
 def test_a_change_is_seen(site: Site, change: Callable[[Site], None]) -> None:
     site.start("true")
-    assert site.is_replayed()
+    assert site.is_replayed("true")
     change(site)
-    assert not site.is_replayed()
+    assert not site.is_replayed("true")
 
 
 def test_a_module_that_is_added_is_seen(site: Site) -> None:
@@ -251,7 +265,7 @@ def test_old_starts_are_forgotten(site: Site, monkeypatch: pytest.MonkeyPatch) -
         os.utime(old, ns=(number, number))
     site.start("true")
     assert len(site.kept()) == 100
-    assert site.is_replayed()
+    assert site.is_replayed("true")
 
 
 @pytest.mark.parametrize(
@@ -314,9 +328,11 @@ def test_every_look_at_the_disk_is_kept(site: Site, tmp_path: Path, words: tuple
     # Root checks who owns a Python's files before running it; the plan does not depend on this.
     owned = {str(up) for path in known for up in (Path(path), *Path(path).parents)}
     owned |= {str(path) for path in site.store.root.glob("*/python-venv-*/lib/python3*")}
+    # The program itself checks its start image.
+    images = f"/tmp/spack-kernel-{os.getuid()}"
     unkept = {
         path
         for path in looked.keys() - known - above - owned - {*words, "/dev/null"}
-        if not path.startswith((*imports, str(site.cache), "/proc/", "/etc/"))
+        if not path.startswith((*imports, str(site.cache), "/proc/", "/etc/", images))
     }
     assert unkept == set()

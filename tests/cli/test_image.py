@@ -78,7 +78,9 @@ def user(tmp_path: Path, demo_store: DemoStore) -> User:
 
 
 def test_an_image_for_this_user(user: User) -> None:
-    assert user.shown() == {"path": user.shown()["path"], "modules": 0, "reason": ""}
+    nothing = {"path": user.shown()["path"], "modules": 0, "reason": "", "refused": []}
+    assert user.shown() == nothing
+    assert not (user.runtime / "spack-kernel").exists()  # to look makes nothing
     said = user.run("image", "--store", user.store, "py-libensemble", "--import", "wave")
     (image,) = user.images()
     assert stat.S_IMODE(image.stat().st_mode) == 0o600
@@ -126,10 +128,19 @@ def test_an_image_for_everybody(user: User) -> None:
     assert "ImageFinder" in user.exec("python", "-c", code, **there)
     # One that others could have written does not count.
     site.chmod(0o777)
-    assert user.shown(**there)["path"] != str(image)
+    shown = user.shown(**there)
+    assert shown["path"] != str(image)
+    assert shown["refused"] == [f"{image}: others could have written {site}"]
+    text = user.run("show", "--store", user.store, "py-libensemble", **there)
+    assert f"not used: {shown['refused'][0]}" in text
     site.chmod(0o755)
     image.chmod(0o664)
     assert user.shown(**there)["path"] != str(image)
+    image.chmod(0o644)
+    image.write_bytes(image.read_bytes()[:-1])
+    assert user.shown(**there)["refused"] == [f"{image}: it cannot be read, or is damaged"]
+    relative = user.shown(SPACK_KERNEL_IMAGES="site/images")["refused"]
+    assert relative[0].endswith("it is no absolute path")
 
 
 def test_what_is_wrong_is_told(user: User) -> None:
@@ -144,9 +155,16 @@ def test_what_is_wrong_is_told(user: User) -> None:
         assert "is not the name of a module" in done.stderr
     done = user.attempt(*where, SPACK_KERNEL_CACHE="")
     assert done.returncode == 1
-    assert "the cache is off" in done.stderr
+    assert "caching is switched off (SPACK_KERNEL_CACHE)" in done.stderr
     assert "--output DIR" in done.stderr
-    assert user.shown(SPACK_KERNEL_CACHE="")["reason"].endswith("the cache is off")
+    assert user.shown(SPACK_KERNEL_CACHE="")["reason"].startswith("caching is switched off")
+    file = user.home / "file"
+    file.touch()
+    for output in (file, file / "below"):
+        done = user.attempt(*where, "--output", str(output))
+        assert done.returncode == 1
+        assert f"{output} " in done.stderr
+        assert "Name another directory: --output DIR" in done.stderr
 
 
 PROGRAMS = {
@@ -200,6 +218,17 @@ def test_an_exception_is_shown_as_without(user: User) -> None:
         '  File "<string>", line 1, in <module>',
         "ZeroDivisionError: division by zero",
     ]
+
+
+def test_a_program_has_one_thread_and_gets_its_signals(user: User) -> None:
+    code = (
+        "import os, signal, time; signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})\n"
+        "time.sleep(0.2); os.kill(os.getpid(), signal.SIGTERM)\n"
+        "print(signal.sigwait({signal.SIGTERM}).name, len(os.listdir('/proc/self/task')))"
+    )
+    for _ in range(2):
+        assert user.exec("python", "-c", code) == "SIGTERM 1\n"
+        user.wait_for_image()
 
 
 def test_ranks_of_one_node_make_one_image(user: User) -> None:

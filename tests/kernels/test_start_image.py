@@ -121,8 +121,29 @@ def test_a_package_that_changes_is_found_as_python_finds_it(imaged: Imaged, how:
     assert imaged.run().split()[0] != "part"
 
 
-def test_an_edit_that_keeps_size_and_time_is_noticed(imaged: Imaged) -> None:
-    """Python itself would go on with its bytecode; an image does not count."""
+def test_what_has_changed_is_in_the_image_after_the_next_start(imaged: Imaged) -> None:
+    file = imaged.site.path[2] / "single.py"
+    file.write_text("WHERE = 'changed'")
+    time.sleep(2.1)
+    before = imaged.image.stat()
+    assert imaged.run(records=True) == imaged.plain()
+    deadline = time.monotonic() + 30
+    while imaged.image.stat().st_ino == before.st_ino:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    poison(file)
+    assert imaged.run() == "part changed package"
+
+
+def test_a_hard_link_changes_nothing(imaged: Imaged) -> None:
+    file = imaged.site.path[2] / "single.py"
+    poison(file)
+    (imaged.site.root / "backup").hardlink_to(file)
+    assert imaged.run() == "part single package"
+
+
+def test_an_edit_that_keeps_size_and_time_is_as_without_image(imaged: Imaged) -> None:
+    """Python itself goes on with its bytecode."""
     file = imaged.site.path[2] / "single.py"
     kept = file.stat()
     file.write_text("WHERE = 'sungle'")
@@ -196,7 +217,7 @@ def damaged(imaged: Imaged) -> Iterator[bytes]:
     yield whole[:10]
     yield whole[: len(whole) // 2]
     yield whole[:-1]
-    yield whole.replace(b"image 1", b"image 2", 1)
+    yield whole.replace(b"image 2", b"image 1", 1)
     yield b"\0" * len(whole)
     yield whole[:30] + b"\xff" * 8 + whole[38:]
 
@@ -226,6 +247,18 @@ def test_mutated_images_answer_rightly_or_not_at_all(imaged: Imaged) -> None:
         for entry, code in codes.items():
             assert image.code(*entry) in (code, None)
         os.close(image._file)
+
+
+def test_a_damaged_image_is_made_anew(imaged: Imaged) -> None:
+    whole = content(imaged)
+    place = whole.rindex(b"single")
+    imaged.image.write_bytes(whole[:place] + b"SINGLE" + whole[place + 6 :])
+    assert imaged.run(records=True) == imaged.plain()
+    deadline = time.monotonic() + 30
+    while b"SINGLE" in content(imaged):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert imaged.run() == imaged.plain()
 
 
 def test_an_image_that_others_could_have_written_is_not_used(imaged: Imaged) -> None:

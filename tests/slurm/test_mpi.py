@@ -46,7 +46,7 @@ def test_srun_in_a_cell_runs_the_kernels_python_on_both_nodes(
             await kernel.start()
             code = (
                 "import subprocess\n"
-                "command = ['srun', '--mpi=pmix', '-n', '4', 'python', 'program.py']\n"
+                "command = ['srun', '--mpi=pmix', '-n', '4', 'python3', 'program.py']\n"
                 "done = subprocess.run(command, capture_output=True, text=True)\n"
                 "print(done.stdout, done.stderr)"
             )

@@ -162,8 +162,12 @@ class Builder:
         descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             with open(descriptor, "wb") as file:
-                file.write(start_image.FORMAT + len(self.modules).to_bytes(8, "little"))
-                file.write(len(table).to_bytes(8, "little") + start_image.digest(table) + table)
+                size = start_image.HEADER + len(table) + self.size
+                file.write(start_image.FORMAT)
+                file.writelines(
+                    number.to_bytes(8, "little") for number in (len(self.modules), size, len(table))
+                )
+                file.write(start_image.digest(table) + table)
                 file.writelines(self.content)
             os.replace(scratch, path)
         except BaseException:
@@ -176,7 +180,7 @@ def _stamp(path: str) -> "tuple[int, int, int]":
 
 
 def _is_recent(status: "os.stat_result") -> bool:
-    return max(status.st_mtime_ns, status.st_ctime_ns) > time.time_ns() - _SETTLED
+    return status.st_mtime_ns > time.time_ns() - _SETTLED
 
 
 def _entry_points(distribution: str) -> "tuple[Any, str | None] | None":
@@ -194,7 +198,9 @@ def _entry_points(distribution: str) -> "tuple[Any, str | None] | None":
 
 
 def _former(task: "dict[str, Any]") -> "start_image.StartImage | None":
-    """Return the image that a task has already."""
+    """Return the image that a task has already, and that can be used."""
+    if task.get("anew"):
+        return None
     try:
         return start_image.StartImage(task["file"], task["key"], os.geteuid())
     except (OSError, ValueError, EOFError, TypeError, KeyError):
@@ -205,7 +211,8 @@ def build(task: "dict[str, Any]") -> int:
     """Make the image of a task, with what its former image has; return the number of modules."""
     wanted, former = dict(task["modules"]), _former(task)
     if former is not None:
-        if wanted.keys() <= former.modules.keys() | set(former.refused):
+        has = (former.modules.keys() | set(former.refused)) - set(task.get("stale", ()))
+        if wanted.keys() <= has:
             return len(former.modules)  # another process was faster
         for name, entry in former.modules.items():
             wanted.setdefault(name, former.directories[entry[0]][0])

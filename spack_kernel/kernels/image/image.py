@@ -28,6 +28,8 @@ class Image(NamedTuple):
         The directories of PYTHONPATH whose modules may be in it.
     checks_sources : bool
         Whether each source is checked for changes, and not only the directories.
+    refused : sequence of str
+        Why images that were made for everybody are not used.
     """
 
     path: str
@@ -36,6 +38,7 @@ class Image(NamedTuple):
     can_record: bool
     fixed: Sequence[str]
     checks_sources: bool = True
+    refused: Sequence[str] = ()
 
     @property
     def setting(self) -> str:
@@ -50,13 +53,14 @@ class Image(NamedTuple):
 
 
 def count_modules(path: str) -> int:
-    """Return how many modules an image has; 0 if there is no such image.
+    """Return how many modules an image has; 0 if there is no such image, or it is not whole.
 
     Only the Python for which it was made can read more than that.
     """
     try:
         with open(path, "rb") as file:
-            head = file.read(len(FORMAT) + 8)
+            head, size = file.read(len(FORMAT) + 16), os.fstat(file.fileno()).st_size
     except OSError:
         return 0
-    return int.from_bytes(head[len(FORMAT) :], "little") if head.startswith(FORMAT) else 0
+    is_whole = head.startswith(FORMAT) and int.from_bytes(head[-8:], "little") == size
+    return int.from_bytes(head[-16:-8], "little") if is_whole else 0

@@ -12,6 +12,7 @@ import sys
 MYPY = False  # true for type checkers
 if MYPY:
     from collections.abc import Collection
+    from typing import Any
 
 #: Of what is imported, the part that may be missing in an image.
 _TOLERANCE = 0.03
@@ -55,15 +56,31 @@ class Recorder:
         self._file, self._key, self._roots = file, key, roots
         self._early = early - {"__main__"}
         self._known = set(known)
+        #: Whether a damaged image has been made anew.
+        self._is_anew = False
+        #: The stale modules that this process has had made anew.
+        self._renewed: "set[str]" = set()
 
-    def look(self) -> None:
-        """Have the image made if too many modules are missing in it."""
+    def look(self, stale: "Collection[str]" = (), anew: bool = False) -> None:
+        """Have the image made if too many modules are missing in it.
+
+        Parameters
+        ----------
+        stale : collection of str
+            The modules that have changed since the image was made.
+        anew : bool
+            Whether the image is damaged, and has to be made in any case.
+        """
         try:
             modules = self._modules()
-            missing = modules.keys() - self._known
-            if len(missing) > _TOLERANCE * len(modules):
+            stale = modules.keys() & stale
+            missing = (modules.keys() - self._known) | (stale - self._renewed)
+            anew = anew and not self._is_anew
+            if anew or len(missing) > _TOLERANCE * len(modules):
                 self._known.update(modules)
-                self._make(modules)
+                self._renewed |= stale
+                self._is_anew |= anew
+                self._make(modules, stale=sorted(stale), anew=anew)
         except Exception:  # noqa: S110 - a kernel works without an image
             pass
 
@@ -85,8 +102,14 @@ class Recorder:
                 found[spec.name] = directory
         return found
 
-    def _make(self, modules: "dict[str, str]") -> None:
-        task = {"file": self._file, "key": self._key, "roots": self._roots, "modules": modules}
+    def _make(self, modules: "dict[str, str]", *, stale: "list[str]", anew: bool) -> None:
+        task: "dict[str, Any]" = {
+            "file": self._file,
+            "key": self._key,
+            "roots": self._roots,
+            "modules": modules,
+        }
+        task.update(background=True, stale=stale, anew=anew)
         builder = __file__.rpartition("/")[0] + "/builder.py"
         read, write = posix.pipe()
         try:
@@ -104,6 +127,6 @@ class Recorder:
             posix.close(read)
         try:
             with open(write, "wb") as pipe:
-                pipe.write(json.dumps({**task, "background": True}).encode())
+                pipe.write(json.dumps(task).encode())
         finally:
             posix.waitpid(process, 0)

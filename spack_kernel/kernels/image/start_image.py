@@ -5,8 +5,8 @@ them. `install` puts a finder in front of Python's own that answers from it; wha
 image, or has changed since, goes the ordinary way. It needs only the standard library of Python 3.8
 or later, and before the image is there only what is built into the interpreter.
 
-A module counts as unchanged if the directory in which it was found and its source have the times
-and sizes that they had, so a package that is edited, added or removed is found as Python finds it.
+A module counts as unchanged if the directory in which it was found, and its source, are those that
+they were, so what is edited, added or removed is found as Python finds it.
 For a top-level module, what comes before that directory on ``sys.path`` is searched first.
 
 The module's loader is Python's own, of which only the first `get_code` is answered from the image.
@@ -47,10 +47,11 @@ if MYPY:
             """Return the modification time of an indexed directory."""
 
 
-FORMAT = b"spack-kernel start image 1\n"
+FORMAT = b"spack-kernel start image 2\n"
 
-#: Bytes before the table: the format, the numbers of modules and of the table's bytes, its digest.
-_HEADER = len(FORMAT) + 24
+#: Bytes before the table: the format; the number of modules, the size of the file and that of the
+#: table, of eight bytes each; the table's digest.
+HEADER = len(FORMAT) + 32
 
 #: The largest table that is read, in bytes.
 _MAX_TABLE = 1 << 26
@@ -81,8 +82,8 @@ def digest(data: bytes) -> bytes:
 
 
 def stamp(status: "posix.stat_result") -> "tuple[int, int, int]":
-    """Return what tells whether a file or a directory has changed."""
-    return status.st_mtime_ns, status.st_ctime_ns, status.st_size
+    """Return what tells whether a file or a directory has changed, or is another."""
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 class StartImage:
@@ -110,7 +111,7 @@ class StartImage:
             status = posix.fstat(self._file)
             if status.st_mode & 0o170022 != 0o100000 or status.st_uid != owner:
                 raise ValueError("others could have written it")
-            table = self._table()
+            table = self._table(status.st_size)
             if table["key"] != key or table["python"] != (MAGIC_NUMBER, sys.version):
                 raise ValueError("it is for something else")
         except BaseException:
@@ -118,6 +119,9 @@ class StartImage:
             raise
         self.directories: list[tuple[str, tuple[int, int, int]]] = table["directories"]
         self.modules: dict[str, tuple[Any, ...]] = table["modules"]
+        #: Whether something in it could not be read, and the modules that have changed since.
+        self.is_damaged = False
+        self.stale: "set[str]" = set()
         #: Modules that no image of this can have.
         self.refused: list[str] = table["refused"]
         self.listings: dict[str, tuple[tuple[int, int, int], list[str]]] = table["listings"]
@@ -125,15 +129,15 @@ class StartImage:
             "entry_points"
         ]
 
-    def _table(self) -> "dict[str, Any]":
-        head = posix.pread(self._file, _HEADER, 0)
-        if len(head) != _HEADER or not head.startswith(FORMAT):
+    def _table(self, size: int) -> "dict[str, Any]":
+        head = posix.pread(self._file, HEADER, 0)
+        if len(head) != HEADER or not head.startswith(FORMAT):
             raise ValueError("it is no start image of this version")
         length = int.from_bytes(head[-16:-8], "little")
-        if length > _MAX_TABLE:
+        if length > _MAX_TABLE or size != int.from_bytes(head[-24:-16], "little"):
             raise ValueError("it is damaged")
-        text = posix.pread(self._file, length, _HEADER)
-        self._content = _HEADER + length
+        text = posix.pread(self._file, length, HEADER)
+        self._content = HEADER + length
         if digest(text) != head[-8:]:
             raise ValueError("it is damaged")
         table: dict[str, Any] = marshal.loads(text)  # noqa: S302 - of a trusted owner
@@ -195,6 +199,7 @@ class ImageFinder:
         elif type(path) is not list or len(path) != 1 or path[0] != directory:
             return None
         if not self._is_unchanged(number):
+            self.image.stale.add(fullname)
             return None
         origin = directory + "/" + name
         if kind == EXTENSION:
@@ -301,6 +306,9 @@ class ImageFinder:
                 code = self.image.code(offset, length, expected)
                 if code is not None:
                     return code
+                self.image.is_damaged = True
+            elif is_usual:
+                self.image.stale.add(fullname)
             return loader.get_code(name)
 
         vars(loader)["get_code"] = get_code
@@ -349,10 +357,13 @@ class Start:
         each source (0 or 1), the key and the file, separated by colons.
     early : set of str
         The modules that Python imports before an image can be used.
+    is_program : bool
+        Whether this is any program, which must not get another thread, and not a kernel.
     """
 
-    def __init__(self, setting: str, early: "set[str]") -> None:
+    def __init__(self, setting: str, early: "set[str]", *, is_program: bool = False) -> None:
         self.setting = setting
+        self._is_program = is_program
         self._early = early
         owner, records, checks, self._key, self._file = setting.split(":", 4)
         self._records = records == "1"
@@ -391,19 +402,23 @@ class Start:
 
     def _record(self, roots: "list[str]", known: "Collection[str]") -> None:
         """Look from time to time, and at the end, whether modules are missing in the image."""
-        import _thread
         import atexit
 
-        recorders: "list[Any]" = []
-        process = posix.getpid()
+        process, recorder = posix.getpid(), None
 
         def look() -> None:
+            nonlocal recorder
             if posix.getpid() != process:
                 return  # a child that was forked
-            if not recorders:
-                module = load("recorder")
-                recorders.append(module.Recorder(self._file, self._key, roots, self._early, known))
-            recorders[0].look()
+            if recorder is None:
+                make = load("recorder").Recorder
+                recorder = make(self._file, self._key, roots, self._early, known)
+            image = self._finder.image if self._finder is not None else None
+            recorder.look(*((image.stale, image.is_damaged) if image is not None else ()))
+
+        atexit.register(look)
+        if self._is_program:
+            return
 
         def run() -> None:
             import time
@@ -414,5 +429,12 @@ class Start:
                 slept = moment
                 look()
 
-        atexit.register(look)
-        _thread.start_new_thread(run, ())  # one that `threading` does not list
+        import signal
+        import _thread
+
+        # No signal is for this thread, and `threading` does not list it.
+        former = signal.pthread_sigmask(signal.SIG_BLOCK, range(1, signal.NSIG))
+        try:
+            _thread.start_new_thread(run, ())
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, former)
