@@ -38,7 +38,8 @@ PREFIX, SUFFIX = "start-", ".img"
 OLDEST = (3, 8)
 
 #: How many images a directory of a user has at most, and how many bytes they have together.
-_MAX_IMAGES, _MAX_BYTES = 20, 512 << 20
+#: They may lie in memory.
+_MAX_IMAGES, _MAX_BYTES = 10, 200 << 20
 
 _ABSENT = "it does not exist"
 

@@ -44,7 +44,7 @@ else:  # this is a program, not a module of the package
 _SETTLED = 2_000_000_000
 
 #: The largest image, in bytes.
-_MAX_SIZE = 256 << 20
+_MAX_SIZE = 128 << 20
 
 #: Seconds after which another's claim on the same image counts as left behind, and for which
 #: another one is waited for.
