@@ -433,7 +433,7 @@ class Start:
         import _thread
 
         # No signal is for this thread, and `threading` does not list it.
-        former = signal.pthread_sigmask(signal.SIG_BLOCK, range(1, signal.NSIG))
+        former = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             _thread.start_new_thread(run, ())
         finally:
