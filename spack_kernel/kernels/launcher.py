@@ -38,6 +38,8 @@ def _start_image() -> "Any":
     import posix
 
     setting = posix.environ.pop(b"SPACK_KERNEL_START_IMAGE", b"").decode("utf-8", "surrogateescape")
+    if setting:
+        posix.unsetenv(b"SPACK_KERNEL_START_IMAGE")  # `os`, which does that, may not be there yet
     if not setting or sys.version_info < (3, 8) or sys.flags.optimize:
         return None
     from _frozen_importlib_external import SourceFileLoader

@@ -180,6 +180,7 @@ REPORT = (
     "globals().get('__file__'), str(__spec__ and __spec__.name), sys.modules['__main__'].__doc__, "
     "os.environ['PYTHONPATH'], [k for k in os.environ if k.startswith('SPACK_KERNEL_S')], "
     "[k for k in os.environ if k.startswith(('SPACK_KERNEL_P', 'SPACK_KERNEL_I'))], "
+    "__import__('subprocess').getoutput('env | grep -o ^SPACK_KERNEL_[PIS][^=]*'), "
     "'sitecustomize' in sys.modules, sys.flags.no_user_site, getattr(sys, 'orig_argv', 0)[1:]]))"
 )
 
