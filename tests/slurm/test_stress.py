@@ -45,7 +45,8 @@ def test_twenty_kernels_at_once(
         kernel = JobKernel(demo_store, tmp_path, {"lease": 30.0}, start_timeout=300.0)
         try:
             await kernel.start()
-            return await kernel.text(f"import os, numpy; print({number}, os.uname().nodename)")
+            code = f"import os, numpy; print({number}, os.uname().nodename)"
+            return (await kernel.run(code, timeout=300)).text  # it may wait in the queue
         finally:
             await kernel.shut_down()
 

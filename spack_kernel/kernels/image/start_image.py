@@ -429,12 +429,12 @@ class Start:
                 slept = moment
                 look()
 
-        import signal
+        import _signal  # type: ignore[import-not-found]  # `signal` may not be imported
         import _thread
 
         # No signal is for this thread, and `threading` does not list it.
-        former = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        former = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
         try:
             _thread.start_new_thread(run, ())
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, former)
+            _signal.pthread_sigmask(_signal.SIG_SETMASK, former)
