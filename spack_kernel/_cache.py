@@ -6,6 +6,9 @@ import os
 
 CACHE_VARIABLE = "SPACK_KERNEL_CACHE"
 
+#: Directories of start images that were made for everybody, separated by colons.
+IMAGES_VARIABLE = "SPACK_KERNEL_IMAGES"
+
 
 def cache_directory() -> str | None:
     """Return the user's cache directory; None if there is no cache."""

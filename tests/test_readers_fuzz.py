@@ -238,8 +238,8 @@ class Readers:
         probe._remembered("/usr/bin/python3", value)
 
     def cached_start(self, data: bytes) -> None:
-        self._cached(cached_launch.KIND, data)
-        record = user_cache.read(cached_launch.KIND, ["k"])
+        self._cached(user_cache.STARTS, data)
+        record = user_cache.read(user_cache.STARTS, ["k"])
         if record is not None:
             cached_launch.prepared(record, ["python", "-c", "1"])
 

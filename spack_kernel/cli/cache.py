@@ -24,14 +24,6 @@ examples:
   spack-kernel cache
   spack-kernel cache --clear"""
 
-#: What the names of kept files begin with, and what they are.
-_KINDS = {
-    "columns-": "columns of databases",
-    "start-": "start images of kernels",
-    "exec-": "starts of exec",
-    "python-": "facts about interpreters",
-}
-
 
 class _Kept(NamedTuple):
     """The files of one kind in one directory."""
@@ -101,16 +93,24 @@ def run(args: argparse.Namespace) -> int:
 
 def _found(image_directory: str) -> Iterator[_Kept]:
     from spack_kernel._cache import cache_directory
-    from spack_kernel.kernels.image_choice import directories_of_images
+    from spack_kernel.kernels import image_choice, user_cache
+    from spack_kernel.spack.database import COLUMNS_PREFIX
 
-    places = [cache_directory(), *directories_of_images(image_directory)]
+    # What the names of kept files begin with, and what they are.
+    kinds = {
+        COLUMNS_PREFIX: "columns of databases",
+        image_choice.PREFIX: "start images of kernels",
+        f"{user_cache.STARTS}-": "starts of exec",
+        f"{user_cache.INTERPRETERS}-": "facts about interpreters",
+    }
+    places = [cache_directory(), *image_choice.directories_of_images(image_directory)]
     for directory in dict.fromkeys(place for place in places if place):
         try:
             with os.scandir(directory) as entries:
                 files = {e.path: e.stat(follow_symlinks=False) for e in entries if _is_own(e)}
         except OSError:
             continue
-        for prefix, kind in _KINDS.items():
+        for prefix, kind in kinds.items():
             names = [path for path in files if Path(path).name.startswith(prefix)]
             if names:
                 size = sum(files[name].st_size for name in names)

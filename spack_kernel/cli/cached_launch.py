@@ -17,6 +17,7 @@ import sys
 from collections import namedtuple
 
 from spack_kernel import STORE_VARIABLE
+from spack_kernel._cache import IMAGES_VARIABLE
 from spack_kernel.kernels import user_cache
 from spack_kernel.kernels.interpreters import DEFAULT_PATH, clean_environment
 from spack_kernel.kernels.plan import ProcessEnvironment, is_python
@@ -33,11 +34,8 @@ if TYPE_CHECKING:
 
     from spack_kernel.spack.system import Check
 
-#: The kind of its cache entries.
-KIND = "exec"
-
 #: The variables that decide what is started.
-_VARIABLES = (STORE_VARIABLE, "XDG_RUNTIME_DIR", "SPACK_KERNEL_IMAGES")
+_VARIABLES = (STORE_VARIABLE, "XDG_RUNTIME_DIR", IMAGES_VARIABLE)
 
 #: Compiled when a launch is cached, not when a cached one runs.
 _PINNED = r"[\w.+-]*(@[\w.,:=-]+)?/[a-z0-9]+"
@@ -119,7 +117,7 @@ def cache_launch(arguments: Sequence[str], start: Launch, checks: Sequence[Check
         "composition": [[[getattr(c, name) for name in Change._fields] for c in changes], *rest],
         "launch": launch,
     }
-    user_cache.write(KIND, key, record)
+    user_cache.write(user_cache.STARTS, key, record)
 
 
 def run_cached(arguments: Sequence[str]) -> None:
@@ -132,7 +130,7 @@ def run_cached(arguments: Sequence[str]) -> None:
         return
     cut = arguments.index("--")
     command = list(arguments[cut + 1 :])
-    record = user_cache.read(KIND, _key(arguments[:cut], command))
+    record = user_cache.read(user_cache.STARTS, _key(arguments[:cut], command))
     if record is None or not command:
         return
     start = prepared(record, command)
@@ -195,7 +193,8 @@ def _key(arguments: Sequence[str], command: Sequence[str]) -> list[Any]:
 def kind_of(command: Sequence[str]) -> str:
     """Return how a command is started: as a ``kernel``, as any ``python``, or as it is (empty).
 
-    A Python that is told to read neither PYTHONPATH nor ``sitecustomize`` is started as it is.
+    Options such as ``-E`` and ``-S`` make a Python ignore PYTHONPATH or ``sitecustomize``. It is
+    then started as it is.
     """
     if not command or not is_python(command[0]):
         return ""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from .options import (
     add_json_option,
     add_request_options,
     add_store_option,
+    add_timeout_option,
     open_store,
+    refuse_timeout,
 )
 from .sources import (
     check_source,
@@ -68,13 +69,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         nargs="*",
         help="the name of an installed kernel, or a spec, as for `spack load`",
     )
-    parser.add_argument(
-        "--timeout",
-        metavar="SECONDS",
-        type=float,
-        default=60.0,
-        help="the time limit for each step (default: 60)",
-    )
+    add_timeout_option(parser)
     parser.add_argument(
         "--site", action="store_true", help="check the configuration and the stores of a server"
     )
@@ -98,8 +93,7 @@ def run(args: argparse.Namespace) -> int:
     from .steps import KernelCheck
 
     console: Console = args.console
-    if not 0 < args.timeout < math.inf:
-        args.parser.error("argument --timeout: it must be a number of seconds greater than 0")
+    refuse_timeout(args)
     if args.site:
         return _check_site(args)
     if args.as_user is not None:

@@ -94,7 +94,7 @@ def _start(args: argparse.Namespace, request: KernelRequest) -> Launch:
     """Return what to start."""
     import msgspec
 
-    from spack_kernel.kernels.image_choice import fixed_entries, image_of
+    from spack_kernel.kernels.image_choice import fixed_entries, usable_image
     from spack_kernel.kernels.import_index import through_launcher, through_startup
     from spack_kernel.kernels.planner import plan_of
 
@@ -112,8 +112,7 @@ def _start(args: argparse.Namespace, request: KernelRequest) -> Launch:
     _refuse_other_python(plan, command[0])
     command, python = plan.command(command), plan.interpreter
     if python is not None and kind:
-        found = image_of(plan, request)
-        image = None if isinstance(found, str) else found
+        image = usable_image(plan, request)
         if kernel:
             index = request.import_index
             command, environment = through_launcher(

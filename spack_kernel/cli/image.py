@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import shutil
 import tempfile
@@ -12,7 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .directories import create_public, warn_of_others
-from .options import add_json_option, add_request_options, add_store_option, open_store
+from .options import (
+    add_json_option,
+    add_request_options,
+    add_store_option,
+    add_timeout_option,
+    open_store,
+    refuse_timeout,
+)
 from .sources import check_source, get_source, request_of
 
 if TYPE_CHECKING:
@@ -64,13 +70,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         default=[],
         help="another module to import, repeatable",
     )
-    parser.add_argument(
-        "--timeout",
-        metavar="SECONDS",
-        type=float,
-        default=60.0,
-        help="the time limit for each step (default: 60)",
-    )
+    add_timeout_option(parser)
     add_request_options(parser, "image")
     add_json_option(parser)
     add_store_option(parser)
@@ -89,8 +89,7 @@ def run(args: argparse.Namespace) -> int:
     from .steps import KernelCheck
 
     check_source(args)
-    if not 0 < args.timeout < math.inf:
-        args.parser.error("argument --timeout: it must be a number of seconds greater than 0")
+    refuse_timeout(args)
     if args.output == "":
         args.parser.error("argument --output: it is empty")
     for module in args.imports:

@@ -131,6 +131,23 @@ def _add_option(parser: Adder, field: Field) -> None:
         parser.add_argument(option.flag, action="append", default=[], **shared)
 
 
+def add_timeout_option(parser: Adder) -> None:
+    """Add ``--timeout``, the time limit of each step of a command; see `refuse_timeout`."""
+    parser.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=float,
+        default=60.0,
+        help="the time limit for each step (default: 60)",
+    )
+
+
+def refuse_timeout(args: argparse.Namespace) -> None:
+    """End the command if its time limit is none."""
+    if not 0 < args.timeout < math.inf:
+        args.parser.error("argument --timeout: it must be a number of seconds greater than 0")
+
+
 def seconds(text: str) -> float:
     """Return an option's number of seconds.
 

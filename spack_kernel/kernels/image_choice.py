@@ -14,7 +14,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any
 
-from spack_kernel._cache import cache_directory
+from spack_kernel._cache import IMAGES_VARIABLE, cache_directory
 from spack_kernel._log import debugger
 from spack_kernel.spack.system import open_to_others
 
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from .request import KernelRequest
 
 _debug = debugger(__name__)
-
-#: Directories of images that were made for everybody, separated by colons.
-IMAGES_VARIABLE = "SPACK_KERNEL_IMAGES"
 
 #: How the names of images begin, and end.
 PREFIX, SUFFIX = "start-", ".img"
@@ -93,6 +90,12 @@ def image_of(plan: KernelPlan, request: KernelRequest, *, use_site: bool = True)
     if not image.exists:
         prune(own)
     return image
+
+
+def usable_image(plan: KernelPlan, request: KernelRequest) -> Image | None:
+    """Return the start image of a plan, as `image_of`; None if it has none."""
+    found = image_of(plan, request)
+    return None if isinstance(found, str) else found
 
 
 def image_dict(image: Image | str) -> dict[str, Any]:

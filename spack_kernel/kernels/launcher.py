@@ -26,6 +26,8 @@ import sys
 
 _EARLY = set(sys.modules)
 
+IMAGE_VARIABLE = "SPACK_KERNEL_START_IMAGE"
+
 #: The name of this module when `startup/sitecustomize.py` runs it.
 STARTUP = "spack_kernel_launcher"
 
@@ -37,9 +39,10 @@ def _start_image() -> "Any":
     """Open the start image, before anything is imported that it may have."""
     import posix
 
-    setting = posix.environ.pop(b"SPACK_KERNEL_START_IMAGE", b"").decode("utf-8", "surrogateescape")
+    name = IMAGE_VARIABLE.encode()
+    setting = posix.environ.pop(name, b"").decode("utf-8", "surrogateescape")
     if setting:
-        posix.unsetenv(b"SPACK_KERNEL_START_IMAGE")  # `os`, which does that, may not be there yet
+        posix.unsetenv(name)  # `os`, which does that, may not be there yet
     if not setting or sys.version_info < (3, 8) or sys.flags.optimize:
         return None
     from _frozen_importlib_external import SourceFileLoader
@@ -83,7 +86,6 @@ if MYPY:
 
 PATH_VARIABLE = "SPACK_KERNEL_PYTHONPATH"
 INDEX_VARIABLE = "SPACK_KERNEL_IMPORT_INDEX"
-IMAGE_VARIABLE = "SPACK_KERNEL_START_IMAGE"
 
 #: The directory of this file, and of the one that reads start images.
 _HERE = __file__.rpartition("/")[0] + "/"

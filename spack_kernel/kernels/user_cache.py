@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+#: The kinds of entries: facts about interpreters, and starts of `exec`.
+INTERPRETERS, STARTS = "python", "exec"
+
 #: How many entries of a kind are cached; the ones written longest ago are removed.
 MAX_ENTRIES = 100
 

@@ -9,7 +9,7 @@ import msgspec
 from spack_kernel.jupyter.kernelspecs import store_paths
 from spack_kernel.jupyter.notebook import notebook_error, notebook_path, read_notebook_spec
 from spack_kernel.jupyter.offers import look_at
-from spack_kernel.kernels.image_choice import image_of
+from spack_kernel.kernels.image_choice import usable_image
 from spack_kernel.kernels.import_index import through_launcher
 from spack_kernel.kernels.plan import diagnose
 from spack_kernel.kernels.planner import Planner, refuse_contradiction
@@ -73,13 +73,9 @@ def prepare(question: Prepare) -> Prepared:
     python = None
     if plan.interpreter is not None:
         python = plan.interpreter.python or plan.interpreter.spec
-        facts, image = plan.interpreter.info, image_of(plan, request)
+        facts, image = plan.interpreter.info, usable_image(plan, request)
         words, environment = through_launcher(
-            words,
-            environment,
-            facts,
-            index=request.import_index,
-            image=None if isinstance(image, str) else image,
+            words, environment, facts, index=request.import_index, image=image
         )
         # Reading it here means that executing it in the server does not wait for a file system.
         with open(plan.interpreter.path, "rb", buffering=0) as file:

@@ -27,7 +27,6 @@ MYPY = False  # true for type checkers
 if MYPY:
     from typing import Any
 
-if MYPY:
     from . import recorder, start_image
 else:  # this is a program, not a module of the package
 
@@ -203,7 +202,7 @@ def _former(task: "dict[str, Any]") -> "start_image.StartImage | None":
         return None
     try:
         return start_image.StartImage(task["file"], task["key"], os.geteuid())
-    except (OSError, ValueError, EOFError, TypeError, KeyError):
+    except (OSError, ValueError):
         return None
 
 

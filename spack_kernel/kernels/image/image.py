@@ -1,4 +1,4 @@
-"""The start image of a plan, as the launcher is told of it."""
+"""The start image of a plan: where it is, and the setting that the launcher reads."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Image(NamedTuple):
 
     @property
     def setting(self) -> str:
-        """What the launcher is told."""
+        """The value of the environment variable that the launcher reads."""
         flags = f"{int(self.can_record)}:{int(self.checks_sources)}"
         return f"{self.owner}:{flags}:{self.key}:{self.path}"
 

@@ -17,7 +17,7 @@ import _imp
 import marshal
 import posix
 import sys
-from time import monotonic
+from time import monotonic, sleep
 import _frozen_importlib_external
 from _frozen_importlib_external import (
     MAGIC_NUMBER,
@@ -114,6 +114,9 @@ class StartImage:
             table = self._table(status.st_size)
             if table["key"] != key or table["python"] != (MAGIC_NUMBER, sys.version):
                 raise ValueError("it is for something else")
+        except (EOFError, KeyError, TypeError) as error:
+            posix.close(self._file)
+            raise ValueError("it is damaged") from error
         except BaseException:
             posix.close(self._file)
             raise
@@ -368,10 +371,9 @@ class Start:
         owner, records, checks, self._key, self._file = setting.split(":", 4)
         self._records = records == "1"
         self._finder: ImageFinder | None = None
-        self._is_settled = False
         try:
             image = StartImage(self._file, self._key, int(owner))
-        except (OSError, ValueError, EOFError, TypeError, KeyError):
+        except (OSError, ValueError):
             return
         self._finder = ImageFinder(image, checks_sources=checks == "1")
         sys.meta_path.insert(sys.meta_path.index(PathFinder), self._finder)
@@ -383,7 +385,6 @@ class Start:
         """
         import os
 
-        self._is_settled = True
         places = [os.__file__.rpartition("/")[0]]
         places += [entry for entry in sys.path if entry.endswith("/lib-dynload")]
         finder = self._finder
@@ -396,8 +397,8 @@ class Start:
             self._record([*places, *roots], known)
 
     def settle(self) -> None:
-        """Do without an image if `begin` was not called."""
-        if not self._is_settled and self._finder is not None:
+        """Do without an image if there is no index."""
+        if self._finder is not None and self._finder.index is None:
             sys.meta_path.remove(self._finder)
 
     def _record(self, roots: "list[str]", known: "Collection[str]") -> None:
@@ -421,11 +422,9 @@ class Start:
             return
 
         def run() -> None:
-            import time
-
             slept = 0.0
             for moment in _MOMENTS:
-                time.sleep(moment - slept)
+                sleep(moment - slept)
                 slept = moment
                 look()
 

@@ -30,9 +30,6 @@ _debug = debugger(__name__)
 #: Seconds a Python may take to answer. Generous, because a cold parallel file system is slow.
 PROBE_TIMEOUT = 30.0
 
-#: The kind of its cache entries.
-KIND = "python"
-
 _MARK = "spack-kernel-probe:"
 
 # Runs in any CPython since 2.7; reports where an `ipykernel` directory is without importing it.
@@ -168,7 +165,7 @@ def probe(
     known = _answers.get(asked)
     if known is not None and known[0] == _stamps(path, known[1]):
         return known[1]
-    facts = _remembered(path, user_cache.read(KIND, key))
+    facts = _remembered(path, user_cache.read(user_cache.INTERPRETERS, key))
     if facts is None:
         _debug("asking %s for its version and directories", path)
         before = file_checks.stamp(path)
@@ -177,7 +174,7 @@ def probe(
         stamps = _stamps(path, facts)
         if stamps[0] != before:  # replaced while it ran
             return facts
-        user_cache.write(KIND, key, {"info": answer, "stamps": stamps})
+        user_cache.write(user_cache.INTERPRETERS, key, {"info": answer, "stamps": stamps})
     with _lock:
         _answers.pop(asked, None)
         _answers[asked] = (_stamps(path, facts), facts)

@@ -42,7 +42,7 @@ MIN_SIZE = 5_000_000
 _MAX_SIZE = 1 << 30
 
 #: How the names of files of columns begin.
-PREFIX = "columns-"
+COLUMNS_PREFIX = "columns-"
 
 
 class Kept:
@@ -158,7 +158,7 @@ def _directories(owner: int) -> Iterator[tuple[str, frozenset[int]]]:
 def file_name(path: Path) -> str:
     """Return the name of the file of columns of a database file."""
     real = os.fsencode(os.path.realpath(path))
-    return f"{PREFIX}{zlib.crc32(real):08x}{zlib.adler32(real):08x}"
+    return f"{COLUMNS_PREFIX}{zlib.crc32(real):08x}{zlib.adler32(real):08x}"
 
 
 def _open(path: Path, name: str, owners: frozenset[int]) -> Kept | None:

@@ -12,7 +12,7 @@ from spack_kernel._cache import cache_directory
 from spack_kernel.spack.system.whole_files import replace_file
 
 from .chain import Chain
-from .column_cache import PREFIX, file_name
+from .column_cache import COLUMNS_PREFIX, file_name
 from .column_file import content_of, places_of
 from .find_order import FindOrder
 from .index_json import read_whole
@@ -107,9 +107,11 @@ def _prune(directory: Path) -> None:
     for path in directory.iterdir():
         with contextlib.suppress(OSError):
             status = path.stat()
-            if path.name.startswith(PREFIX) and not path.suffix:
+            if path.name.startswith(COLUMNS_PREFIX) and not path.suffix:
                 found.append((status.st_mtime, status.st_size, path))
-            elif path.name.lstrip(".").startswith(PREFIX) and _is_abandoned(status.st_mtime):
+            elif path.name.lstrip(".").startswith(COLUMNS_PREFIX) and _is_abandoned(
+                status.st_mtime
+            ):
                 path.unlink()  # scratch, or a claim
     found.sort(reverse=True)
     total = 0
