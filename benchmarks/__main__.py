@@ -166,6 +166,7 @@ def main(argv: list[str] | None = None) -> int:
         "slurm": Benchmarks.slurm,
     }
     args = _arguments(list(sections), argv)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # installed packages have their bytecode
     rows: list[Comparison] = []
     taken: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="spack-kernel-benchmarks-") as directory:

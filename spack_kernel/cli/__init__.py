@@ -33,8 +33,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["exec"]:
+        import gc
+
         from .cached_launch import run_cached
 
+        gc.disable()  # another program takes the place of this one before there is much garbage
         run_cached(arguments)
     from .app import run
 

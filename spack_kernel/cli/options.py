@@ -8,7 +8,6 @@ import math
 import os
 import re
 import shlex
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -310,6 +309,8 @@ def typed_command() -> str:
         return f"{_from_here(Path(sys.executable))} -m spack_kernel"
     if not program.is_file():  # `python -c` and the like
         return "spack-kernel"
+    import shutil
+
     if shutil.which(program.name) == str(program.absolute()):
         return program.name
     return _from_here(program.absolute())

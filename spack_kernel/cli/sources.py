@@ -5,7 +5,6 @@ Heavy imports are inside the functions, as in the subcommands.
 
 from __future__ import annotations
 
-import difflib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -178,6 +177,8 @@ def instead_of_query(args: argparse.Namespace, error: SpackKernelError) -> Spack
             details=["  kernels that a server offers have no kernelspec on disk"],
             hint=f"Name its spec: spack-kernel check /{parsed.hash}",
         )
+    import difflib
+
     names = [spec.name for spec in list_kernelspecs()]
     close = difflib.get_close_matches(name.lower(), names, n=1)
     if not close:

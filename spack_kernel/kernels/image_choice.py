@@ -8,7 +8,6 @@ for everybody are in the directories that ``SPACK_KERNEL_IMAGES`` names.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import stat
@@ -18,7 +17,7 @@ from spack_kernel._cache import IMAGES_VARIABLE, cache_directory
 from spack_kernel._log import debugger
 from spack_kernel.spack.system import open_to_others
 
-from .image import Image, count_modules
+from .image import Image, count_modules, digest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -64,7 +63,7 @@ def image_of(plan: KernelPlan, request: KernelRequest, *, use_site: bool = True)
     if not fixed:
         return "none of its prefixes is one that Spack has installed"
     parts = [fixed, python.path, python.info.version, [spec.hash for spec in plan.specs]]
-    key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+    key = digest(json.dumps(parts).encode()).hex()
     name = f"{PREFIX}{key}{SUFFIX}"
     checks = request.image_checks_sources
     refused: list[str] = []

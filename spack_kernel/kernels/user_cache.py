@@ -76,7 +76,8 @@ def write(kind: str, key: list[Any], value: dict[str, Any]) -> None:
         return
     try:
         with open(descriptor, "w", encoding="utf-8") as file:
-            json.dump({"key": key, "value": value}, file, separators=(",", ":"))
+            # At once: `dump` encodes piece by piece, which takes ten times as long.
+            file.write(json.dumps({"key": key, "value": value}, separators=(",", ":")))
         os.replace(scratch, path)  # noqa: PTH105
         scratch = ""
         _prune(directory, kind)

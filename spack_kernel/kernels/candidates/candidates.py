@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
 
 from spack_kernel.kernels.interpreters.encryption import CLIENT, ZMQ, why_not_encrypted
 from spack_kernel.kernels.interpreters.interpreter import series
@@ -44,8 +45,7 @@ _PACKAGE_DIRECTORIES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True):
     """An installed spec and the kernel it would make.
 
     Attributes

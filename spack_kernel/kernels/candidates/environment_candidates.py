@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from spack_kernel.spack.environments import (
     EnvironmentNotFound,
@@ -29,8 +30,7 @@ if TYPE_CHECKING:
     from .candidates import Candidate
 
 
-@dataclass(frozen=True, slots=True)
-class EnvironmentCandidate:
+class EnvironmentCandidate(msgspec.Struct, frozen=True):
     """A Spack environment and the kernel it would make.
 
     Attributes

@@ -9,7 +9,6 @@ from __future__ import annotations
 import fnmatch
 import posixpath
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,8 +56,7 @@ _VARIABLE = re.compile(r"[^=\0]+")
 _MOST_KERNELS = 100
 
 
-@dataclass(frozen=True)
-class ShippedKernel:
+class ShippedKernel(msgspec.Struct, frozen=True):
     """A kernel as a package ships it.
 
     Attributes
@@ -80,7 +78,7 @@ class ShippedKernel:
     """
 
     name: str
-    spec: Spec = field(repr=False)
+    spec: Spec
     directory: str
     argv: tuple[str, ...]
     display_name: str

@@ -7,5 +7,8 @@ from spack_kernel._lazy import attach
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .image import Image as Image, count_modules as count_modules
+    from .start_image import digest as digest
 
-__getattr__, __dir__, __all__ = attach(__name__, {"image": "Image count_modules"})
+__getattr__, __dir__, __all__ = attach(
+    __name__, {"image": "Image count_modules", "start_image": "digest"}
+)

@@ -7,9 +7,10 @@ code.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 from spack_kernel.kernels.errors import InterpreterError, gone, repair_hint
 from spack_kernel.spack.system import file_checks
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
     from .probe import InterpreterInfo
 
 
-@dataclass(frozen=True, slots=True)
-class Interpreter:
+class Interpreter(msgspec.Struct, frozen=True):
     """The Python chosen for a closure.
 
     Attributes
@@ -195,7 +195,9 @@ def _find_through(
     found = find_interpreter(
         closure, timeout=prober.timeout, environment=prober.environment, store=prober.store
     )
-    return replace(found, notes=(*found.notes, *others, f"the view {view} lacks this Python"))
+    return msgspec.structs.replace(
+        found, notes=(*found.notes, *others, f"the view {view} lacks this Python")
+    )
 
 
 def _dependents(python: Spec, closure: Sequence[Spec]) -> str:

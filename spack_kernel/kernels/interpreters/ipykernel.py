@@ -6,9 +6,10 @@ spec, because Python searches the companion's packages after all of the spec's o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cmp_to_key
 from typing import TYPE_CHECKING, Literal
+
+import msgspec
 
 from spack_kernel.kernels.errors import KernelPackageError, gone
 from spack_kernel.spack.errors import Ambiguous, DatabaseError, NoMatch, QuerySyntaxError
@@ -31,8 +32,7 @@ PACKAGE = "py-ipykernel"
 _ABI_VARIANTS = ("debug", "freethreading", "ucs4")
 
 
-@dataclass(frozen=True, slots=True)
-class KernelPackage:
+class KernelPackage(msgspec.Struct, frozen=True):
     """The ipykernel chosen for a kernel.
 
     Attributes
@@ -162,9 +162,9 @@ def _chosen_by_query(store: Store, interpreter: Interpreter, query: str) -> Kern
 
 def python_of(store: Store, spec: Spec) -> Spec | None:
     """Return the `python` that `spec` is built for, or None if its record has none."""
-    for edge in spec.dependencies:
-        if edge.name == "python":
-            return store.by_hash(edge.hash)
+    direct = store.dependency(spec, "python")
+    if direct is not None:
+        return direct
     return next((node for node in store.closure(spec) if node.name == "python"), None)
 
 

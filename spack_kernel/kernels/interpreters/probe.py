@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import threading
 import zlib
 from pathlib import Path
@@ -15,8 +14,7 @@ import msgspec
 from spack_kernel._log import debugger
 from spack_kernel.kernels import user_cache
 from spack_kernel.kernels.errors import InterpreterError, repair_hint
-from spack_kernel.kernels.exits import describe_exit, last_lines, library_clash
-from spack_kernel.spack.system import TooMuchOutputError, file_checks, run, run_as
+from spack_kernel.spack.system import file_checks
 
 from .environment_filter import clean_environment
 
@@ -217,6 +215,11 @@ def _stamps(path: str, facts: InterpreterInfo) -> _Stamps:
 def _ask(
     path: str, timeout: float, owner: Spec | None, environment: Mapping[str, str]
 ) -> dict[str, Any]:
+    import subprocess  # here, because most starts use a cached answer
+
+    from spack_kernel.kernels.exits import describe_exit, last_lines, library_clash
+    from spack_kernel.spack.system import TooMuchOutputError, run, run_as
+
     whose = f"the Python of {owner.label}" if owner else "this Python"
     hint = repair_hint(owner) if owner else "Try to start it in a terminal."
     try:

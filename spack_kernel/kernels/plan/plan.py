@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from spack_kernel._log import debugger
 from spack_kernel.kernels.candidates.shipped import r_variables
@@ -49,8 +50,7 @@ if TYPE_CHECKING:
 _debug = debugger(__name__)
 
 
-@dataclass(frozen=True, eq=False)
-class KernelPlan:
+class KernelPlan(msgspec.Struct, frozen=True, eq=False):
     """What will be started, and why. Created by `plan_source`; not changed afterwards.
 
     Attributes
@@ -401,7 +401,7 @@ def plan_source(
     long = too_long(plan.variables())
     if long is not None:
         text = f"{long[0]} has {long[1]:,} bytes, which is too long for a process to start"
-        plan = replace(plan, notes=(*plan.notes, Note("environment", text)))
+        plan = msgspec.structs.replace(plan, notes=(*plan.notes, Note("environment", text)))
     return plan
 
 

@@ -238,6 +238,20 @@ class Chain:
         node = self.node(dag_hash)
         return None if node is None else self.spec(node)
 
+    def dependency(self, spec: Spec, name: str) -> Spec | None:
+        """Return the spec to which the recorded edge of a spec to a package leads, or None.
+
+        Raises
+        ------
+        DatabaseError
+            When a record is malformed.
+        """
+        node = self.node(spec.hash)
+        for end, _, package in self.edges_of(node) if node is not None else ():
+            if package == name:
+                return self.by_hash(self.hash_of(end))
+        return None
+
     def named(self, name: str) -> list[Spec]:
         """Return every recorded spec of the package `name`, installed or not, in recorded order."""
         return [self.spec(node) for node in self.nodes_named(name) if self.is_valid(node)]

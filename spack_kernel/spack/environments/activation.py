@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import posixpath
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -102,7 +101,7 @@ def activate(
     if view is None:
         modifications += environment.variables
         modifications += _without(loaded, LOADED_HASHES)
-        return replace(loaded, modifications=tuple(modifications))
+        return msgspec.structs.replace(loaded, modifications=tuple(modifications))
     reason = f"the view {view.name}"
     if not directories.exists(view.root):
         raise ViewNotFound(
@@ -124,7 +123,7 @@ def activate(
         Modification("prune", variable, reason="Spack drops duplicates in a view")
         for variable in dict.fromkeys(modification.variable for modification in active)
     ]
-    return replace(
+    return msgspec.structs.replace(
         loaded, modifications=tuple(modifications + active), pythonpath=tuple(pythonpath)
     )
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping  # noqa: TC003 - msgspec reads it
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
 _AGAIN = "Install the kernel again to record the environment again."
 
 
-@dataclass(frozen=True)
-class LockedRoot:
+class LockedRoot(msgspec.Struct, frozen=True):
     """One root of a lock file.
 
     Attributes
@@ -44,8 +42,7 @@ class LockedRoot:
     group: str = "default"
 
 
-@dataclass(frozen=True)
-class View:
+class View(msgspec.Struct, frozen=True):
     """A view as a manifest describes it.
 
     Attributes
@@ -66,7 +63,7 @@ class View:
 
     name: str
     root: str
-    projections: Mapping[str, str] = field(default_factory=dict)
+    projections: Mapping[str, str] = msgspec.field(default_factory=dict)
     select: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     link: str = "all"

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 from spack_kernel.spack.errors import DatabaseError
 from spack_kernel.spack.spec.traversal import depflag, topological
@@ -121,7 +122,7 @@ class LinkedRecords:
                     leaves.setdefault(edge.hash, self._behind(expanded[spec.hash], edge.hash))
         self._chosen = {**expanded, **leaves}
         nodes = {dag_hash: self._spec(dag_hash, spec) for dag_hash, spec in graph.nodes.items()}
-        self.graph = replace(graph, nodes=nodes)
+        self.graph = msgspec.structs.replace(graph, nodes=nodes)
 
     def _spec(self, dag_hash: str, known: Spec) -> Spec:
         """Return the spec of the record that counts, unless it is not installed or damaged."""

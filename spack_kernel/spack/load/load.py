@@ -6,8 +6,9 @@ from the site's own ``spack``, see `ask_spack`. docs/environment.md describes th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from spack_kernel._log import debugger
 from spack_kernel.spack.spec.traversal import (
@@ -41,8 +42,7 @@ LOADED_HASHES = "SPACK_LOADED_HASHES"
 _EXECUTABLES = ("bin", "bin64")
 
 
-@dataclass(frozen=True, slots=True)
-class LoadEnvironment:
+class LoadEnvironment(msgspec.Struct, frozen=True):
     """The changes made by loading some specs together.
 
     Attributes

@@ -11,13 +11,11 @@ from __future__ import annotations
 import ast
 import os
 import shutil
-import subprocess
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from spack_kernel.spack.errors import SpackKernelError
-from spack_kernel.spack.system.processes import run
 from spack_kernel.spack.system.safe_eval import evaluate
 
 from .modifications import Modification
@@ -131,6 +129,10 @@ def load_modules(
                 f"{name!r} is a path and not the name of a module",
                 hint="Add its directory to MODULEPATH and name the module by the rest of its path.",
             )
+    import subprocess  # here, because few kernels load modules
+
+    from spack_kernel.spack.system.processes import run
+
     system = system or find_module_system(environment)
     if not environment.get("MODULEPATH"):
         raise ModulesError(

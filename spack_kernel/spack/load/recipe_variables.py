@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -120,7 +119,7 @@ def with_recipes(
     made = [m for m in loaded.modifications if m.variable not in recipes.replaces]
     made += recipes.modifications
     if not any(m.variable == "PYTHONPATH" for m in recipes.modifications):
-        return replace(loaded, modifications=tuple(made))
+        return msgspec.structs.replace(loaded, modifications=tuple(made))
     known = {entry.path: entry for entry in loaded.pythonpath}
     found: dict[str, PythonPathEntry] = {}
     for modification in reversed(made):
@@ -135,7 +134,7 @@ def with_recipes(
         found.setdefault(entry.path, entry)
     pythonpath = tuple(sorted(found.values(), key=lambda entry: entry.added_by_us))
     made = [m for m in made if m.variable != "PYTHONPATH"]
-    return replace(
+    return msgspec.structs.replace(
         loaded,
         modifications=(*made, *prepend_pythonpath(pythonpath)),
         pythonpath=pythonpath,

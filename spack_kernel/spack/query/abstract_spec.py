@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from spack_kernel.spack.spec.targets import common_targets
 from spack_kernel.spack.spec.version_ranges import ANY_VERSION, VersionList
 
@@ -34,8 +36,7 @@ class Conflict(ValueError):  # noqa: N818 - names the state of the two queries
     """Two queries that no spec can satisfy together."""
 
 
-@dataclass(frozen=True)
-class VariantConstraint:
+class VariantConstraint(msgspec.Struct, frozen=True):
     """The requirement on one variant.
 
     Attributes
@@ -89,8 +90,7 @@ class VariantConstraint:
         return f"{self.name}{operator}{quoted(value)}"
 
 
-@dataclass(frozen=True)
-class CompilerConstraint:
+class CompilerConstraint(msgspec.Struct, frozen=True):
     """The compiler required of a node, where compilers are not dependencies."""
 
     name: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from spack_kernel.spack.spec.host import host
 from spack_kernel.spack.spec.spec import FLAG_NAMES
@@ -43,8 +44,7 @@ class BuildError(Exception):
         self.hint = hint
 
 
-@dataclass
-class SpecBuilder:
+class SpecBuilder(msgspec.Struct):
     """A query during parsing.
 
     Parameters
@@ -60,13 +60,13 @@ class SpecBuilder:
     name: str | None = None
     namespace: str | None = None
     versions: VersionList | None = None
-    variants: dict[str, VariantConstraint] = field(default_factory=dict)
-    flags: dict[str, tuple[Flag, ...]] = field(default_factory=dict)
-    arch: dict[str, str | None] = field(default_factory=dict)
+    variants: dict[str, VariantConstraint] = msgspec.field(default_factory=dict)
+    flags: dict[str, tuple[Flag, ...]] = msgspec.field(default_factory=dict)
+    arch: dict[str, str | None] = msgspec.field(default_factory=dict)
     hash: str | None = None
     compiler: CompilerConstraint | None = None
-    edges: list[EdgeBuilder] = field(default_factory=list)
-    edges_to: dict[str, list[EdgeBuilder]] = field(default_factory=dict)
+    edges: list[EdgeBuilder] = msgspec.field(default_factory=list)
+    edges_to: dict[str, list[EdgeBuilder]] = msgspec.field(default_factory=dict)
 
     def finished(self, text: str) -> AbstractSpec:
         """Return the query as parsed from `text`."""
@@ -189,8 +189,7 @@ class SpecBuilder:
         self.compiler = both.compiler
 
 
-@dataclass
-class EdgeBuilder:
+class EdgeBuilder(msgspec.Struct):
     """A dependency during parsing; see `DependencyConstraint`."""
 
     node: SpecBuilder

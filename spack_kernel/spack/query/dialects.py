@@ -7,11 +7,10 @@ that only newer versions accept is accepted in every dialect.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import msgspec
 
 
-@dataclass(frozen=True)
-class Dialect:
+class Dialect(msgspec.Struct, frozen=True):
     """The rules that differ between Spack versions.
 
     Attributes
@@ -77,7 +76,7 @@ class Dialect:
 SPACK_1 = Dialect("Spack 1.0 and newer")
 
 #: Database format 7.
-SPACK_0_21 = replace(
+SPACK_0_21 = msgspec.structs.replace(
     SPACK_1,
     name="Spack 0.21 to 0.23",
     compiler_nodes=False,
@@ -87,7 +86,7 @@ SPACK_0_21 = replace(
 )
 
 #: Database format 6, with build systems recorded as variants.
-SPACK_0_19 = replace(
+SPACK_0_19 = msgspec.structs.replace(
     SPACK_0_21,
     name="Spack 0.19 and 0.20",
     partial_flags=False,
@@ -101,7 +100,7 @@ SPACK_0_19 = replace(
 )
 
 #: Database format 5, and 6 without build systems.
-SPACK_0_16 = replace(
+SPACK_0_16 = msgspec.structs.replace(
     SPACK_0_19,
     name="Spack 0.18 and older",
     propagation=False,

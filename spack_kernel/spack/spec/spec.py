@@ -6,7 +6,7 @@ know which Spack wrote a record.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 import msgspec
@@ -23,8 +23,7 @@ FLAG_NAMES = ("cflags", "cppflags", "cxxflags", "fflags", "ldflags", "ldlibs")
 VariantValue = bool | str | tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Arch:
+class Arch(msgspec.Struct, frozen=True):
     """The architecture of a spec: platform, operating system and target by name."""
 
     platform: str
@@ -35,8 +34,7 @@ class Arch:
         return f"{self.platform}-{self.os}-{self.target}"
 
 
-@dataclass(frozen=True, slots=True)
-class Compiler:
+class Compiler(msgspec.Struct, frozen=True):
     """The compiler of a node that Spack up to 0.23 concretized."""
 
     name: str
@@ -46,13 +44,12 @@ class Compiler:
         return f"{self.name}@{self.version}"
 
 
-@dataclass(frozen=True, slots=True)
-class External:
+class External(msgspec.Struct, frozen=True):
     """What makes a spec external: a prefix, modules to load, or both."""
 
     path: str | None
     modules: tuple[str, ...] = ()
-    extra_attributes: Mapping[str, Any] = field(default_factory=dict)
+    extra_attributes: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
 
 class Dependency(msgspec.Struct, frozen=True, gc=False):

@@ -8,9 +8,10 @@ dependent comes before its dependencies.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Literal, NoReturn
+
+import msgspec
 
 from spack_kernel.spack.errors import DatabaseError
 
@@ -46,8 +47,7 @@ def depflag(deptypes: tuple[str, ...]) -> int:
     return sum(_DEPFLAGS.get(deptype, 0) for deptype in deptypes)
 
 
-@dataclass(frozen=True, slots=True)
-class Graph:
+class Graph(msgspec.Struct, frozen=True):
     """The specs reached from some roots over edges of some deptypes.
 
     Attributes

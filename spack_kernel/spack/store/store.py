@@ -333,6 +333,10 @@ class Store:
         """
         return self._chain.by_hash(dag_hash)
 
+    def dependency(self, spec: Spec, name: str) -> Spec | None:
+        """Return the spec to which the recorded edge of a spec to a package leads; see `Chain`."""
+        return self._chain.dependency(spec, name)
+
     def named(self, name: str) -> list[Spec]:
         """Return every recorded spec of the package `name`, installed or not, in recorded order."""
         return self._chain.named(name)
