@@ -6,14 +6,16 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from spack_kernel.spack import Store
 from spack_kernel.spack.load import load_environment
 
+from . import fresh
 from .commands import CACHE_VARIABLE, spack_kernel
-from .measure import Comparison, cost, in_new_process, in_turns, seconds
+from .measure import Comparison, command, cost, in_new_process, in_turns, seconds
 from .resolving import sampled_queries, size_of
 
 if TYPE_CHECKING:
@@ -108,21 +110,35 @@ def compare(
     """
     tree = str(spack.tree)
     listing = ["--format", _FORMAT, _QUERY]
-    yield from _commands(
-        spack.section,
-        f"spack-kernel list --all {_QUERY}",
-        [*spack_kernel(), "list", "--all", "--store", tree, *listing],
-        {f"in-process: open the store, find {_QUERY}": lambda: Store.open(tree).find(_QUERY)},
-        f"spack find {_QUERY}",
-        [*spack.command, "find", *listing],
-        rounds,
-    )
+    ours = [*spack_kernel(), "list", "--all", "--store", tree, *listing]
+    with tempfile.TemporaryDirectory() as columns:
+        fresh.run("keep", spack.tree, cache=columns)
+        yield from _commands(
+            spack.section,
+            f"spack-kernel list --all {_QUERY}",
+            ours,
+            {
+                f"in-process: open the store, find {_QUERY}": seconds(
+                    lambda: Store.open(tree).find(_QUERY)
+                ),
+                f"spack-kernel list --all {_QUERY}, columns kept": command(
+                    ours, {**os.environ, CACHE_VARIABLE: columns}
+                ),
+            },
+            f"spack find {_QUERY}",
+            [*spack.command, "find", *listing],
+            rounds,
+        )
     if pinned is not None:
         yield from _commands(
             spack.section,
             "spack-kernel exec /HASH -- env",
             [*spack_kernel(), "exec", "--store", tree, f"/{pinned}", "--", "env"],
-            {"in-process: open the store, find /HASH, environment": partial(_load, tree, pinned)},
+            {
+                "in-process: open the store, find /HASH, environment": seconds(
+                    partial(_load, tree, pinned)
+                )
+            },
             "spack load --sh /HASH",
             [*spack.command, "load", "--sh", f"/{pinned}"],
             rounds,
@@ -139,12 +155,12 @@ def _commands(
     section: str,
     name: str,
     ours: Sequence[str],
-    in_process: Mapping[str, Callable[[], object]],
+    also: Mapping[str, Callable[[], float]],
     other: str,
     theirs: Sequence[str],
     rounds: int,
 ) -> Iterator[Comparison]:
-    """Yield the time of our command and of the same work in-process, and the command's memory."""
+    """Yield the time of our command and of others of ours, and the command's memory."""
     peaks: dict[str, list[float]] = {name: [], other: []}
     # Nothing cached, as for a command that has never run before.
     env = {**os.environ, CACHE_VARIABLE: ""}
@@ -157,12 +173,12 @@ def _commands(
     values = in_turns(
         {
             name: partial(measure, name, ours),
-            **{what: seconds(function) for what, function in in_process.items()},
+            **also,
             other: partial(measure, other, theirs),
         },
         rounds=rounds,
     )
-    for what in (name, *in_process):
+    for what in (name, *also):
         yield Comparison(section, what, other, values[what], values[other])
     highest = (max(peaks[name]),), (max(peaks[other]),)
     yield Comparison(section, f"{name}: peak memory", other, *highest, "MB")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from spack_kernel.kernels.candidates import Candidate
     from spack_kernel.spack.database import Database
+    from spack_kernel.spack.output import SpecFormat
     from spack_kernel.spack.spec import Spec
     from spack_kernel.spack.store import Store
 
@@ -191,10 +192,7 @@ def _add_table_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """List what the arguments select."""
-    from spack_kernel.kernels.candidates import Survey
     from spack_kernel.spack.output import SpecFormat
-
-    from .list_table import candidate_dict, print_table
 
     console: Console = args.console
     if args.environments:
@@ -213,6 +211,13 @@ def run(args: argparse.Namespace) -> int:
         )
     specs = _select(store, args)
     everything = args.all or args.loaded_by is not None or _states(args) != {"installed"}
+    if everything and template is not None and specs and not console.json:
+        _print_formatted(template, specs, store, console)
+        return 0
+    from spack_kernel.kernels.candidates import Survey
+
+    from .list_table import candidate_dict, print_table
+
     candidates = list(Survey(store).candidates(specs))
     chosen = [c for c in candidates if everything or not c.why_not]
     if args.query and not chosen:
@@ -222,8 +227,7 @@ def run(args: argparse.Namespace) -> int:
             [candidate_dict(each, store, with_dependencies=args.deps) for each in chosen]
         )
     elif template is not None:
-        for text in [template.format(each.spec, store, console.style) for each in chosen]:
-            console.print(text)
+        _print_formatted(template, [each.spec for each in chosen], store, console)
     else:
         print_table(chosen, store, console, args)
         if console.out.isatty() or not chosen:
@@ -236,6 +240,13 @@ def run(args: argparse.Namespace) -> int:
             if not args.query:
                 _tell_environments(store, console)
     return 0
+
+
+def _print_formatted(
+    template: SpecFormat, specs: Iterable[Spec], store: Store, console: Console
+) -> None:
+    for text in [template.format(spec, store, console.style) for spec in specs]:
+        console.print(text)
 
 
 def _selecting(args: argparse.Namespace) -> list[str]:

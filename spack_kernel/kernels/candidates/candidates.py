@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -117,8 +116,10 @@ class Survey:
         self._absent = store.absent()
         self._telling |= self._absent
         self._reached: dict[str, frozenset[str]] = {}
+        self._nodes: dict[frozenset[str], list[Spec]] = {}
         self._offers: dict[str, _Own] = {}
         self._companions: dict[str, Spec | None] = {}
+        self._there: dict[str, bool] = {}
         self._builds: list[tuple[Spec, Spec]] | None = None
         #: The ipykernels that are recorded as installed but whose prefix does not exist.
         self.gone: list[Spec] = []
@@ -198,8 +199,12 @@ class Survey:
 
     def _reached_by(self, spec: Spec) -> list[Spec]:
         """Return the nodes in the closure of `spec` that matter to the survey, sorted."""
-        nodes = [self._store.by_hash(dag_hash) for dag_hash in self._reach(spec.hash)]
-        return sorted(filter(None, nodes), key=lambda node: (node.name, node.hash))
+        hashes = self._reach(spec.hash)
+        known = self._nodes.get(hashes)
+        if known is None:
+            nodes = filter(None, map(self._store.by_hash, hashes))
+            known = self._nodes[hashes] = sorted(nodes, key=lambda node: (node.name, node.hash))
+        return known
 
     def _reach(self, root: str) -> frozenset[str]:
         """Return the hashes of the nodes in the closure of `root` that matter to the survey."""
@@ -263,11 +268,12 @@ class Survey:
 
     def _is_there(self, spec: Spec) -> bool:
         """Return whether the prefix of an ipykernel exists; if not, add the spec to `gone`."""
-        if spec in self.gone:
-            return False
-        there = bool(spec.prefix) and file_checks.is_dir(str(spec.prefix))
-        if not there:
-            self.gone.append(spec)
+        there = self._there.get(spec.hash)
+        if there is None:
+            there = bool(spec.prefix) and file_checks.is_dir(str(spec.prefix))
+            self._there[spec.hash] = there
+            if not there:
+                self.gone.append(spec)
         return there
 
     def _ipykernels(self) -> list[tuple[Spec, Spec]]:
@@ -306,11 +312,11 @@ def _own_packages(node: Spec, version: str) -> _Own:
         return _Own(None, False)
     found, debugpy = None, False
     for pattern in _PACKAGE_DIRECTORIES:
-        directory = Path(node.prefix, pattern.format(series=version, major=version[:1]))
+        directory = f"{node.prefix}/{pattern.format(series=version, major=version[:1])}"
         if not file_checks.is_dir(directory):
             continue
-        debugpy = debugpy or file_checks.is_file(directory / "debugpy" / "__init__.py")
-        if found is None and file_checks.is_file(directory / "ipykernel" / "__init__.py"):
+        debugpy = debugpy or file_checks.is_file(f"{directory}/debugpy/__init__.py")
+        if found is None and file_checks.is_file(f"{directory}/ipykernel/__init__.py"):
             file_checks.stamp(directory)
             names = [name for name in os.listdir(directory) if _METADATA.fullmatch(name)]  # noqa: PTH208
             found = max(names).removesuffix(".dist-info").partition("-")[2] if names else ""

@@ -10,6 +10,7 @@ import sys
 import zlib
 from array import array
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING, overload
 
@@ -110,6 +111,11 @@ class Hashes(Sequence[str]):
     def __len__(self) -> int:
         return self._count
 
+    @cached_property
+    def _whole(self) -> str:
+        """All hashes in one text, of which a part is had faster than of bytes."""
+        return str(self._text, "ascii")
+
     @overload
     def __getitem__(self, row: int) -> str: ...
     @overload
@@ -120,7 +126,7 @@ class Hashes(Sequence[str]):
             return [self[each] for each in range(*row.indices(len(self)))]
         if row < 0 or row >= self._count:
             raise IndexError(row)
-        text = str(self._text[_HASH * row : _HASH * (row + 1)], "ascii")
+        text = self._whole[_HASH * row : _HASH * (row + 1)]
         # Whoever gets a hash is likely to look it up, which is slower.
         if row < self._recorded and len(self._found) < _MAX_FOUND:
             self._found[text] = row

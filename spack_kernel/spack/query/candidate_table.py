@@ -13,7 +13,7 @@ from .quoting import quoted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from spack_kernel.spack.spec.spec import Spec
+    from spack_kernel.spack.spec.spec import Dependency, Spec
 
     Lookup = Callable[[str], Spec | None]
 
@@ -99,6 +99,8 @@ class _Facts:
         self.lookup = cache(lookup)
         self._compilers: dict[str, str] = {}
         self._pythons: dict[str, str] = {}
+        self._edges: dict[str, list[Dependency]] = {}
+        self._own: dict[tuple[str, ...], list[list[str]]] = {}
 
     def compiler(self, spec: Spec) -> str:
         if spec.hash not in self._compilers:
@@ -109,6 +111,19 @@ class _Facts:
         if spec.hash not in self._pythons:
             self._pythons[spec.hash] = _python(spec, self.lookup)
         return self._pythons[spec.hash]
+
+    def edges(self, spec: Spec) -> list[Dependency]:
+        """Return the dependencies of a spec, sorted by name."""
+        if spec.hash not in self._edges:
+            self._edges[spec.hash] = sorted(spec.dependencies, key=lambda edge: edge.name)
+        return self._edges[spec.hash]
+
+    def unlike(self, specs: Sequence[Spec]) -> list[list[str]]:
+        """Return the columns of the specs' own attributes in which they differ."""
+        key = tuple(spec.hash for spec in specs)
+        if key not in self._own:
+            self._own[key] = [c for c in _own(specs, self) if len(set(c)) > 1]
+        return self._own[key]
 
 
 def differences(specs: Sequence[Spec], lookup: Lookup) -> list[str]:
@@ -152,7 +167,7 @@ def _unlike(
     Of different packages, only what all of them have is compared. Dependencies fill at most `most`
     columns.
     """
-    own = [column for column in _own(specs, facts) if len(set(column)) > 1]
+    own = facts.unlike(specs)
     if len({spec.name for spec in specs}) > 1:
         own = [column for column in own if all(column)]
     found = [*columns, *own]
@@ -261,9 +276,7 @@ def _dependencies(
     """
     columns: list[list[str]] = []
     for deptypes in (frozenset(RUNTIME_DEPTYPES), frozenset(ALL_DEPTYPES)):
-        trees = {
-            row: _closure(specs[row], facts.lookup, deptypes) for rows in groups for row in rows
-        }
+        trees = {row: _closure(specs[row], facts, deptypes) for rows in groups for row in rows}
         names = sorted({name for tree in trees.values() for name in tree})
         candidates = [_column(name, trees, groups, facts) for name in names]
         while groups and len(columns) < most:
@@ -300,7 +313,7 @@ def _column(
         if len(present) + (len(nodes) < len(rows)) < 2:
             continue
         versions = len({str(node.version) for node in present}) > 1 or len(nodes) < len(rows)
-        own = [column for column in _own(present, facts) if len(set(column)) > 1]
+        own = facts.unlike(present)
         if not versions and not own:
             continue
         for row, node in nodes.items():
@@ -311,16 +324,16 @@ def _column(
     return cells
 
 
-def _closure(spec: Spec, lookup: Lookup, deptypes: frozenset[str]) -> dict[str, Spec]:
+def _closure(spec: Spec, facts: _Facts, deptypes: frozenset[str]) -> dict[str, Spec]:
     found: dict[str, Spec] = {}
     seen = {spec.hash}
     queue = [spec]
     for node in queue:
-        for edge in sorted(node.dependencies, key=lambda edge: edge.name):
+        for edge in facts.edges(node):
             if edge.hash in seen or deptypes.isdisjoint(edge.deptypes):
                 continue
             seen.add(edge.hash)
-            child = lookup(edge.hash)
+            child = facts.lookup(edge.hash)
             if child is not None:
                 found.setdefault(child.name, child)
                 queue.append(child)
