@@ -127,6 +127,9 @@ class Benchmarks:
     def discovery(self) -> Iterator[Comparison]:
         """Request the kernels of a server."""
         directory = self._stores.directory / "servers"
+        yield from discovery.compare_many(
+            self._stores.real, self._stores.directory / "many", self._rounds
+        )
         yield from discovery.compare(self._stores.large, directory, min(self._rounds, 2))
 
     def sharing(self) -> Iterator[Comparison]:

@@ -36,6 +36,12 @@ c.SpackKernelSpecManager.stores = [{store!r}]
 c.SpackKernelSpecManager.refresh_interval = 1.0
 """
 
+#: Offer whatever can be a kernel.
+_MANY = """
+c.SpackKernelSpecManager.queries = ["platform=linux"]
+c.SpackKernelSpecManager.limit = 48
+"""
+
 #: A server extension that measures how late the event loop wakes up a task that sleeps for 1 ms.
 _METER = """
 import asyncio, json, time
@@ -215,6 +221,44 @@ def compare(store: Path, directory: Path, rounds: int) -> Iterator[Comparison]:
             tuple(stalls["ours"]),
             tuple(stalls["plain"]),
         )
+
+
+def compare_many(store: Path, directory: Path, rounds: int) -> Iterator[Comparison]:
+    """Yield the response time of a server that offers many kernels from memory.
+
+    It is compared with a server that has none of them, and with one that has as many in files.
+
+    Parameters
+    ----------
+    store : Path
+        An install tree whose specs can be kernels.
+    directory, rounds
+        As for `compare`.
+    """
+    config = _CONFIG.format(store=str(store)) + _MANY
+    with (
+        Server(directory / "many", config) as ours,
+        Server(directory / "few") as few,
+        Server(directory / "files") as files,
+    ):
+        deadline = time.monotonic() + 120
+        while ours.kernels() <= few.kernels() + 1 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        answer = few.get("api/kernelspecs")
+        assert isinstance(answer, dict)
+        content = json.dumps(next(iter(answer["kernelspecs"].values()))["spec"])
+        for number in range(ours.kernels() - files.kernels()):
+            place = directory / "files" / "data" / "kernels" / f"kernel{number}"
+            place.mkdir(parents=True)
+            (place / "kernel.json").write_text(content)
+        for other in (few, files):
+            yield from beside(
+                _SECTION,
+                {f"/api/kernelspecs, {ours.kernels()} kernels": ours.answer_time},
+                f"plain KernelSpecManager, {other.kernels()} kernels",
+                other.answer_time,
+                rounds=rounds,
+            )
 
 
 def _replace(store: Path) -> None:

@@ -38,7 +38,7 @@ from spack_kernel.jupyter.offers import LIMIT, Offer, OfferFilter, store_lists
 from spack_kernel.jupyter.pending import forget_failed_starts
 from spack_kernel.kernels.candidates import PACKAGES
 
-from .models import identity, is_of, spec_dict
+from .models import identity, is_of, spec_copy
 from .watch import StoreWatcher
 
 if TYPE_CHECKING:
@@ -139,6 +139,8 @@ class SpackKernelSpecManager(KernelSpecManager):
         join_log(self.log)
         self._watchers: list[StoreWatcher] | None = None
         self._seen: OrderedDict[str, _Known] = OrderedDict()
+        #: By name, the offered kernels as they were last listed.
+        self._models: dict[str, tuple[Offer, dict[str, Any], tuple[str, ...] | None]] = {}
         self._also: OrderedDict[str, StoreWatcher] = OrderedDict()
         self._has_waited = False
         if self.parent is not None:
@@ -179,9 +181,14 @@ class SpackKernelSpecManager(KernelSpecManager):
                 continue
             specs[name] = {"resource_dir": directory, "spec": spec.to_dict()}
         installed = {identity(model["spec"]) for model in specs.values()} - {None}
+        former, self._models = self._models, {}
         for name, (offer, _) in self._offered().items():
-            if name not in specs and identity(offer.content) not in installed:
-                specs[name] = self._model(offer)
+            known = former.get(name)
+            if known is None or known[0] is not offer:
+                known = offer, self._model(offer), identity(offer.content)
+            self._models[name] = known
+            if name not in specs and known[2] not in installed:
+                specs[name] = {**known[1], "spec": spec_copy(known[1]["spec"])}
         return specs
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
@@ -307,7 +314,7 @@ class SpackKernelSpecManager(KernelSpecManager):
     def _model(self, offer: Offer) -> dict[str, Any]:
         """Return a kernel as ``/api/kernelspecs`` does, so that the server reads no disk."""
         directory = str(logo_directory(offer.images()))
-        model: dict[str, Any] = {"resource_dir": directory, "spec": spec_dict(offer)}
+        model: dict[str, Any] = {"resource_dir": directory, "spec": spec_copy(offer.content)}
         base_url = getattr(self.parent, "base_url", None)
         if isinstance(base_url, str):
             names = tuple(offer.logos) or _LOGOS

@@ -27,9 +27,7 @@ def identity(content: Mapping[str, Any]) -> tuple[str, ...] | None:
     return dag_hash, *kernel_command(content["argv"])
 
 
-def spec_dict(offer: Offer) -> dict[str, Any]:
+def spec_copy(content: Mapping[str, Any]) -> dict[str, Any]:
     """Return what `KernelSpec.to_dict` would, as a copy that the caller may change."""
-    empty: dict[str, Any] = {"env": {}, "kernel_protocol_version": ""}
-    content = {**empty, **offer.content}
-    content["metadata"] = dict(content["metadata"])
-    return content
+    metadata = dict(content["metadata"])
+    return {"env": {}, "kernel_protocol_version": "", **content, "metadata": metadata}
