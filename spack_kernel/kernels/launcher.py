@@ -343,6 +343,8 @@ def run(name: str) -> None:
         spec = find_spec(name)
     if spec is None or spec.loader is None:
         raise SystemExit("{}: No module named {}".format(sys.executable, name))
+    if _image is not None:
+        _image.main[name] = (spec.origin or "").rpartition("/")[0]
     code = spec.loader.get_code(name)  # type: ignore[attr-defined]
     if hasattr(code, "replace"):
         # ipykernel's debugger takes the second-lowest frame named <module> for that of the cell,

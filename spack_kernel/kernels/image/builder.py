@@ -61,7 +61,7 @@ class Builder:
 
     def __init__(self, roots: "list[str]") -> None:
         self._roots = tuple(root + "/" for root in roots)
-        self.directories: list[tuple[str, tuple[int, int, int]]] = []
+        self.directories: list[tuple[str, start_image.Stamp]] = []
         self.modules: dict[str, tuple[Any, ...]] = {}
         self.listings: dict[str, tuple[Any, list[str]]] = {}
         self.entry_points: dict[str, tuple[Any, str | None]] = {}
@@ -94,16 +94,24 @@ class Builder:
         if finder is None:
             finder = self._finders[directory] = FileFinder(directory, *_LOADERS)
         spec = finder.find_spec(name)
-        origin = spec.origin if spec is not None else None
-        if spec is None or origin is None or not origin.startswith(directory + "/"):
+        if spec is None:
             return False
-        relative, places = origin[len(directory) + 1 :], spec.submodule_search_locations
-        if type(spec.loader) is ExtensionFileLoader and not places:
-            self.modules[name] = (number, start_image.EXTENSION, relative)
+        origin, places = spec.origin, spec.submodule_search_locations
+        if spec.loader is None and "." not in name and places == [directory + "/" + name]:
+            own = self._number(places[0])
+            if own is not None:
+                self.modules[name] = (number, start_image.NAMESPACE, name, own)
             return True
-        if type(spec.loader) is not SourceFileLoader or (
-            places and places != [os.path.dirname(origin)]
-        ):
+        if origin is None or not origin.startswith(directory + "/"):
+            return False
+        relative = origin[len(directory) + 1 :]
+        if places and places != [os.path.dirname(origin)]:
+            return False
+        if type(spec.loader) is ExtensionFileLoader:
+            kind = start_image.EXTENSION_PACKAGE if places else start_image.EXTENSION
+            self.modules[name] = (number, kind, relative)
+            return True
+        if type(spec.loader) is not SourceFileLoader:
             return False
         before = os.stat(origin)
         text = marshal.dumps(spec.loader.get_code(name))
@@ -174,7 +182,7 @@ class Builder:
             raise
 
 
-def _stamp(path: str) -> "tuple[int, int, int]":
+def _stamp(path: str) -> "start_image.Stamp":
     return start_image.stamp(os.stat(path))
 
 
@@ -218,7 +226,10 @@ def build(task: "dict[str, Any]") -> int:
     builder = Builder(task["roots"])
     for name, directory in sorted(wanted.items()):
         builder.add(name, directory)
-    for root in task["roots"]:
+    # Where a top-level module was found is on ``sys.path``.
+    modules = builder.modules.items()
+    tops = {builder.directories[entry[0]][0] for name, entry in modules if "." not in name}
+    for root in dict.fromkeys([*task["roots"], *sorted(tops)]):
         try:
             builder.list_root(root)
         except (OSError, ValueError):

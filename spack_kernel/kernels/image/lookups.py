@@ -4,7 +4,9 @@ It runs in a kernel's own process, and needs only the standard library of Python
 Whatever is not as it expects leaves such a module as it is.
 """
 
+import os
 import sys
+from time import monotonic
 
 MYPY = False  # true for type checkers
 if MYPY:
@@ -12,6 +14,12 @@ if MYPY:
     from typing import Any
 
     from .start_image import ImageFinder
+
+#: As in `start_image`.
+PACKAGE = 1
+
+#: Seconds for which what is not modules counts as unchanged.
+_LASTING = 10.0
 
 
 def answer_metadata(module: "ModuleType", finder: "ImageFinder") -> None:
@@ -29,13 +37,36 @@ def answer_metadata(module: "ModuleType", finder: "ImageFinder") -> None:
     if not hasattr(fast, "children") or not hasattr(path, "read_text"):
         return
     children, read_text = fast.children, path.read_text
+    checked: "dict[str, tuple[bool, float]]" = {}
+
+    def listing(directory: str) -> "list[str] | None":
+        """Return what `os.listdir` would; None if that must be asked."""
+        former, names = finder.image.listings.get(directory, (None, []))
+        index = finder.index
+        if former is None or index is None or index.mtime(directory) != former[0]:
+            return None
+        return list(names)
+
+    def entry_points(distribution: str) -> "tuple[str | None] | None":
+        """Return the text of a distribution's entry points, if it is known; in a tuple."""
+        known = finder.image.entry_points.get(distribution)
+        if known is None:
+            return None
+        if known[1] is None:  # whatever installs some replaces the distribution
+            return (None,) if listing(distribution.rpartition("/")[0]) is not None else None
+        place = distribution + "/entry_points.txt"
+        is_same, moment = checked.get(place, (False, -_LASTING))
+        if monotonic() > moment + _LASTING:
+            is_same = finder.has_stamp(place, known[0])
+            checked[place] = is_same, monotonic()
+        return (known[1],) if is_same else None
 
     def listed(self: "Any") -> "Any":
-        known = finder.listing(self.root)
+        known = listing(self.root)
         return children(self) if known is None else known
 
     def read(self: "Any", filename: str) -> "Any":
-        known = finder.entry_points(str(self._path)) if filename == "entry_points.txt" else None
+        known = entry_points(str(self._path)) if filename == "entry_points.txt" else None
         return read_text(self, filename) if known is None else known[0]
 
     if hasattr(fast, "mtime"):
@@ -44,7 +75,7 @@ def answer_metadata(module: "ModuleType", finder: "ImageFinder") -> None:
         def indexed(self: "Any") -> "Any":
             index = finder.index
             known = None if index is None else index.mtime(self.root)
-            if known is None or finder.listing(self.root) is None:
+            if known is None or listing(self.root) is None:
                 return mtime(self)
             return known / 1e9
 
@@ -70,7 +101,17 @@ def answer_extend_path(module: "ModuleType", finder: "ImageFinder") -> None:
 
     def extend_path(path: "Any", name: "Any") -> "Any":
         index = finder.index
-        if index is None or type(name) is not str or "." in name:
+        if index is None or type(name) is not str:
+            return original(path, name)
+        parent, _, tail = name.rpartition(".")
+        if parent:
+            number, *kind = finder.image.modules.get(name, (0, None))
+            places = list(getattr(sys.modules.get(parent), "__path__", ()))
+            is_only = kind[0] == PACKAGE and places == [finder.image.directories[number][0]]
+            is_only = is_only and path == [places[0] + "/" + tail] and finder.is_unchanged(number)
+            # There is no other place for it, unless a file says so.
+            if is_only and not os.path.isfile(places[0] + "/" + name + ".pkg"):
+                return list(path)
             return original(path, name)
         names = dict(original.__globals__)
         names["sys"] = shown = type(sys)("sys")
@@ -80,3 +121,34 @@ def answer_extend_path(module: "ModuleType", finder: "ImageFinder") -> None:
 
     extend_path.__doc__ = original.__doc__
     vars(module)["extend_path"] = extend_path
+
+
+def answer_gettext(module: "ModuleType", _finder: "ImageFinder") -> None:
+    """Let `gettext` look for Python's own translations once, not for each message of a parser.
+
+    Parameters
+    ----------
+    module : module
+        ``gettext``.
+    _finder : ImageFinder
+        Not needed for that.
+    """
+    original: "Any" = vars(module).get("find")
+    if not hasattr(original, "__code__"):
+        return
+    known: "dict[tuple[Any, ...], tuple[float, Any]]" = {}
+
+    # Without annotations, as the original.
+    def find(domain, localedir=None, languages=None, all=False):  # type: ignore[no-untyped-def]  # noqa: A002
+        if domain != "messages" or localedir is not None or languages is not None:
+            return original(domain, localedir, languages, all)
+        names = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
+        key = (bool(all), *map(os.environ.get, names))
+        moment, answer = known.get(key, (-_LASTING, None))
+        if monotonic() > moment + _LASTING:
+            answer = original(domain, localedir, languages, all)
+            known[key] = monotonic(), answer
+        return list(answer) if isinstance(answer, list) else answer
+
+    find.__doc__ = original.__doc__
+    vars(module)["find"] = find

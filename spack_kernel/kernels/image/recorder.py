@@ -11,7 +11,7 @@ import sys
 
 MYPY = False  # true for type checkers
 if MYPY:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
     from typing import Any
 
 #: Of what is imported, the part that may be missing in an image.
@@ -61,18 +61,23 @@ class Recorder:
         #: The stale modules that this process has had made anew.
         self._renewed: "set[str]" = set()
 
-    def look(self, stale: "Collection[str]" = (), anew: bool = False) -> None:
+    def look(
+        self, also: "Mapping[str, str]", stale: "Collection[str]" = (), anew: bool = False
+    ) -> None:
         """Have the image made if too many modules are missing in it.
 
         Parameters
         ----------
+        also : mapping of str to str
+            Modules that may not be in ``sys.modules``, such as those that raise an error, with the
+            directories in which they may be.
         stale : collection of str
             The modules that have changed since the image was made.
         anew : bool
             Whether the image is damaged, and has to be made in any case.
         """
         try:
-            modules = self._modules()
+            modules = self._modules(also)
             stale = modules.keys() & stale
             missing = (modules.keys() - self._known) | (stale - self._renewed)
             anew = anew and not self._is_anew
@@ -84,19 +89,22 @@ class Recorder:
         except Exception:  # noqa: S110 - a kernel works without an image
             pass
 
-    def _modules(self) -> "dict[str, str]":
+    def _modules(self, also: "Mapping[str, str]") -> "dict[str, str]":
         """Return the modules that may be in the image, with where they were found."""
-        found = {}
         roots = tuple(root + "/" for root in self._roots)
+        found = {name: place for name, place in list(also.items()) if is_within(place, roots)}
         for name, module in list(sys.modules.items()):
             spec = getattr(module, "__spec__", None)
             origin = getattr(spec, "origin", None)
-            if spec is None:
+            if spec is None or name in self._early:
                 continue
-            if name in self._early or type(origin) is not str or "/" not in origin:
+            places = list(spec.submodule_search_locations or ())
+            if origin is None and "." not in name and len(set(places)) == 1:  # a namespace
+                origin = places[0] + "/"
+            if type(origin) is not str or "/" not in origin:
                 continue
             directory = origin.rpartition("/")[0]
-            if spec.submodule_search_locations:
+            if places:
                 directory = directory.rpartition("/")[0]
             if is_within(directory, roots):
                 found[spec.name] = directory

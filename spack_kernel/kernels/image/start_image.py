@@ -10,15 +10,15 @@ they were, so what is edited, added or removed is found as Python finds it.
 For a top-level module, what comes before that directory on ``sys.path`` is searched first.
 
 The module's loader is Python's own, of which only the first `get_code` is answered from the image.
-A reload reads the file again.
 """
 
 import _imp
 import marshal
 import posix
 import sys
-from time import monotonic, sleep
+from time import sleep
 import _frozen_importlib_external
+from _frozen_importlib import ModuleSpec
 from _frozen_importlib_external import (
     MAGIC_NUMBER,
     ExtensionFileLoader,
@@ -30,24 +30,16 @@ from _frozen_importlib_external import (
 
 MYPY = False  # true for type checkers
 if MYPY:
-    from collections.abc import Collection, Sequence
-    from importlib.machinery import ModuleSpec
+    from collections.abc import Sequence
     from types import CodeType, ModuleType
-    from typing import Any, Protocol
+    from typing import Any
 
-    class Index(Protocol):
-        """What the launcher knows of the directories of PYTHONPATH."""
+    from spack_kernel.kernels.launcher import ImportIndex
 
-        looks: int
-
-        def directories(self, name: str) -> "list[str]":
-            """Return the entries of ``sys.path`` that may have `name`, in their order."""
-
-        def mtime(self, directory: str) -> "int | None":
-            """Return the modification time of an indexed directory."""
+    Stamp = tuple[int, int, int, int]
 
 
-FORMAT = b"spack-kernel start image 2\n"
+FORMAT = b"spack-kernel start image 3\n"
 
 #: Bytes before the table: the format; the number of modules, the size of the file and that of the
 #: table, of eight bytes each; the table's digest.
@@ -60,20 +52,22 @@ _MAX_TABLE = 1 << 26
 _EXTENDED = {
     "importlib.metadata": "answer_metadata",
     "importlib_metadata": "answer_metadata",
+    "gettext": "answer_gettext",
     "pkgutil": "answer_extend_path",
 }
 
-#: Kinds of modules: a source file, a package of one, and an extension module.
-SOURCE, PACKAGE, EXTENSION = range(3)
+#: Kinds of modules: a source file, an extension module, packages of one, and a namespace.
+SOURCE, PACKAGE, EXTENSION, EXTENSION_PACKAGE, NAMESPACE = range(5)
 
 #: Seconds after the start at which a process looks whether modules are missing in its image.
 _MOMENTS = (4.0, 60.0, 600.0)
 
-#: Seconds for which the entry points of a distribution count as unchanged.
-_LASTING = 10.0
+#: How many names that are not in the image are remembered.
+_MAX_MISSED = 1000
 
 _get_code = SourceFileLoader.get_code
 _hooks = list(sys.path_hooks)
+_NamespacePath: "Any" = vars(_frozen_importlib_external)["_NamespacePath"]
 
 
 def digest(data: bytes) -> bytes:
@@ -81,9 +75,21 @@ def digest(data: bytes) -> bytes:
     return _imp.source_hash(0x53504B31, data)
 
 
-def stamp(status: "posix.stat_result") -> "tuple[int, int, int]":
+def stamp(status: "posix.stat_result") -> "Stamp":
     """Return what tells whether a file or a directory has changed, or is another."""
-    return status.st_mtime_ns, status.st_size, status.st_ino
+    return status.st_mtime_ns, status.st_size, status.st_ino, status.st_ctime_ns
+
+
+def has_stamp(path: str, expected: "Stamp") -> bool:
+    """Return whether a file or a directory is there and has not changed.
+
+    A link to it changes its ctime, and some file systems number inodes anew; a replacement, both.
+    """
+    try:
+        mtime, size, inode, ctime = stamp(posix.stat(path))
+    except OSError:
+        return False
+    return (mtime, size) == expected[:2] and (inode == expected[2] or ctime == expected[3])
 
 
 class StartImage:
@@ -120,17 +126,25 @@ class StartImage:
         except BaseException:
             posix.close(self._file)
             raise
-        self.directories: list[tuple[str, tuple[int, int, int]]] = table["directories"]
-        self.modules: dict[str, tuple[Any, ...]] = table["modules"]
-        #: Whether something in it could not be read, and the modules that have changed since.
+        self._take(table)
+
+    @classmethod
+    def empty(cls) -> "StartImage":
+        """Return an image of nothing."""
+        image = cls.__new__(cls)
+        image._take({})
+        return image
+
+    def _take(self, table: "dict[str, Any]") -> None:
+        self.directories: list[tuple[str, Stamp]] = table.get("directories", [])
+        self.modules: dict[str, tuple[Any, ...]] = table.get("modules", {})
+        #: Whether something could not be read, and the modules that have changed since.
         self.is_damaged = False
         self.stale: "set[str]" = set()
         #: Modules that no image of this can have.
-        self.refused: list[str] = table["refused"]
-        self.listings: dict[str, tuple[tuple[int, int, int], list[str]]] = table["listings"]
-        self.entry_points: dict[str, tuple[tuple[int, int, int], str | None]] = table[
-            "entry_points"
-        ]
+        self.refused: list[str] = table.get("refused", [])
+        self.listings: dict[str, tuple[Stamp, list[str]]] = table.get("listings", {})
+        self.entry_points: dict[str, tuple[Stamp, Any]] = table.get("entry_points", {})
 
     def _table(self, size: int) -> "dict[str, Any]":
         head = posix.pread(self._file, HEADER, 0)
@@ -167,21 +181,19 @@ class ImageFinder:
         The image.
     checks_sources : bool
         Whether each source is checked for changes, and not only the directories.
-
-    Attributes
-    ----------
-    index : Index or None
-        What is known of the directories of PYTHONPATH; None before it is installed.
     """
 
     def __init__(self, image: StartImage, *, checks_sources: bool = True) -> None:
         self.image = image
+        self.has_stamp = has_stamp
         self._checks_sources = checks_sources
-        self.index: Index | None = None
+        #: What is known of the directories of PYTHONPATH; None before it is installed.
+        self.index: ImportIndex | None = None
+        #: Submodules that are not in the image, with the directory of their package.
+        self.missed: dict[str, str] = {}
         self._unchanged: dict[int, bool] = {}
         #: The names in directories that have not changed; None for others.
         self._names: "dict[str, set[str] | None]" = {}
-        self._checked: dict[str, tuple[bool, float]] = {}
         self._looks = 0
 
     def find_spec(
@@ -191,76 +203,90 @@ class ImageFinder:
         target: "ModuleType | None" = None,
     ) -> "ModuleSpec | None":
         """Return the spec of a module in the image; None leaves it to the next finders."""
+        # With a target, it is loaded again: whoever asks for that has edited it.
+        if target is not None or sys.path_hooks != _hooks:
+            return None
+        places = list(path or ()) if type(path) in (list, _NamespacePath) else []
         entry = self.image.modules.get(fullname)
-        if entry is None or target is not None or sys.path_hooks != _hooks:
-            return None  # with a target, it is loaded again: whoever asks for that has edited it
+        if entry is None:
+            if len(places) == 1 and len(self.missed) < _MAX_MISSED:
+                self.missed[fullname] = places[0]
+            return None
         number, kind, name, *content = entry
         directory = self.image.directories[number][0]
         if path is None:
-            if not self._comes_first(fullname, directory):
-                return None
-        elif type(path) is not list or len(path) != 1 or path[0] != directory:
+            places = self._first(fullname, directory, is_alone=kind == NAMESPACE)
+        if set(places) != {directory}:
             return None
-        if not self._is_unchanged(number):
+        if not all(map(self.is_unchanged, [number, *content] if kind == NAMESPACE else [number])):
             self.image.stale.add(fullname)
             return None
         origin = directory + "/" + name
-        if kind == EXTENSION:
-            loader = ExtensionFileLoader(fullname, origin)
-            return spec_from_file_location(fullname, origin, loader=loader)
-        source = SourceFileLoader(fullname, origin)
-        self._provide(source, fullname, content)
-        if fullname in _EXTENDED:
-            self._extend(source, _EXTENDED[fullname])
-        if kind == PACKAGE:
-            places = [origin.rpartition("/")[0]]
-            return spec_from_file_location(
-                fullname, origin, loader=source, submodule_search_locations=places
-            )
-        return spec_from_file_location(fullname, origin, loader=source)
+        if kind == NAMESPACE:
+            found = ModuleSpec(fullname, None)
+            search = vars(PathFinder)["_get_spec"].__get__(None, PathFinder)
+            portions = [origin] * len(places)
+            found.submodule_search_locations = _NamespacePath(fullname, portions, search)
+            return found
+        loader: Any = ExtensionFileLoader(fullname, origin)
+        if kind in (SOURCE, PACKAGE):
+            loader = SourceFileLoader(fullname, origin)
+            self._provide(loader, fullname, content)
+            if fullname in _EXTENDED:
+                self._extend(loader, _EXTENDED[fullname])
+        own = [origin.rpartition("/")[0]] if kind in (PACKAGE, EXTENSION_PACKAGE) else None
+        make = spec_from_file_location
+        return make(fullname, origin, loader=loader, submodule_search_locations=own)
 
     def invalidate_caches(self) -> None:
         """Check each directory again before it counts as unchanged."""
         self._unchanged, self._names = {}, {}
 
-    def _renewed(self) -> "Index | None":
-        """Return the index; what counted as unchanged before it looked again does not any more."""
+    def _renewed(self) -> "ImportIndex | None":
+        """Return the index; if it has looked again, nothing counts as unchanged any more."""
         index = self.index
         if index is not None and index.looks != self._looks:
             self._looks = index.looks
             self.invalidate_caches()
         return index
 
-    def _comes_first(self, name: str, directory: str) -> bool:
-        """Return whether Python would find a top-level module in this directory."""
+    def _first(self, name: str, directory: str, *, is_alone: bool) -> "list[str]":
+        """Return a directory if Python would find a top-level module in it, else nothing.
+
+        A namespace must be alone, with nothing of its name elsewhere. If ``sys.path`` has its
+        directory twice, so has the answer.
+        """
         index = self.index
         entries = index.directories(name) if index is not None else sys.path
-        try:
-            before = [e for e in entries[: entries.index(directory)] if not self.lacks(e, name)]
-        except ValueError:
-            return False
-        found = PathFinder.find_spec(name, before) if before else None
-        return found is None or found.loader is None  # a module counts before a namespace
+        if directory not in entries:
+            return []
+        others = entries if is_alone else entries[: entries.index(directory)]
+        others = [each for each in others if each != directory and not self.lacks(each, name)]
+        found = PathFinder.find_spec(name, others) if others else None
+        if found is not None and (found.loader is not None or is_alone):
+            return []  # a module counts before a namespace
+        return [directory] * (entries.count(directory) if is_alone else 1)
 
     def lacks(self, directory: str, name: str) -> bool:
         """Return whether it is known that a directory has nothing of a name."""
         self._renewed()
         if directory not in self._names:
             former, names = self.image.listings.get(directory, (None, []))
-            is_same = former is not None and _has_stamp(directory, former)
+            is_same = former is not None and has_stamp(directory, former)
             self._names[directory] = (
                 {entry.partition(".")[0] for entry in names} if is_same else None
             )
         known = self._names[directory]
         return known is not None and name not in known
 
-    def _is_unchanged(self, number: int) -> bool:
+    def is_unchanged(self, number: int) -> bool:
+        """Return whether a directory of the image is as it was."""
         index = self._renewed()
         known = self._unchanged.get(number)
         if known is None:
             directory, former = self.image.directories[number]
             mtime = index.mtime(directory) if index is not None else None
-            known = mtime == former[0] if mtime is not None else _has_stamp(directory, former)
+            known = mtime == former[0] if mtime is not None else has_stamp(directory, former)
             self._unchanged[number] = known
         return known
 
@@ -277,26 +303,6 @@ class ImageFinder:
 
         vars(loader)["exec_module"] = exec_module
 
-    def listing(self, directory: str) -> "list[str] | None":
-        """Return what `os.listdir` would; None if that must be asked."""
-        former, names = self.image.listings.get(directory, (None, []))
-        index = self.index
-        if former is None or index is None or index.mtime(directory) != former[0]:
-            return None
-        return list(names)
-
-    def entry_points(self, distribution: str) -> "tuple[str | None] | None":
-        """Return the text of a distribution's entry points, if it is known; in a tuple."""
-        known = self.image.entry_points.get(distribution)
-        if known is None:
-            return None
-        place = distribution if known[1] is None else distribution + "/entry_points.txt"
-        is_same, moment = self._checked.get(place, (False, -_LASTING))
-        if monotonic() > moment + _LASTING:
-            is_same = _has_stamp(place, known[0])
-            self._checked[place] = is_same, monotonic()
-        return (known[1],) if is_same else None
-
     def _provide(self, loader: SourceFileLoader, fullname: str, content: "Sequence[Any]") -> None:
         """Let a loader have the code of its module from the image, once."""
         former, offset, length, expected = content
@@ -305,7 +311,7 @@ class ImageFinder:
             vars(loader).pop("get_code", None)
             # Others may have changed how Python loads a module.
             is_usual = name == fullname and SourceFileLoader.get_code is _get_code
-            if is_usual and (not self._checks_sources or _has_stamp(loader.path, former)):
+            if is_usual and (not self._checks_sources or has_stamp(loader.path, former)):
                 code = self.image.code(offset, length, expected)
                 if code is not None:
                     return code
@@ -315,13 +321,6 @@ class ImageFinder:
             return loader.get_code(name)
 
         vars(loader)["get_code"] = get_code
-
-
-def _has_stamp(path: str, expected: "tuple[int, int, int]") -> bool:
-    try:
-        return stamp(posix.stat(path)) == expected
-    except OSError:
-        return False
 
 
 def load(name: str) -> "Any":
@@ -336,7 +335,7 @@ def load(name: str) -> "Any":
 
 
 class ListedFinder(FileFinder):
-    """The finder for a directory of the interpreter, which reads the disk only for names it has."""
+    """The finder for a directory outside PYTHONPATH, which reads the disk only for names it has."""
 
     def __init__(self, directory: str, finder: ImageFinder) -> None:
         loaders = vars(_frozen_importlib_external)["_get_supported_file_loaders"]()
@@ -370,42 +369,44 @@ class Start:
         self._early = early
         owner, records, checks, self._key, self._file = setting.split(":", 4)
         self._records = records == "1"
+        #: The module that the launcher runs, with the directory of its file.
+        self.main: "dict[str, str]" = {}
         self._finder: ImageFinder | None = None
         try:
             image = StartImage(self._file, self._key, int(owner))
         except (OSError, ValueError):
-            return
+            if not self._records:
+                return
+            image = StartImage.empty()  # knows what is missed
         self._finder = ImageFinder(image, checks_sources=checks == "1")
         sys.meta_path.insert(sys.meta_path.index(PathFinder), self._finder)
 
-    def begin(self, index: "Index", roots: "list[str]") -> None:
-        """Use what is known of the directories of PYTHONPATH; `roots` are those that never change.
-
-        The interpreter's own modules belong to an image as well.
-        """
+    def begin(self, index: "ImportIndex", roots: "list[str]") -> None:
+        """Use what is known of PYTHONPATH; `roots` never change, nor does the interpreter."""
         import os
 
         places = [os.__file__.rpartition("/")[0]]
         places += [entry for entry in sys.path if entry.endswith("/lib-dynload")]
         finder = self._finder
-        known: Collection[str] = ()
         if finder is not None:
-            for place in places:
+            others = [each for each in finder.image.listings if index.mtime(each) is None]
+            for place in {*places, *others}:  # some packages add a directory of theirs to sys.path
                 sys.path_importer_cache[place] = ListedFinder(place, finder)
-            finder.index, known = index, {*finder.image.modules, *finder.image.refused}
-        if self._records:
-            self._record([*places, *roots], known)
+            finder.index = index
+            if self._records:
+                self._record(finder, [*places, *roots])
 
     def settle(self) -> None:
         """Do without an image if there is no index."""
         if self._finder is not None and self._finder.index is None:
             sys.meta_path.remove(self._finder)
 
-    def _record(self, roots: "list[str]", known: "Collection[str]") -> None:
+    def _record(self, finder: ImageFinder, roots: "list[str]") -> None:
         """Look from time to time, and at the end, whether modules are missing in the image."""
         import atexit
 
         process, recorder = posix.getpid(), None
+        known = {*finder.image.modules, *finder.image.refused}
 
         def look() -> None:
             nonlocal recorder
@@ -414,8 +415,8 @@ class Start:
             if recorder is None:
                 make = load("recorder").Recorder
                 recorder = make(self._file, self._key, roots, self._early, known)
-            image = self._finder.image if self._finder is not None else None
-            recorder.look(*((image.stale, image.is_damaged) if image is not None else ()))
+            image = finder.image
+            recorder.look({**finder.missed, **self.main}, image.stale, image.is_damaged)
 
         atexit.register(look)
         if self._is_program:
