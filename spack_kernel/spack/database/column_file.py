@@ -34,8 +34,11 @@ _CHECKSUM_LENGTH = 8
 #: The characters of a DAG hash.
 _HASH = 32
 
-#: How many hashes that were looked up are kept with their rows.
+#: How many hashes that were read are kept with their rows.
 _MAX_FOUND = 8192
+
+#: After how many searches for a hash the rows of all are kept.
+_MANY = 2048
 
 #: Sections begin at multiples of this.
 _ALIGNMENT = 8
@@ -107,6 +110,7 @@ class Hashes(Sequence[str]):
         self._count = len(text) // _HASH
         self._recorded = len(order)
         self._found: dict[str, int] = {}
+        self._searched = 0
 
     def __len__(self) -> int:
         return self._count
@@ -139,9 +143,12 @@ class Hashes(Sequence[str]):
             rows = self.with_prefix(dag_hash) if len(dag_hash) == _HASH else []
             if not rows:
                 return None
-            if len(self._found) >= _MAX_FOUND:
-                self._found = {}
             row = self._found[dag_hash] = rows[0]
+            self._searched += 1
+            if self._searched == _MANY:  # whoever asks for so many asks for more
+                whole, end = self._whole, _HASH * self._recorded
+                hashes = [whole[start : start + _HASH] for start in range(0, end, _HASH)]
+                self._found = dict(zip(hashes, range(self._recorded), strict=True))
         return row
 
     def with_prefix(self, prefix: str) -> list[int]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from spack_kernel.spack.database import column_cache, column_writer
+from spack_kernel.spack.database import column_cache, column_file, column_writer
 from spack_kernel.spack.database.column_cache import INDEX_VARIABLE
 from spack_kernel.spack.database.column_file import ColumnFile
 from spack_kernel.spack.database.column_writer import NotKept, keep
@@ -103,6 +103,20 @@ def test_every_spec_says_the_same(version: str, tmp_path: Path, cache: Path) -> 
         assert database.get(unknown) is None
         assert unknown not in database
         assert database.with_hash_prefix(unknown) == plain.with_hash_prefix(unknown)
+
+
+def test_hashes_are_found_one_by_one_and_all_at_once(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = unpack(max(FORMATS), tmp_path)
+    plain = list(Database.read(root, use_kept=False))
+    absent = "z" * 32
+    for many in (3, len(plain) + 1):
+        monkeypatch.setattr(column_file, "_MANY", many)
+        columns = kept(root).columns
+        assert [columns.row(each) for each in reversed(plain)] == [*reversed(range(len(plain)))]
+        assert columns.row(absent) is columns.row(plain[0][:31]) is None
+        assert [columns.hashes[row] for row in range(len(plain))] == plain
 
 
 def broken_store(root: Path, broken: dict[str, Any]) -> Path:
