@@ -119,7 +119,7 @@ def _start(args: argparse.Namespace, request: KernelRequest) -> Launch:
                 command, environment, python.info, index=index, image=image
             )
         elif request.import_index:
-            fixed = fixed_entries(plan)
+            fixed = image.fixed if image is not None else fixed_entries(plan)
             environment = through_startup(environment, python.info, fixed, image)
     # Modules, and the configuration of a Spack instance, can differ at the next start.
     lasting = not plan.modules and store.config is None and not store.left_out
