@@ -245,7 +245,49 @@ def test_a_directory_that_a_package_adds_to_the_path(site: Site) -> None:
     assert "later.py" in imaged.run()
 
 
-STATUS = SimpleNamespace(st_mtime_ns=1, st_size=2, st_ino=3, st_ctime_ns=4)
+@pytest.mark.parametrize("change", ["gone", "shadowed"])
+def test_a_directory_that_changed_and_got_its_former_time(site: Site, change: str) -> None:
+    site.write(1, "package/__init__.py", "")
+    file = site.write(1, "package/part.py", "WHERE = 'part'")
+    imaged = Imaged(
+        site,
+        """
+        import package
+        try:
+            import package.part
+            print(package.part.WHERE)
+        except ImportError as error:
+            print(error)
+        """,
+    )
+    before = file.parent.stat()
+    if change == "gone":
+        file.unlink()
+    else:
+        site.write(1, "package/part/__init__.py", "WHERE = 'shadow'")
+    os.utime(file.parent, ns=(before.st_atime_ns, before.st_mtime_ns))
+    expected = "No module named 'package.part'" if change == "gone" else "shadow"
+    assert imaged.run() == imaged.plain() == expected
+
+
+def test_one_changed_module_of_many_is_in_the_next_image(site: Site) -> None:
+    for number in range(60):
+        site.write(1, f"package/part{number}.py", f"WHERE = {number}")
+    site.write(1, "package/__init__.py", "\n".join(f"from . import part{n}" for n in range(60)))
+    imaged = Imaged(site, "import package; print(package.part7.WHERE)")
+    (site.path[1] / "package" / "part7.py").write_text("WHERE = 'changed'")
+    time.sleep(2.1)
+    before = imaged.image.stat().st_ino
+    assert imaged.run(records=True) == "changed"
+    deadline = time.monotonic() + 30
+    while imaged.image.stat().st_ino == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    poison(site.path[1] / "package" / "part7.py")
+    assert imaged.run() == "changed"
+
+
+STATUS = SimpleNamespace(st_mode=0o100644, st_mtime_ns=1, st_size=2, st_ino=3, st_ctime_ns=4)
 
 
 @pytest.mark.unit
@@ -258,6 +300,9 @@ STATUS = SimpleNamespace(st_mtime_ns=1, st_size=2, st_ino=3, st_ctime_ns=4)
         ({"st_ino": 5, "st_ctime_ns": 5}, False),  # another file
         ({"st_mtime_ns": 5}, False),
         ({"st_size": 5}, False),
+        ({"st_mode": 0o40755}, True),
+        ({"st_mode": 0o40755, "st_ino": 5}, True),
+        ({"st_mode": 0o40755, "st_ctime_ns": 5}, False),  # no link leads to a directory
     ],
 )
 def test_what_counts_as_unchanged(

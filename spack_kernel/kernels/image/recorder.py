@@ -79,9 +79,9 @@ class Recorder:
         try:
             modules = self._modules(also)
             stale = modules.keys() & stale
-            missing = (modules.keys() - self._known) | (stale - self._renewed)
+            missing = modules.keys() - self._known
             anew = anew and not self._is_anew
-            if anew or len(missing) > _TOLERANCE * len(modules):
+            if anew or stale - self._renewed or len(missing) > _TOLERANCE * len(modules):
                 self._known.update(modules)
                 self._renewed |= stale
                 self._is_anew |= anew

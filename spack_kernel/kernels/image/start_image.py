@@ -62,9 +62,6 @@ SOURCE, PACKAGE, EXTENSION, EXTENSION_PACKAGE, NAMESPACE = range(5)
 #: Seconds after the start at which a process looks whether modules are missing in its image.
 _MOMENTS = (4.0, 60.0, 600.0)
 
-#: How many names that are not in the image are remembered.
-_MAX_MISSED = 1000
-
 _get_code = SourceFileLoader.get_code
 _hooks = list(sys.path_hooks)
 _NamespacePath: "Any" = vars(_frozen_importlib_external)["_NamespacePath"]
@@ -83,13 +80,15 @@ def stamp(status: "posix.stat_result") -> "Stamp":
 def has_stamp(path: str, expected: "Stamp") -> bool:
     """Return whether a file or a directory is there and has not changed.
 
-    A link to it changes its ctime, and some file systems number inodes anew; a replacement, both.
+    A link to a file changes its ctime, and some file systems number inodes anew.
     """
     try:
-        mtime, size, inode, ctime = stamp(posix.stat(path))
+        status = posix.stat(path)
     except OSError:
         return False
-    return (mtime, size) == expected[:2] and (inode == expected[2] or ctime == expected[3])
+    now = stamp(status)
+    is_same = now[3] == expected[3] or (status.st_mode >> 12 != 4 and now[2] == expected[2])
+    return is_same and now[:2] == expected[:2]
 
 
 class StartImage:
@@ -209,7 +208,7 @@ class ImageFinder:
         places = list(path or ()) if type(path) in (list, _NamespacePath) else []
         entry = self.image.modules.get(fullname)
         if entry is None:
-            if len(places) == 1 and len(self.missed) < _MAX_MISSED:
+            if len(places) == 1 and len(self.missed) < 1000:
                 self.missed[fullname] = places[0]
             return None
         number, kind, name, *content = entry
