@@ -123,7 +123,8 @@ def _why_not(path: str, owners: Collection[int]) -> str:
     if not path.startswith("/"):
         return "it is no absolute path"
     if not os.path.lexists(path):
-        return _ABSENT
+        there = os.path.isdir(os.path.dirname(path))  # noqa: PTH112,PTH120
+        return _ABSENT if there else "its directory does not exist"
     unsafe = open_to_others(path, owners)
     if unsafe:
         return f"others could have written {unsafe}"

@@ -56,7 +56,12 @@ def _start_image() -> "Any":
     return module.Start(setting, _EARLY, is_program=__name__ == STARTUP)
 
 
-_image = _start_image() if __name__ in ("__main__", STARTUP) else None
+_image = None
+if __name__ in ("__main__", STARTUP):
+    try:
+        _image = _start_image()
+    except Exception as error:  # a kernel works without
+        sys.stderr.write("spack-kernel: no start image: {!r}\n".format(error))
 
 import os
 import re
@@ -306,7 +311,7 @@ def _code_lines(directory: str) -> "Iterator[str]":
 
 
 def _texts(path: "Sequence[object]") -> "list[str]":
-    """Return the entries that `PathFinder` uses; other code may add anything to ``sys.path``."""
+    """Return the entries of ``sys.path`` that `PathFinder` uses."""
     return [entry for entry in path if isinstance(entry, str)]
 
 
@@ -347,8 +352,7 @@ def run(name: str) -> None:
         _image.main[name] = (spec.origin or "").rpartition("/")[0]
     code = spec.loader.get_code(name)  # type: ignore[attr-defined]
     if hasattr(code, "replace"):
-        # ipykernel's debugger takes the second-lowest frame named <module> for that of the cell,
-        # and the lowest one is the frame of this file.
+        # ipykernel's debugger takes the second frame named <module> for that of the cell.
         code = code.replace(co_name=name)
     module = type(sys)("__main__")
     module.__file__ = sys.argv[0] = spec.origin or name
@@ -376,7 +380,7 @@ def _activate(path: str, encoded: str, again: "dict[str, str] | None") -> None:
         return  # listed from another working directory
     index = decode([_absolute(entry) for entry in entries], encoded)
     if again is not None and (index.loaded_elsewhere() or index.needed_before()):
-        # A .pth file needs a module from PYTHONPATH, or has loaded it from another place.
+        # A .pth file needs a module from PYTHONPATH, or has another one.
         if _image is not None:
             again[IMAGE_VARIABLE] = _image.setting
         os.execve(sys.executable, _own_command(), again)  # noqa: S606 - no shell
@@ -422,8 +426,7 @@ def set_up(startup: str = "") -> None:
         _image.settle()
     if path:
         entries = [_absolute(entry) for entry in path.split(os.pathsep)]
-        # As site.py does, keep the first of several equal entries.
-        sys.path[:] = list(OrderedDict.fromkeys(entries + sys.path))
+        sys.path[:] = list(OrderedDict.fromkeys(entries + sys.path))  # as site.py does
 
 
 def main() -> None:

@@ -141,6 +141,9 @@ def test_an_image_for_everybody(user: User) -> None:
     assert user.shown(**there)["refused"] == [f"{image}: it cannot be read, or is damaged"]
     relative = user.shown(SPACK_KERNEL_IMAGES="site/images")["refused"]
     assert relative[0].endswith("it is no absolute path")
+    missing = user.shown(SPACK_KERNEL_IMAGES="/no/such/directory")["refused"]
+    assert missing[0].startswith("/no/such/directory/")
+    assert missing[0].endswith("its directory does not exist")
 
 
 def test_what_is_wrong_is_told(user: User) -> None:

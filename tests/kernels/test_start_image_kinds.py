@@ -334,3 +334,34 @@ def test_the_module_that_is_run_comes_from_the_image(site: Site) -> None:
     while "program.__main__" not in imaged.modules():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_a_setting_that_cannot_be_read_is_told(site: Site) -> None:
+    from spack_kernel.kernels import launcher
+
+    site.write(1, "package/__init__.py", "")
+    index = site.index("import package; print(package.__file__)")
+    environment = {
+        **{k: v for k, v in os.environ.items() if not k.startswith("PYTHON")},
+        launcher.PATH_VARIABLE: os.pathsep.join([*site.entries(), str(site.programs)]),
+        launcher.INDEX_VARIABLE: index,
+        launcher.IMAGE_VARIABLE: "nonsense",
+    }
+    command = [sys.executable, str(Path(launcher.__file__)), "prog_ram"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{site.path[1] / 'package' / '__init__.py'}\n"
+    assert "spack-kernel: no start image: ValueError" in done.stderr
+
+
+def test_a_python_whose_namespaces_are_not_known(
+    namespace: Imaged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others find them."""
+    image = start_image.StartImage(str(namespace.image), KEY, os.geteuid())
+    monkeypatch.setattr(sys, "path", [str(namespace.site.path[1])])
+    monkeypatch.setattr(start_image, "_hooks", sys.path_hooks)
+    found = start_image.ImageFinder(image).find_spec("space")
+    assert found is not None
+    assert list(found.submodule_search_locations or ()) == [str(namespace.site.path[1] / "space")]
+    monkeypatch.setattr(start_image, "_NamespacePath", None)
+    assert start_image.ImageFinder(image).find_spec("space") is None

@@ -25,7 +25,7 @@ from _frozen_importlib_external import (
     FileFinder,
     PathFinder,
     SourceFileLoader,
-    spec_from_file_location,
+    spec_from_file_location as spec_of,
 )
 
 MYPY = False  # true for type checkers
@@ -56,7 +56,7 @@ _EXTENDED = {
     "pkgutil": "answer_extend_path",
 }
 
-#: Kinds of modules: a source file, an extension module, packages of one, and a namespace.
+#: Kinds of modules: a source file and a package of one, the same of extensions, and a namespace.
 SOURCE, PACKAGE, EXTENSION, EXTENSION_PACKAGE, NAMESPACE = range(5)
 
 #: Seconds after the start at which a process looks whether modules are missing in its image.
@@ -64,7 +64,8 @@ _MOMENTS = (4.0, 60.0, 600.0)
 
 _get_code = SourceFileLoader.get_code
 _hooks = list(sys.path_hooks)
-_NamespacePath: "Any" = vars(_frozen_importlib_external)["_NamespacePath"]
+_NamespacePath: "Any" = getattr(_frozen_importlib_external, "_NamespacePath", None)
+_get_spec: "Any" = getattr(PathFinder, "_get_spec", None)
 
 
 def digest(data: bytes) -> bytes:
@@ -87,7 +88,8 @@ def has_stamp(path: str, expected: "Stamp") -> bool:
     except OSError:
         return False
     now = stamp(status)
-    is_same = now[3] == expected[3] or (status.st_mode >> 12 != 4 and now[2] == expected[2])
+    is_directory = status.st_mode >> 12 == 4
+    is_same = now[3] == expected[3] or (now[2] == expected[2] and not is_directory)
     return is_same and now[:2] == expected[:2]
 
 
@@ -188,7 +190,7 @@ class ImageFinder:
         self._checks_sources = checks_sources
         #: What is known of the directories of PYTHONPATH; None before it is installed.
         self.index: ImportIndex | None = None
-        #: Submodules that are not in the image, with the directory of their package.
+        #: Some submodules that are not in the image, with the directory of their package.
         self.missed: dict[str, str] = {}
         self._unchanged: dict[int, bool] = {}
         #: The names in directories that have not changed; None for others.
@@ -222,10 +224,10 @@ class ImageFinder:
             return None
         origin = directory + "/" + name
         if kind == NAMESPACE:
-            found = ModuleSpec(fullname, None)
-            search = vars(PathFinder)["_get_spec"].__get__(None, PathFinder)
-            portions = [origin] * len(places)
-            found.submodule_search_locations = _NamespacePath(fullname, portions, search)
+            if None in (_NamespacePath, _get_spec):
+                return None  # of a Python that is not known yet
+            found, portions = ModuleSpec(fullname, None), [origin] * len(places)
+            found.submodule_search_locations = _NamespacePath(fullname, portions, _get_spec)
             return found
         loader: Any = ExtensionFileLoader(fullname, origin)
         if kind in (SOURCE, PACKAGE):
@@ -233,9 +235,8 @@ class ImageFinder:
             self._provide(loader, fullname, content)
             if fullname in _EXTENDED:
                 self._extend(loader, _EXTENDED[fullname])
-        own = [origin.rpartition("/")[0]] if kind in (PACKAGE, EXTENSION_PACKAGE) else None
-        make = spec_from_file_location
-        return make(fullname, origin, loader=loader, submodule_search_locations=own)
+        at = [origin.rpartition("/")[0]] if kind in (PACKAGE, EXTENSION_PACKAGE) else None
+        return spec_of(fullname, origin, loader=loader, submodule_search_locations=at)
 
     def invalidate_caches(self) -> None:
         """Check each directory again before it counts as unchanged."""
