@@ -113,7 +113,10 @@ def main() -> None:
         outcomes = {"specs": specs, "modules": modules}[sys.argv[1]](asked)
     answer = {
         "indexed": any(type(finder).__name__ == "IndexedFinder" for finder in sys.meta_path),
-        "imaged": any(type(finder).__name__ == "ImageFinder" for finder in sys.meta_path),
+        "imaged": any(
+            type(finder).__name__ == "ImageFinder" and bool(finder.image.modules)
+            for finder in sys.meta_path
+        ),
         "outcomes": outcomes,
         "sys.path": [str(entry) for entry in sys.path],
         "PYTHONPATH": os.environ.get("PYTHONPATH"),

@@ -132,7 +132,8 @@ def test_a_start_image(python: str, tmp_path: Path) -> None:
         "    said += [[(d.metadata['Name'], d.version, [e.name for e in d.entry_points])\n"
         "              for d in metadata.distributions() if 'package' in d.metadata['Name']]]\n"
         "except ImportError:\n    pass\n"
-        "print(json.dumps(said), any(type(f).__name__ == 'ImageFinder' for f in sys.meta_path))\n"
+        "print(json.dumps(said), any("
+        "hasattr(f, 'image') and f.image.modules for f in sys.meta_path))\n"
     )
     path = [*map(str, entries), str(program)]
     index = import_index.build(path, fixed=path)
