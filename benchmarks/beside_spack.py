@@ -160,7 +160,7 @@ def _commands(
     theirs: Sequence[str],
     rounds: int,
 ) -> Iterator[Comparison]:
-    """Yield the time of our command and of others of ours, and the command's memory."""
+    """Yield the times of our command and of what `also` measures, and the command's memory."""
     peaks: dict[str, list[float]] = {name: [], other: []}
     # Nothing cached, as for a command that has never run before.
     env = {**os.environ, CACHE_VARIABLE: ""}

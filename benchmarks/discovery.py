@@ -186,8 +186,7 @@ def compare(store: Path, directory: Path, rounds: int) -> Iterator[Comparison]:
     config = _CONFIG.format(store=str(store))
     started = time.monotonic()
     with Server(directory / "ours", config) as ours, Server(directory / "plain") as plain:
-        while ours.kernels() <= plain.kernels() + 1 and time.monotonic() < started + 120:
-            time.sleep(0.1)
+        _wait_for_offers(ours, plain)
         least, most = _AROUND_CHANGE
         around = min(max(least, time.monotonic() - started), most)
         listed = f"{ours.kernels()} kernels"
@@ -241,9 +240,7 @@ def compare_many(store: Path, directory: Path, rounds: int) -> Iterator[Comparis
         Server(directory / "few") as few,
         Server(directory / "files") as files,
     ):
-        deadline = time.monotonic() + 120
-        while ours.kernels() <= few.kernels() + 1 and time.monotonic() < deadline:
-            time.sleep(0.1)
+        _wait_for_offers(ours, few)
         answer = few.get("api/kernelspecs")
         assert isinstance(answer, dict)
         content = json.dumps(next(iter(answer["kernelspecs"].values()))["spec"])
@@ -259,6 +256,13 @@ def compare_many(store: Path, directory: Path, rounds: int) -> Iterator[Comparis
                 other.answer_time,
                 rounds=rounds,
             )
+
+
+def _wait_for_offers(ours: Server, plain: Server) -> None:
+    """Wait until a server offers the kernels of a store, at most two minutes."""
+    deadline = time.monotonic() + 120
+    while ours.kernels() <= plain.kernels() + 1 and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 def _replace(store: Path) -> None:

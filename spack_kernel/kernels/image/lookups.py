@@ -15,9 +15,6 @@ if MYPY:
 
     from .start_image import ImageFinder
 
-#: As in `start_image`.
-PACKAGE = 1
-
 #: Seconds for which what is not modules counts as unchanged.
 _LASTING = 10.0
 
@@ -40,12 +37,12 @@ def answer_metadata(module: "ModuleType", finder: "ImageFinder") -> None:
     checked: "dict[str, tuple[bool, float]]" = {}
 
     def listing(directory: str) -> "list[str] | None":
-        """Return what `os.listdir` would; None if that must be asked."""
+        """Return what `os.listdir` would, not to be changed; None if that must be asked."""
         former, names = finder.image.listings.get(directory, (None, []))
         index = finder.index
         if former is None or index is None or index.mtime(directory) != former[0]:
             return None
-        return list(names)
+        return names
 
     def entry_points(distribution: str) -> "tuple[str | None] | None":
         """Return the text of a distribution's entry points, if it is known; in a tuple."""
@@ -63,7 +60,7 @@ def answer_metadata(module: "ModuleType", finder: "ImageFinder") -> None:
 
     def listed(self: "Any") -> "Any":
         known = listing(self.root)
-        return children(self) if known is None else known
+        return children(self) if known is None else list(known)
 
     def read(self: "Any", filename: str) -> "Any":
         known = entry_points(str(self._path)) if filename == "entry_points.txt" else None
@@ -105,12 +102,14 @@ def answer_extend_path(module: "ModuleType", finder: "ImageFinder") -> None:
             return original(path, name)
         parent, _, tail = name.rpartition(".")
         if parent:
-            number, *kind = finder.image.modules.get(name, (0, None))
-            places = list(getattr(sys.modules.get(parent), "__path__", ()))
-            is_only = kind[0] == PACKAGE and places == [finder.image.directories[number][0]]
-            is_only = is_only and path == [places[0] + "/" + tail] and finder.is_unchanged(number)
+            entry = finder.image.modules.get(name)
+            if entry is None or entry[2] != tail + "/__init__.py":
+                return original(path, name)
+            place = finder.image.directories[entry[0]][0]
+            is_only = path == [place + "/" + tail] and finder.is_unchanged(entry[0])
+            is_only = is_only and list(getattr(sys.modules.get(parent), "__path__", ())) == [place]
             # There is no other place for it, unless a file says so.
-            if is_only and not os.path.isfile(places[0] + "/" + name + ".pkg"):
+            if is_only and not os.path.isfile(place + "/" + name + ".pkg"):
                 return list(path)
             return original(path, name)
         names = dict(original.__globals__)

@@ -127,7 +127,8 @@ class Hashes(Sequence[str]):
     def __getitem__(self, row: int | slice) -> str | list[str]:
         """Return the hash in a row, or those in several."""
         if isinstance(row, slice):
-            return [self[each] for each in range(*row.indices(len(self)))]
+            whole = self._whole
+            return [whole[_HASH * n : _HASH * (n + 1)] for n in range(*row.indices(self._count))]
         if row < 0 or row >= self._count:
             raise IndexError(row)
         text = self._whole[_HASH * row : _HASH * (row + 1)]
@@ -146,9 +147,8 @@ class Hashes(Sequence[str]):
             row = self._found[dag_hash] = rows[0]
             self._searched += 1
             if self._searched == _MANY:  # whoever asks for so many asks for more
-                whole, end = self._whole, _HASH * self._recorded
-                hashes = [whole[start : start + _HASH] for start in range(0, end, _HASH)]
-                self._found = dict(zip(hashes, range(self._recorded), strict=True))
+                numbers = range(self._recorded)
+                self._found = dict(zip(self[: self._recorded], numbers, strict=True))
         return row
 
     def with_prefix(self, prefix: str) -> list[int]:
